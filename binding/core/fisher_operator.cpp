@@ -1,0 +1,126 @@
+#include "core/fisher_operator.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "core/blas.h"
+#include "core/error.h"
+
+namespace cgfac {
+namespace {
+
+double norm_squared(MatrixView<const float> x) {
+  double sum = 0;
+  for (const float element : x.elements()) sum += static_cast<double>(element) * static_cast<double>(element);
+  return sum;
+}
+
+}  // namespace
+
+double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std::size_t applications) {
+  const auto m = static_cast<double>(block.rows());
+  const auto n = static_cast<double>(block.cols());
+  const auto input_rows = static_cast<double>(block.input.count());
+  const auto output_rows = static_cast<double>(block.output.count());
+  const bool input_panel = forms.input == FactorForm::panel;
+  const bool output_panel = forms.output == FactorForm::panel;
+  const double forming = (input_panel ? 0 : input_rows * n * n) + (output_panel ? 0 : output_rows * m * m);
+  double product = 0;  // multiplications of one FV
+  if (input_panel && output_panel) {
+    product = std::min(output_rows * n * (m + input_rows), input_rows * m * (n + output_rows)) +
+              std::min(m * input_rows * (output_rows + n), output_rows * n * (input_rows + m));
+  } else {
+    const double q = output_panel ? output_rows : m;  // the projected matrix is q × p
+    const double p = input_panel ? input_rows : n;
+    product += output_panel ? 2 * q * m * n : m * m * p;
+    product += input_panel ? 2 * m * n * p : q * n * n;
+  }
+  return forming + (static_cast<double>(applications) * 2 * product);
+}
+
+BlockForms cheapest_forms(const FisherBlock& block, std::size_t applications) {
+  using enum FactorForm;
+  const std::array<BlockForms, 4> candidates{{{panel, panel}, {panel, covariance}, {covariance, panel}, {covariance, covariance}}};
+  return *std::ranges::min_element(candidates, {}, [&](const BlockForms& forms) { return weight_space_flops(block, forms, applications); });
+}
+
+std::size_t FisherOperator::Workspace::bytes() const {
+  return half.bytes() + projected.bytes() + multiplied.bytes() + input_covariance.bytes() + output_covariance.bytes();
+}
+
+FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications,
+                               Workspace& workspace)
+    : block_(block), traces_(traces), damping_(damping), forms_(cheapest_forms(block, applications)), workspace_(workspace) {
+  const std::size_t m = block.rows();
+  const std::size_t n = block.cols();
+  if (forms_.input == FactorForm::covariance) {
+    input_covariance_ = workspace.input_covariance.matrix(n, n);
+    covariance_matrix(block.input, input_covariance_);
+  }
+  if (forms_.output == FactorForm::covariance) {
+    output_covariance_ = workspace.output_covariance.matrix(m, m);
+    covariance_matrix(block.output, output_covariance_);
+  }
+}
+
+MatrixView<const float> FisherOperator::curvature(const WeightView<const float>& v) const {
+  const std::size_t q = projected_size(block_.output, forms_.output);
+  const std::size_t p = projected_size(block_.input, forms_.input);
+  MatrixView<float> current = workspace_.projected.matrix(q, p);
+  project(block_, forms_, v, current, workspace_.half);
+  if (forms_.output == FactorForm::panel && forms_.input == FactorForm::panel) return current;
+  MatrixView<float> next = workspace_.multiplied.matrix(q, p);
+  if (forms_.output == FactorForm::covariance) {
+    blas::gemm(1.0F, output_covariance_, current, 0.0F, next);  // G · …
+    std::swap(current, next);
+  }
+  if (forms_.input == FactorForm::covariance) {
+    blas::gemm(1.0F, current, input_covariance_, 0.0F, next);  // … · A
+    std::swap(current, next);
+  }
+  return current;
+}
+
+void FisherOperator::apply(const WeightView<const float>& v, const WeightView<float>& out) const {
+  const MatrixView<const float> c = curvature(v);
+  const double norm_c = std::sqrt(norm_squared(c));
+  // NaN or infinity anywhere in v or the rows reaches c. Below λ = 1/2 finite v cannot make λ v leave the range.
+  const double norm_damped = damping_ < 0.5 ? 0 : damping_ * std::sqrt(cgfac::dot(v, v));
+  if (!std::isfinite(norm_c) || !(norm_damped <= static_cast<double>(std::numeric_limits<float>::max()) / 2)) {
+    throw_not_finite(block_, "v", v);
+  }
+  if (v.kernel.data == out.kernel.data) {
+    expand(block_, forms_, traces_, c, norm_c, static_cast<float>(damping_), out, workspace_.half);
+    return;
+  }
+  expand(block_, forms_, traces_, c, norm_c, 0.0F, out, workspace_.half);
+  cgfac::axpy(static_cast<float>(damping_), v, out);
+}
+
+void FisherOperator::apply(const Vector& x, const Vector& y) const {
+  const WeightView<float> out = block_.view(y);
+  const MatrixView<const float> c = curvature(block_.view(std::span<const float>(x)));
+  expand(block_, forms_, traces_, c, 0, 0.0F, out, workspace_.half);  // an overflow ends the loop through its scalars
+  axpy(damping_, x, y);
+}
+
+double FisherOperator::dot(const Vector& x, const Vector& y) const {
+  return blas::dot(std::span<const float>(x), std::span<const float>(y));
+}
+
+void FisherOperator::axpy(double alpha, const Vector& x, const Vector& y) const {
+  blas::axpy(static_cast<float>(alpha), std::span<const float>(x), y);
+}
+
+void FisherOperator::xpay(const Vector& x, double alpha, const Vector& y) const {
+  if (alpha == 0) {
+    std::ranges::copy(x, y.begin());
+    return;
+  }
+  const auto a = static_cast<float>(alpha);
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] + (a * y[i]);
+}
+
+}  // namespace cgfac

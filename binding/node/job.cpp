@@ -1,0 +1,90 @@
+#include "node/job.h"
+
+#include <utility>
+
+#include "node/errors.h"
+
+namespace cgfac::node {
+
+Napi::Function CancelToken::define(Napi::Env env) {
+  return DefineClass(env, "CancelToken", {InstanceMethod<&CancelToken::cancel>("cancel")});
+}
+
+void CancelToken::cancel(const Napi::CallbackInfo& /*info*/) { flag_->store(true, std::memory_order_relaxed); }
+
+void Job::pin(const Napi::Value& value) {
+  if (value.IsObject()) pins.push_back(Napi::Persistent(value.As<Napi::Object>()));
+}
+
+std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
+  auto queue = std::make_shared<JobQueue>();
+  const Napi::String name = Napi::String::New(env, "cgfac");
+  NAPI_THROW_IF_FAILED(env,
+                       napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, queue.get(),
+                                                       settle_on_javascript_thread, &queue->settle_),
+                       queue);
+  // idle, it does not keep the process alive
+  NAPI_THROW_IF_FAILED(env, napi_unref_threadsafe_function(env, queue->settle_), queue);
+  // registered after the function above, so that it runs before that is torn down
+  NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, end, new std::shared_ptr<JobQueue>(queue)), queue);
+  return queue;
+}
+
+Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* strand) {
+  const Napi::Promise promise = job->deferred.Promise();
+  Job* const raw = job.get();
+  {
+    const std::lock_guard lock(mutex_);
+    running_.insert(raw);
+  }
+  if (pending_++ == 0) napi_ref_threadsafe_function(env, settle_);
+  Task task = [self = shared_from_this(), raw] {
+    try {
+      raw->work(*raw->cancel);
+    } catch (...) {
+      raw->error = std::current_exception();
+    }
+    // Under the lock: `end` must not find the job gone while it is still being handed over.
+    const std::lock_guard lock(self->mutex_);
+    napi_call_threadsafe_function(self->settle_, raw, napi_tsfn_nonblocking);
+    self->running_.erase(raw);
+    self->idle_.notify_all();
+  };
+  job.release();  // NOLINT(bugprone-unused-return-value): settle_on_javascript_thread takes it back
+  if (strand != nullptr) {
+    strand->submit(std::move(task));
+  } else {
+    ThreadPool::shared().submit(std::move(task));
+  }
+  return promise;
+}
+
+void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callback*/, void* context, void* data) {
+  const std::unique_ptr<Job> job(static_cast<Job*>(data));
+  if (raw_env == nullptr) {  // the environment ended first: nothing can be settled, and it frees the references itself
+    for (Napi::ObjectReference& pin : job->pins) pin.SuppressDestruct();
+    return;
+  }
+  auto* const queue = static_cast<JobQueue*>(context);
+  const Napi::Env env(raw_env);
+  const Napi::HandleScope scope(env);
+  if (--queue->pending_ == 0) napi_unref_threadsafe_function(env, queue->settle_);
+  if (job->settled) job->settled();
+  if (job->cancel->load(std::memory_order_relaxed)) {
+    job->deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
+  } else if (job->error) {
+    job->deferred.Reject(translate(env, job->error).Value());
+  } else {
+    job->deferred.Resolve(job->result(env));
+  }
+}
+
+void JobQueue::end(void* queue) {
+  const std::unique_ptr<std::shared_ptr<JobQueue>> owner(static_cast<std::shared_ptr<JobQueue>*>(queue));
+  JobQueue& self = **owner;
+  std::unique_lock lock(self.mutex_);
+  for (Job* const job : self.running_) job->cancel->store(true, std::memory_order_relaxed);
+  self.idle_.wait(lock, [&self] { return self.running_.empty(); });
+}
+
+}  // namespace cgfac::node

@@ -1,0 +1,23 @@
+/** @type {import('jest').Config} */
+module.exports = {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // Tests name the package as a user does and get its sources.
+  moduleNameMapper: {
+    '^cgfac$': '<rootDir>/lib/index.ts',
+    '^cgfac/tfjs$': '<rootDir>/lib/tfjs/index.ts',
+  },
+  transform: {
+    '^.+\\.m?ts$': [
+      '@swc/jest',
+      {
+        jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+        module: { type: 'commonjs' },
+        sourceMaps: 'inline',
+      },
+    ],
+  },
+  // A test that outlives its time is a failure to look into, not one to start again.
+  testTimeout: 30_000,
+};

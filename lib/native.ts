@@ -1,0 +1,177 @@
+/**
+ * The native addon: its declaration, whole, and the one place that loads it.
+ *
+ * A weight-space vector goes over as two arrays, kernel and bias (undefined for a layer without one). The addon trusts
+ * the facade with types and values, and checks again only what keeps memory safe.
+ */
+import { join } from 'node:path';
+import loadAddon from 'node-gyp-build';
+import { CgfacError } from './error';
+
+/** The reason a solve ended; `cancelled` never leaves the addon, its promise rejects. */
+type NativeReason = 'converged' | 'max-iterations' | 'indefinite' | 'broken-down';
+
+export interface NativeSummary {
+  readonly iterations: number;
+  readonly residual: number;
+  readonly initialResidual: number;
+  readonly reason: NativeReason;
+  readonly space: 'gram' | 'weight';
+  readonly residuals?: number[];
+}
+
+export interface NativeShape {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+  readonly lossReduction: 'sum' | 'mean';
+  readonly kernelLayout: 'out-in' | 'in-out';
+}
+
+export interface NativeCgOptions {
+  readonly maxIterations: number;
+  readonly tolerance: number;
+  readonly space: 'auto' | 'weight' | 'gram';
+}
+
+export type NativeDamping = number | { readonly relative: number };
+type MaybeArray = Float32Array | undefined;
+
+export interface NativeCancelToken {
+  cancel(): void;
+}
+
+export interface NativeFisherOperator {
+  applySync(vKernel: Float32Array, vBias: MaybeArray, outKernel: Float32Array, outBias: MaybeArray): void;
+  apply(
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    token: NativeCancelToken | undefined,
+  ): Promise<void>;
+}
+
+export interface NativeConjugateGradient {
+  solveSync(
+    operator: NativeFisherOperator,
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    x0Kernel: MaybeArray,
+    x0Bias: MaybeArray,
+  ): NativeSummary;
+  solve(
+    operator: NativeFisherOperator,
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    x0Kernel: MaybeArray,
+    x0Bias: MaybeArray,
+    token: NativeCancelToken | undefined,
+  ): Promise<NativeSummary>;
+}
+
+export interface NativeLayerPreconditioner {
+  record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
+  preconditionSync(vKernel: Float32Array, vBias: MaybeArray, outKernel: Float32Array, outBias: MaybeArray): NativeSummary;
+  precondition(
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    token: NativeCancelToken | undefined,
+  ): Promise<NativeSummary>;
+  reset(): void;
+  dispose(): void;
+}
+
+export interface NativeInfo {
+  readonly version: string;
+  readonly blas: { readonly vendor: string; readonly version: string; readonly core: string; readonly threads: number };
+  readonly threads: number;
+  readonly napi: number;
+}
+
+interface Native {
+  info(): NativeInfo;
+  readonly CancelToken: new () => NativeCancelToken;
+  readonly FisherOperator: new (
+    options: NativeShape & {
+      readonly inputs: Float32Array;
+      readonly outputGrads: Float32Array;
+      readonly batch: number;
+      readonly fisherRows: number;
+      readonly damping: NativeDamping;
+    },
+  ) => NativeFisherOperator;
+  readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
+  readonly LayerPreconditioner: new (
+    options: NativeShape & NativeCgOptions & { readonly damping: NativeDamping; readonly warmStart: 'none' | 'previous' | 'scaled' },
+  ) => NativeLayerPreconditioner;
+}
+
+/** The folder that holds package.json: one up from the sources, two up from the compiled files. */
+function packageRoot(): string {
+  const parent = join(__dirname, '..');
+  return parent.endsWith('dist') ? join(parent, '..') : parent;
+}
+
+function load(): Native {
+  try {
+    return loadAddon(packageRoot()) as Native;
+  } catch (cause) {
+    const code = cause instanceof Object && 'code' in cause ? cause.code : undefined;
+    if (code === 'ERR_CGFAC_BLAS_MISMATCH') throw toCgfacError(cause);
+    const platform = `${process.platform}-${process.arch}`;
+    throw new CgfacError(
+      'ERR_CGFAC_NATIVE_LOAD',
+      `Expected a native addon for ${platform}, Node ${process.versions.node}, but none could be loaded. A binary is shipped for linux-x64 (glibc 2.34 or newer); for another platform build from a checkout of the repository: npm run build`,
+      { cause },
+    );
+  }
+}
+
+/** Makes a {@link CgfacError} of an error that the addon threw; anything else is returned as it is. */
+export function toCgfacError(error: unknown): unknown {
+  if (!(error instanceof Object && 'code' in error && 'message' in error)) return error;
+  const { code, message } = error as { code: unknown; message: unknown };
+  if (typeof code !== 'string' || !code.startsWith('ERR_CGFAC_')) return error;
+  return new CgfacError(code as CgfacError['code'], String(message), { cause: error });
+}
+
+/** Calls into the addon, and throws what it throws as {@link CgfacError}. */
+export function callNative<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toCgfacError(error);
+  }
+}
+
+/**
+ * Runs an asynchronous call of the addon under an `AbortSignal`. It settles only once the pool thread has let go of the
+ * arrays; aborted before that, it rejects with the signal's reason.
+ */
+export async function callNativeAsync<T>(
+  signal: AbortSignal | undefined,
+  call: (token: NativeCancelToken | undefined) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const token = signal === undefined ? undefined : new native.CancelToken();
+  const cancel = () => token?.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await call(token);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw toCgfacError(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** The loaded addon. */
+export const native: Native = load();

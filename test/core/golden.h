@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/layer_preconditioner.h"
+
+namespace cgfac::test {
+
+/// One golden case: float32 inputs, and what independent float64 arithmetic makes of them (test/golden/generate.py).
+class GoldenCase {
+ public:
+  explicit GoldenCase(const std::string& name) {
+    const std::string path = std::string(CGFAC_GOLDEN_DIR) + "/" + name;
+    std::ifstream manifest(path + ".json");
+    if (!manifest) throw std::runtime_error("no golden case " + path);
+    manifest_ = nlohmann::json::parse(manifest);
+    std::ifstream data(path + ".bin", std::ios::binary);
+    bytes_.assign(std::istreambuf_iterator<char>(data), {});
+    inputs_ = numbers<float>("inputs");
+    output_grads_ = numbers<float>("outputGrads");
+  }
+
+  [[nodiscard]] std::vector<double> dampings() const { return manifest_["dampings"].get<std::vector<double>>(); }
+  [[nodiscard]] LayerShape shape() const {
+    return {.in_features = manifest_["inFeatures"], .out_features = manifest_["outFeatures"], .bias = manifest_["bias"]};
+  }
+  [[nodiscard]] Batch batch() const {
+    const LayerShape layer = shape();
+    return {.inputs = {inputs_.data(), manifest_["batch"], layer.in_features},
+            .output_grads = {output_grads_.data(), manifest_["fisherRows"], layer.out_features}};
+  }
+  [[nodiscard]] FisherBlock block() const { return fisher_block(shape(), batch()); }
+
+  /// An array as it is in the file.
+  template <typename T>
+  [[nodiscard]] std::vector<T> numbers(const std::string& name) const {
+    for (const auto& entry : manifest_["arrays"]) {
+      if (entry["name"] != name) continue;
+      std::size_t size = 1;
+      for (const auto& extent : entry["shape"]) size *= extent.get<std::size_t>();
+      const bool single = entry["dtype"] == "float32";
+      if (single != std::is_same_v<T, float>) throw std::runtime_error(name + " has another type");
+      std::vector<T> result(size);
+      std::memcpy(result.data(), bytes_.data() + entry["offset"].get<std::size_t>(), size * sizeof(T));
+      return result;
+    }
+    throw std::runtime_error("no array " + name);
+  }
+  /// An m × n array of the file, whose last column is the bias, as weight-space numbers: the kernel, then the bias.
+  template <typename T>
+  [[nodiscard]] std::vector<T> weights(const std::string& name) const {
+    const std::vector<T> matrix = numbers<T>(name);
+    const LayerShape layer = shape();
+    const std::size_t n = layer.in_features + (layer.bias ? 1 : 0);
+    std::vector<T> result(matrix.size());
+    for (std::size_t i = 0; i < layer.out_features; ++i) {
+      for (std::size_t j = 0; j < n; ++j) {
+        const std::size_t to = j < layer.in_features ? (i * layer.in_features) + j : (layer.out_features * layer.in_features) + i;
+        result[to] = matrix[(i * n) + j];
+      }
+    }
+    return result;
+  }
+
+ private:
+  nlohmann::json manifest_;
+  std::vector<char> bytes_;
+  std::vector<float> inputs_;
+  std::vector<float> output_grads_;
+};
+
+inline const std::vector<std::string> kGoldenCases{"one-sample", "tiny", "wide-batch", "input-covariance", "output-covariance", "fewer-fisher-rows",
+                                                   "low-rank", "odd", "rank-one-input", "real-encoder-layer"};
+
+}  // namespace cgfac::test
