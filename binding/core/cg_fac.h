@@ -16,13 +16,13 @@ namespace cgfac {
 enum class Space { automatic, weight, gram };
 
 struct CgFacOptions {
-  CgOptions cg;
+  CgOptions cg{};
   Space space = Space::automatic;
   StartScaling start_scaling = StartScaling::plain;
 };
 
 struct CgFacSummary {
-  CgSummary cg;
+  CgSummary cg{};
   Space space = Space::gram;  ///< where the iterations ran: weight or gram
 };
 

@@ -49,7 +49,7 @@ class RecordedBatch {
 
 struct LayerOptions {
   Damping damping;
-  CgFacOptions cg_fac;  // start_scaling follows from warm_start
+  CgFacOptions cg_fac{};  // start_scaling follows from warm_start
   WarmStart warm_start = WarmStart::previous;
 };
 
