@@ -123,8 +123,7 @@ function load(): Native {
   try {
     return loadAddon(packageRoot()) as Native;
   } catch (cause) {
-    const code = cause instanceof Object && 'code' in cause ? cause.code : undefined;
-    if (code === 'ERR_CGFAC_BLAS_MISMATCH') throw toCgfacError(cause);
+    if ((cause as { code?: unknown }).code === 'ERR_CGFAC_BLAS_MISMATCH') throw toCgfacError(cause);
     const platform = `${process.platform}-${process.arch}`;
     throw new CgfacError(
       'ERR_CGFAC_NATIVE_LOAD',
@@ -136,7 +135,8 @@ function load(): Native {
 
 /** Makes a {@link CgfacError} of an error that the addon threw; anything else is returned as it is. */
 export function toCgfacError(error: unknown): unknown {
-  if (!(error instanceof Object && 'code' in error && 'message' in error)) return error;
+  // not `instanceof Error`: the addon's errors may be of another realm
+  if (typeof error !== 'object' || error === null || !('code' in error) || !('message' in error)) return error;
   const { code, message } = error as { code: unknown; message: unknown };
   if (typeof code !== 'string' || !code.startsWith('ERR_CGFAC_')) return error;
   return new CgfacError(code as CgfacError['code'], String(message), { cause: error });

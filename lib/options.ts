@@ -51,7 +51,8 @@ export const layerOptionNames = ['inFeatures', 'outFeatures', 'bias', 'damping',
 export const cgOptionNames = ['maxIterations', 'tolerance', 'space'] as const;
 
 /** Layer options with their defaults, checked. */
-export function parseLayerOptions(options: Record<string, unknown>, owner: string) {
+export function parseLayerOptions(given: object, owner: string) {
+  const options = given as Record<string, unknown>;
   checkRequired(options, owner, {
     inFeatures: 'a positive integer',
     outFeatures: 'a positive integer',
@@ -73,7 +74,8 @@ export function parseLayerOptions(options: Record<string, unknown>, owner: strin
 }
 
 /** Conjugate-gradient options with their defaults, checked. */
-export function parseCgOptions(options: Record<string, unknown>) {
+export function parseCgOptions(given: object) {
+  const options = given as Record<string, unknown>;
   return {
     maxIterations: positiveInteger(options['maxIterations'] ?? 20, 'maxIterations'),
     tolerance: nonNegative(options['tolerance'] ?? 1e-2, 'tolerance'),

@@ -38,7 +38,7 @@ export function valueError(expected: string, name: string, received: unknown): C
 }
 
 /** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
-export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is Record<string, unknown> {
+export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is object {
   if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
     throw typeError('an options object', `the options of ${owner}`, options);
   }
@@ -87,9 +87,9 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
 }
 
 /** Checks that the options without a default are there. */
-export function checkRequired(options: Record<string, unknown>, owner: string, required: Readonly<Record<string, string>>): void {
+export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
   for (const [name, expected] of Object.entries(required)) {
-    if (options[name] === undefined) {
+    if ((options as Record<string, unknown>)[name] === undefined) {
       throw new CgfacError('ERR_CGFAC_MISSING_OPTION', `Expected ${expected} for ${name} of ${owner}, which has no default, but received undefined`);
     }
   }
@@ -117,6 +117,6 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
 /** An `AbortSignal`, or undefined. */
 export function abortSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
-  if (!(value instanceof Object && 'aborted' in value && 'addEventListener' in value)) throw typeError('an AbortSignal', 'signal', value);
+  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('addEventListener' in value)) throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
 }

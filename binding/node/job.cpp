@@ -16,6 +16,20 @@ void Job::pin(const Napi::Value& value) {
   if (value.IsObject()) pins.push_back(Napi::Persistent(value.As<Napi::Object>()));
 }
 
+namespace {
+
+void settle(Napi::Env env, Job& job) {
+  if (job.cancel->load(std::memory_order_relaxed)) {
+    job.deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
+  } else if (job.error) {
+    job.deferred.Reject(translate(env, job.error).Value());
+  } else {
+    job.deferred.Resolve(job.result(env));
+  }
+}
+
+}  // namespace
+
 std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
   auto queue = std::make_shared<JobQueue>();
   const Napi::String name = Napi::String::New(env, "cgfac");
@@ -70,12 +84,11 @@ void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callba
   const Napi::HandleScope scope(env);
   if (--queue->pending_ == 0) napi_unref_threadsafe_function(env, queue->settle_);
   if (job->settled) job->settled();
-  if (job->cancel->load(std::memory_order_relaxed)) {
-    job->deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
-  } else if (job->error) {
-    job->deferred.Reject(translate(env, job->error).Value());
-  } else {
-    job->deferred.Resolve(job->result(env));
+  try {
+    settle(env, *job);
+  } catch (const Napi::Error& error) {
+    // A worker that is being terminated runs no more JavaScript: every Node-API call fails, this one quietly.
+    error.ThrowAsJavaScriptException();
   }
 }
 

@@ -1,0 +1,465 @@
+import {
+  CgfacError,
+  type CgfacErrorCode,
+  ConjugateGradient,
+  FisherOperator,
+  type FisherOperatorOptions,
+  LayerPreconditioner,
+  type LayerPreconditionerOptions,
+} from 'cgfac';
+
+// The layer of the table: 3 × 2 with a bias, a batch of 4. Everything is made anew for every case.
+const inFeatures = 2;
+const outFeatures = 3;
+const batch = 4;
+
+const rows = () => ({
+  inputs: Float32Array.from({ length: batch * inFeatures }, (_, i) => i + 1),
+  outputGrads: Float32Array.from({ length: batch * outFeatures }, (_, i) => i - 5),
+  batch,
+});
+const layer = (): LayerPreconditionerOptions<true> => ({ inFeatures, outFeatures, bias: true, damping: 0.5, lossReduction: 'sum' });
+const vector = (fill = 1) => ({ kernel: new Float32Array(6).fill(fill), bias: new Float32Array(3).fill(fill) });
+const operator = () => new FisherOperator<true>({ ...layer(), ...rows() });
+const recorded = () => {
+  const preconditioner = new LayerPreconditioner<true>(layer());
+  preconditioner.record(rows());
+  return preconditioner;
+};
+const detached = (array: Float32Array) => {
+  structuredClone(array, { transfer: [array.buffer as ArrayBuffer] });
+  return array;
+};
+const resizable = (length: number) => {
+  const Resizable = ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => ArrayBuffer;
+  return new Float32Array(new Resizable(length * 4, { maxByteLength: length * 8 }));
+};
+const spoiled = (length: number, value: number, index: number) => Float32Array.from({ length }, (_, i) => (i === index ? value : 1));
+/** What a caller without types could pass. */
+const untyped = (value: unknown) => value as never;
+
+interface Case {
+  readonly what: string;
+  readonly code: CgfacErrorCode;
+  readonly message: string;
+  readonly call: () => unknown;
+}
+
+const constructing = (options: Partial<Record<string, unknown>>) => () =>
+  new FisherOperator(untyped({ ...layer(), ...rows(), ...options }) as FisherOperatorOptions);
+const layering = (options: Partial<Record<string, unknown>>) => () => new LayerPreconditioner(untyped({ ...layer(), ...options }) as LayerPreconditionerOptions);
+const recording = (options: Partial<Record<string, unknown>>) => () => recorded().record(untyped({ ...rows(), ...options }));
+const applying = (v: unknown, options: object = {}) => () => operator().applySync(untyped(v), untyped(options));
+
+const type = 'ERR_CGFAC_INVALID_ARG_TYPE';
+const value = 'ERR_CGFAC_INVALID_ARG_VALUE';
+const shape = 'ERR_CGFAC_SHAPE_MISMATCH';
+const missing = 'ERR_CGFAC_MISSING_OPTION';
+const unknown = 'ERR_CGFAC_UNKNOWN_OPTION';
+const notFinite = 'ERR_CGFAC_NOT_FINITE';
+const buffer = 'ERR_CGFAC_DETACHED_BUFFER';
+const overlap = 'ERR_CGFAC_OVERLAP';
+
+const table: Case[] = [
+  // lengths
+  {
+    what: 'inputs of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float32Array of length 7',
+    call: constructing({ inputs: new Float32Array(7) }),
+  },
+  {
+    what: 'outputGrads of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 6 (fisherRows 2 × outFeatures 3) for outputGrads but received a Float32Array of length 12',
+    call: constructing({ fisherRows: 2 }),
+  },
+  {
+    what: 'a kernel of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 5',
+    call: applying({ kernel: new Float32Array(5), bias: new Float32Array(3) }),
+  },
+  {
+    what: 'a bias of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 3 (outFeatures 3) for v.bias but received a Float32Array of length 2',
+    call: applying({ kernel: new Float32Array(6), bias: new Float32Array(2) }),
+  },
+  {
+    what: 'an out of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for out.kernel but received a Float32Array of length 9',
+    call: applying(vector(), { out: { kernel: new Float32Array(9), bias: new Float32Array(3) } }),
+  },
+  {
+    what: 'a vector for an operator of another shape',
+    code: shape,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 8',
+    call: () => new ConjugateGradient().solveSync(operator(), { kernel: new Float32Array(8), bias: new Float32Array(4) }),
+  },
+  {
+    what: 'an x0 for an operator of another shape',
+    code: shape,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for x0.kernel but received a Float32Array of length 8',
+    call: () => new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: new Float32Array(8), bias: new Float32Array(3) } }),
+  },
+  {
+    what: 'recorded inputs of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 10 (batch 5 × inFeatures 2) for inputs but received a Float32Array of length 8',
+    call: recording({ batch: 5 }),
+  },
+  // types
+  {
+    what: 'inputs as number[]',
+    code: type,
+    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received an array of length 8',
+    call: constructing({ inputs: [1, 2, 3, 4, 5, 6, 7, 8] }),
+  },
+  {
+    what: 'inputs as Float64Array',
+    code: type,
+    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float64Array of length 8',
+    call: constructing({ inputs: new Float64Array(8) }),
+  },
+  {
+    what: 'v without a bias for a layer with one',
+    code: type,
+    message: 'Expected { kernel, bias } of a layer with a bias for v but received a Float32Array of length 6',
+    call: applying(new Float32Array(6)),
+  },
+  {
+    what: 'v with a bias for a layer without one',
+    code: type,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v but received an object with keys kernel, bias',
+    call: () => new FisherOperator(untyped({ ...layer(), ...rows(), bias: false }) as FisherOperatorOptions).applySync(vector()),
+  },
+  {
+    what: 'v as number[]',
+    code: type,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received an array of length 2',
+    call: applying({ kernel: [1, 2], bias: new Float32Array(3) }),
+  },
+  { what: 'no v', code: type, message: 'Expected { kernel, bias } of a layer with a bias for v but received undefined', call: applying(undefined) },
+  {
+    what: 'an operator that is none',
+    code: type,
+    message: 'Expected a FisherOperator for operator but received an object with keys (none)',
+    call: () => new ConjugateGradient().solveSync(untyped({}), vector()),
+  },
+  { what: 'bias as a number', code: type, message: 'Expected a boolean for bias but received 1', call: constructing({ bias: 1 }) },
+  { what: 'batch as a string', code: type, message: "Expected a positive integer for batch but received '4'", call: constructing({ batch: '4' }) },
+  {
+    what: 'options that are no object',
+    code: type,
+    message: 'Expected an options object for the options of ConjugateGradient but received 20',
+    call: () => new ConjugateGradient(untyped(20)),
+  },
+  {
+    what: 'a signal that is none',
+    code: type,
+    message: 'Expected an AbortSignal for signal but received true',
+    call: () => operator().apply(vector(), { signal: untyped(true) }),
+  },
+  // values
+  { what: 'batch 0', code: value, message: 'Expected a positive integer below 2^31 for batch but received 0', call: constructing({ batch: 0 }) },
+  { what: 'recorded batch 0', code: value, message: 'Expected a positive integer below 2^31 for batch but received 0', call: recording({ batch: 0 }) },
+  {
+    what: 'fisherRows 1.5',
+    code: value,
+    message: 'Expected a positive integer below 2^31 for fisherRows but received 1.5',
+    call: constructing({ fisherRows: 1.5 }),
+  },
+  {
+    what: 'inFeatures −2',
+    code: value,
+    message: 'Expected a positive integer below 2^31 for inFeatures but received -2',
+    call: layering({ inFeatures: -2 }),
+  },
+  {
+    what: 'more weights than BLAS can index',
+    code: value,
+    message: 'Expected inFeatures × outFeatures below 2^31 for inFeatures but received 1000000',
+    call: layering({ inFeatures: 1_000_000, outFeatures: 1_000_000 }),
+  },
+  ...([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e-60, 1e60] as const).flatMap((damping): Case[] => [
+    {
+      what: `damping ${damping} of an operator`,
+      code: value,
+      message: `Expected a number > 0 in the range of float32 for damping but received ${damping}`,
+      call: constructing({ damping }),
+    },
+    {
+      what: `relative damping ${damping} of a layer`,
+      code: value,
+      message: `Expected a number > 0 in the range of float32 for damping.relative but received ${damping}`,
+      call: layering({ damping: { relative: damping } }),
+    },
+  ]),
+  { what: 'damping as a string', code: type, message: "Expected a number > 0 or { relative: number > 0 } for damping but received '1'", call: layering({ damping: '1' }) },
+  { what: 'a misspelt damping', code: type, message: 'Expected a number > 0 or { relative: number > 0 } for damping but received an object with keys relativ', call: layering({ damping: { relativ: 1 } }) },
+  {
+    what: 'relative damping of zeros',
+    code: value,
+    message: 'Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0',
+    call: () => new FisherOperator<true>({ ...layer(), ...rows(), outputGrads: new Float32Array(12), damping: { relative: 1 } }).applySync(vector()),
+  },
+  { what: 'maxIterations 0', code: value, message: 'Expected a positive integer below 2^31 for maxIterations but received 0', call: layering({ maxIterations: 0 }) },
+  { what: 'tolerance −1', code: value, message: 'Expected a finite number ≥ 0 for tolerance but received -1', call: layering({ tolerance: -1 }) },
+  { what: 'tolerance NaN', code: value, message: 'Expected a finite number ≥ 0 for tolerance but received NaN', call: layering({ tolerance: Number.NaN }) },
+  { what: 'an unknown space', code: value, message: "Expected 'auto' or 'weight' or 'gram' for space but received 'grams'", call: layering({ space: 'grams' }) },
+  { what: 'an unknown method', code: value, message: "Expected 'cg' for method but received 'newton'", call: layering({ method: 'newton' }) },
+  {
+    what: 'an unknown warm start',
+    code: value,
+    message: "Expected 'none' or 'previous' or 'scaled' for warmStart but received 'last'",
+    call: layering({ warmStart: 'last' }),
+  },
+  { what: 'an unknown reduction', code: value, message: "Expected 'sum' or 'mean' for lossReduction but received 'none'", call: layering({ lossReduction: 'none' }) },
+  { what: 'an unknown layout', code: value, message: "Expected 'out-in' or 'in-out' for kernelLayout but received 'nchw'", call: layering({ kernelLayout: 'nchw' }) },
+  // options
+  {
+    what: 'no lossReduction for an operator',
+    code: missing,
+    message: "Expected 'sum' or 'mean' for lossReduction of FisherOperator, which has no default, but received undefined",
+    call: constructing({ lossReduction: undefined }),
+  },
+  {
+    what: 'no lossReduction for a layer',
+    code: missing,
+    message: "Expected 'sum' or 'mean' for lossReduction of LayerPreconditioner, which has no default, but received undefined",
+    call: layering({ lossReduction: undefined }),
+  },
+  {
+    what: 'no damping',
+    code: missing,
+    message: 'Expected a number > 0 or { relative } for damping of LayerPreconditioner, which has no default, but received undefined',
+    call: layering({ damping: undefined }),
+  },
+  {
+    what: 'no inputs',
+    code: missing,
+    message: 'Expected a Float32Array for inputs of record, which has no default, but received undefined',
+    call: recording({ inputs: undefined }),
+  },
+  {
+    what: 'an unknown option of an operator',
+    code: unknown,
+    message:
+      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, inputs, outputGrads, batch, fisherRows for an option of FisherOperator but received 'dampening'",
+    call: constructing({ dampening: 1 }),
+  },
+  {
+    what: 'an unknown option of a layer',
+    code: unknown,
+    message:
+      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, maxIterations, tolerance, space, method, warmStart for an option of LayerPreconditioner but received 'warmstart'",
+    call: layering({ warmstart: 'none' }),
+  },
+  {
+    what: 'an unknown option of a solver',
+    code: unknown,
+    message: "Expected one of maxIterations, tolerance, space, history for an option of ConjugateGradient but received 'iterations'",
+    call: () => new ConjugateGradient(untyped({ iterations: 3 })),
+  },
+  {
+    what: 'an unknown option of a call',
+    code: unknown,
+    message: "Expected one of out for an option of applySync but received 'signal'",
+    call: applying(vector(), { signal: new AbortController().signal }),
+  },
+  // what is not finite
+  ...([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] as const).flatMap((bad): Case[] => [
+    {
+      what: `${bad} in inputs`,
+      code: notFinite,
+      message: `Expected finite numbers for inputs but received ${bad} at index 5`,
+      call: () => new FisherOperator<true>({ ...layer(), ...rows(), inputs: spoiled(8, bad, 5) }).applySync(vector()),
+    },
+    {
+      what: `${bad} in recorded outputGrads`,
+      code: notFinite,
+      message: `Expected finite numbers for outputGrads but received ${bad} at index 2`,
+      call: recording({ outputGrads: spoiled(12, bad, 2) }),
+    },
+    {
+      what: `${bad} in v`,
+      code: notFinite,
+      message: `Expected finite numbers for v.kernel but received ${bad} at index 4`,
+      call: () => recorded().preconditionSync({ kernel: spoiled(6, bad, 4), bias: new Float32Array(3) }),
+    },
+    {
+      what: `${bad} in the bias of v`,
+      code: notFinite,
+      message: `Expected finite numbers for v.bias but received ${bad} at index 1`,
+      call: applying({ kernel: new Float32Array(6), bias: spoiled(3, bad, 1) }),
+    },
+    {
+      what: `${bad} in x0`,
+      code: notFinite,
+      message: `Expected finite numbers for x0.kernel but received ${bad} at index 0`,
+      call: () => new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: spoiled(6, bad, 0), bias: new Float32Array(3) } }),
+    },
+  ]),
+  {
+    what: 'a product beyond float32',
+    code: notFinite,
+    message: 'Expected products within the range of float32 for inputs, outputGrads and v but received an overflow',
+    call: applying({ kernel: new Float32Array(6).fill(3e38), bias: new Float32Array(3) }),
+  },
+  // buffers
+  {
+    what: 'detached inputs',
+    code: buffer,
+    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received one whose buffer was detached',
+    call: constructing({ inputs: detached(new Float32Array(8)) }),
+  },
+  {
+    what: 'inputs detached after construction',
+    code: 'ERR_CGFAC_SHAPE_MISMATCH',
+    message: 'Expected a Float32Array of length 8 for inputs but received length 0',
+    call: () => {
+      const { inputs, outputGrads } = rows();
+      const borrowing = new FisherOperator<true>({ ...layer(), inputs, outputGrads, batch });
+      detached(inputs);
+      return borrowing.applySync(vector());
+    },
+  },
+  {
+    what: 'a detached v',
+    code: buffer,
+    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received one whose buffer was detached',
+    call: applying({ kernel: detached(new Float32Array(6)), bias: new Float32Array(3) }),
+  },
+  {
+    what: 'a resizable v',
+    code: buffer,
+    message: 'Expected a Float32Array on a buffer of fixed length for v.kernel but received one on a resizable buffer',
+    call: applying({ kernel: resizable(6), bias: new Float32Array(3) }),
+  },
+  // overlaps
+  {
+    what: 'an out that overlaps v in part',
+    code: overlap,
+    message: 'Expected arrays that are those of v, or share no memory with them, for out but received an overlap',
+    call: () => {
+      const memory = new Float32Array(8);
+      return operator().applySync(
+        { kernel: memory.subarray(0, 6), bias: new Float32Array(3) },
+        { out: { kernel: memory.subarray(1, 7), bias: new Float32Array(3) } },
+      );
+    },
+  },
+  {
+    what: 'an out that takes only the kernel of v',
+    code: overlap,
+    message: 'Expected arrays that are those of v, or share no memory with them, for out but received an overlap',
+    call: () => {
+      const v = vector();
+      return recorded().preconditionSync(v, { out: { kernel: v.kernel, bias: new Float32Array(3) } });
+    },
+  },
+  {
+    what: 'an out that overlaps x0 in part',
+    code: overlap,
+    message: 'Expected arrays that are those of x0, or share no memory with them, for out but received an overlap',
+    call: () => {
+      const x0 = vector();
+      return new ConjugateGradient().solveSync(operator(), vector(), { x0, out: { kernel: new Float32Array(6), bias: x0.kernel.subarray(2, 5) } });
+    },
+  },
+  {
+    what: 'an out that overlaps the inputs',
+    code: overlap,
+    message: 'Expected arrays that share no memory with inputs or outputGrads for out but received an overlap',
+    call: () => {
+      const { inputs, outputGrads } = rows();
+      const borrowing = new FisherOperator<true>({ ...layer(), inputs, outputGrads, batch });
+      return borrowing.applySync(vector(), { out: { kernel: inputs.subarray(0, 6), bias: new Float32Array(3) } });
+    },
+  },
+  {
+    what: 'an out whose parts overlap',
+    code: overlap,
+    message: 'Expected kernel and bias that share no memory for out but received an overlap',
+    call: () => {
+      const kernel = new Float32Array(6);
+      return operator().applySync(vector(), { out: { kernel, bias: kernel.subarray(0, 3) } });
+    },
+  },
+  // state
+  {
+    what: 'a direction before a batch',
+    code: 'ERR_CGFAC_NO_RECORD',
+    message: 'Expected a batch from record() for precondition but received none',
+    call: () => new LayerPreconditioner<true>(layer()).preconditionSync(vector()),
+  },
+  ...(['record', 'preconditionSync', 'precondition', 'reset'] as const).map(
+    (method): Case => ({
+      what: `${method} after dispose`,
+      code: 'ERR_CGFAC_DISPOSED',
+      message: 'Expected a live LayerPreconditioner for this call but received one that was disposed of',
+      call: () => {
+        const preconditioner = recorded();
+        preconditioner.dispose();
+        preconditioner.dispose(); // twice is fine
+        return preconditioner[method](untyped(method === 'record' ? rows() : vector()));
+      },
+    }),
+  ),
+];
+
+const caught = async (call: () => unknown): Promise<unknown> => {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+test.each(table)('$what', async ({ code, message, call }) => {
+  const error = await caught(call);
+  expect(error).toBeInstanceOf(CgfacError);
+  expect(error).toMatchObject({ name: 'CgfacError', code, message });
+});
+
+describe('a refused call changes nothing', () => {
+  const bad = () => ({ kernel: spoiled(6, Number.NaN, 0), bias: new Float32Array(3) });
+
+  test('out keeps its contents', async () => {
+    const out = vector(7);
+    const before = structuredClone(out);
+    const solver = new ConjugateGradient();
+    const calls = [
+      () => operator().applySync(bad(), { out }),
+      () => operator().apply(bad(), { out }),
+      () => solver.solveSync(operator(), bad(), { out }),
+      () => solver.solve(operator(), bad(), { out }),
+      () => recorded().preconditionSync(bad(), { out }),
+      () => recorded().precondition(bad(), { out }),
+    ];
+    for (const call of calls) {
+      expect(await caught(call)).toMatchObject({ code: notFinite });
+      expect(out).toEqual(before);
+    }
+  });
+
+  test('a layer keeps its batch and its previous solution', async () => {
+    const spoiledLayer = recorded();
+    const cleanLayer = recorded();
+    expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
+    expect(await caught(() => spoiledLayer.record({ ...rows(), inputs: spoiled(8, Number.NaN, 0) }))).toMatchObject({ code: notFinite });
+    expect(await caught(() => spoiledLayer.preconditionSync(bad()))).toMatchObject({ code: notFinite });
+    expect(await caught(() => spoiledLayer.precondition(bad()))).toMatchObject({ code: notFinite });
+    expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
+  });
+
+  test('rejections carry the same errors as throws', async () => {
+    const sync = await caught(() => operator().applySync(bad()));
+    const async = await caught(() => operator().apply(bad()));
+    expect(async).toBeInstanceOf(CgfacError);
+    expect((async as CgfacError).message).toBe((sync as CgfacError).message);
+  });
+});
