@@ -17,7 +17,9 @@ namespace {
 
 // OpenBLAS reads the variable in a constructor of its own; priority 101 runs before that one, when the addon is loaded.
 // OpenBLAS's thread pool must not exist: child_process.spawn during a product would hang the parent.
-__attribute__((constructor(101))) void force_one_blas_thread() { setenv("OPENBLAS_NUM_THREADS", "1", 1); }
+__attribute__((constructor(101))) void force_one_blas_thread() {
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);  // NOLINT(concurrency-mt-unsafe): no other thread exists yet
+}
 
 void require(bool holds, std::string_view contract) {
   if (!holds) throw Error(ErrorCode::shape_mismatch, std::string("blas: ").append(contract));
@@ -42,7 +44,8 @@ blasint leading_dimension(const MatrixView<T>& x) {
 }
 
 template <typename T, typename Gemm>
-void gemm_with(Gemm product, T alpha, const MatrixView<const T>& a, const MatrixView<const T>& b, T beta, const MatrixView<T>& c) {
+void gemm_with(Gemm product, T alpha, const MatrixView<const T>& a, const MatrixView<const T>& b, T beta,
+               const MatrixView<T>& c) {
   require(a.rows == c.rows && b.cols == c.cols && a.cols == b.rows, "gemm of shapes that do not fit");
   if (!c.row_major()) {  // Cᵀ = Bᵀ Aᵀ
     gemm_with(product, alpha, b.transposed(), a.transposed(), beta, c.transposed());
@@ -64,8 +67,8 @@ void gemm(double alpha, MatrixView<const double> a, MatrixView<const double> b, 
 
 void gram(float alpha, MatrixView<const float> x, MatrixView<float> k) {
   require(k.rows == x.rows && k.cols == x.rows && k.row_major(), "gram of shapes that do not fit");
-  cblas_ssyrk(CblasRowMajor, CblasLower, order_of(x), narrow(x.rows), narrow(x.cols), alpha, x.data, leading_dimension(x), 0.0F,
-              k.data, leading_dimension(k));
+  cblas_ssyrk(CblasRowMajor, CblasLower, order_of(x), narrow(x.rows), narrow(x.cols), alpha, x.data,
+              leading_dimension(x), 0.0F, k.data, leading_dimension(k));
   for (std::size_t i = 0; i < k.rows; ++i) {
     for (std::size_t j = i + 1; j < k.cols; ++j) k(i, j) = k(j, i);
   }
@@ -175,12 +178,13 @@ bool vectors_agree(std::size_t size) {
 }  // namespace
 
 void self_check() {
-  const bool agree = products_agree<float>(17, 37, 29) && products_agree<float>(1, 67, 5) && products_agree<double>(17, 37, 29) &&
-                     products_agree<double>(3, 5, 1) && gram_agrees(23, 41) && vectors_agree<float>(1021) &&
-                     vectors_agree<double>(1021);
+  const bool agree = products_agree<float>(17, 37, 29) && products_agree<float>(1, 67, 5) &&
+                     products_agree<double>(17, 37, 29) && products_agree<double>(3, 5, 1) && gram_agrees(23, 41) &&
+                     vectors_agree<float>(1021) && vectors_agree<double>(1021);
   if (!agree) {
-    throw Error(ErrorCode::blas_mismatch, "Expected products of OpenBLAS to equal plain loops but received other numbers from its kernel '" +
-                                              info().core + "'; set OPENBLAS_CORETYPE=Haswell in the environment and try again");
+    throw Error(ErrorCode::blas_mismatch,
+                "Expected products of OpenBLAS to equal plain loops but received other numbers from its kernel '" +
+                    info().core + "'; set OPENBLAS_CORETYPE=Haswell in the environment and try again");
   }
 }
 

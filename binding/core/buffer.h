@@ -18,18 +18,20 @@ class Buffer {
     if (size > capacity_) {
       data_.reset();
       capacity_ = 0;
-      data_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlignment)));
+      data_.reset(static_cast<T*>(::operator new(size * sizeof(T), alignment)));
       capacity_ = size;
     }
     return {data_.get(), size};
   }
-  [[nodiscard]] MatrixView<T> matrix(std::size_t rows, std::size_t cols) { return {span(rows * cols).data(), rows, cols}; }
+  [[nodiscard]] MatrixView<T> matrix(std::size_t rows, std::size_t cols) {
+    return {span(rows * cols).data(), rows, cols};
+  }
   [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(T); }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};  // a cache line, and an AVX-512 register
+  static constexpr std::align_val_t alignment{64};  // a cache line, and an AVX-512 register
   struct Free {
-    void operator()(T* data) const { ::operator delete(data, kAlignment); }
+    void operator()(T* data) const { ::operator delete(data, alignment); }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t capacity_ = 0;

@@ -10,7 +10,7 @@ namespace cgfac {
 namespace {
 
 // A vector update in weight space moves memory: its price per element, in float32 flops (docs/decisions.md).
-constexpr double kFlopsPerVectorElement = 100;
+constexpr double flops_per_vector_element = 100;
 
 struct Problem {
   const FisherBlock& block;
@@ -28,7 +28,8 @@ double checked_norm2(const FisherBlock& block, std::string_view name, const Weig
 double checked_damping(const FisherBlock& block, const BlockTraces& sums, const Damping& damping) {
   const double lambda = absolute_damping(block, sums, damping);
   if (!(lambda > 0)) {
-    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping", "a mean eigenvalue of 0");
+    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping",
+                   "a mean eigenvalue of 0");
   }
   return lambda;
 }
@@ -44,13 +45,15 @@ void scale(float factor, const WeightView<float>& x) {
 }
 
 // ‖factor·x‖ stays within float32, so that the axpy that writes the solution does
-void require_range(double factor, double norm2, const Problem& problem, std::string_view name, const WeightView<const float>& x) {
-  if (!(std::abs(factor) * std::sqrt(norm2) <= kLargestNorm)) throw_not_finite(problem.block, name, x);
+void require_range(double factor, double norm2, const Problem& problem, std::string_view name,
+                   const WeightView<const float>& x) {
+  if (!(std::abs(factor) * std::sqrt(norm2) <= largest_norm)) throw_not_finite(problem.block, name, x);
 }
 
-CgSummary solve_in_gram_space(const Problem& problem, const WeightView<const float>& v, const std::optional<WeightView<const float>>& x0,
-                              const WeightView<float>& out, const CgFacOptions& options, CgFacWorkspace& workspace,
-                              const CancelFlag* cancel, std::vector<double>* residuals) {
+CgSummary solve_in_gram_space(const Problem& problem, const WeightView<const float>& v,
+                              const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                              const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                              std::vector<double>* residuals) {
   GramOperator gram(problem.block, problem.traces, problem.damping, v, problem.v_norm2, workspace.gram);
   const std::size_t q = gram.projected_rows();
   const std::size_t p = gram.projected_cols();
@@ -69,7 +72,8 @@ CgSummary solve_in_gram_space(const Problem& problem, const WeightView<const flo
   if (x0) c = gram.start(v, *x0, options.start_scaling, residual);
   if (!gram.finite()) throw_not_finite(problem.block, "v", v);
 
-  const CgSummary summary = conjugate_gradient(gram, x, residual, direction, product, problem.v_norm2, options.cg, cancel, residuals);
+  const CgSummary summary =
+      conjugate_gradient(gram, x, residual, direction, product, problem.v_norm2, options.cg, cancel, residuals);
   if (summary.reason == CgReason::cancelled) return summary;
 
   // c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
@@ -85,8 +89,9 @@ CgSummary solve_in_gram_space(const Problem& problem, const WeightView<const flo
 }
 
 // r ← v − (F + λI) c x₀; returns c
-double start_in_weight_space(const Problem& problem, const WeightView<const float>& v, const WeightView<const float>& x0,
-                             StartScaling scaling, const WeightView<float>& r, FisherOperator::Workspace& workspace) {
+double start_in_weight_space(const Problem& problem, const WeightView<const float>& v,
+                             const WeightView<const float>& x0, StartScaling scaling, const WeightView<float>& r,
+                             FisherOperator::Workspace& workspace) {
   const FisherOperator fisher(problem.block, problem.traces, problem.damping, 1, workspace);
   fisher.apply(x0, r);
   double c = 1;
@@ -100,9 +105,10 @@ double start_in_weight_space(const Problem& problem, const WeightView<const floa
   return c;
 }
 
-CgSummary solve_in_weight_space(const Problem& problem, const WeightView<const float>& v, const std::optional<WeightView<const float>>& x0,
-                                const WeightView<float>& out, const CgFacOptions& options, CgFacWorkspace& workspace,
-                                const CancelFlag* cancel, std::vector<double>* residuals) {
+CgSummary solve_in_weight_space(const Problem& problem, const WeightView<const float>& v,
+                                const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                                const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                                std::vector<double>* residuals) {
   const FisherBlock& block = problem.block;
   const std::size_t size = block.size();
   const std::span<float> memory = workspace.weight_vectors.span(4 * size);
@@ -146,16 +152,18 @@ Space choose_space(const FisherBlock& block, int iterations) {
     return rows * d * std::min(rows, d);
   };
   // project and expand cost one FV without a covariance, the loop two float64 products per iteration
-  const double gram = symmetric(block.input) + symmetric(block.output) + (4 * std::min(q, p) * m * n) + (count * 2 * 2 * q * p * (q + p));
+  const double gram = symmetric(block.input) + symmetric(block.output) + (4 * std::min(q, p) * m * n) +
+                      (count * 2 * 2 * q * p * (q + p));
   const auto applications = static_cast<std::size_t>(count);
   const double weight = weight_space_flops(block, cheapest_forms(block, applications), applications) +
-                        (count * 5 * kFlopsPerVectorElement * m * n);
+                        (count * 5 * flops_per_vector_element * m * n);
   return weight < gram ? Space::weight : Space::gram;
 }
 
 CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
-                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out, const CgFacOptions& options,
-                    CgFacWorkspace& workspace, const CancelFlag* cancel, std::vector<double>* residuals) {
+                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals) {
   CgFacSummary summary;
   summary.space = options.space == Space::automatic ? choose_space(block, options.cg.max_iterations) : options.space;
   const BlockTraces sums = traces(block);
@@ -165,14 +173,15 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
     fill_zero(out);
     return summary;
   }
-  const Problem problem{.block = block, .traces = sums, .damping = checked_damping(block, sums, damping), .v_norm2 = v_norm2};
+  const Problem problem{
+      .block = block, .traces = sums, .damping = checked_damping(block, sums, damping), .v_norm2 = v_norm2};
   const auto solve = summary.space == Space::gram ? solve_in_gram_space : solve_in_weight_space;
   summary.cg = solve(problem, v, x0, out, options, workspace, cancel, residuals);
   return summary;
 }
 
-void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v, const WeightView<float>& out,
-                  FisherOperator::Workspace& workspace) {
+void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                  const WeightView<float>& out, FisherOperator::Workspace& workspace) {
   const BlockTraces sums = traces(block);
   const FisherOperator fisher(block, sums, checked_damping(block, sums, damping), 1, workspace);
   fisher.apply(v, out);

@@ -29,8 +29,8 @@ struct CgFacSummary {
 struct CgFacWorkspace {
   FisherOperator::Workspace fisher;
   GramOperator::Workspace gram;
-  Buffer<double> gram_vectors;  // C and W of x, r, p, q
-  Buffer<float> weight_vectors; // x, r, p, q
+  Buffer<double> gram_vectors;   // C and W of x, r, p, q
+  Buffer<float> weight_vectors;  // x, r, p, q
 
   [[nodiscard]] std::size_t bytes() const;
 };
@@ -49,12 +49,13 @@ struct CgFacWorkspace {
 /// Source: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2; Gram space is
 /// this package's own (docs/math.md).
 CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
-                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out, const CgFacOptions& options,
-                    CgFacWorkspace& workspace, const CancelFlag* cancel, std::vector<double>* residuals);
+                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals);
 
 /// (F + λI) v in one application, with the same checks.
-void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v, const WeightView<float>& out,
-                  FisherOperator::Workspace& workspace);
+void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                  const WeightView<float>& out, FisherOperator::Workspace& workspace);
 
 /// The space whose flops, float64 ones counted twice and vector updates by the memory they move, are fewer.
 [[nodiscard]] Space choose_space(const FisherBlock& block, int iterations);

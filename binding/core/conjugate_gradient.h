@@ -14,10 +14,10 @@ using CancelFlag = std::atomic<bool>;
 /// A symmetric positive definite operator together with the vector space it acts on.
 template <typename Op>
 concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename Op::Vector& x, double alpha) {
-  op.apply(x, y);                                  // y ← (F + λI) x
-  { op.dot(x, x) } -> std::same_as<double>;        // ⟨x, x⟩ of weight space
-  op.axpy(alpha, x, y);                            // y ← y + α x
-  op.xpay(x, alpha, y);                            // y ← x + α y
+  op.apply(x, y);                            // y ← (F + λI) x
+  { op.dot(x, x) } -> std::same_as<double>;  // ⟨x, x⟩ of weight space
+  op.axpy(alpha, x, y);                      // y ← y + α x
+  op.xpay(x, alpha, y);                      // y ← x + α y
 };
 
 enum class CgReason {
@@ -41,7 +41,7 @@ struct CgSummary {
 };
 
 /// ‖r‖² ≤ 2⁻²²·‖v‖² is noise where v, U or the products were float32: the recurrence says nothing below it.
-inline constexpr double kFloat32Floor = 0x1p-22;
+inline constexpr double float32_floor = 0x1p-22;
 
 /// Conjugate gradients for (F + λI) x = v. The one loop of the package: it serves weight space and Gram space alike.
 ///
@@ -53,13 +53,15 @@ inline constexpr double kFloat32Floor = 0x1p-22;
 /// Source: M. Hestenes and E. Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, eqs. (3:1a–f);
 /// its use for Fisher blocks: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2.
 template <LinearOperator Op>
-CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector& r, typename Op::Vector& p, typename Op::Vector& q,
-                             double v_norm2, const CgOptions& options, const CancelFlag* cancel, std::vector<double>* residuals) {
+CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector& r, typename Op::Vector& p,
+                             typename Op::Vector& q, double v_norm2, const CgOptions& options, const CancelFlag* cancel,
+                             std::vector<double>* residuals) {
   const auto relative = [v_norm2](double rho) { return std::sqrt(std::max(rho, 0.0) / v_norm2); };
-  const double target = std::max(options.tolerance * options.tolerance, kFloat32Floor) * v_norm2;
+  const double target = std::max(options.tolerance * options.tolerance, float32_floor) * v_norm2;
 
   double rho = op.dot(r, r);  // rho = ⟨r, r⟩
-  CgSummary summary{.iterations = 0, .residual = relative(rho), .initial_residual = relative(rho), .reason = CgReason::converged};
+  CgSummary summary{
+      .iterations = 0, .residual = relative(rho), .initial_residual = relative(rho), .reason = CgReason::converged};
   if (!std::isfinite(rho)) {
     summary.reason = CgReason::broken_down;
     return summary;
@@ -75,8 +77,8 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
       summary.reason = CgReason::cancelled;
       return summary;
     }
-    op.xpay(r, beta, p);              // p = r + beta p
-    op.apply(p, q);                   // q = (F + λI) p
+    op.xpay(r, beta, p);  // p = r + beta p
+    op.apply(p, q);       // q = (F + λI) p
     const double curvature = op.dot(p, q);
     if (!(curvature > 0)) {
       summary.reason = std::isnan(curvature) ? CgReason::broken_down : CgReason::indefinite;

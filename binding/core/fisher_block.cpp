@@ -15,6 +15,8 @@ template <typename T>
 struct Augmented {
   MatrixView<T> body;
   MatrixView<T> last;  // rows × 1, or empty without a bias
+
+  [[nodiscard]] bool has_last() const { return last.data != nullptr; }
 };
 
 template <typename T>
@@ -34,15 +36,17 @@ Augmented<const T> reading(const Augmented<T>& x) {
 }
 
 // out ← β out + α X Y for a Y with a last column
-void multiply_left(float alpha, MatrixView<const float> x, const Augmented<const float>& y, float beta, const Augmented<float>& out) {
+void multiply_left(float alpha, MatrixView<const float> x, const Augmented<const float>& y, float beta,
+                   const Augmented<float>& out) {
   blas::gemm(alpha, x, y.body, beta, out.body);
-  if (out.last.size() > 0) blas::gemm(alpha, x, y.last, beta, out.last);
+  if (out.has_last()) blas::gemm(alpha, x, y.last, beta, out.last);
 }
 
 // out ← α X [a 1]ᵀ for an X with a last column: X_body aᵀ + X_last 1ᵀ
-void multiply_rows_transposed(float alpha, const Augmented<const float>& x, const FactorRows& input, MatrixView<float> out) {
+void multiply_rows_transposed(float alpha, const Augmented<const float>& x, const FactorRows& input,
+                              MatrixView<float> out) {
   blas::gemm(alpha, x.body, input.rows.transposed(), 0.0F, out);
-  if (!input.homogeneous) return;
+  if (!x.has_last()) return;
   for (std::size_t i = 0; i < out.rows; ++i) {
     const float last = alpha * x.last(i, 0);
     for (std::size_t j = 0; j < out.cols; ++j) out(i, j) += last;
@@ -50,9 +54,10 @@ void multiply_rows_transposed(float alpha, const Augmented<const float>& x, cons
 }
 
 // out ← β out + α X [a 1]: the body X a, and the row sums of X as last column
-void multiply_rows(float alpha, MatrixView<const float> x, const FactorRows& input, float beta, const Augmented<float>& out) {
+void multiply_rows(float alpha, MatrixView<const float> x, const FactorRows& input, float beta,
+                   const Augmented<float>& out) {
   blas::gemm(alpha, x, input.rows, beta, out.body);
-  if (!input.homogeneous) return;
+  if (!out.has_last()) return;
   for (std::size_t i = 0; i < x.rows; ++i) {
     double sum = 0;
     for (std::size_t j = 0; j < x.cols; ++j) sum += static_cast<double>(x(i, j));
@@ -62,7 +67,9 @@ void multiply_rows(float alpha, MatrixView<const float> x, const FactorRows& inp
 }
 
 // √scale, what makes rows a panel; a covariance side has P = I
-double panel_scale(const FactorRows& side, FactorForm form) { return form == FactorForm::panel ? std::sqrt(side.scale) : 1; }
+double panel_scale(const FactorRows& side, FactorForm form) {
+  return form == FactorForm::panel ? std::sqrt(side.scale) : 1;
+}
 
 }  // namespace
 
@@ -83,7 +90,8 @@ void throw_not_finite(const FisherBlock& block, std::string_view name, const Wei
   require_finite("inputs", block.input.rows.elements());
   require_finite("outputGrads", block.output.rows.elements());
   require_finite(name, v);
-  throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs, outputGrads and " + std::string(name), "an overflow");
+  throw expected(ErrorCode::not_finite, "products within the range of float32",
+                 "inputs, outputGrads and " + std::string(name), "an overflow");
 }
 
 BlockTraces traces(const FisherBlock& block) {
@@ -96,11 +104,14 @@ BlockTraces traces(const FisherBlock& block) {
 
 double absolute_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
   if (!damping.relative) return damping.value;
-  return damping.value * (traces.input / static_cast<double>(block.cols())) * (traces.output / static_cast<double>(block.rows()));
+  return damping.value * (traces.input / static_cast<double>(block.cols())) *
+         (traces.output / static_cast<double>(block.rows()));
 }
 
-void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u, Buffer<float>& half) {
-  const auto scale = static_cast<float>(panel_scale(block.input, forms.input) * panel_scale(block.output, forms.output));
+void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
+             Buffer<float>& half) {
+  const auto scale =
+      static_cast<float>(panel_scale(block.input, forms.input) * panel_scale(block.output, forms.output));
   const MatrixView<const float>& g = block.output.rows;
   const bool input_panel = forms.input == FactorForm::panel;
   const bool output_panel = forms.output == FactorForm::panel;
@@ -129,13 +140,13 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
     const Augmented<float> target = augmented(u, block.input);
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < target.body.cols; ++j) target.body(i, j) = source.body(i, j);
-      if (block.bias()) target.last(i, 0) = source.last(i, 0);
+      if (target.has_last()) target.last(i, 0) = source.last(i, 0);
     }
   }
 }
 
-void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, MatrixView<const float> c, double norm_c,
-            float beta, const WeightView<float>& out, Buffer<float>& half) {
+void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, MatrixView<const float> c,
+            double norm_c, float beta, const WeightView<float>& out, Buffer<float>& half) {
   const double scale = panel_scale(block.input, forms.input) * panel_scale(block.output, forms.output);
   const MatrixView<const float> g_transposed = block.output.rows.transposed();
   const bool input_panel = forms.input == FactorForm::panel;
@@ -148,8 +159,9 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
   const double norm_input = input_panel ? std::sqrt(traces.input / block.input.scale) : 1;
   const double norm_output = output_panel ? std::sqrt(traces.output / block.output.scale) : 1;
   const double bound = scale * norm_c * std::max(1.0, norm_input) * std::max(1.0, norm_output);
-  if (!(bound <= kLargestNorm)) {
-    throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs, outputGrads and v", "an overflow");
+  if (!(bound <= largest_norm)) {
+    throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs, outputGrads and v",
+                   "an overflow");
   }
 
   const auto alpha = static_cast<float>(scale);
@@ -175,7 +187,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
     const auto add = [beta](float& sum, float term) { sum = beta == 0.0F ? term : (beta * sum) + term; };
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < source.body.cols; ++j) add(target.body(i, j), source.body(i, j));
-      if (block.bias()) add(target.last(i, 0), source.last(i, 0));
+      if (target.has_last()) add(target.last(i, 0), source.last(i, 0));
     }
   }
 }

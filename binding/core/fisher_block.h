@@ -12,7 +12,7 @@
 namespace cgfac {
 
 /// Norms are kept a factor 4 inside the range of float32, so that the sum of two vectors stays inside as well.
-inline constexpr double kLargestNorm = static_cast<double>(std::numeric_limits<float>::max()) / 4;
+inline constexpr double largest_norm = static_cast<double>(std::numeric_limits<float>::max()) / 4;
 
 /// How a kernel lies in memory: outFeatures × inFeatures (PyTorch) or inFeatures × outFeatures (TensorFlow.js, Keras).
 enum class KernelLayout { out_in, in_out };
@@ -49,7 +49,8 @@ struct FisherBlock {
   [[nodiscard]] MatrixView<T> kernel_view(T* kernel) const {
     const std::size_t m = rows();
     const std::size_t in_features = input.rows.cols;
-    return layout == KernelLayout::out_in ? MatrixView<T>(kernel, m, in_features) : MatrixView<T>(kernel, in_features, m).transposed();
+    return layout == KernelLayout::out_in ? MatrixView<T>(kernel, m, in_features)
+                                          : MatrixView<T>(kernel, in_features, m).transposed();
   }
 };
 
@@ -81,14 +82,15 @@ void require_finite(std::string_view name, const WeightView<const float>& v);
 ///
 /// Both panels: (g v) aᵀ or g (v aᵀ), whichever is cheaper; about 2·N·m·n flops. The homogeneous coordinate adds the
 /// outer product of g·bias with ones. `half` holds the product between.
-void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u, Buffer<float>& half);
+void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
+             Buffer<float>& half);
 
 /// out ← β out + P_g C P_aᵀ, the adjoint of `project`. Both panels: (gᵀ C) a or gᵀ (C a), whichever is cheaper.
 ///
 /// `norm_c` ≥ ‖C‖_F bounds what can come out; Error(not_finite) is thrown before `out` is touched where that leaves
 /// the range of float32.
-void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, MatrixView<const float> c, double norm_c,
-            float beta, const WeightView<float>& out, Buffer<float>& half);
+void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, MatrixView<const float> c,
+            double norm_c, float beta, const WeightView<float>& out, Buffer<float>& half);
 
 /// out ← v
 void copy(const WeightView<const float>& v, const WeightView<float>& out);

@@ -42,17 +42,25 @@ double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std
 
 BlockForms cheapest_forms(const FisherBlock& block, std::size_t applications) {
   using enum FactorForm;
-  const std::array<BlockForms, 4> candidates{{{panel, panel}, {panel, covariance}, {covariance, panel}, {covariance, covariance}}};
-  return *std::ranges::min_element(candidates, {}, [&](const BlockForms& forms) { return weight_space_flops(block, forms, applications); });
+  const std::array<BlockForms, 4> candidates{{{.input = panel, .output = panel},
+                                              {.input = panel, .output = covariance},
+                                              {.input = covariance, .output = panel},
+                                              {.input = covariance, .output = covariance}}};
+  return *std::ranges::min_element(
+      candidates, {}, [&](const BlockForms& forms) { return weight_space_flops(block, forms, applications); });
 }
 
 std::size_t FisherOperator::Workspace::bytes() const {
   return half.bytes() + projected.bytes() + multiplied.bytes() + input_covariance.bytes() + output_covariance.bytes();
 }
 
-FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications,
-                               Workspace& workspace)
-    : block_(block), traces_(traces), damping_(damping), forms_(cheapest_forms(block, applications)), workspace_(workspace) {
+FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping,
+                               std::size_t applications, Workspace& workspace)
+    : block_(block),
+      traces_(traces),
+      damping_(damping),
+      forms_(cheapest_forms(block, applications)),
+      workspace_(workspace) {
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
   if (forms_.input == FactorForm::covariance) {

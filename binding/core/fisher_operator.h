@@ -32,7 +32,8 @@ class FisherOperator {
   };
 
   /// Borrows the block's rows and the workspace; forms the covariances it will use.
-  FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications, Workspace& workspace);
+  FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications,
+                 Workspace& workspace);
 
   /// out ← (F + λI) v; `out` may be `v` itself. Throws Error(not_finite) and leaves `out` alone where v, the rows or a
   /// product is not finite.

@@ -18,7 +18,8 @@ void widen(MatrixView<const float> from, MatrixView<double> to) {
 }
 
 // K of a panel side, the covariance of the other kind: both are the side's one symmetric matrix
-MatrixView<double> symmetric_matrix(const FactorRows& side, FactorForm form, Buffer<float>& single, Buffer<double>& matrix) {
+MatrixView<double> symmetric_matrix(const FactorRows& side, FactorForm form, Buffer<float>& single,
+                                    Buffer<double>& matrix) {
   const std::size_t size = projected_size(side, form);
   const MatrixView<float> narrow = single.matrix(size, size);
   if (form == FactorForm::panel) {
@@ -31,20 +32,29 @@ MatrixView<double> symmetric_matrix(const FactorRows& side, FactorForm form, Buf
   return wide;
 }
 
-double frobenius(MatrixView<const double> x) { return std::sqrt(blas::dot(x.elements(), x.elements())); }
+double frobenius(MatrixView<const double> x) {
+  return std::sqrt(blas::dot(x.elements(), x.elements()));
+}
 
 }  // namespace
 
-BlockForms gram_forms(const FisherBlock& block) { return {.input = gram_form(block.input), .output = gram_form(block.output)}; }
+BlockForms gram_forms(const FisherBlock& block) {
+  return {.input = gram_form(block.input), .output = gram_form(block.output)};
+}
 
 std::size_t GramOperator::Workspace::bytes() const {
   return half.bytes() + single.bytes() + u.bytes() + start_u.bytes() + input_factor.bytes() + output_factor.bytes() +
          product.bytes() + sum.bytes();
 }
 
-GramOperator::GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping, const WeightView<const float>& v,
-                           double v_norm2, Workspace& workspace)
-    : block_(block), traces_(traces), damping_(damping), base_norm2_(v_norm2), forms_(gram_forms(block)), workspace_(workspace) {
+GramOperator::GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping,
+                           const WeightView<const float>& v, double v_norm2, Workspace& workspace)
+    : block_(block),
+      traces_(traces),
+      damping_(damping),
+      base_norm2_(v_norm2),
+      forms_(gram_forms(block)),
+      workspace_(workspace) {
   const std::size_t q = projected_size(block.output, forms_.output);
   const std::size_t p = projected_size(block.input, forms_.input);
   u_ = workspace.u.matrix(q, p);
@@ -59,7 +69,8 @@ void GramOperator::projected(const WeightView<const float>& v, const MatrixView<
   widen(narrow, u);
 }
 
-double GramOperator::start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling, GramVector& r) {
+double GramOperator::start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling,
+                           GramVector& r) {
   const MatrixView<double> start_u = workspace_.start_u.matrix(u_.rows, u_.cols);
   projected(x0, start_u);
   const double v_x0 = cgfac::dot(v, x0);
@@ -120,8 +131,8 @@ void GramOperator::apply(const Vector& x, Vector& y) const {
 }
 
 double GramOperator::dot(const Vector& x, const Vector& y) const {
-  return (x.s * y.s * base_norm2_) + (x.s * blas::dot(u_.elements(), y.c.elements())) + (y.s * blas::dot(u_.elements(), x.c.elements())) +
-         blas::dot(x.c.elements(), y.w.elements());
+  return (x.s * y.s * base_norm2_) + (x.s * blas::dot(u_.elements(), y.c.elements())) +
+         (y.s * blas::dot(u_.elements(), x.c.elements())) + blas::dot(x.c.elements(), y.w.elements());
 }
 
 void GramOperator::axpy(double alpha, const Vector& x, Vector& y) const {
@@ -146,8 +157,9 @@ void GramOperator::xpay(const Vector& x, double alpha, Vector& y) const {
 
 void GramOperator::expand(const Vector& x, float beta, const WeightView<float>& out) const {
   const double norm_c = frobenius(x.c);
-  if (!(norm_c <= kLargestNorm)) {
-    throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v", "an overflow");
+  if (!(norm_c <= largest_norm)) {
+    throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
+                   "an overflow");
   }
   const MatrixView<float> c = workspace_.single.matrix(u_.rows, u_.cols);
   std::ranges::transform(x.c.elements(), c.data, [](double element) { return static_cast<float>(element); });

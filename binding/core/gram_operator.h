@@ -43,19 +43,20 @@ class GramOperator {
     Buffer<double> start_u;       // U₀ of a start x₀
     Buffer<double> input_factor;  // K_a, or A on a covariance side
     Buffer<double> output_factor;
-    Buffer<double> product;       // between the two products of an application
-    Buffer<double> sum;           // sU + K_g C K_a
+    Buffer<double> product;  // between the two products of an application
+    Buffer<double> sum;      // sU + K_g C K_a
 
     [[nodiscard]] std::size_t bytes() const;
   };
 
   /// The base is v, of which ‖v‖² is known. Computes U and the symmetric matrix of each side from the rows, which it borrows.
-  GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping, const WeightView<const float>& v, double v_norm2,
-               Workspace& workspace);
+  GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping, const WeightView<const float>& v,
+               double v_norm2, Workspace& workspace);
 
   /// Makes v − λ c x₀ the base and r the residual v − (F + λI) c x₀; returns c, 1 or the multiple of least error. One pass
   /// over x₀, where weight space would pay an FV and keep its float32 rounding in r.
-  double start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling, GramVector& r);
+  double start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling,
+               GramVector& r);
 
   [[nodiscard]] std::size_t projected_rows() const { return u_.rows; }
   [[nodiscard]] std::size_t projected_cols() const { return u_.cols; }

@@ -45,12 +45,14 @@ void ThreadPool::run() {
 }
 
 ThreadPool& ThreadPool::shared() {
-  static auto* const pool = new ThreadPool(default_threads());  // NOLINT(cppcoreguidelines-owning-memory): never destroyed
+  static auto* const pool =
+      new ThreadPool(default_threads());  // NOLINT(cppcoreguidelines-owning-memory): never destroyed
   return *pool;
 }
 
 std::size_t ThreadPool::default_threads() {
-  const char* const text = std::getenv("CGFAC_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe): read before any thread starts
+  const char* const text =
+      std::getenv("CGFAC_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe): read before any thread starts
   if (text != nullptr) {
     const std::string_view view(text);
     std::size_t threads = 0;

@@ -22,7 +22,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
 Napi::Value Addon::info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const blas::Info library = blas::info();
-  Napi::Object blas = Napi::Object::New(env);
+  const Napi::Object blas = Napi::Object::New(env);
   blas.Set("vendor", "OpenBLAS");
   blas.Set("version", library.version);
   blas.Set("core", library.core);

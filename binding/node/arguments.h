@@ -21,13 +21,17 @@ struct WeightArrays {
   std::span<float> kernel;
   std::span<float> bias;
 
-  [[nodiscard]] WeightView<float> view(const FisherBlock& block) const { return {block.kernel_view(kernel.data()), bias}; }
+  [[nodiscard]] WeightView<float> view(const FisherBlock& block) const {
+    return {block.kernel_view(kernel.data()), bias};
+  }
 };
-[[nodiscard]] WeightArrays weight_arrays(const Napi::Value& kernel, const Napi::Value& bias, std::string_view name, const LayerShape& shape);
+[[nodiscard]] WeightArrays weight_arrays(const Napi::Value& kernel, const Napi::Value& bias, std::string_view name,
+                                         const LayerShape& shape);
 
 /// Refuses an `out` that overlaps what is read, unless it is the same arrays as `v` or `x0` in both parts.
-void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArrays& v, const std::optional<WeightArrays>& x0,
-                        std::span<const float> inputs, std::span<const float> output_grads);
+void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArrays& v,
+                        const std::optional<WeightArrays>& x0, std::span<const float> inputs,
+                        std::span<const float> output_grads);
 
 /// { inFeatures, outFeatures, bias, lossReduction, kernelLayout }
 [[nodiscard]] LayerShape layer_shape(const Napi::Object& options);

@@ -12,12 +12,13 @@
 namespace cgfac::node {
 
 Napi::Function ConjugateGradientWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "ConjugateGradient",
-      {InstanceMethod<&ConjugateGradientWrap::solve_sync>("solveSync"), InstanceMethod<&ConjugateGradientWrap::solve>("solve")});
+  return DefineClass(env, "ConjugateGradient",
+                     {InstanceMethod<&ConjugateGradientWrap::solve_sync>("solveSync"),
+                      InstanceMethod<&ConjugateGradientWrap::solve>("solve")});
 }
 
-ConjugateGradientWrap::ConjugateGradientWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ConjugateGradientWrap>(info) {
+ConjugateGradientWrap::ConjugateGradientWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<ConjugateGradientWrap>(info) {
   const auto options = info[0].As<Napi::Object>();
   options_ = cg_fac_options(options);
   history_ = options.Get("history").As<Napi::Boolean>().Value();
@@ -33,14 +34,14 @@ ConjugateGradientWrap::Solve ConjugateGradientWrap::parse(const Napi::CallbackIn
   const Batch rows = fisher.batch();
   require_no_overlap(info.Env(), out, v, x0, rows.inputs.elements(), rows.output_grads.elements());
 
-  return [block = fisher_block(shape, rows), lambda = fisher.damping(), v, out, x0, options = options_, history = history_,
-          workspaces = workspaces_](const CancelFlag* cancel) {
+  return [block = fisher_block(shape, rows), lambda = fisher.damping(), v, out, x0, options = options_,
+          history = history_, workspaces = workspaces_](const CancelFlag* cancel) {
     Outcome outcome;
     auto workspace = workspaces->take();
     std::optional<WeightView<const float>> start;
     if (x0) start = x0->view(block);
-    outcome.summary =
-        cg_fac(block, lambda, v.view(block), start, out.view(block), options, *workspace, cancel, history ? &outcome.residuals : nullptr);
+    outcome.summary = cg_fac(block, lambda, v.view(block), start, out.view(block), options, *workspace, cancel,
+                             history ? &outcome.residuals : nullptr);
     workspaces->give(std::move(workspace));
     return outcome;
   };
@@ -49,7 +50,7 @@ ConjugateGradientWrap::Solve ConjugateGradientWrap::parse(const Napi::CallbackIn
 Napi::Value ConjugateGradientWrap::outcome_object(Napi::Env env, const Outcome& outcome, bool history) {
   Napi::Object result = summary_object(env, outcome.summary);
   if (history) {
-    Napi::Array residuals = Napi::Array::New(env, outcome.residuals.size());
+    const Napi::Array residuals = Napi::Array::New(env, outcome.residuals.size());
     for (std::uint32_t k = 0; k < outcome.residuals.size(); ++k) residuals.Set(k, outcome.residuals[k]);
     result.Set("residuals", residuals);
   }
@@ -66,7 +67,9 @@ Napi::Value ConjugateGradientWrap::solve(const Napi::CallbackInfo& info) {
     auto job = std::make_unique<Job>(env);
     const auto outcome = std::make_shared<Outcome>();
     job->work = [run = parse(info), outcome](const CancelFlag& cancel) { *outcome = run(&cancel); };
-    job->result = [outcome, history = history_](Napi::Env settled) { return outcome_object(settled, *outcome, history); };
+    job->result = [outcome, history = history_](Napi::Env settled) {
+      return outcome_object(settled, *outcome, history);
+    };
     for (std::size_t i = 1; i < 7; ++i) job->pin(info[i]);
     FisherOperatorWrap::Unwrap(info[0].As<Napi::Object>())->pin(*job);
     use_token(*job, info[7]);

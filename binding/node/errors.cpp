@@ -37,7 +37,8 @@ Napi::Error translate(Napi::Env env, const std::exception_ptr& exception) {
   } catch (const Error& error) {
     return coded_error(env, code_name(error.code()), error.what());
   } catch (const std::bad_alloc&) {
-    return coded_error(env, "ERR_CGFAC_OUT_OF_MEMORY", "Expected memory for a workspace but received none from the system");
+    return coded_error(env, "ERR_CGFAC_OUT_OF_MEMORY",
+                       "Expected memory for a workspace but received none from the system");
   } catch (const std::exception& error) {
     return coded_error(env, "ERR_CGFAC_INTERNAL", error.what());
   } catch (...) {

@@ -12,7 +12,8 @@ namespace cgfac::node {
 
 Napi::Function FisherOperatorWrap::define(Napi::Env env) {
   return DefineClass(env, "FisherOperator",
-                     {InstanceMethod<&FisherOperatorWrap::apply_sync>("applySync"), InstanceMethod<&FisherOperatorWrap::apply>("apply")});
+                     {InstanceMethod<&FisherOperatorWrap::apply_sync>("applySync"),
+                      InstanceMethod<&FisherOperatorWrap::apply>("apply")});
 }
 
 FisherOperatorWrap::FisherOperatorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FisherOperatorWrap>(info) {
@@ -29,7 +30,8 @@ FisherOperatorWrap::FisherOperatorWrap(const Napi::CallbackInfo& info) : Napi::O
 Batch FisherOperatorWrap::batch() const {
   const auto inputs = float32_array(inputs_.Value(), "inputs", input_rows_ * shape_.in_features);
   const auto output_grads = float32_array(output_grads_.Value(), "outputGrads", output_rows_ * shape_.out_features);
-  return {.inputs = {inputs.data(), input_rows_, shape_.in_features}, .output_grads = {output_grads.data(), output_rows_, shape_.out_features}};
+  return {.inputs = {inputs.data(), input_rows_, shape_.in_features},
+          .output_grads = {output_grads.data(), output_rows_, shape_.out_features}};
 }
 
 void FisherOperatorWrap::pin(Job& job) {

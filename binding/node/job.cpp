@@ -10,7 +10,9 @@ Napi::Function CancelToken::define(Napi::Env env) {
   return DefineClass(env, "CancelToken", {InstanceMethod<&CancelToken::cancel>("cancel")});
 }
 
-void CancelToken::cancel(const Napi::CallbackInfo& /*info*/) { flag_->store(true, std::memory_order_relaxed); }
+void CancelToken::cancel(const Napi::CallbackInfo& /*info*/) {
+  flag_->store(true, std::memory_order_relaxed);
+}
 
 void Job::pin(const Napi::Value& value) {
   if (value.IsObject()) pins.push_back(Napi::Persistent(value.As<Napi::Object>()));

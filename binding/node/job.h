@@ -31,10 +31,10 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
 struct Job {
   explicit Job(Napi::Env env) : deferred(Napi::Promise::Deferred::New(env)) {}
 
-  std::function<void(const CancelFlag&)> work;     ///< on a pool thread; no Node-API in it
-  std::function<Napi::Value(Napi::Env)> result;    ///< on the JavaScript thread, once the work is done
-  std::function<void()> settled;                   ///< on the JavaScript thread, whatever came of it
-  std::vector<Napi::ObjectReference> pins;         ///< the arrays and objects the work borrows
+  std::function<void(const CancelFlag&)> work;   ///< on a pool thread; no Node-API in it
+  std::function<Napi::Value(Napi::Env)> result;  ///< on the JavaScript thread, once the work is done
+  std::function<void()> settled;                 ///< on the JavaScript thread, whatever came of it
+  std::vector<Napi::ObjectReference> pins;       ///< the arrays and objects the work borrows
   std::shared_ptr<CancelFlag> cancel = std::make_shared<CancelFlag>(false);
   std::exception_ptr error;
   Napi::Promise::Deferred deferred;

@@ -16,12 +16,15 @@ Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
                      {InstanceMethod<&LayerPreconditionerWrap::record>("record"),
                       InstanceMethod<&LayerPreconditionerWrap::precondition_sync>("preconditionSync"),
                       InstanceMethod<&LayerPreconditionerWrap::precondition>("precondition"),
-                      InstanceMethod<&LayerPreconditionerWrap::reset>("reset"), InstanceMethod<&LayerPreconditionerWrap::dispose>("dispose")});
+                      InstanceMethod<&LayerPreconditionerWrap::reset>("reset"),
+                      InstanceMethod<&LayerPreconditionerWrap::dispose>("dispose")});
 }
 
-LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerPreconditionerWrap>(info) {
+LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<LayerPreconditionerWrap>(info) {
   const auto options = info[0].As<Napi::Object>();
-  const LayerOptions layer{.damping = damping(options), .cg_fac = cg_fac_options(options), .warm_start = warm_start(options)};
+  const LayerOptions layer{
+      .damping = damping(options), .cg_fac = cg_fac_options(options), .warm_start = warm_start(options)};
   layer_ = std::make_shared<LayerPreconditioner>(layer_shape(options), layer);
 }
 
@@ -32,7 +35,8 @@ void LayerPreconditionerWrap::record(const Napi::CallbackInfo& info) {
     const std::size_t output_rows = info[3].As<Napi::Number>().Uint32Value();
     const auto inputs = float32_array(info[0], "inputs", input_rows * shape.in_features);
     const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
-    layer_->record({.inputs = {inputs.data(), input_rows, shape.in_features}, .output_grads = {output_grads.data(), output_rows, shape.out_features}});
+    layer_->record({.inputs = {inputs.data(), input_rows, shape.in_features},
+                    .output_grads = {output_grads.data(), output_rows, shape.out_features}});
   });
 }
 
@@ -49,7 +53,8 @@ LayerPreconditionerWrap::Precondition LayerPreconditionerWrap::parse(const Napi:
 void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) const {
   if (*pending_ == 0) return;
   throw coded_error(env, "ERR_CGFAC_BUSY",
-                    std::string("Expected no pending precondition() for ") + call + " but received " + std::to_string(*pending_) + "; await them first");
+                    std::string("Expected no pending precondition() for ") + call + " but received " +
+                        std::to_string(*pending_) + "; await them first");
 }
 
 Napi::Value LayerPreconditionerWrap::precondition_sync(const Napi::CallbackInfo& info) {
@@ -82,6 +87,8 @@ void LayerPreconditionerWrap::reset(const Napi::CallbackInfo& info) {
   });
 }
 
-void LayerPreconditionerWrap::dispose(const Napi::CallbackInfo& /*info*/) { layer_.reset(); }
+void LayerPreconditionerWrap::dispose(const Napi::CallbackInfo& /*info*/) {
+  layer_.reset();
+}
 
 }  // namespace cgfac::node

@@ -18,14 +18,30 @@ void* counted(std::size_t size, std::size_t alignment) {
 }
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void* operator new(std::size_t size) {
+  return counted(size, alignof(std::max_align_t));
+}
+void* operator new[](std::size_t size) {
+  return counted(size, alignof(std::max_align_t));
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
 
 using namespace cgfac;
 using namespace cgfac::test;
@@ -43,8 +59,8 @@ TEST_CASE("allocation: a second solve of the same shape allocates nothing") {
         std::optional<WeightView<const float>> x0;
         if (warm) x0 = block.view(std::span<const float>(start));
         const auto solve_once = [&] {
-          (void)cg_fac(block, {.value = 0.1}, v, x0, block.view(std::span<float>(x)), {.cg = {.max_iterations = 5, .tolerance = 0}, .space = space},
-                       workspace, nullptr, nullptr);
+          (void)cg_fac(block, {.value = 0.1}, v, x0, block.view(std::span<float>(x)),
+                       {.cg = {.max_iterations = 5, .tolerance = 0}, .space = space}, workspace, nullptr, nullptr);
         };
         const long before = allocations;
         solve_once();
@@ -59,13 +75,15 @@ TEST_CASE("allocation: a second solve of the same shape allocates nothing") {
 }
 
 TEST_CASE("allocation: a layer's second step on the same batch allocates nothing") {
-  const RandomLayer data{.shape = {.in_features = 30, .out_features = 20, .bias = true}, .input_rows = 8, .output_rows = 8};
+  const RandomLayer data{
+      .shape = {.in_features = 30, .out_features = 20, .bias = true}, .input_rows = 8, .output_rows = 8};
   LayerPreconditioner layer(data.shape, {.damping = {.value = 0.1}});
   layer.record(data.batch());
   const auto batch = layer.batch();
   std::vector<float> x(data.size());
   const auto step = [&] {
-    (void)layer.precondition(*batch, batch->block().view(std::span<const float>(data.v)), batch->block().view(std::span<float>(x)), nullptr);
+    (void)layer.precondition(*batch, batch->block().view(std::span<const float>(data.v)),
+                             batch->block().view(std::span<float>(x)), nullptr);
   };
   step();
   step();  // the first with a start

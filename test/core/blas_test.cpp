@@ -40,7 +40,8 @@ TEST_CASE("blas: gemm with every combination of layouts equals plain loops") {
     for (std::size_t i = 0; i < rows; ++i) {
       for (std::size_t j = 0; j < cols; ++j) {
         double sum = 0.5 * static_cast<double>(before(i, j));
-        for (std::size_t k = 0; k < inner; ++k) sum += 2.0 * static_cast<double>(a_view(i, k)) * static_cast<double>(b_view(k, j));
+        for (std::size_t k = 0; k < inner; ++k)
+          sum += 2.0 * static_cast<double>(a_view(i, k)) * static_cast<double>(b_view(k, j));
         // nine roundings of numbers below 20
         CHECK(static_cast<double>(c_view(i, j)) == doctest::Approx(sum).epsilon(1e-5));
       }

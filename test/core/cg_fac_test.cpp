@@ -13,7 +13,7 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double kDamping = 0.5;
+constexpr double test_damping = 0.5;
 
 struct Solution {
   std::vector<float> x;
@@ -29,12 +29,14 @@ Solution solve_from(const RandomLayer& layer, std::vector<float> x0, const CgFac
   std::vector<float> apart(layer.size(), std::numeric_limits<float>::quiet_NaN());
   std::vector<float>& out = place == Place::apart ? apart : place == Place::v ? v : x0;
   CgFacWorkspace workspace;
-  const CgFacSummary summary = cg_fac(block, {.value = kDamping}, block.view(std::span<const float>(v)),
-                                      block.view(std::span<const float>(x0)), block.view(std::span<float>(out)), options, workspace, nullptr, nullptr);
+  const CgFacSummary summary = cg_fac(block, {.value = test_damping}, block.view(std::span<const float>(v)),
+                                      block.view(std::span<const float>(x0)), block.view(std::span<float>(out)),
+                                      options, workspace, nullptr, nullptr);
   return {.x = out, .summary = summary};
 }
 
-const RandomLayer kLayer{.shape = {.in_features = 30, .out_features = 20, .bias = true}, .input_rows = 8, .output_rows = 8};
+const RandomLayer test_layer{
+    .shape = {.in_features = 30, .out_features = 20, .bias = true}, .input_rows = 8, .output_rows = 8};
 
 }  // namespace
 
@@ -44,23 +46,24 @@ TEST_CASE("cg_fac: enough iterations solve the system, in both spaces, on awkwar
     for (const Space space : {Space::gram, Space::weight}) {
       CAPTURE(static_cast<int>(space));
       std::vector<float> x;
-      const CgFacSummary summary = solve(layer, kDamping, {.cg = {.max_iterations = 200, .tolerance = 1e-4}, .space = space}, x);
+      const CgFacSummary summary =
+          solve(layer, test_damping, {.cg = {.max_iterations = 200, .tolerance = 1e-4}, .space = space}, x);
       CHECK(summary.cg.reason == CgReason::converged);
       CHECK(summary.space == space);
       // the tolerance is the float32 floor, 2⁻¹¹, in effect; the true residual adds the rounding of x
-      CHECK(relative_error(dense_apply(layer.block(), kDamping, std::span<const float>(x)), layer.v) <= 1e-3);
+      CHECK(relative_error(dense_apply(layer.block(), test_damping, std::span<const float>(x)), layer.v) <= 1e-3);
     }
   }
 }
 
 TEST_CASE("cg_fac: out may be v or x0") {
-  const auto x0 = random_numbers<float>(kLayer.size(), 5);
+  const auto x0 = random_numbers<float>(test_layer.size(), 5);
   for (const Space space : {Space::gram, Space::weight}) {
     for (const StartScaling scaling : {StartScaling::plain, StartScaling::optimal}) {
       const CgFacOptions options{.cg = {.max_iterations = 4, .tolerance = 0}, .space = space, .start_scaling = scaling};
-      const Solution apart = solve_from(kLayer, x0, options, Place::apart);
+      const Solution apart = solve_from(test_layer, x0, options, Place::apart);
       for (const Place place : {Place::v, Place::x0}) {
-        const Solution in_place = solve_from(kLayer, x0, options, place);
+        const Solution in_place = solve_from(test_layer, x0, options, place);
         CHECK(relative_error(in_place.x, apart.x) <= 1e-6);  // the last sums are taken in another order
         CHECK(in_place.summary.cg.residual == apart.summary.cg.residual);
       }
@@ -69,21 +72,22 @@ TEST_CASE("cg_fac: out may be v or x0") {
 }
 
 TEST_CASE("cg_fac: v, x0 and out may all be the same arrays") {
-  const FisherBlock block = kLayer.block();
+  const FisherBlock block = test_layer.block();
   const CgFacOptions options{.cg = {.max_iterations = 4, .tolerance = 0}, .space = Space::gram};
-  const Solution apart = solve_from(kLayer, kLayer.v, options, Place::apart);
-  auto x = kLayer.v;
+  const Solution apart = solve_from(test_layer, test_layer.v, options, Place::apart);
+  auto x = test_layer.v;
   CgFacWorkspace workspace;
-  (void)cg_fac(block, {.value = kDamping}, block.view(std::span<const float>(x)), block.view(std::span<const float>(x)),
-               block.view(std::span<float>(x)), options, workspace, nullptr, nullptr);
+  (void)cg_fac(block, {.value = test_damping}, block.view(std::span<const float>(x)),
+               block.view(std::span<const float>(x)), block.view(std::span<float>(x)), options, workspace, nullptr,
+               nullptr);
   CHECK(relative_error(x, apart.x) <= 1e-6);
 }
 
 TEST_CASE("cg_fac: a start at the solution ends at once, and a scaled start never begins further away in energy") {
   std::vector<float> exact;
-  (void)solve(kLayer, kDamping, {.cg = {.max_iterations = 300, .tolerance = 0}, .space = Space::gram}, exact);
+  (void)solve(test_layer, test_damping, {.cg = {.max_iterations = 300, .tolerance = 0}, .space = Space::gram}, exact);
   const CgFacOptions options{.cg = {.max_iterations = 20, .tolerance = 1e-2}, .space = Space::gram};
-  const Solution at_solution = solve_from(kLayer, exact, options, Place::apart);
+  const Solution at_solution = solve_from(test_layer, exact, options, Place::apart);
   CHECK(at_solution.summary.cg.iterations == 0);
   CHECK(at_solution.summary.cg.initial_residual <= 1e-3);
   CHECK(relative_error(at_solution.x, exact) <= 1e-6);
@@ -92,13 +96,14 @@ TEST_CASE("cg_fac: a start at the solution ends at once, and a scaled start neve
   for (float& x : doubled) x *= 2;
   CgFacOptions scaled = options;
   scaled.start_scaling = StartScaling::optimal;
-  const Solution from_scaled = solve_from(kLayer, doubled, scaled, Place::apart);
+  const Solution from_scaled = solve_from(test_layer, doubled, scaled, Place::apart);
   CHECK(from_scaled.summary.cg.initial_residual <= 1e-3);  // c = 1/2 undoes the factor
-  CHECK(solve_from(kLayer, doubled, options, Place::apart).summary.cg.initial_residual == doctest::Approx(1).epsilon(1e-3));
+  CHECK(solve_from(test_layer, doubled, options, Place::apart).summary.cg.initial_residual ==
+        doctest::Approx(1).epsilon(1e-3));
 }
 
 TEST_CASE("cg_fac: v = 0 has the solution 0") {
-  RandomLayer layer = kLayer;
+  RandomLayer layer = test_layer;
   std::ranges::fill(layer.v, 0.0F);
   const Solution solution = solve_from(layer, random_numbers<float>(layer.size(), 5), {}, Place::apart);
   CHECK(solution.summary.cg.reason == CgReason::converged);
@@ -107,13 +112,14 @@ TEST_CASE("cg_fac: v = 0 has the solution 0") {
 }
 
 TEST_CASE("cg_fac: a cancelled solve leaves out alone") {
-  const FisherBlock block = kLayer.block();
+  const FisherBlock block = test_layer.block();
   const CancelFlag cancel = true;
   for (const Space space : {Space::gram, Space::weight}) {
-    std::vector<float> out(kLayer.size(), 7.0F);
+    std::vector<float> out(test_layer.size(), 7.0F);
     CgFacWorkspace workspace;
-    const CgFacSummary summary = cg_fac(block, {.value = kDamping}, block.view(std::span<const float>(kLayer.v)), {},
-                                        block.view(std::span<float>(out)), {.space = space}, workspace, &cancel, nullptr);
+    const CgFacSummary summary =
+        cg_fac(block, {.value = test_damping}, block.view(std::span<const float>(test_layer.v)), {},
+               block.view(std::span<float>(out)), {.space = space}, workspace, &cancel, nullptr);
     CHECK(summary.cg.reason == CgReason::cancelled);
     CHECK(std::ranges::count(out, 7.0F) == static_cast<std::ptrdiff_t>(out.size()));
   }
@@ -125,8 +131,9 @@ TEST_CASE("cg_fac: NaN and overflow are errors, and leave out alone") {
     std::vector<float> out(layer.size(), 7.0F);
     CgFacWorkspace workspace;
     try {
-      (void)cg_fac(block, {.value = damping}, block.view(std::span<const float>(layer.v)), block.view(std::span<const float>(x0)),
-                   block.view(std::span<float>(out)), {.space = space}, workspace, nullptr, nullptr);
+      (void)cg_fac(block, {.value = damping}, block.view(std::span<const float>(layer.v)),
+                   block.view(std::span<const float>(x0)), block.view(std::span<float>(out)), {.space = space},
+                   workspace, nullptr, nullptr);
     } catch (const Error& error) {
       CHECK(error.code() == ErrorCode::not_finite);
       CHECK(std::ranges::count(out, 7.0F) == static_cast<std::ptrdiff_t>(out.size()));
@@ -134,15 +141,16 @@ TEST_CASE("cg_fac: NaN and overflow are errors, and leave out alone") {
     }
     return "no error";
   };
-  const std::vector<float> zero(kLayer.size());
+  const std::vector<float> zero(test_layer.size());
   for (const Space space : {Space::gram, Space::weight}) {
-    RandomLayer spoiled = kLayer;
+    RandomLayer spoiled = test_layer;
     spoiled.v[3] = std::numeric_limits<float>::quiet_NaN();
     CHECK(attempt(spoiled, zero, space, 1) == "Expected finite numbers for v.kernel but received NaN at index 3");
     auto x0 = zero;
     x0[5] = std::numeric_limits<float>::infinity();
-    CHECK(attempt(kLayer, x0, space, 1) == "Expected finite numbers for x0.kernel but received Infinity at index 5");
-    RandomLayer huge = kLayer;  // F = 0, so x = v/λ
+    CHECK(attempt(test_layer, x0, space, 1) ==
+          "Expected finite numbers for x0.kernel but received Infinity at index 5");
+    RandomLayer huge = test_layer;  // F = 0, so x = v/λ
     std::ranges::fill(huge.output_grads, 0.0F);
     for (float& x : huge.v) x *= 1e10F;
     CHECK(attempt(huge, zero, space, 1e-36).find("float32") != std::string::npos);
@@ -150,14 +158,16 @@ TEST_CASE("cg_fac: NaN and overflow are errors, and leave out alone") {
 }
 
 TEST_CASE("cg_fac: relative damping of rows that are all zero is refused") {
-  RandomLayer layer = kLayer;
+  RandomLayer layer = test_layer;
   std::ranges::fill(layer.output_grads, 0.0F);
   const FisherBlock block = layer.block();
   std::vector<float> out(layer.size());
   CgFacWorkspace workspace;
-  CHECK_THROWS_WITH_AS((void)cg_fac(block, {.value = 1, .relative = true}, block.view(std::span<const float>(layer.v)), {},
-                                    block.view(std::span<float>(out)), {}, workspace, nullptr, nullptr),
-                       "Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0", Error);
+  CHECK_THROWS_WITH_AS(
+      (void)cg_fac(block, {.value = 1, .relative = true}, block.view(std::span<const float>(layer.v)), {},
+                   block.view(std::span<float>(out)), {}, workspace, nullptr, nullptr),
+      "Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0",
+      Error);
 }
 
 TEST_CASE("cg_fac: 'auto' takes Gram space where the batch is small, weight space where both sides are") {

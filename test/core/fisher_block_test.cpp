@@ -17,12 +17,14 @@ TEST_CASE("fisher block: apply equals the dense operator on awkward shapes") {
     const FisherBlock block = layer.block();
     std::vector<float> out(layer.size());
     FisherOperator::Workspace workspace;
-    apply_fisher(block, {.value = 0.3}, block.view(std::span<const float>(layer.v)), block.view(std::span<float>(out)), workspace);
+    apply_fisher(block, {.value = 0.3}, block.view(std::span<const float>(layer.v)), block.view(std::span<float>(out)),
+                 workspace);
     const auto expected = dense_apply(block, 0.3, std::span<const float>(layer.v));
     CHECK(relative_error(out, expected) <= 2e-6);  // a few 2⁻²⁴, as in golden_test.cpp
 
     auto in_place = layer.v;
-    apply_fisher(block, {.value = 0.3}, block.view(std::span<const float>(in_place)), block.view(std::span<float>(in_place)), workspace);
+    apply_fisher(block, {.value = 0.3}, block.view(std::span<const float>(in_place)),
+                 block.view(std::span<float>(in_place)), workspace);
     CHECK(relative_error(in_place, expected) <= 2e-6);
   }
 }
@@ -33,8 +35,8 @@ TEST_CASE("fisher block: expand is the adjoint of project in every form") {
     CAPTURE(layer.name());
     const FisherBlock block = layer.block();
     const BlockTraces sums = traces(block);
-    for (const BlockForms& forms : {BlockForms{panel, panel}, BlockForms{panel, covariance}, BlockForms{covariance, panel},
-                                    BlockForms{covariance, covariance}}) {
+    for (const BlockForms& forms : {BlockForms{panel, panel}, BlockForms{panel, covariance},
+                                    BlockForms{covariance, panel}, BlockForms{covariance, covariance}}) {
       const std::size_t q = projected_size(block.output, forms.output);
       const std::size_t p = projected_size(block.input, forms.input);
       std::vector<float> u(q * p);
@@ -63,7 +65,8 @@ TEST_CASE("fisher block: the reduction 'mean' multiplies the output gradients by
 }
 
 TEST_CASE("fisher block: relative damping is a multiple of the mean eigenvalue") {
-  const RandomLayer layer{.shape = {.in_features = 4, .out_features = 3, .bias = true}, .input_rows = 5, .output_rows = 5};
+  const RandomLayer layer{
+      .shape = {.in_features = 4, .out_features = 3, .bias = true}, .input_rows = 5, .output_rows = 5};
   const FisherBlock block = layer.block();
   // tr F = Σ over unit vectors e of e′Fe
   double trace_f = 0;
@@ -73,7 +76,8 @@ TEST_CASE("fisher block: relative damping is a multiple of the mean eigenvalue")
     trace_f += dense_apply(block, 0, std::span<const float>(unit))[i];
   }
   const double mean_eigenvalue = trace_f / static_cast<double>(layer.size());
-  CHECK(absolute_damping(block, traces(block), {.value = 0.5, .relative = true}) == doctest::Approx(0.5 * mean_eigenvalue).epsilon(1e-6));
+  CHECK(absolute_damping(block, traces(block), {.value = 0.5, .relative = true}) ==
+        doctest::Approx(0.5 * mean_eigenvalue).epsilon(1e-6));
 }
 
 namespace {
@@ -93,12 +97,14 @@ std::string message_of(auto&& call) {
 TEST_CASE("fisher block: NaN and infinity are named, and nothing is written") {
   for (const FactorForm form : {FactorForm::panel, FactorForm::covariance}) {
     const std::size_t rows = form == FactorForm::panel ? 3 : 40;
-    RandomLayer layer{.shape = {.in_features = 6, .out_features = 5, .bias = true}, .input_rows = rows, .output_rows = rows};
+    RandomLayer layer{
+        .shape = {.in_features = 6, .out_features = 5, .bias = true}, .input_rows = rows, .output_rows = rows};
     std::vector<float> out(layer.size(), 7.0F);
     const auto apply = [&] {
       const FisherBlock block = layer.block();
       FisherOperator::Workspace workspace;
-      apply_fisher(block, {.value = 1}, block.view(std::span<const float>(layer.v)), block.view(std::span<float>(out)), workspace);
+      apply_fisher(block, {.value = 1}, block.view(std::span<const float>(layer.v)), block.view(std::span<float>(out)),
+                   workspace);
     };
     const auto with = [&](float& element, float value) {
       const float kept = element;
@@ -110,10 +116,12 @@ TEST_CASE("fisher block: NaN and infinity are named, and nothing is written") {
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
     constexpr float infinity = std::numeric_limits<float>::infinity();
     CHECK(with(layer.inputs[4], nan) == "Expected finite numbers for inputs but received NaN at index 4");
-    CHECK(with(layer.output_grads[2], -infinity) == "Expected finite numbers for outputGrads but received -Infinity at index 2");
+    CHECK(with(layer.output_grads[2], -infinity) ==
+          "Expected finite numbers for outputGrads but received -Infinity at index 2");
     CHECK(with(layer.v[9], nan) == "Expected finite numbers for v.kernel but received NaN at index 9");
     CHECK(with(layer.v[31], infinity) == "Expected finite numbers for v.bias but received Infinity at index 1");
-    CHECK(with(layer.v[3], 3e38F) == "Expected products within the range of float32 for inputs, outputGrads and v but received an overflow");
+    CHECK(with(layer.v[3], 3e38F) ==
+          "Expected products within the range of float32 for inputs, outputGrads and v but received an overflow");
     CHECK(std::ranges::count(out, 7.0F) == static_cast<std::ptrdiff_t>(out.size()));
   }
 }

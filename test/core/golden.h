@@ -28,7 +28,8 @@ class GoldenCase {
 
   [[nodiscard]] std::vector<double> dampings() const { return manifest_["dampings"].get<std::vector<double>>(); }
   [[nodiscard]] LayerShape shape() const {
-    return {.in_features = manifest_["inFeatures"], .out_features = manifest_["outFeatures"], .bias = manifest_["bias"]};
+    return {
+        .in_features = manifest_["inFeatures"], .out_features = manifest_["outFeatures"], .bias = manifest_["bias"]};
   }
   [[nodiscard]] Batch batch() const {
     const LayerShape layer = shape();
@@ -61,7 +62,8 @@ class GoldenCase {
     std::vector<T> result(matrix.size());
     for (std::size_t i = 0; i < layer.out_features; ++i) {
       for (std::size_t j = 0; j < n; ++j) {
-        const std::size_t to = j < layer.in_features ? (i * layer.in_features) + j : (layer.out_features * layer.in_features) + i;
+        const std::size_t to =
+            j < layer.in_features ? (i * layer.in_features) + j : (layer.out_features * layer.in_features) + i;
         result[to] = matrix[(i * n) + j];
       }
     }
@@ -75,7 +77,8 @@ class GoldenCase {
   std::vector<float> output_grads_;
 };
 
-inline const std::vector<std::string> kGoldenCases{"one-sample", "tiny", "wide-batch", "input-covariance", "output-covariance", "fewer-fisher-rows",
-                                                   "low-rank", "odd", "rank-one-input", "real-encoder-layer"};
+inline const std::vector<std::string> golden_cases{
+    "one-sample",        "tiny",     "wide-batch", "input-covariance", "output-covariance",
+    "fewer-fisher-rows", "low-rank", "odd",        "rank-one-input",   "real-encoder-layer"};
 
 }  // namespace cgfac::test

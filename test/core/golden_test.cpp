@@ -24,13 +24,14 @@ Solution solve(const GoldenCase& golden, double damping, Space space, int iterat
   CgFacWorkspace workspace;
   std::optional<WeightView<const float>> start;
   if (x0 != nullptr) start = block.view(std::span<const float>(*x0));
-  result.summary = cg_fac(block, {.value = damping}, block.view(std::span<const float>(v)), start, block.view(std::span<float>(result.x)),
-                          {.cg = {.max_iterations = iterations, .tolerance = 0}, .space = space}, workspace, nullptr, nullptr);
+  result.summary = cg_fac(
+      block, {.value = damping}, block.view(std::span<const float>(v)), start, block.view(std::span<float>(result.x)),
+      {.cg = {.max_iterations = iterations, .tolerance = 0}, .space = space}, workspace, nullptr, nullptr);
   return result;
 }
 
 void for_each_damping(auto&& check) {
-  for (const std::string& name : kGoldenCases) {
+  for (const std::string& name : golden_cases) {
     const GoldenCase golden(name);
     const auto dampings = golden.dampings();
     for (std::size_t i = 0; i < dampings.size(); ++i) {
@@ -51,7 +52,8 @@ TEST_CASE("golden: apply") {
     const auto v = golden.weights<float>("v");
     std::vector<float> out(v.size());
     FisherOperator::Workspace workspace;
-    apply_fisher(block, {.value = damping}, block.view(std::span<const float>(v)), block.view(std::span<float>(out)), workspace);
+    apply_fisher(block, {.value = damping}, block.view(std::span<const float>(v)), block.view(std::span<float>(out)),
+                 workspace);
     CHECK(relative_error(out, golden.weights<double>("apply" + index)) <= 2e-6);
   });
 }
@@ -67,7 +69,8 @@ TEST_CASE("golden: five iterations") {
     CHECK(relative_error(solve(golden, damping, Space::gram, 5, nullptr).x, expected) <= 2e-5);
     CHECK(relative_error(solve(golden, damping, Space::weight, 5, nullptr).x, expected) <= 2e-4);
     const auto x0 = golden.weights<float>("x0");
-    CHECK(relative_error(solve(golden, damping, Space::gram, 5, &x0).x, golden.weights<double>("warm_5" + index)) <= 1e-4);
+    CHECK(relative_error(solve(golden, damping, Space::gram, 5, &x0).x, golden.weights<double>("warm_5" + index)) <=
+          1e-4);
   });
 }
 
@@ -81,8 +84,10 @@ TEST_CASE("golden: ten and twenty iterations in the norm of F + λI") {
     for (const int iterations : {10, 20}) {
       CAPTURE(iterations);
       const auto reference = golden.weights<double>("cg_" + std::to_string(iterations) + index);
-      const double bound = (1.25 * energy_norm(block, damping, difference(reference, exact))) + (2e-3 * energy_norm(block, damping, exact));
-      CHECK(energy_norm(block, damping, difference(solve(golden, damping, Space::gram, iterations, nullptr).x, exact)) <= bound);
+      const double bound = (1.25 * energy_norm(block, damping, difference(reference, exact))) +
+                           (2e-3 * energy_norm(block, damping, exact));
+      CHECK(energy_norm(block, damping,
+                        difference(solve(golden, damping, Space::gram, iterations, nullptr).x, exact)) <= bound);
     }
   });
 }
@@ -96,7 +101,8 @@ TEST_CASE("golden: the reported residual is the true one") {
     for (const Space space : {Space::gram, Space::weight}) {
       for (const int iterations : {1, 2, 5, 10, 20}) {
         const Solution solution = solve(golden, damping, space, iterations, nullptr);
-        const double residual = norm(difference(v, dense_apply(block, damping, std::span<const float>(solution.x)))) / norm(v);
+        const double residual =
+            norm(difference(v, dense_apply(block, damping, std::span<const float>(solution.x)))) / norm(v);
         CAPTURE(iterations);
         CAPTURE(static_cast<int>(space));
         CHECK(std::abs(solution.summary.cg.residual - residual) <= 3e-3 * std::max(1.0, residual));

@@ -22,7 +22,8 @@ struct Pair {
 };
 
 // the vector of weight space that a pair stands for, s·v + P_g C P_aᵀ
-std::vector<float> weights(const RandomLayer& layer, const FisherBlock& block, const GramOperator& gram, const GramVector& x) {
+std::vector<float> weights(const RandomLayer& layer, const FisherBlock& block, const GramOperator& gram,
+                           const GramVector& x) {
   std::vector<float> result = layer.v;
   gram.expand(x, static_cast<float>(x.s), block.view(std::span<float>(result)));
   return result;
@@ -56,14 +57,16 @@ TEST_CASE("gram operator: pairs behave as the weight-space vectors they stand fo
     CHECK(relative_error(y_weights, dense_apply(block, damping, std::span<const float>(x_weights))) <= tolerance);
     CHECK(relative_error(z_weights, dense_apply(block, damping, std::span<const float>(y_weights))) <= tolerance);
     CHECK(gram.dot(y.vector, z.vector) == doctest::Approx(test::dot(y_weights, z_weights)).epsilon(tolerance));
-    CHECK(gram.dot(x.vector, z.vector) == doctest::Approx(gram.dot(y.vector, y.vector)).epsilon(1e-12));  // x′(F²x) = (Fx)′(Fx)
+    CHECK(gram.dot(x.vector, z.vector) ==
+          doctest::Approx(gram.dot(y.vector, y.vector)).epsilon(1e-12));  // x′(F²x) = (Fx)′(Fx)
 
     gram.axpy(-0.5, y.vector, z.vector);  // z ← z − y/2
     auto expected = difference(z_weights, y_weights);
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += 0.5 * static_cast<double>(y_weights[i]);
     CHECK(relative_error(weights(layer, block, gram, z.vector), expected) <= tolerance);
     gram.xpay(x.vector, 2.0, z.vector);  // z ← x + 2 z
-    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<double>(x_weights[i]) + (2 * expected[i]);
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      expected[i] = static_cast<double>(x_weights[i]) + (2 * expected[i]);
     CHECK(relative_error(weights(layer, block, gram, z.vector), expected) <= tolerance);
     CHECK(gram.dot(z.vector, z.vector) == doctest::Approx(test::dot(expected, expected)).epsilon(tolerance));
   }
@@ -83,9 +86,12 @@ TEST_CASE("gram operator: a start's residual is v − (F + λI) c x₀") {
       Pair r(gram);
       const double c = gram.start(v, block.view(std::span<const float>(x0)), scaling, r.vector);
       auto expected = dense_apply(block, damping, std::span<const float>(x0));
-      if (scaling == StartScaling::optimal) CHECK(c == doctest::Approx(test::dot(layer.v, x0) / test::dot(x0, expected)).epsilon(1e-5));
-      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<double>(layer.v[i]) - (c * expected[i]);
-      const double residual = std::sqrt(std::max(0.0, gram.dot(r.vector, r.vector)));  // rounding may make a zero negative
+      if (scaling == StartScaling::optimal)
+        CHECK(c == doctest::Approx(test::dot(layer.v, x0) / test::dot(x0, expected)).epsilon(1e-5));
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        expected[i] = static_cast<double>(layer.v[i]) - (c * expected[i]);
+      const double residual =
+          std::sqrt(std::max(0.0, gram.dot(r.vector, r.vector)));  // rounding may make a zero negative
       CHECK(std::abs(residual - norm(expected)) <= 1e-5 * norm(layer.v));
     }
   }

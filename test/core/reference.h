@@ -27,7 +27,9 @@ std::vector<double> dense_apply(const FisherBlock& block, double damping, std::s
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
   const std::size_t in_features = block.input.rows.cols;
-  const auto a = [&](std::size_t i, std::size_t j) { return j < in_features ? static_cast<double>(block.input.rows(i, j)) : 1.0; };
+  const auto a = [&](std::size_t i, std::size_t j) {
+    return j < in_features ? static_cast<double>(block.input.rows(i, j)) : 1.0;
+  };
   std::vector<double> big_a(n * n);
   std::vector<double> big_g(m * m);
   for (std::size_t i = 0; i < block.input.count(); ++i) {
@@ -38,7 +40,8 @@ std::vector<double> dense_apply(const FisherBlock& block, double damping, std::s
   for (std::size_t i = 0; i < block.output.count(); ++i) {
     for (std::size_t j = 0; j < m; ++j) {
       for (std::size_t k = 0; k < m; ++k) {
-        big_g[(j * m) + k] += block.output.scale * static_cast<double>(block.output.rows(i, j)) * static_cast<double>(block.output.rows(i, k));
+        big_g[(j * m) + k] += block.output.scale * static_cast<double>(block.output.rows(i, j)) *
+                              static_cast<double>(block.output.rows(i, k));
       }
     }
   }
