@@ -140,7 +140,7 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
     const Augmented<float> target = augmented(u, block.input);
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < target.body.cols; ++j) target.body(i, j) = source.body(i, j);
-      if (target.has_last()) target.last(i, 0) = source.last(i, 0);
+      if (source.has_last() && target.has_last()) target.last(i, 0) = source.last(i, 0);
     }
   }
 }
@@ -187,7 +187,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
     const auto add = [beta](float& sum, float term) { sum = beta == 0.0F ? term : (beta * sum) + term; };
     for (std::size_t i = 0; i < m; ++i) {
       for (std::size_t j = 0; j < source.body.cols; ++j) add(target.body(i, j), source.body(i, j));
-      if (target.has_last()) add(target.last(i, 0), source.last(i, 0));
+      if (source.has_last() && target.has_last()) add(target.last(i, 0), source.last(i, 0));
     }
   }
 }
