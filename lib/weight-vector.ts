@@ -30,7 +30,12 @@ export type LossReduction = 'sum' | 'mean';
  * λ of F + λI: a number > 0, or `{ relative }`, a multiple of the mean eigenvalue of the layer's F, tr(A)·tr(G)/(n·m).
  * Both within the range of float32.
  */
-export type Damping = number | { readonly relative: number };
+export type Damping =
+  | number
+  | {
+      /** > 0, the multiple of the mean eigenvalue. */
+      readonly relative: number;
+    };
 
 /** The shape of a layer and its vectors, checked. */
 export interface LayerShape {

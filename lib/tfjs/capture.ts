@@ -1,0 +1,115 @@
+/** What one forward and backward pass leaves for the solver: the rows of every layer. */
+import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
+import { sampledGradients } from './fisher';
+import { backward } from './graph';
+import { findLayers, type Layer, type Layers, type PlainVariable } from './sites';
+import { type TapeNode, withoutRecording } from './tape';
+
+/** The rows of one layer at one step; the sites of a shared layer one after the other. */
+export interface CapturedLayer extends Layer {
+  /** (rows × inFeatures), row-major; must not be written to. */
+  readonly inputs: Float32Array;
+  /** Samples that the rows come from. */
+  readonly samples: number;
+  /** The output gradients of the sampled targets, per sample; `undefined` with the empirical Fisher matrix. */
+  readonly sampledGrads: Float32Array | undefined;
+  /** The output gradients of the loss itself, site by site, filled by the normal backward pass where they are asked for. */
+  readonly lossGrads: (Float32Array | undefined)[];
+  /** The gradient of the penalties on a variable, where they were asked for and there are any. */
+  readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
+}
+
+/** One step's capture. */
+export interface Capture {
+  readonly layers: readonly CapturedLayer[];
+  readonly plain: readonly PlainVariable[];
+}
+
+/** How to capture. */
+export interface CaptureOptions {
+  readonly fisher: 'true' | 'empirical';
+  /** Uniform numbers for the sampled targets. */
+  readonly uniform: () => number;
+  /** Which layers may be preconditioned; the variables of the others are plain, for the reason given. */
+  readonly refused: (layer: Layer) => string | undefined;
+  /** Which layers are checked against the framework's own gradient at this step. */
+  readonly checked: (layer: Layer) => boolean;
+}
+
+/** Arrays one after the other; a single one is returned as it is. */
+export function concatenated(arrays: readonly Float32Array[]): Float32Array {
+  const [first] = arrays;
+  if (first && arrays.length === 1) return first;
+  const all = new Float32Array(arrays.reduce((length, array) => length + array.length, 0));
+  let offset = 0;
+  for (const array of arrays) {
+    all.set(array, offset);
+    offset += array.length;
+  }
+  return all;
+}
+
+function penaltyGradients(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  layer: Layer,
+  penalties: Layers['penalties'],
+): Map<Variable, Float32Array> {
+  const gradients = new Map<Variable, Float32Array>();
+  for (const variable of layer.bias ? [layer.kernel, layer.bias] : [layer.kernel]) {
+    const passed = penalties.get(variable);
+    const gradient = passed && backward(tape, [[loss.id, onesLike(loss)]], passed).get(variable.id);
+    if (gradient) gradients.set(variable, gradient.dataSync<'float32'>());
+  }
+  return gradients;
+}
+
+/** Has the normal backward pass leave its output gradients at the sites of `layer`. */
+function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
+  const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
+  for (const [index, site] of layer.sites.entries()) {
+    site.node.observe((outputGradient: Tensor) => {
+      tidy(() => {
+        gradients[index] = site.readOutputGrads(outputGradient);
+      });
+    });
+  }
+  return gradients;
+}
+
+/**
+ * Reads the rows of every layer from the tape, samples targets and sends their errors back for the true Fisher matrix, and puts
+ * listeners into the backward pass that is still to come for the empirical one and for the check.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and a head is not recognised.
+ */
+export function capture(tape: readonly TapeNode[], loss: Scalar, variables: readonly Variable[], options: CaptureOptions): Capture {
+  const found = findLayers(tape, variables, loss);
+  const layers = found.layers.filter((layer) => options.refused(layer) === undefined);
+  const plain = [...found.plain];
+  for (const layer of found.layers) {
+    const reason = options.refused(layer);
+    if (reason === undefined) continue;
+    plain.push({ variable: layer.kernel, reason });
+    if (layer.bias) plain.push({ variable: layer.bias, reason });
+  }
+  const captured: CapturedLayer[] = [];
+  withoutRecording(() =>
+    tidy(() => {
+      const sites = layers.flatMap((layer) => layer.sites);
+      const sampled = options.fisher === 'true' && sites.length > 0 ? sampledGradients(tape, loss, sites, options.uniform) : undefined;
+      for (const layer of layers) {
+        const checked = options.checked(layer);
+        captured.push({
+          ...layer,
+          inputs: concatenated(layer.sites.map((site) => site.readInputs())),
+          samples: sampled?.samples ?? layer.sites[0].samples ?? layer.sites[0].rows,
+          sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
+          lossGrads: sampled && !checked ? [] : lossGradsOf(layer),
+          penaltyGrads: checked ? penaltyGradients(tape, loss, layer, found.penalties) : new Map(),
+        });
+      }
+    }),
+  );
+  return { layers: captured, plain };
+}
