@@ -53,7 +53,9 @@ export class FisherOperator<Bias extends boolean = false> {
 
   static {
     partsOf = (operator) =>
-      typeof operator === 'object' && operator !== null && #native in operator ? { native: operator.#native, shape: operator.#shape } : undefined;
+      typeof operator === 'object' && operator !== null && #native in operator
+        ? { native: operator.#native, shape: operator.#shape }
+        : undefined;
   }
 
   /**

@@ -1,6 +1,14 @@
 import { CgfacError } from './error';
 import { callNative, callNativeAsync, type NativeLayerPreconditioner, native } from './native';
-import { type CgOptions, type CgSummary, cgOptionNames, type LayerOptions, layerOptionNames, parseCgOptions, parseLayerOptions } from './options';
+import {
+  type CgOptions,
+  type CgSummary,
+  cgOptionNames,
+  type LayerOptions,
+  layerOptionNames,
+  parseCgOptions,
+  parseLayerOptions,
+} from './options';
 import { abortSignal, checkOptions, checkRequired, oneOf, positiveInteger } from './validate';
 import { float32, type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from './weight-vector';
 

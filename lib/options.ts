@@ -60,16 +60,16 @@ export function parseLayerOptions(given: object, owner: string) {
     lossReduction: "'sum' or 'mean'",
   });
   const shape: LayerShape = {
-    inFeatures: positiveInteger(options['inFeatures'], 'inFeatures'),
-    outFeatures: positiveInteger(options['outFeatures'], 'outFeatures'),
-    bias: boolean(options['bias'] ?? false, 'bias'),
+    inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
+    outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
+    bias: boolean(options.bias ?? false, 'bias'),
   };
   checkSize(shape.inFeatures, shape.outFeatures);
   return {
     ...shape,
-    damping: damping(options['damping']),
-    lossReduction: oneOf(options['lossReduction'], 'lossReduction', ['sum', 'mean']),
-    kernelLayout: oneOf(options['kernelLayout'] ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
+    damping: damping(options.damping),
+    lossReduction: oneOf(options.lossReduction, 'lossReduction', ['sum', 'mean']),
+    kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
   };
 }
 
@@ -77,8 +77,8 @@ export function parseLayerOptions(given: object, owner: string) {
 export function parseCgOptions(given: object) {
   const options = given as Record<string, unknown>;
   return {
-    maxIterations: positiveInteger(options['maxIterations'] ?? 20, 'maxIterations'),
-    tolerance: nonNegative(options['tolerance'] ?? 1e-2, 'tolerance'),
-    space: oneOf(options['space'] ?? 'auto', 'space', ['auto', 'weight', 'gram']),
+    maxIterations: positiveInteger(options.maxIterations ?? 20, 'maxIterations'),
+    tolerance: nonNegative(options.tolerance ?? 1e-2, 'tolerance'),
+    space: oneOf(options.space ?? 'auto', 'space', ['auto', 'weight', 'gram']),
   };
 }

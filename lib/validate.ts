@@ -22,7 +22,9 @@ export function describe(value: unknown): string {
       return `a function${value.name ? ` ${value.name}` : ''}`;
     default: {
       const name = (value as object).constructor?.name;
-      return name && name !== 'Object' ? `an instance of ${name}` : `an object with keys ${Object.keys(value as object).join(', ') || '(none)'}`;
+      return name && name !== 'Object'
+        ? `an instance of ${name}`
+        : `an object with keys ${Object.keys(value as object).join(', ') || '(none)'}`;
     }
   }
 }
@@ -44,7 +46,10 @@ export function checkOptions(options: unknown, owner: string, known: readonly st
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
-      throw new CgfacError('ERR_CGFAC_UNKNOWN_OPTION', `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'`);
+      throw new CgfacError(
+        'ERR_CGFAC_UNKNOWN_OPTION',
+        `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'`,
+      );
     }
   }
 }
@@ -90,7 +95,10 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
 export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
   for (const [name, expected] of Object.entries(required)) {
     if ((options as Record<string, unknown>)[name] === undefined) {
-      throw new CgfacError('ERR_CGFAC_MISSING_OPTION', `Expected ${expected} for ${name} of ${owner}, which has no default, but received undefined`);
+      throw new CgfacError(
+        'ERR_CGFAC_MISSING_OPTION',
+        `Expected ${expected} for ${name} of ${owner}, which has no default, but received undefined`,
+      );
     }
   }
 }
@@ -104,7 +112,8 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
     if (!(value >= smallestFloat32 && value <= largestFloat32)) throw valueError('a number > 0 in the range of float32', name, value);
     return value;
   }
-  if (typeof value !== 'object' || value === null || !('relative' in value)) throw typeError('a number > 0 or { relative: number > 0 }', name, value);
+  if (typeof value !== 'object' || value === null || !('relative' in value))
+    throw typeError('a number > 0 or { relative: number > 0 }', name, value);
   checkOptions(value, name, ['relative']);
   const { relative } = value as { relative: unknown };
   if (typeof relative !== 'number') throw typeError('a number > 0', `${name}.relative`, relative);
@@ -117,6 +126,7 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
 /** An `AbortSignal`, or undefined. */
 export function abortSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('addEventListener' in value)) throw typeError('an AbortSignal', 'signal', value);
+  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('addEventListener' in value))
+    throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
 }

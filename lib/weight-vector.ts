@@ -107,7 +107,10 @@ export function outputArrays(out: unknown, shape: LayerShape): VectorArrays {
 }
 
 /** The result in the layer's form: `out` itself where it was given. */
-export function resultVector<Bias extends boolean>(out: WeightVector<Bias> | undefined, { kernel, bias }: VectorArrays): WeightVector<Bias> {
+export function resultVector<Bias extends boolean>(
+  out: WeightVector<Bias> | undefined,
+  { kernel, bias }: VectorArrays,
+): WeightVector<Bias> {
   return out ?? ((bias === undefined ? kernel : { kernel, bias }) as WeightVector<Bias>);
 }
 

@@ -77,7 +77,9 @@ export class GoldenCase {
     if (!bias) return matrix;
     const n = inFeatures + 1;
     return {
-      kernel: Float32Array.from({ length: outFeatures * inFeatures }, (_, i) => at(matrix, Math.floor(i / inFeatures) * n + (i % inFeatures))),
+      kernel: Float32Array.from({ length: outFeatures * inFeatures }, (_, i) =>
+        at(matrix, Math.floor(i / inFeatures) * n + (i % inFeatures)),
+      ),
       bias: Float32Array.from({ length: outFeatures }, (_, i) => at(matrix, i * n + inFeatures)),
     };
   }

@@ -6,7 +6,7 @@ export function randomNumbers(count: number, seed: number): Float32Array {
   let state = Math.imul(seed, 0x9e3779b9) | 1;
   return Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return ((state >>> 8) / 2 ** 23) - 1;
+    return (state >>> 8) / 2 ** 23 - 1;
   });
 }
 

@@ -47,9 +47,13 @@ interface Case {
 
 const constructing = (options: Partial<Record<string, unknown>>) => () =>
   new FisherOperator(untyped({ ...layer(), ...rows(), ...options }) as FisherOperatorOptions);
-const layering = (options: Partial<Record<string, unknown>>) => () => new LayerPreconditioner(untyped({ ...layer(), ...options }) as LayerPreconditionerOptions);
+const layering = (options: Partial<Record<string, unknown>>) => () =>
+  new LayerPreconditioner(untyped({ ...layer(), ...options }) as LayerPreconditionerOptions);
 const recording = (options: Partial<Record<string, unknown>>) => () => recorded().record(untyped({ ...rows(), ...options }));
-const applying = (v: unknown, options: object = {}) => () => operator().applySync(untyped(v), untyped(options));
+const applying =
+  (v: unknown, options: object = {}) =>
+  () =>
+    operator().applySync(untyped(v), untyped(options));
 
 const type = 'ERR_CGFAC_INVALID_ARG_TYPE';
 const value = 'ERR_CGFAC_INVALID_ARG_VALUE';
@@ -141,7 +145,12 @@ const table: Case[] = [
     message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received an array of length 2',
     call: applying({ kernel: [1, 2], bias: new Float32Array(3) }),
   },
-  { what: 'no v', code: type, message: 'Expected { kernel, bias } of a layer with a bias for v but received undefined', call: applying(undefined) },
+  {
+    what: 'no v',
+    code: type,
+    message: 'Expected { kernel, bias } of a layer with a bias for v but received undefined',
+    call: applying(undefined),
+  },
   {
     what: 'an operator that is none',
     code: type,
@@ -149,7 +158,12 @@ const table: Case[] = [
     call: () => new ConjugateGradient().solveSync(untyped({}), vector()),
   },
   { what: 'bias as a number', code: type, message: 'Expected a boolean for bias but received 1', call: constructing({ bias: 1 }) },
-  { what: 'batch as a string', code: type, message: "Expected a positive integer for batch but received '4'", call: constructing({ batch: '4' }) },
+  {
+    what: 'batch as a string',
+    code: type,
+    message: "Expected a positive integer for batch but received '4'",
+    call: constructing({ batch: '4' }),
+  },
   {
     what: 'options that are no object',
     code: type,
@@ -163,8 +177,18 @@ const table: Case[] = [
     call: () => operator().apply(vector(), { signal: untyped(true) }),
   },
   // values
-  { what: 'batch 0', code: value, message: 'Expected a positive integer below 2^31 for batch but received 0', call: constructing({ batch: 0 }) },
-  { what: 'recorded batch 0', code: value, message: 'Expected a positive integer below 2^31 for batch but received 0', call: recording({ batch: 0 }) },
+  {
+    what: 'batch 0',
+    code: value,
+    message: 'Expected a positive integer below 2^31 for batch but received 0',
+    call: constructing({ batch: 0 }),
+  },
+  {
+    what: 'recorded batch 0',
+    code: value,
+    message: 'Expected a positive integer below 2^31 for batch but received 0',
+    call: recording({ batch: 0 }),
+  },
   {
     what: 'fisherRows 1.5',
     code: value,
@@ -197,27 +221,73 @@ const table: Case[] = [
       call: layering({ damping: { relative: damping } }),
     },
   ]),
-  { what: 'damping as a string', code: type, message: "Expected a number > 0 or { relative: number > 0 } for damping but received '1'", call: layering({ damping: '1' }) },
-  { what: 'a misspelt damping', code: type, message: 'Expected a number > 0 or { relative: number > 0 } for damping but received an object with keys relativ', call: layering({ damping: { relativ: 1 } }) },
+  {
+    what: 'damping as a string',
+    code: type,
+    message: "Expected a number > 0 or { relative: number > 0 } for damping but received '1'",
+    call: layering({ damping: '1' }),
+  },
+  {
+    what: 'a misspelt damping',
+    code: type,
+    message: 'Expected a number > 0 or { relative: number > 0 } for damping but received an object with keys relativ',
+    call: layering({ damping: { relativ: 1 } }),
+  },
   {
     what: 'relative damping of zeros',
     code: value,
     message: 'Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0',
-    call: () => new FisherOperator<true>({ ...layer(), ...rows(), outputGrads: new Float32Array(12), damping: { relative: 1 } }).applySync(vector()),
+    call: () =>
+      new FisherOperator<true>({ ...layer(), ...rows(), outputGrads: new Float32Array(12), damping: { relative: 1 } }).applySync(vector()),
   },
-  { what: 'maxIterations 0', code: value, message: 'Expected a positive integer below 2^31 for maxIterations but received 0', call: layering({ maxIterations: 0 }) },
-  { what: 'tolerance −1', code: value, message: 'Expected a finite number ≥ 0 for tolerance but received -1', call: layering({ tolerance: -1 }) },
-  { what: 'tolerance NaN', code: value, message: 'Expected a finite number ≥ 0 for tolerance but received NaN', call: layering({ tolerance: Number.NaN }) },
-  { what: 'an unknown space', code: value, message: "Expected 'auto' or 'weight' or 'gram' for space but received 'grams'", call: layering({ space: 'grams' }) },
-  { what: 'an unknown method', code: value, message: "Expected 'cg' for method but received 'newton'", call: layering({ method: 'newton' }) },
+  {
+    what: 'maxIterations 0',
+    code: value,
+    message: 'Expected a positive integer below 2^31 for maxIterations but received 0',
+    call: layering({ maxIterations: 0 }),
+  },
+  {
+    what: 'tolerance −1',
+    code: value,
+    message: 'Expected a finite number ≥ 0 for tolerance but received -1',
+    call: layering({ tolerance: -1 }),
+  },
+  {
+    what: 'tolerance NaN',
+    code: value,
+    message: 'Expected a finite number ≥ 0 for tolerance but received NaN',
+    call: layering({ tolerance: Number.NaN }),
+  },
+  {
+    what: 'an unknown space',
+    code: value,
+    message: "Expected 'auto' or 'weight' or 'gram' for space but received 'grams'",
+    call: layering({ space: 'grams' }),
+  },
+  {
+    what: 'an unknown method',
+    code: value,
+    message: "Expected 'cg' for method but received 'newton'",
+    call: layering({ method: 'newton' }),
+  },
   {
     what: 'an unknown warm start',
     code: value,
     message: "Expected 'none' or 'previous' or 'scaled' for warmStart but received 'last'",
     call: layering({ warmStart: 'last' }),
   },
-  { what: 'an unknown reduction', code: value, message: "Expected 'sum' or 'mean' for lossReduction but received 'none'", call: layering({ lossReduction: 'none' }) },
-  { what: 'an unknown layout', code: value, message: "Expected 'out-in' or 'in-out' for kernelLayout but received 'nchw'", call: layering({ kernelLayout: 'nchw' }) },
+  {
+    what: 'an unknown reduction',
+    code: value,
+    message: "Expected 'sum' or 'mean' for lossReduction but received 'none'",
+    call: layering({ lossReduction: 'none' }),
+  },
+  {
+    what: 'an unknown layout',
+    code: value,
+    message: "Expected 'out-in' or 'in-out' for kernelLayout but received 'nchw'",
+    call: layering({ kernelLayout: 'nchw' }),
+  },
   // options
   {
     what: 'no lossReduction for an operator',
@@ -299,7 +369,8 @@ const table: Case[] = [
       what: `${bad} in x0`,
       code: notFinite,
       message: `Expected finite numbers for x0.kernel but received ${bad} at index 0`,
-      call: () => new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: spoiled(6, bad, 0), bias: new Float32Array(3) } }),
+      call: () =>
+        new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: spoiled(6, bad, 0), bias: new Float32Array(3) } }),
     },
   ]),
   {
@@ -366,7 +437,10 @@ const table: Case[] = [
     message: 'Expected arrays that are those of x0, or share no memory with them, for out but received an overlap',
     call: () => {
       const x0 = vector();
-      return new ConjugateGradient().solveSync(operator(), vector(), { x0, out: { kernel: new Float32Array(6), bias: x0.kernel.subarray(2, 5) } });
+      return new ConjugateGradient().solveSync(operator(), vector(), {
+        x0,
+        out: { kernel: new Float32Array(6), bias: x0.kernel.subarray(2, 5) },
+      });
     },
   },
   {

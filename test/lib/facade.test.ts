@@ -39,12 +39,20 @@ describe('a layer small enough to check by hand', () => {
   });
 
   test("the reduction 'mean' multiplies g by the batch", () => {
-    const mean = new FisherOperator({ ...layer, lossReduction: 'mean', inputs: Float32Array.of(2, 2), outputGrads: Float32Array.of(1.5, 1.5), batch: 2 });
+    const mean = new FisherOperator({
+      ...layer,
+      lossReduction: 'mean',
+      inputs: Float32Array.of(2, 2),
+      outputGrads: Float32Array.of(1.5, 1.5),
+      batch: 2,
+    });
     expect(mean.applySync(Float32Array.of(0.5))).toEqual(Float32Array.of(20));
   });
 
   test('relative damping is a multiple of the mean eigenvalue', () => {
-    expect(new FisherOperator({ ...layer, ...rows, damping: { relative: 0.5 } }).applySync(Float32Array.of(1))).toEqual(Float32Array.of(54));
+    expect(new FisherOperator({ ...layer, ...rows, damping: { relative: 0.5 } }).applySync(Float32Array.of(1))).toEqual(
+      Float32Array.of(54),
+    );
   });
 });
 
@@ -77,7 +85,9 @@ describe('results', () => {
 
   test('without a history have no residuals', () => {
     const { layer, rows } = options();
-    expect(new ConjugateGradient().solveSync(new FisherOperator({ ...layer, ...rows }), randomVector(shape, 5))).not.toHaveProperty('residuals');
+    expect(new ConjugateGradient().solveSync(new FisherOperator({ ...layer, ...rows }), randomVector(shape, 5))).not.toHaveProperty(
+      'residuals',
+    );
   });
 });
 

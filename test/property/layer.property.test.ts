@@ -37,7 +37,7 @@ describe('FisherOperator', () => {
   // One product rounds with a relative error of a few 2⁻²⁴ = 6e-8 of ‖F + λI‖·‖x‖; 2e-6 is the bound of the golden cases.
   const rounding = 2e-6;
 
-  test("is symmetric: x′(Fy) = y′(Fx)", () => {
+  test('is symmetric: x′(Fy) = y′(Fx)', () => {
     fc.assert(
       fc.property(shapes, seeds, (shape, seed) => {
         const operator = new FisherOperator(randomOperator(shape, seed, damping));
@@ -164,7 +164,10 @@ describe('solves', () => {
         const { x } = new ConjugateGradient({ space: 'gram', tolerance: 0 }).solveSync(new FisherOperator(options), v);
         // F = u u′ with u = g [a 1]′: x = (v − u ⟨u, v⟩/(λ + ⟨u, u⟩))/λ
         const a = [...options.inputs, ...(shape.bias ? [1] : [])];
-        const u = Float64Array.from({ length: shape.outFeatures * a.length }, (_, i) => at(options.outputGrads, Math.floor(i / a.length)) * at(a, i % a.length));
+        const u = Float64Array.from(
+          { length: shape.outFeatures * a.length },
+          (_, i) => at(options.outputGrads, Math.floor(i / a.length)) * at(a, i % a.length),
+        );
         const right = matrixOf(v, shape.outFeatures);
         const factor = dot(u, right) / (damping + dot(u, u));
         const expected = right.map((value, i) => (value - at(u, i) * factor) / damping);

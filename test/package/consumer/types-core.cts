@@ -1,0 +1,31 @@
+// Compiled, never run: the types that a CommonJS module sees, without TensorFlow.js.
+import cgfac = require('cgfac');
+
+const { CgfacError, ConjugateGradient, FisherOperator, info, LayerPreconditioner } = cgfac;
+
+const batch = 4;
+const operator = new FisherOperator({
+  inputs: new Float32Array(batch * 3),
+  outputGrads: new Float32Array(batch * 2),
+  batch,
+  inFeatures: 3,
+  outFeatures: 2,
+  damping: { relative: 0.1 },
+  lossReduction: 'sum',
+});
+const solver = new ConjugateGradient({ maxIterations: 10, history: true });
+
+export async function solve(v: Float32Array, signal: AbortSignal): Promise<number> {
+  const { residual, reason } = await solver.solve(operator, v, { signal });
+  const known: 'converged' | 'max-iterations' | 'indefinite' | 'broken-down' = reason;
+  return known === 'converged' ? 0 : residual;
+}
+
+// @ts-expect-error lossReduction has no default: getting it wrong changes the meaning of the damping.
+export const incomplete = new LayerPreconditioner({ inFeatures: 3, outFeatures: 2, damping: 1e-3 });
+
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof CgfacError ? error.code : undefined;
+}
+
+export const blasThreads: number = info().blas.threads;

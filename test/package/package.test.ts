@@ -1,0 +1,262 @@
+/**
+ * The package as its users get it: prebuilt, packed, and installed into an empty directory on a machine without a
+ * compiler, CMake or OpenBLAS. The binary is built in a copy of the checkout, because prebuildify moves it out of build/.
+ */
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, join, relative, resolve, sep } from 'node:path';
+
+const ROOT = resolve(__dirname, '../..');
+const GOLDEN = join(ROOT, 'test/golden');
+const MINUTE = 60_000;
+
+/** Not part of a clean checkout; node_modules is linked instead. */
+const NOT_COPIED = ['.git', 'build', 'dist', 'node_modules', 'out', 'prebuilds'];
+
+interface GoldenResult {
+  readonly damping: number;
+  readonly goldenResidual: number;
+  readonly applyError: number;
+  readonly solveError: number;
+  readonly asyncError: number;
+  readonly reason: string;
+  readonly space: string;
+}
+
+interface SolveOutput {
+  readonly info: { readonly version: string; readonly blas: { readonly threads: number } };
+  readonly exports: readonly string[];
+  readonly sameClass?: boolean;
+  readonly results: Readonly<Record<string, readonly GoldenResult[]>>;
+}
+
+const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'cgfac-package-')));
+const checkout = join(scratch, 'checkout');
+const consumer = join(scratch, 'consumer');
+const trainer = join(scratch, 'trainer');
+const bin = join(scratch, 'bin');
+let tarball = '';
+let packed: readonly string[] = [];
+
+function run(command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): SpawnSyncReturns<string> {
+  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, ...options });
+  if (result.error) throw result.error;
+  return result;
+}
+
+function runWell(command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): string {
+  const { status, stdout, stderr } = run(command, args, options);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stdout}\n${stderr}`);
+  return stdout;
+}
+
+/** The npm that runs the tests, else the one on PATH, as a script for Node. */
+function npmScript(): string {
+  const running = process.env.npm_execpath;
+  if (running && basename(running).startsWith('npm')) return running;
+  const found = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((directory) => join(directory, 'npm'))
+    .find((file) => existsSync(file));
+  if (!found) throw new Error('There is no npm on PATH.');
+  return realpathSync(found);
+}
+
+/** What a user without any development tool has: Node and npm on PATH, and the prebuilt binary as the only choice. */
+function bareEnvironment(): NodeJS.ProcessEnv {
+  const dropped = /^(CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_PATH|OPENBLAS_.*|CMAKE_.*)$/;
+  const kept = Object.entries(process.env).filter(([name]) => !dropped.test(name));
+  return { ...Object.fromEntries(kept), PATH: bin, PREBUILDS_ONLY: '1' };
+}
+
+function prebuiltFile(root: string): string {
+  const directory = join(root, 'prebuilds/linux-x64');
+  const [file, ...more] = readdirSync(directory);
+  if (!file || more.length > 0) throw new Error(`Expected one file in ${directory} but found ${[file, ...more].join(', ')}`);
+  return join(directory, file);
+}
+
+function install(directory: string): void {
+  mkdirSync(directory);
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: basename(directory), private: true }));
+  const args = ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', tarball];
+  runWell(process.execPath, [npmScript(), ...args], { cwd: directory, env: bareEnvironment() });
+  cpSync(join(__dirname, 'consumer'), directory, { recursive: true });
+}
+
+function typeCheck(directory: string, file: string, options: Record<string, unknown>): { status: number | null; stdout: string } {
+  const config = join(directory, `tsconfig.${file}.json`);
+  const compilerOptions = {
+    target: 'es2022',
+    lib: ['es2022'],
+    module: 'node16',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [join(ROOT, 'node_modules/@types')],
+    ...options,
+  };
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: [file] }));
+  return run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--project', config], { cwd: directory });
+}
+
+beforeAll(() => {
+  mkdirSync(bin);
+  symlinkSync(process.execPath, join(bin, 'node'));
+  symlinkSync(npmScript(), join(bin, 'npm'));
+
+  const copied = (path: string) => !NOT_COPIED.includes(relative(ROOT, path).split(sep)[0] ?? '');
+  cpSync(ROOT, checkout, { recursive: true, filter: copied });
+  symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
+  runWell(process.execPath, [npmScript(), 'run', 'prebuilds'], { cwd: checkout });
+  const [report] = JSON.parse(runWell(process.execPath, [npmScript(), 'pack', '--json', '--pack-destination', scratch], { cwd: checkout }));
+  tarball = join(scratch, report.filename);
+  packed = report.files.map(({ path }: { path: string }) => path);
+  install(consumer);
+}, 10 * MINUTE);
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe('the tarball', () => {
+  test('holds the facade with its types, one binary, and the papers', () => {
+    const expected =
+      /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|dist\/lib\/(tfjs\/)?[a-z-]+\.(js|mjs|d\.ts|d\.mts)|prebuilds\/linux-x64\/cgfac\.glibc\.node)$/;
+    expect(packed.filter((path) => !expected.test(path))).toEqual([]);
+    const needed = ['LICENSE', 'README.md', 'CHANGELOG.md', 'prebuilds/linux-x64/cgfac.glibc.node'];
+    const entries = ['dist/lib/index', 'dist/lib/tfjs/index'].flatMap((entry) =>
+      ['.js', '.mjs', '.d.ts', '.d.mts'].map((end) => entry + end),
+    );
+    expect(packed).toEqual(expect.arrayContaining([...needed, ...entries]));
+  });
+
+  test('is below 10 MB', () => {
+    // OpenBLAS with the kernels of every x86-64 makes 25 MB stripped, 6.5 MB compressed.
+    expect(statSync(tarball).size).toBeLessThan(10e6);
+  });
+
+  test('passes publint', () => {
+    const publint = join(ROOT, 'node_modules/publint/src/cli.js');
+    const { status, stdout, stderr } = run(process.execPath, [publint, 'run', tarball, '--strict'], { cwd: scratch });
+    expect({ status, output: stdout + stderr }).toMatchObject({ status: 0, output: expect.stringContaining('All good!') });
+  });
+});
+
+describe('the binary', () => {
+  test('needs the C library alone', () => {
+    const dynamic = runWell('readelf', ['--dynamic', '--wide', prebuiltFile(checkout)], { cwd: scratch });
+    const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]);
+    const allowed = ['ld-linux-x86-64.so.2', 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0'];
+    expect(libraries.filter((library) => !allowed.includes(library ?? ''))).toEqual([]);
+    expect(libraries).toContain('libc.so.6');
+    const resolved = runWell('ldd', [prebuiltFile(checkout)], { cwd: scratch });
+    expect(resolved).not.toMatch(/not found|openblas|gfortran|quadmath|stdc\+\+/);
+  });
+
+  test('runs with glibc 2.34 and later', () => {
+    // The floor that Debian 12's own compiler and static libraries set, and that RHEL 9 and Ubuntu 22.04 meet.
+    const versions = runWell('readelf', ['--version-info', '--wide', prebuiltFile(checkout)], { cwd: scratch });
+    const minors = [...versions.matchAll(/GLIBC_2\.(\d+)/g)].map((match) => Number(match[1]));
+    expect(minors.length).toBeGreaterThan(0);
+    expect(Math.max(...minors)).toBeLessThanOrEqual(34);
+  });
+});
+
+describe('an installation without development tools', () => {
+  test('sees no compiler, no CMake and no make', () => {
+    for (const tool of ['g++', 'gcc', 'cc', 'clang', 'cmake', 'make']) {
+      expect(spawnSync(tool, ['--version'], { env: bareEnvironment() }).error).toMatchObject({ code: 'ENOENT' });
+    }
+  });
+
+  test('brings the loader and nothing else', () => {
+    const installed = readdirSync(join(consumer, 'node_modules')).filter((name) => !name.startsWith('.'));
+    expect(installed.sort()).toEqual(['cgfac', 'node-gyp-build']);
+  });
+
+  const names = ['tiny', 'real-encoder-layer'];
+
+  test.each(['solve.mjs', 'solve.cjs'])('solves golden cases (%s)', (program) => {
+    const output: SolveOutput = JSON.parse(runWell('node', [program, GOLDEN, ...names], { cwd: consumer, env: bareEnvironment() }));
+    expect(output.info).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+/), blas: { threads: 1 } });
+    expect(Object.keys(output.results)).toEqual(names);
+    for (const result of Object.values(output.results).flat()) {
+      // Two float32 products, each rounded to 2⁻²⁴ and summed over a few hundred terms: some 10⁻⁷; with a margin.
+      expect(result.applyError).toBeLessThan(2e-6);
+      expect(result).toMatchObject({ space: 'gram', reason: expect.stringMatching(/^(max-iterations|converged)$/) });
+      // Below this residual an iterate is the result of cancellation, and no two programs agree on it.
+      if (result.goldenResidual > 1e-3) {
+        // The iteration is in float64; what remains is U, made of float32 products, and the rounding of x.
+        expect(result.solveError).toBeLessThan(2e-5);
+        expect(result.asyncError).toBeLessThan(2e-5);
+      }
+    }
+    expect(
+      Object.values(output.results)
+        .flat()
+        .some(({ goldenResidual }) => goldenResidual > 1e-3),
+    ).toBe(true);
+  });
+
+  test('has one instance of each class for both module systems', () => {
+    const parse = (program: string): SolveOutput =>
+      JSON.parse(runWell('node', [program, GOLDEN], { cwd: consumer, env: bareEnvironment() }));
+    const [fromEsm, fromCommonJs] = [parse('solve.mjs'), parse('solve.cjs')];
+    expect(fromEsm.sameClass).toBe(true);
+    // Node adds these two to what it sees of a CommonJS module.
+    expect(fromEsm.exports.filter((name) => !['__esModule', 'module.exports'].includes(name))).toEqual(fromCommonJs.exports);
+  });
+
+  test('names the missing peer where the TensorFlow.js optimizer is imported', () => {
+    const { status, stderr } = run('node', ['--eval', "require('cgfac/tfjs')"], { cwd: consumer, env: bareEnvironment() });
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('@tensorflow/tfjs-core');
+  });
+
+  test.each(['types-core.mts', 'types-core.cts'])(
+    'type-checks its consumers (%s)',
+    (file) => {
+      expect(typeCheck(consumer, file, {})).toMatchObject({ status: 0, stdout: '' });
+    },
+    MINUTE,
+  );
+});
+
+describe('an installation beside TensorFlow.js', () => {
+  beforeAll(() => {
+    install(trainer);
+    symlinkSync(join(ROOT, 'node_modules/@tensorflow'), join(trainer, 'node_modules/@tensorflow'));
+  }, 2 * MINUTE);
+
+  test.each(['train.mjs', 'train.cjs'])(
+    'trains a model (%s)',
+    (program) => {
+      const output = JSON.parse(runWell('node', [program], { cwd: trainer, env: bareEnvironment() }).trim().split('\n').at(-1) ?? '');
+      expect(output.isOptimizer).toBe(true);
+      expect(output.losses).toHaveLength(8);
+      expect(output.losses.at(-1)).toBeLessThan(output.losses[0]);
+    },
+    MINUTE,
+  );
+
+  test.each(['types-tfjs.mts', 'types-tfjs.cts'])(
+    'type-checks its consumers (%s)',
+    (file) => {
+      // The types of TensorFlow.js itself do not pass a check with this set of libraries.
+      expect(typeCheck(trainer, file, { skipLibCheck: true })).toMatchObject({ status: 0, stdout: '' });
+    },
+    MINUTE,
+  );
+});
