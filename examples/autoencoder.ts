@@ -1,0 +1,111 @@
+/**
+ * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` and once
+ * with Adam, and compares them. `npm start`, or `npm start -- --help` for the options.
+ */
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
+import { constants as system } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { EVALUATION_DIGITS, OPTIMIZERS, type OptimizerName, type RunResult, trainAutoencoder } from './autoencoder-run';
+import { lossTable } from './autoencoder-table';
+import { type Digits, loadDigits, PIXELS } from './digits';
+import { writeDigitsPng } from './digits-png';
+
+interface Options {
+  readonly steps: number;
+  readonly optimizer?: OptimizerName;
+  readonly seed: number;
+  readonly json?: string;
+}
+
+const PNG_FILE = 'out/autoencoder.png';
+
+function integer(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= minimum && value <= maximum) return value;
+    throw new InvalidArgumentError(`Expected an integer from ${minimum} to ${maximum}.`);
+  };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A file that can be written when the run is over: better to know before it begins. */
+function writableFile(text: string): string {
+  const file = resolve(text);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new InvalidArgumentError('It is a directory.');
+  if (!isWritable(found ? file : dirname(file))) throw new InvalidArgumentError('It cannot be written, or its directory does not exist.');
+  return file;
+}
+
+function parseOptions(): Options {
+  return new Command('npm start --')
+    .description('Trains a deep autoencoder (784-256-64-16-64-256-784) on 9,984 handwritten digits with TensorFlow.js.')
+    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1, 100_000)))
+    .addOption(new Option('--optimizer <name>', 'train with this one alone (default: cgfac, then adam)').choices(OPTIMIZERS))
+    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
+    .addOption(new Option('--json <file>', 'write the evaluations, one at every 5th step, to a file').argParser(writableFile))
+    .parse()
+    .opts<Options>();
+}
+
+/** One digit of each class, the first of the set: (10 × 784). */
+function oneOfEach({ pixels, labels }: Digits): Float32Array {
+  const shown = new Float32Array(10 * PIXELS);
+  for (let label = 0; label < 10; label++) {
+    const index = labels.indexOf(label);
+    shown.set(pixels.subarray(index * PIXELS, (index + 1) * PIXELS), label * PIXELS);
+  }
+  return shown;
+}
+
+async function main(signal: AbortSignal): Promise<void> {
+  const { steps, optimizer, seed, json } = parseOptions();
+  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
+  if (!(await tf.setBackend('wasm'))) throw new Error('The wasm backend of TensorFlow.js could not be started.');
+  const digits = loadDigits();
+  const shown = oneOfEach(digits);
+  console.log(`Autoencoder 784-256-64-16-64-256-784, ${steps} steps of 256 digits, seed ${seed}, TensorFlow.js ${tf.version_core} on wasm`);
+
+  const results: RunResult[] = [];
+  for (const name of optimizer ? [optimizer] : (['cgfac', 'adam'] as const)) {
+    results.push(await trainAutoencoder(name, { seed, steps, digits, shown, signal }));
+  }
+
+  console.log(`\nBinary cross-entropy on the first ${EVALUATION_DIGITS} digits, mean over pixels, and seconds of training:\n`);
+  console.log(lossTable(results));
+  writeDigitsPng(PNG_FILE, [shown, ...results.map(({ reconstructions }) => reconstructions)], 10);
+  console.log(`\nReconstructions (rows: ${['digits', ...results.map((result) => result.optimizer)].join(', ')}): ${PNG_FILE}`);
+  if (json) {
+    const runs = results.map(({ reconstructions, ...run }) => run);
+    writeFileSync(json, `${JSON.stringify({ runs }, null, 2)}\n`);
+    console.log(`Evaluations: ${json}`);
+  }
+}
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    process.exitCode = 128 + system.signals[signal]; // as shells have it
+    interruption.abort();
+  });
+}
+
+main(interruption.signal).catch((error: unknown) => {
+  if (interruption.signal.aborted && error === interruption.signal.reason) {
+    console.error('Stopped.');
+    return;
+  }
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,118 @@
+#!/bin/sh
+# Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
+# Does only what is missing or stale, so a second run takes seconds. With --test also what the tests of the core need,
+# with --lint also the C++ formatter and linter.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$@" >&2
+  exit 1
+}
+
+# Runs a command quietly; when it fails, shows everything that it printed.
+quietly() {
+  log=$(mktemp)
+  status=0
+  "$@" >"$log" 2>&1 || status=$?
+  if [ "$status" -ne 0 ]; then
+    cat "$log" >&2
+    rm -f "$log"
+    fail "failed (exit code $status): $*"
+  fi
+  rm -f "$log"
+}
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+test=no
+lint=no
+for argument in "$@"; do
+  case $argument in
+    --test) test=yes ;;
+    --lint) lint=yes ;;
+    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint]" ;;
+  esac
+done
+
+# --- Node ---------------------------------------------------------------------------------------------------------
+has_command node || fail 'Node.js 20 or later is needed, and there is no node on PATH.'
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
+  fail "Node.js 20 or later is needed, and this is $(node --version)."
+has_command npm || fail 'npm is needed, and there is no npm on PATH; it comes with Node.js.'
+
+# --- System packages: compiler, CMake, make, the static OpenBLAS that the addon links; what the tests of the core include
+missing=''
+has_command g++ || missing="$missing g++"
+has_command cmake || missing="$missing cmake"
+has_command make || missing="$missing make"
+if [ "$lint" = yes ]; then
+  has_command clang-format-19 || missing="$missing clang-format-19"
+  has_command clang-tidy-19 || missing="$missing clang-tidy-19"
+fi
+if has_command dpkg-query; then
+  has_package libopenblas-pthread-dev || missing="$missing libopenblas-pthread-dev"
+  if [ "$test" = yes ]; then
+    has_package doctest-dev || missing="$missing doctest-dev"
+    has_package nlohmann-json3-dev || missing="$missing nlohmann-json3-dev"
+  fi
+elif [ -n "$missing" ]; then
+  fail "These are needed and missing:$missing, and OpenBLAS as a static library (pthread build)." \
+    'This is no Debian system; please install them by hand, then start again.'
+fi
+
+if [ -z "$missing" ]; then
+  say 'system packages are present'
+else
+  # $missing is a list of words on purpose, here and below.
+  install="apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends$missing"
+  if [ "$(id -u)" -eq 0 ]; then
+    as_root=''
+  elif has_command sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+    as_root='sudo'
+  else
+    fail "System packages are missing:$missing" \
+      'Installing them takes root, and this user is not root and cannot use sudo here.' \
+      "Run as root, then start again:  apt-get update && apt-get install -y$missing"
+  fi
+  has_command apt-get || fail "System packages are missing:$missing" 'There is no apt-get; please install them by hand, then start again.'
+  say "installing system packages with apt:$missing"
+  # shellcheck disable=SC2086
+  quietly $as_root apt-get -o DPkg::Lock::Timeout=120 update
+  # shellcheck disable=SC2086
+  quietly $as_root env DEBIAN_FRONTEND=noninteractive $install
+fi
+
+# --- node_modules ---------------------------------------------------------------------------------------------------
+if node scripts/node-modules-match.mjs; then
+  say 'node_modules matches package-lock.json'
+else
+  say 'installing node_modules (npm ci)'
+  quietly npm ci --include=dev --no-audit --no-fund
+fi
+PATH="$PWD/node_modules/.bin:$PATH"
+
+# --- Native addon ---------------------------------------------------------------------------------------------------
+# CMake does not build in a tree that was configured elsewhere (a copied or renamed checkout): begin anew there.
+if [ -f build/CMakeCache.txt ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$(pwd -P)" build/CMakeCache.txt; then
+  say 'build/ was configured in another place: removing it'
+  rm -rf build
+fi
+jobs=$(getconf _NPROCESSORS_ONLN)
+if [ ! -f build/Release/cgfac.node ]; then
+  say 'building the native addon (a minute or so, the first time)'
+fi
+# The tests of the core are part of the build once they have been asked for.
+if [ "$test" = yes ] && ! grep -qsxF 'CGFAC_BUILD_TESTS:BOOL=ON' build/CMakeCache.txt; then
+  quietly cmake-js configure --CDCGFAC_BUILD_TESTS=ON
+elif [ ! -f build/Makefile ] && [ ! -f build/build.ninja ]; then
+  quietly cmake-js configure --CDCGFAC_BUILD_TESTS="$([ "$test" = yes ] && echo ON || echo OFF)"
+fi
+quietly cmake-js build --target cgfac --parallel "$jobs"
+say 'native addon is built (build/Release/cgfac.node)'
+
+# --- TypeScript -----------------------------------------------------------------------------------------------------
+quietly tsc --build tsconfig.examples.json
+say 'TypeScript is compiled (dist/)'
