@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+// The README's programs run as they stand, as files of this package, which name it as a user's would.
+const root = resolve(__dirname, '../..');
+const snippets = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map(([, code = '']) => code);
+
+/** What the README takes for granted around a snippet. */
+const before: Record<string, string> = {
+  'cgfac/tfjs': `
+    import * as tf from '@tensorflow/tfjs-core';
+    import * as tfl from '@tensorflow/tfjs-layers';
+    import '@tensorflow/tfjs-backend-cpu';
+    console.warn = () => {}; // TensorFlow.js's advertisement
+    const model = tfl.sequential({ layers: [tfl.layers.dense({ units: 3, activation: 'sigmoid', inputShape: [5] })] });
+    const inputs = tf.randomUniform([600, 5], 0, 1, 'float32', 1);
+    const targets = tf.round(tf.randomUniform([600, 3], 0, 1, 'float32', 2));`,
+  cgfac: '',
+};
+const after: Record<string, string> = {
+  'cgfac/tfjs': 'console.log(model.history.history.loss.every(Number.isFinite), optimizer.iterations);',
+  cgfac: '',
+};
+
+function run(code: string) {
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const directory = mkdtempSync(join(root, 'build', 'readme-'));
+  try {
+    const file = join(directory, 'snippet.mjs');
+    writeFileSync(file, code);
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8', timeout: 25_000 });
+    return { status, stdout, stderr };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const snippetOf = (entry: string) => {
+  const found = snippets.filter((code) => code.includes(`from '${entry}'`));
+  if (found.length !== 1) throw new Error(`${found.length} snippets of the README import ${entry}`);
+  return `${before[entry] ?? ''}\n${found[0] ?? ''}\n${after[entry] ?? ''}`;
+};
+
+test('the snippet with TensorFlow.js trains', () => {
+  expect(run(snippetOf('cgfac/tfjs'))).toEqual({ status: 0, stdout: 'true 6\n', stderr: '' });
+});
+
+test('the snippet with typed arrays solves', () => {
+  const { status, stdout, stderr } = run(snippetOf('cgfac'));
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toMatch(/Float32Array\(6\).*Float32Array\(2\).*iterations: \d+, *residual: [\d.e-]+, *reason: 'converged'/s);
+});
