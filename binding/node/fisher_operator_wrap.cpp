@@ -60,9 +60,7 @@ Napi::Value FisherOperatorWrap::apply(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     auto job = std::make_unique<Job>(env);
-    job->work = [work = parse(info)](const CancelFlag& cancel) {
-      if (!cancel.load(std::memory_order_relaxed)) work();
-    };
+    job->work = [work = parse(info)](const CancelFlag& /*cancel*/) { work(); };
     job->result = [](Napi::Env settled) { return settled.Undefined(); };
     for (std::size_t i = 0; i < 4; ++i) job->pin(info[i]);
     pin(*job);

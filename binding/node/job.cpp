@@ -1,5 +1,7 @@
 #include "node/job.h"
 
+#include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "node/errors.h"
@@ -30,6 +32,16 @@ void settle(Napi::Env env, Job& job) {
   }
 }
 
+// The queues whose environments are alive. Never destroyed: the exit handler reads it.
+struct LiveQueues {
+  std::mutex mutex;
+  std::unordered_set<JobQueue*> queues;
+};
+LiveQueues& live_queues() {
+  static auto* const live = new LiveQueues();  // NOLINT(cppcoreguidelines-owning-memory)
+  return *live;
+}
+
 }  // namespace
 
 std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
@@ -42,7 +54,14 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
   // idle, it does not keep the process alive
   NAPI_THROW_IF_FAILED(env, napi_unref_threadsafe_function(env, queue->settle_), queue);
   // registered after the function above, so that it runs before that is torn down
-  NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, end, new std::shared_ptr<JobQueue>(queue)), queue);
+  NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, end_with_environment, new std::shared_ptr<JobQueue>(queue)),
+                       queue);
+  LiveQueues& live = live_queues();
+  const std::lock_guard lock(live.mutex);
+  // Exit handlers run before OpenBLAS's own destructor, which unmaps the buffers of products under way.
+  static const bool registered = std::atexit(end_with_process) == 0;
+  if (!registered) throw std::bad_alloc();
+  live.queues.insert(queue.get());
   return queue;
 }
 
@@ -56,13 +75,13 @@ Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* 
   if (pending_++ == 0) napi_ref_threadsafe_function(env, settle_);
   Task task = [self = shared_from_this(), raw] {
     try {
-      raw->work(*raw->cancel);
+      if (!raw->cancel->load(std::memory_order_relaxed)) raw->work(*raw->cancel);
     } catch (...) {
       raw->error = std::current_exception();
     }
-    // Under the lock: `end` must not find the job gone while it is still being handed over.
+    // Under the lock: `cancel_and_wait` must not find the job gone while it is still being handed over.
     const std::lock_guard lock(self->mutex_);
-    napi_call_threadsafe_function(self->settle_, raw, napi_tsfn_nonblocking);
+    if (!self->exiting_) napi_call_threadsafe_function(self->settle_, raw, napi_tsfn_nonblocking);
     self->running_.erase(raw);
     self->idle_.notify_all();
   };
@@ -94,12 +113,27 @@ void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callba
   }
 }
 
-void JobQueue::end(void* queue) {
+void JobQueue::end_with_environment(void* queue) {
   const std::unique_ptr<std::shared_ptr<JobQueue>> owner(static_cast<std::shared_ptr<JobQueue>*>(queue));
-  JobQueue& self = **owner;
-  std::unique_lock lock(self.mutex_);
-  for (Job* const job : self.running_) job->cancel->store(true, std::memory_order_relaxed);
-  self.idle_.wait(lock, [&self] { return self.running_.empty(); });
+  {
+    LiveQueues& live = live_queues();
+    const std::lock_guard lock(live.mutex);
+    live.queues.erase(owner->get());
+  }
+  (*owner)->cancel_and_wait(false);
+}
+
+void JobQueue::end_with_process() {
+  LiveQueues& live = live_queues();
+  const std::lock_guard lock(live.mutex);
+  for (JobQueue* const queue : live.queues) queue->cancel_and_wait(true);
+}
+
+void JobQueue::cancel_and_wait(bool exiting) {
+  std::unique_lock lock(mutex_);
+  exiting_ = exiting;
+  for (Job* const job : running_) job->cancel->store(true, std::memory_order_relaxed);
+  idle_.wait(lock, [this] { return running_.empty(); });
 }
 
 }  // namespace cgfac::node

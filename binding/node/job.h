@@ -42,8 +42,8 @@ struct Job {
   void pin(const Napi::Value& value);
 };
 
-/// The jobs of one environment (the main thread's, or a worker_thread's), which they never outlive: when it ends, they are
-/// cancelled and waited for, because they borrow its arrays.
+/// The jobs of one environment (the main thread's, or a worker_thread's), which they never outlive: when it ends, or the
+/// process exits, they are cancelled and waited for, because they borrow its arrays, and OpenBLAS frees its buffers at exit.
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
   static std::shared_ptr<JobQueue> create(Napi::Env env);
@@ -53,12 +53,17 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
 
  private:
   static void settle_on_javascript_thread(napi_env env, napi_value callback, void* context, void* data);
-  static void end(void* queue);
+  /// The cleanup hook of an environment.
+  static void end_with_environment(void* queue);
+  /// process.exit() and an uncaught error run no cleanup hooks in the main thread, only exit handlers.
+  static void end_with_process();
+  void cancel_and_wait(bool exiting);
 
   napi_threadsafe_function settle_ = nullptr;
   std::mutex mutex_;
   std::condition_variable idle_;
   std::unordered_set<Job*> running_;  // queued or at work on a pool thread
+  bool exiting_ = false;              // nothing will be settled any more
   std::size_t pending_ = 0;           // not settled yet; JavaScript thread only
 };
 
