@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/blas.h"
 #include "core/error.h"
@@ -31,6 +32,12 @@ double checked_damping(const FisherBlock& block, const BlockTraces& sums, const 
     throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping",
                    "a mean eigenvalue of 0");
   }
+  // Relative damping of rows far from 1 may leave float32, in which the solution is written.
+  if (!(lambda >= static_cast<double>(std::numeric_limits<float>::min()) &&
+        lambda <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "relative damping",
+                   to_text(lambda));
+  }
   return lambda;
 }
 
@@ -44,10 +51,11 @@ void scale(float factor, const WeightView<float>& x) {
   for (float& element : x.bias) element *= factor;
 }
 
-// ‖factor·x‖ stays within float32, so that the axpy that writes the solution does
+// factor and ‖factor·x‖ stay within float32, so that the axpy that writes the solution does
 void require_range(double factor, double norm2, const Problem& problem, std::string_view name,
                    const WeightView<const float>& x) {
-  if (!(std::abs(factor) * std::sqrt(norm2) <= largest_norm)) throw_not_finite(problem.block, name, x);
+  if (!(std::abs(factor) <= largest_norm && std::abs(factor) * std::sqrt(norm2) <= largest_norm))
+    throw_not_finite(problem.block, name, x);
 }
 
 CgSummary solve_in_gram_space(const Problem& problem, const WeightView<const float>& v,

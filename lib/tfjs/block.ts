@@ -168,7 +168,7 @@ export class Block {
       if (!('kernel' in x)) return { kernel: x, bias: undefined, ...summary, innerProduct: dot(kernel, x) };
       return { ...x, ...summary, innerProduct: dot(kernel, x.kernel) + (bias ? dot(bias, x.bias) : 0) };
     } catch (error) {
-      // The one value that the solver can object to here: a damping of zero, being relative to an F of zero.
+      // The one value that the solver can object to here: a damping beyond float32, being relative to an F of zero or next to it.
       if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_INVALID_ARG_VALUE') throw error;
       return {
         kernel: new Float32Array(kernel.length),

@@ -170,6 +170,39 @@ TEST_CASE("cg_fac: relative damping of rows that are all zero is refused") {
       Error);
 }
 
+TEST_CASE("cg_fac: relative damping beyond float32 is refused, at either end, in a solve and in a product") {
+  for (const auto& [factor, text] : {std::pair{1e-12F, "e-"}, std::pair{1e12F, "e+"}}) {
+    RandomLayer layer = test_layer;
+    for (float& a : layer.inputs) a *= factor;
+    for (float& g : layer.output_grads) g *= factor;
+    layer.shape.bias = false;
+    const FisherBlock block = layer.block();
+    layer.v.resize(layer.size());
+    std::vector<float> out(layer.size(), 7.0F);
+    const auto v = block.view(std::span<const float>(layer.v));
+    const auto target = block.view(std::span<float>(out));
+    CgFacWorkspace workspace;
+    const auto message = [&](auto&& call) -> std::string {
+      try {
+        call();
+      } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::invalid_value);
+        return error.what();
+      }
+      return "no error";
+    };
+    const std::string solve_message = message(
+        [&] { (void)cg_fac(block, {.value = 1, .relative = true}, v, {}, target, {}, workspace, nullptr, nullptr); });
+    const std::string apply_message =
+        message([&] { apply_fisher(block, {.value = 1, .relative = true}, v, target, workspace.fisher); });
+    CHECK(
+        solve_message.starts_with("Expected rows that make it a number in the range of float32 for relative damping"));
+    CHECK(solve_message.find(text) != std::string::npos);
+    CHECK(apply_message == solve_message);
+    CHECK(std::ranges::count(out, 7.0F) == static_cast<std::ptrdiff_t>(out.size()));
+  }
+}
+
 TEST_CASE("cg_fac: 'auto' takes Gram space where the batch is small, weight space where both sides are") {
   const auto choice = [](std::size_t m, std::size_t n, std::size_t rows) {
     const RandomLayer layer{.shape = {.in_features = n, .out_features = m}, .input_rows = rows, .output_rows = rows};
