@@ -61,7 +61,8 @@ export class ConjugateGradient {
    * @param operator - F + λI. Its arrays are borrowed until the promise settles.
    * @param v - The right-hand side, `(outFeatures × inFeatures)` in the operator's form. Borrowed until the promise settles.
    * @param options - `x0`: a start. `out`: where x goes, written at the end of a successful solve. `signal`: read once
-   * per iteration; the promise rejects with its reason.
+   * per iteration; the promise rejects with its reason. An
+   * abort that comes after the work was done still rejects; `out` then holds the result.
    * @returns x and how the solve went.
    * @throws {@link CgfacError} as {@link ConjugateGradient.solveSync}, as a rejection.
    */
@@ -72,11 +73,11 @@ export class ConjugateGradient {
   ): Promise<ConjugateGradientResult<Bias>> {
     checkOptions(options, 'solve', solveAsyncNames);
     const signal = abortSignal(options.signal);
-    const { parts, from, to, start } = parse(operator, v, options);
+    const { parts, from, out, to, start } = parse(operator, v, options);
     const summary = await callNativeAsync(signal, (token) =>
       this.#native.solve(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias, token),
     );
-    return { x: resultVector<Bias>(options.out, to), ...summary };
+    return { x: resultVector<Bias>(out, to), ...summary };
   }
 
   /**
@@ -96,21 +97,23 @@ export class ConjugateGradient {
     options: SolveOptions<Bias> = {},
   ): ConjugateGradientResult<Bias> {
     checkOptions(options, 'solveSync', solveNames);
-    const { parts, from, to, start } = parse(operator, v, options);
+    const { parts, from, out, to, start } = parse(operator, v, options);
     const summary = callNative(() =>
       this.#native.solveSync(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias),
     );
-    return { x: resultVector<Bias>(options.out, to), ...summary };
+    return { x: resultVector<Bias>(out, to), ...summary };
   }
 }
 
 function parse<Bias extends boolean>(operator: FisherOperator<Bias>, v: WeightVector<Bias>, options: SolveOptions<Bias>) {
   const parts = partsOf(operator);
   if (parts === undefined) throw typeError('a FisherOperator', 'operator', operator);
+  const { out, x0 } = options; // read once: the object may change before the promise settles
   return {
     parts,
     from: vectorArrays(v, 'v', parts.shape),
-    to: outputArrays(options.out, parts.shape),
-    start: options.x0 === undefined ? undefined : vectorArrays(options.x0, 'x0', parts.shape),
+    out,
+    to: outputArrays(out, parts.shape),
+    start: x0 === undefined ? undefined : vectorArrays(x0, 'x0', parts.shape),
   };
 }

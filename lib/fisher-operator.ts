@@ -88,7 +88,8 @@ export class FisherOperator<Bias extends boolean = false> {
    *
    * @param v - `(outFeatures × inFeatures)` in the operator's layout, with the bias as an array of its own where there is
    * one. Borrowed until the promise settles.
-   * @param options - `out`: where the result goes, written on success only. `signal`: rejects with its reason.
+   * @param options - `out`: where the result goes, written on success only. `signal`: rejects with its reason; an abort
+   * that comes after the work was done still rejects, and `out` then holds the result.
    * @returns `out`, or new arrays.
    * @throws {@link CgfacError} as {@link FisherOperator.applySync}, as a rejection.
    */
@@ -96,9 +97,10 @@ export class FisherOperator<Bias extends boolean = false> {
     checkOptions(options, 'apply', applyAsyncNames);
     const signal = abortSignal(options.signal);
     const from = vectorArrays(v, 'v', this.#shape);
-    const to = outputArrays(options.out, this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
     await callNativeAsync(signal, (token) => this.#native.apply(from.kernel, from.bias, to.kernel, to.bias, token));
-    return resultVector<Bias>(options.out, to);
+    return resultVector<Bias>(out, to);
   }
 
   /**
@@ -114,9 +116,10 @@ export class FisherOperator<Bias extends boolean = false> {
   applySync(v: WeightVector<Bias>, options: ApplyOptions<Bias> = {}): WeightVector<Bias> {
     checkOptions(options, 'applySync', applyNames);
     const from = vectorArrays(v, 'v', this.#shape);
-    const to = outputArrays(options.out, this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
     callNative(() => this.#native.applySync(from.kernel, from.bias, to.kernel, to.bias));
-    return resultVector<Bias>(options.out, to);
+    return resultVector<Bias>(out, to);
   }
 }
 

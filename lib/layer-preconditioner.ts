@@ -116,7 +116,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * @param v - The gradient, `(outFeatures × inFeatures)` in the layer's layout, with the bias gradient as an array of its own
    * where there is a bias. Borrowed until the promise settles.
    * @param options - `out`: where x goes, written at the end of a successful solve. `signal`: read once per iteration;
-   * the promise rejects with its reason.
+   * the promise rejects with its reason. An
+   * abort that comes after the work was done still rejects; `out` and the warm start then hold the result.
    * @returns x and how the solve went.
    * @throws {@link CgfacError} as {@link LayerPreconditioner.preconditionSync}, as a rejection.
    */
@@ -128,9 +129,10 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     checkOptions(options, 'precondition', preconditionAsyncNames);
     const signal = abortSignal(options.signal);
     const from = vectorArrays(v, 'v', this.#shape);
-    const to = outputArrays(options.out, this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
     const summary = await callNativeAsync(signal, (token) => this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, token));
-    return { x: resultVector<Bias>(options.out, to), ...summary };
+    return { x: resultVector<Bias>(out, to), ...summary };
   }
 
   /**
@@ -149,9 +151,10 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(options, 'preconditionSync', preconditionNames);
     const from = vectorArrays(v, 'v', this.#shape);
-    const to = outputArrays(options.out, this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
     const summary = callNative(() => this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias));
-    return { x: resultVector<Bias>(options.out, to), ...summary };
+    return { x: resultVector<Bias>(out, to), ...summary };
   }
 
   /**

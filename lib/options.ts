@@ -31,7 +31,7 @@ export interface CgOptions {
 export interface CgSummary {
   /** Conjugate-gradient iterations done. */
   readonly iterations: number;
-  /** ‖r‖/‖v‖ at the end, by the recurrence. */
+  /** ‖r‖/‖v‖ at the end, by the recurrence: that of the iterate before it is rounded to float32. */
   readonly residual: number;
   /** ‖v − (F + λI) x₀‖/‖v‖: 1 without a start, and often above 1 with one. */
   readonly initialResidual: number;

@@ -4,7 +4,7 @@ import { CgfacError } from './error';
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (ArrayBuffer.isView(value)) {
-    return `a ${value.constructor.name} of length ${'length' in value ? value.length : value.byteLength}`;
+    return `a ${value.constructor?.name ?? 'typed array'} of length ${'length' in value ? value.length : value.byteLength}`;
   }
   if (Array.isArray(value)) return `an array of length ${value.length}`;
   switch (typeof value) {
@@ -126,7 +126,7 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
 /** An `AbortSignal`, or undefined. */
 export function abortSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('addEventListener' in value))
+  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('throwIfAborted' in value))
     throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
 }

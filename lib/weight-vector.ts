@@ -69,7 +69,8 @@ export function float32(value: unknown, name: string, length: number, extents: s
       `Expected a Float32Array of length ${length} (${extents}) for ${name} but received one whose buffer was detached`,
     );
   }
-  if ((buffer as { readonly resizable?: boolean }).resizable === true) {
+  const { resizable, growable } = (buffer ?? {}) as { readonly resizable?: boolean; readonly growable?: boolean };
+  if (resizable === true || growable === true) {
     throw new CgfacError(
       'ERR_CGFAC_DETACHED_BUFFER',
       `Expected a Float32Array on a buffer of fixed length for ${name} but received one on a resizable buffer`,

@@ -157,6 +157,16 @@ describe('asynchronous calls', () => {
     await expect(pending).rejects.toMatchObject({ name: 'AbortError' });
   });
 
+  test('go to the out of their time, whatever becomes of the options', async () => {
+    const { layer, rows } = options();
+    const operator = new FisherOperator({ ...layer, ...rows });
+    const first = randomVector(shape, 6);
+    const given = { out: first };
+    const pending = new ConjugateGradient().solve(operator, randomVector(shape, 5), given);
+    given.out = randomVector(shape, 7);
+    expect((await pending).x).toBe(first);
+  });
+
   test('several may be in flight, of one object and of many', async () => {
     const operator = new FisherOperator(randomOperator(large, 1));
     const solver = new ConjugateGradient({ maxIterations: 5, tolerance: 0 });
