@@ -126,7 +126,7 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
 /** An `AbortSignal`, or undefined. */
 export function abortSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null || !('aborted' in value) || !('throwIfAborted' in value))
+  if (typeof value !== 'object' || value === null || !('throwIfAborted' in value) || !('addEventListener' in value))
     throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
 }
