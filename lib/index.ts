@@ -1,13 +1,19 @@
 export { ConjugateGradient, type ConjugateGradientOptions, type ConjugateGradientResult, type SolveOptions } from './conjugate-gradient';
 export { CgfacError, type CgfacErrorCode } from './error';
 export { type ApplyOptions, FisherOperator, type FisherOperatorOptions } from './fisher-operator';
-export { type Info, info } from './info';
+export { type Info, info, setThreads } from './info';
 export {
+  type LayerMemory,
   LayerPreconditioner,
   type LayerPreconditionerOptions,
+  type LayerSummary,
+  type NaturalGradientResult,
+  type NaturalGradientRows,
   type PreconditionOptions,
   type PreconditionResult,
   type RecordedRows,
 } from './layer-preconditioner';
 export type { CgOptions, CgSummary, LayerOptions } from './options';
+export { type LayerSystem, preconditionAll, preconditionAllSync } from './precondition-all';
+export { type SolutionProducts, Spectrum, type SpectrumValues } from './spectrum';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './weight-vector';

@@ -1,5 +1,12 @@
 import { CgfacError } from './error';
-import { callNative, callNativeAsync, type NativeLayerPreconditioner, native } from './native';
+import {
+  callNative,
+  callNativeAsync,
+  type NativeLayerPreconditioner,
+  type NativeLayerSummary,
+  type NativeOwnGradient,
+  native,
+} from './native';
 import {
   type CgOptions,
   type CgSummary,
@@ -9,18 +16,40 @@ import {
   parseCgOptions,
   parseLayerOptions,
 } from './options';
-import { abortSignal, checkOptions, checkRequired, oneOf, positiveInteger } from './validate';
+import { type SolutionProducts, Spectrum } from './spectrum';
+import { abortSignal, boolean, checkOptions, checkRequired, nonNegative, oneOf, positive, positiveInteger, valueError } from './validate';
 import { float32, type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from './weight-vector';
 
 /** Options of {@link LayerPreconditioner}. */
 export interface LayerPreconditionerOptions<Bias extends boolean = boolean> extends LayerOptions<Bias>, CgOptions {
-  /** How directions are solved for. Default: 'cg', conjugate gradients (CG-FAC). */
-  readonly method?: 'cg';
   /**
-   * Where a solve starts: `'previous'`, from the previous solution (the paper's proposal; it often starts with a larger
+   * How directions are solved for. `'cg'`: conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`. `'exact'`:
+   * the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block: 'sample'` one. `'kfac'`: direct
+   * K-FAC on running averages of the factors, O(n² + m²) memory. `'auto'`: `'cg'` or `'exact'`, whichever is estimated to be
+   * faster for the shape; the result says which. Default: 'cg', or 'exact' with factored damping or the per-sample block.
+   */
+  readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';
+  /**
+   * `'tikhonov'`: λI is added to F = A ⊗ G. `'factored'`: γ_A I to A and γ_G I to G, with γ_A = π√λ, γ_G = √λ/π and
+   * π² = (tr A/n)/(tr G/m); for `{ relative: ρ }` γ_A = ρ·tr A/n and γ_G = ρ·tr G/m. Not for 'cg'. Default: 'tikhonov'.
+   */
+  readonly dampingMode?: 'tikhonov' | 'factored';
+  /**
+   * `'kronecker'`: F = A ⊗ G. `'sample'`: (1/B) Σ vec(g aᵀ) vec(g aᵀ)ᵀ over the samples, without the Kronecker approximation; for 'exact' with
+   * Tikhonov damping and `fisherRows` equal to `batch`. Default: 'kronecker'.
+   */
+  readonly block?: 'kronecker' | 'sample';
+  /**
+   * Where a solve by 'cg' starts: `'previous'`, from the previous solution (the paper's proposal; it often starts with a larger
    * residual, and trains better all the same); `'scaled'`, from its multiple of least error; `'none'`, from zero. Default: 'previous'.
    */
   readonly warmStart?: 'none' | 'previous' | 'scaled';
+  /** For 'kfac': a batch enters the factors every so many batches. Default: 1. */
+  readonly factorUpdateSteps?: number;
+  /** For 'kfac': the factors are decomposed every so many batches. Default: 1. */
+  readonly inverseUpdateSteps?: number;
+  /** For 'kfac': the weight of the old average, 0 ≤ decay < 1, from the second batch on. Default: 0.95. */
+  readonly factorDecay?: number;
 }
 
 /** A batch for {@link LayerPreconditioner.record}. */
@@ -39,18 +68,136 @@ export interface RecordedRows {
 export interface PreconditionOptions<Bias extends boolean = boolean> {
   /** Where x goes; it may be the arrays of `v`, and must not overlap them otherwise. Default: new arrays. */
   readonly out?: WeightVector<Bias>;
+  /** Whether the result carries the spectrum of an exact solve. Default: false. */
+  readonly spectrum?: boolean;
+}
+
+/** How a direction was come by. */
+export interface LayerSummary extends Partial<SolutionProducts> {
+  /** The method that was used: what 'auto' chose. */
+  readonly method: 'cg' | 'exact' | 'kfac';
+  /** Conjugate-gradient iterations done; 0 for the other methods. */
+  readonly iterations: number;
+  /** Of 'cg': ‖r‖/‖v‖ at the end. */
+  readonly residual?: number;
+  /** Of 'cg': ‖v − (F + λI) x₀‖/‖v‖. */
+  readonly initialResidual?: number;
+  /** As {@link CgSummary.reason}; `'solved'` for a method that does not iterate. */
+  readonly reason: CgSummary['reason'] | 'solved';
+  /** Where it was solved. */
+  readonly space: 'gram' | 'weight';
+  /** Of 'cg' in Gram space: whether an iteration was two N × N products, or O(N²) in tridiagonal bases. */
+  readonly basis?: 'plain' | 'tridiagonal';
+  /** How the input side entered: through its rows, or, where they are more than its features, through A. */
+  readonly inputForm: 'panel' | 'covariance';
+  /** How the output side entered. */
+  readonly outputForm: 'panel' | 'covariance';
+  /** λ, or γ_A and γ_G, that were used; unknown for the per-sample block. */
+  readonly damping?: number | { readonly input: number; readonly output: number };
+  /** Of the spectral solution: the largest eigenvalue of F. */
+  readonly lambdaMax?: number;
+  /** Of the spectral solution: Σ E/(E + λ). */
+  readonly effectiveRank?: number;
+  /** Of the spectral solution: eigenvalues that rounding had made negative, taken as 0. */
+  readonly clamped?: number;
+  /** Where it was asked for and the method has one. */
+  readonly spectrum?: Spectrum;
 }
 
 /** What a precondition call gives. */
-export interface PreconditionResult<Bias extends boolean = boolean> extends CgSummary {
-  /** The natural-gradient direction (F + λI)⁻¹ v, in the layer's form: `out`, or new arrays. */
+export interface PreconditionResult<Bias extends boolean = boolean> extends LayerSummary {
+  /** The natural-gradient direction, the damped inverse times v, in the layer's form: `out`, or new arrays. */
   readonly x: WeightVector<Bias>;
 }
 
-const names = [...layerOptionNames, ...cgOptionNames, 'method', 'warmStart'];
+/** A batch, and the gradients its own gradient is made of, for {@link LayerPreconditioner.naturalGradient}. */
+export interface NaturalGradientRows<Bias extends boolean = boolean> extends RecordedRows {
+  /**
+   * Gradients of the training loss with respect to the layer's pre-activations, `(batch × outFeatures)`, with the same reduction as
+   * `outputGrads`: v = lossGradsᵀ·inputs/B for 'sum', lossGradsᵀ·inputs for 'mean'. The array of `outputGrads` itself gives the
+   * empirical Fisher, `outputGrads` from sampled targets the true one. Borrowed.
+   */
+  readonly lossGrads: Float32Array;
+  /** Where x goes. Default: new arrays. Not together with `applyTo`. */
+  readonly out?: WeightVector<Bias>;
+  /** Updates weights in place, weights ← weights − learningRate · x, by the one product that x would have cost. */
+  readonly applyTo?: { readonly weights: WeightVector<Bias>; readonly learningRate: number };
+  /** Whether the result carries the spectrum of an exact solve. Default: false. */
+  readonly spectrum?: boolean;
+}
+
+/** What {@link LayerPreconditioner.naturalGradient} gives. */
+export interface NaturalGradientResult<Bias extends boolean = boolean> extends LayerSummary {
+  /** The direction: `out`, or new arrays. With `applyTo` there is none, and its weights are updated. */
+  readonly x?: WeightVector<Bias>;
+}
+
+/** Bytes that a layer keeps between steps. */
+export interface LayerMemory {
+  /** The recorded rows. */
+  readonly batch: number;
+  /** Scratch of the solvers: 8 N × N float64 matrices, or 128 KiB where that is more; in weight space vectors as well. */
+  readonly workspace: number;
+  /** The previous solution, unless `warmStart` is 'none'. */
+  readonly previous: number;
+  /** Of 'kfac': factors, eigenvectors and scratch. */
+  readonly factors: number;
+  /** The sum. */
+  readonly total: number;
+}
+
+const cgOnly = [...cgOptionNames, 'warmStart'];
+const kfacOnly = ['factorUpdateSteps', 'inverseUpdateSteps', 'factorDecay'];
+const names = [...layerOptionNames, ...cgOnly, ...kfacOnly, 'method', 'dampingMode', 'block'];
 const recordNames = ['inputs', 'outputGrads', 'batch', 'fisherRows'];
-const preconditionNames = ['out'];
-const preconditionAsyncNames = ['out', 'signal'];
+const preconditionNames = ['out', 'spectrum'];
+const preconditionAsyncNames = [...preconditionNames, 'signal'];
+const naturalGradientNames = [...recordNames, 'lossGrads', 'out', 'applyTo', 'spectrum'];
+const naturalGradientAsyncNames = [...naturalGradientNames, 'signal'];
+
+/** The native object and the shape behind a layer; not part of the public face. */
+export interface LayerParts {
+  readonly native: NativeLayerPreconditioner;
+  readonly shape: LayerShape;
+}
+let partsOfLayer: (layer: unknown) => LayerParts | undefined;
+
+export { partsOfLayer };
+
+function methodOptions(given: object) {
+  const options = given as Record<string, unknown>;
+  const dampingMode = oneOf(options.dampingMode ?? 'tikhonov', 'dampingMode', ['tikhonov', 'factored']);
+  const block = oneOf(options.block ?? 'kronecker', 'block', ['kronecker', 'sample']);
+  const direct = dampingMode === 'factored' || block === 'sample';
+  const method = oneOf(options.method ?? (direct ? 'exact' : 'cg'), 'method', ['auto', 'cg', 'exact', 'kfac']);
+  if (block === 'sample' && dampingMode === 'factored') throw valueError("'tikhonov' with block 'sample'", 'dampingMode', dampingMode);
+  if (block === 'sample' && method !== 'exact' && method !== 'auto')
+    throw valueError("'exact' or 'auto' with block 'sample'", 'method', method);
+  if (dampingMode === 'factored' && method === 'cg')
+    throw valueError("'exact', 'kfac' or 'auto' with dampingMode 'factored'", 'method', method);
+  const refuse = (optionNames: readonly string[], allowed: string) => {
+    const found = optionNames.find((name) => options[name] !== undefined);
+    if (found !== undefined) throw valueError(`${allowed} with the option ${found}`, 'method', method);
+  };
+  if (method === 'exact' || method === 'kfac') refuse(cgOnly, "'cg' or 'auto'");
+  if (method !== 'kfac') refuse(kfacOnly, "'kfac'");
+  const factorDecay = nonNegative(options.factorDecay ?? 0.95, 'factorDecay');
+  if (factorDecay >= 1) throw valueError('a number ≥ 0 and < 1', 'factorDecay', factorDecay);
+  return {
+    dampingMode,
+    block,
+    method,
+    warmStart: oneOf(options.warmStart ?? 'previous', 'warmStart', ['none', 'previous', 'scaled']),
+    factorUpdateSteps: positiveInteger(options.factorUpdateSteps ?? 1, 'factorUpdateSteps'),
+    inverseUpdateSteps: positiveInteger(options.inverseUpdateSteps ?? 1, 'inverseUpdateSteps'),
+    factorDecay,
+  };
+}
+
+/** A native summary as the facade gives it. */
+export function layerSummary({ spectrum, ...summary }: NativeLayerSummary): LayerSummary {
+  return spectrum === undefined ? summary : { ...summary, spectrum: new Spectrum(spectrum) };
+}
 
 /**
  * Turns one layer's gradients into natural-gradient directions, x = (F + λI)⁻¹ v, step after step: it keeps the recorded
@@ -70,6 +217,14 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   readonly #shape: LayerShape;
   #disposed = false;
 
+  static {
+    partsOfLayer = (layer) => {
+      if (typeof layer !== 'object' || layer === null || !(#native in layer)) return undefined;
+      layer.#requireAlive();
+      return { native: layer.#native, shape: layer.#shape };
+    };
+  }
+
   /**
    * @param options - The layer, the damping and the solve; see {@link LayerPreconditionerOptions}.
    * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
@@ -79,10 +234,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const owner = 'LayerPreconditioner';
     checkOptions(options, owner, names);
     const layer = parseLayerOptions(options, owner);
-    oneOf(options.method ?? 'cg', 'method', ['cg']);
-    const warmStart = oneOf(options.warmStart ?? 'previous', 'warmStart', ['none', 'previous', 'scaled']);
+    const solve = methodOptions(options);
     this.#shape = layer;
-    this.#native = new native.LayerPreconditioner({ ...layer, ...parseCgOptions(options), warmStart });
+    this.#native = new native.LayerPreconditioner({ ...layer, ...parseCgOptions(options), ...solve });
   }
 
   /**
@@ -96,17 +250,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   record(rows: RecordedRows): void {
     this.#requireAlive();
     checkOptions(rows, 'record', recordNames);
-    checkRequired(rows, 'record', { inputs: 'a Float32Array', outputGrads: 'a Float32Array', batch: 'a positive integer' });
-    const { inFeatures, outFeatures } = this.#shape;
-    const batch = positiveInteger(rows.batch, 'batch');
-    const fisherRows = positiveInteger(rows.fisherRows ?? batch, 'fisherRows');
-    const inputs = float32(rows.inputs, 'inputs', batch * inFeatures, `batch ${batch} × inFeatures ${inFeatures}`);
-    const outputGrads = float32(
-      rows.outputGrads,
-      'outputGrads',
-      fisherRows * outFeatures,
-      `fisherRows ${fisherRows} × outFeatures ${outFeatures}`,
-    );
+    const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, 'record');
     callNative(() => this.#native.record(inputs, outputGrads, batch, fisherRows));
   }
 
@@ -130,9 +274,12 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const signal = abortSignal(options.signal);
     const from = vectorArrays(v, 'v', this.#shape);
     const { out } = options; // read once: the object may change before the promise settles
+    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
     const to = outputArrays(out, this.#shape);
-    const summary = await callNativeAsync(signal, (token) => this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, token));
-    return { x: resultVector<Bias>(out, to), ...summary };
+    const summary = await callNativeAsync(signal, (token) =>
+      this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, spectrum, token),
+    );
+    return { x: resultVector<Bias>(out, to), ...layerSummary(summary) };
   }
 
   /**
@@ -151,10 +298,57 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(options, 'preconditionSync', preconditionNames);
     const from = vectorArrays(v, 'v', this.#shape);
-    const { out } = options; // read once: the object may change before the promise settles
+    const { out } = options; // read once: a getter might give another one
+    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
     const to = outputArrays(out, this.#shape);
-    const summary = callNative(() => this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias));
-    return { x: resultVector<Bias>(out, to), ...summary };
+    const summary = callNative(() => this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias, spectrum));
+    return { x: resultVector<Bias>(out, to), ...layerSummary(summary) };
+  }
+
+  /**
+   * The damped inverse times the batch's own gradient, on a pool thread. Where both sides have fewer rows than features the gradient is
+   * never formed: one product of its size instead of two passes over it. Nothing is recorded, and no warm start used or left;
+   * with 'kfac' the batch enters the factors.
+   *
+   * @param rows - The batch; its arrays are borrowed until the promise settles. `out`, or `applyTo`: where the result goes, written at
+   * the end. `signal`: read once per iteration; an abort that comes after the work was done still rejects.
+   * @returns How it went: ⟨v, x⟩ and xᵀF x with every method, and x unless weights were updated.
+   * @throws {@link CgfacError} as {@link LayerPreconditioner.naturalGradientSync}, as a rejection.
+   */
+  async naturalGradient(rows: NaturalGradientRows<Bias> & { readonly signal?: AbortSignal }): Promise<NaturalGradientResult<Bias>> {
+    this.#requireAlive();
+    checkOptions(rows, 'naturalGradient', naturalGradientAsyncNames);
+    const signal = abortSignal(rows.signal);
+    const { call, x } = this.#ownGradient(rows, 'naturalGradient');
+    const summary = await callNativeAsync(signal, (token) => this.#native.naturalGradient(...call, token));
+    return { ...x, ...layerSummary(summary) };
+  }
+
+  /**
+   * The damped inverse times the batch's own gradient, on the calling thread and the pool.
+   *
+   * @param rows - The batch; see {@link NaturalGradientRows}.
+   * @returns How it went: ⟨v, x⟩ and xᵀF x with every method, and x unless weights were updated.
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`, `ERR_CGFAC_OVERLAP`, `ERR_CGFAC_NOT_FINITE`,
+   * `ERR_CGFAC_BUSY`, `ERR_CGFAC_DISPOSED`, `ERR_CGFAC_OUT_OF_MEMORY`.
+   */
+  naturalGradientSync(rows: NaturalGradientRows<Bias>): NaturalGradientResult<Bias> {
+    this.#requireAlive();
+    checkOptions(rows, 'naturalGradientSync', naturalGradientNames);
+    const { call, x } = this.#ownGradient(rows, 'naturalGradientSync');
+    return { ...x, ...layerSummary(callNative(() => this.#native.naturalGradientSync(...call))) };
+  }
+
+  /**
+   * Bytes that the layer keeps between steps; results and borrowed arrays are not among them.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_BUSY` while a call is pending, `ERR_CGFAC_DISPOSED`.
+   */
+  memoryUsage(): LayerMemory {
+    this.#requireAlive();
+    const memory = callNative(() => this.#native.memoryUsage());
+    return { ...memory, total: memory.batch + memory.workspace + memory.previous + memory.factors };
   }
 
   /**
@@ -176,6 +370,38 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   /** The same as {@link LayerPreconditioner.dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #rows(rows: RecordedRows, owner: string) {
+    checkRequired(rows, owner, { inputs: 'a Float32Array', outputGrads: 'a Float32Array', batch: 'a positive integer' });
+    const { inFeatures, outFeatures } = this.#shape;
+    const batch = positiveInteger(rows.batch, 'batch');
+    const fisherRows = positiveInteger(rows.fisherRows ?? batch, 'fisherRows');
+    const inputs = float32(rows.inputs, 'inputs', batch * inFeatures, `batch ${batch} × inFeatures ${inFeatures}`);
+    const extents = `fisherRows ${fisherRows} × outFeatures ${outFeatures}`;
+    return { inputs, outputGrads: float32(rows.outputGrads, 'outputGrads', fisherRows * outFeatures, extents), batch, fisherRows };
+  }
+
+  #ownGradient(rows: NaturalGradientRows<Bias>, owner: string) {
+    const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, owner);
+    checkRequired(rows, owner, { lossGrads: 'a Float32Array' });
+    const { outFeatures } = this.#shape;
+    const lossGrads = float32(rows.lossGrads, 'lossGrads', batch * outFeatures, `batch ${batch} × outFeatures ${outFeatures}`);
+    const spectrum = boolean(rows.spectrum ?? false, 'spectrum');
+    const { out, applyTo } = rows;
+    const source = [inputs, outputGrads, lossGrads, batch, fisherRows] as const;
+    if (applyTo === undefined) {
+      const to = outputArrays(out, this.#shape);
+      const call: NativeOwnGradient = [...source, to.kernel, to.bias, 1, 0, spectrum];
+      return { call, x: { x: resultVector<Bias>(out, to) } };
+    }
+    if (out !== undefined) throw valueError('no out together with applyTo', 'out', out);
+    checkOptions(applyTo, 'applyTo', ['weights', 'learningRate']);
+    checkRequired(applyTo, 'applyTo', { weights: 'the weights', learningRate: 'a number > 0' });
+    const weights = vectorArrays(applyTo.weights, 'applyTo.weights', this.#shape);
+    const learningRate = positive(applyTo.learningRate, 'applyTo.learningRate');
+    const call: NativeOwnGradient = [...source, weights.kernel, weights.bias, -learningRate, 1, spectrum];
+    return { call, x: {} };
   }
 
   #requireAlive(): void {

@@ -20,6 +20,51 @@ export interface NativeSummary {
   readonly residuals?: number[];
 }
 
+export interface NativeProducts {
+  readonly vx?: number;
+  readonly xFx?: number;
+  readonly xx?: number;
+}
+
+export interface NativeSpectrum {
+  at(damping: number): Required<NativeProducts> & { readonly lambdaMax: number; readonly effectiveRank: number };
+}
+
+export interface NativeLayerSummary extends NativeProducts {
+  readonly method: 'cg' | 'exact' | 'kfac';
+  readonly iterations: number;
+  readonly residual?: number;
+  readonly initialResidual?: number;
+  readonly reason: NativeReason | 'solved';
+  readonly space: 'gram' | 'weight';
+  readonly basis?: 'plain' | 'tridiagonal';
+  readonly inputForm: 'panel' | 'covariance';
+  readonly outputForm: 'panel' | 'covariance';
+  readonly damping?: number | { readonly input: number; readonly output: number };
+  readonly lambdaMax?: number;
+  readonly effectiveRank?: number;
+  readonly clamped?: number;
+  readonly spectrum?: NativeSpectrum;
+}
+
+export interface NativeLayerMemory {
+  readonly batch: number;
+  readonly workspace: number;
+  readonly previous: number;
+  readonly factors: number;
+}
+
+export interface NativeLayerSolve {
+  readonly damping: NativeDamping;
+  readonly dampingMode: 'tikhonov' | 'factored';
+  readonly block: 'kronecker' | 'sample';
+  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
+  readonly warmStart: 'none' | 'previous' | 'scaled';
+  readonly factorUpdateSteps: number;
+  readonly inverseUpdateSteps: number;
+  readonly factorDecay: number;
+}
+
 export interface NativeShape {
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -76,16 +121,49 @@ export interface NativeConjugateGradient {
 
 export interface NativeLayerPreconditioner {
   record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
-  preconditionSync(vKernel: Float32Array, vBias: MaybeArray, outKernel: Float32Array, outBias: MaybeArray): NativeSummary;
+  preconditionSync(
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    spectrum: boolean,
+  ): NativeLayerSummary;
   precondition(
     vKernel: Float32Array,
     vBias: MaybeArray,
     outKernel: Float32Array,
     outBias: MaybeArray,
+    spectrum: boolean,
     token: NativeCancelToken | undefined,
-  ): Promise<NativeSummary>;
+  ): Promise<NativeLayerSummary>;
+  naturalGradientSync(...batch: NativeOwnGradient): NativeLayerSummary;
+  naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeLayerSummary>;
+  memoryUsage(): NativeLayerMemory;
+  estimatedCost(): number;
   reset(): void;
   dispose(): void;
+}
+
+/** The batch of a natural gradient, and where it goes: out ← keep·out + factor·x. */
+export type NativeOwnGradient = [
+  inputs: Float32Array,
+  outputGrads: Float32Array,
+  lossGrads: Float32Array,
+  batch: number,
+  fisherRows: number,
+  outKernel: Float32Array,
+  outBias: MaybeArray,
+  factor: number,
+  keep: number,
+  spectrum: boolean,
+];
+
+export interface NativeLayerSystem {
+  readonly layer: NativeLayerPreconditioner;
+  readonly vKernel: Float32Array;
+  readonly vBias: MaybeArray;
+  readonly outKernel: Float32Array;
+  readonly outBias: MaybeArray;
 }
 
 export interface NativeInfo {
@@ -108,9 +186,21 @@ interface Native {
     },
   ) => NativeFisherOperator;
   readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
-  readonly LayerPreconditioner: new (
-    options: NativeShape & NativeCgOptions & { readonly damping: NativeDamping; readonly warmStart: 'none' | 'previous' | 'scaled' },
-  ) => NativeLayerPreconditioner;
+  readonly LayerPreconditioner: new (options: NativeShape & NativeCgOptions & NativeLayerSolve) => NativeLayerPreconditioner;
+  preconditionAllSync(systems: readonly NativeLayerSystem[]): NativeLayerSummary[];
+  setThreads(threads: number): void;
+  /** The floor of benchmarks: h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
+  floorProducts(
+    g: Float32Array,
+    v: Float32Array,
+    a: Float32Array,
+    h: Float32Array,
+    out: Float32Array,
+    rows: number,
+    outFeatures: number,
+    inFeatures: number,
+    blocks: number,
+  ): void;
 }
 
 /** The folder that holds package.json: one up from the sources, two up from the compiled files. */

@@ -12,6 +12,36 @@
 
 #include "core/error.h"
 
+extern "C" {
+// LAPACK as OpenBLAS's static library has it; its headers are another package. Fortran: everything by address, and the
+// lengths of strings by value at the end.
+void dsyevd_(const char* jobz, const char* uplo, const blasint* n, double* a, const blasint* lda, double* w,
+             double* work, const blasint* lwork, blasint* iwork, const blasint* liwork, blasint* info, std::size_t,
+             std::size_t);
+void ssyevd_(const char* jobz, const char* uplo, const blasint* n, float* a, const blasint* lda, float* w, float* work,
+             const blasint* lwork, blasint* iwork, const blasint* liwork, blasint* info, std::size_t, std::size_t);
+void dsytrd_(const char* uplo, const blasint* n, double* a, const blasint* lda, double* d, double* e, double* tau,
+             double* work, const blasint* lwork, blasint* info, std::size_t);
+void dorgtr_(const char* uplo, const blasint* n, double* a, const blasint* lda, const double* tau, double* work,
+             const blasint* lwork, blasint* info, std::size_t);
+void dpotrf_(const char* uplo, const blasint* n, double* a, const blasint* lda, blasint* info, std::size_t);
+void dpotri_(const char* uplo, const blasint* n, double* a, const blasint* lda, blasint* info, std::size_t);
+void dpotrs_(const char* uplo, const blasint* n, const blasint* nrhs, const double* a, const blasint* lda, double* b,
+             const blasint* ldb, blasint* info, std::size_t);
+
+// The one symbol of the Fortran run-time library that LAPACK's error messages need: result ← left + right, cut or padded
+// with blanks. Defined here, the library itself is not linked.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the name is the library's
+void _gfortran_concat_string(std::size_t length, char* result, std::size_t left_length, const char* left,
+                             std::size_t right_length, const char* right) {
+  const std::size_t from_left = std::min(length, left_length);
+  const std::size_t from_right = std::min(length - from_left, right_length);
+  std::copy_n(left, from_left, result);
+  std::copy_n(right, from_right, result + from_left);
+  std::fill_n(result + from_left + from_right, length - from_left - from_right, ' ');
+}
+}
+
 namespace cgfac::blas {
 namespace {
 
@@ -65,10 +95,20 @@ void gemm(double alpha, MatrixView<const double> a, MatrixView<const double> b, 
   gemm_with(cblas_dgemm, alpha, a, b, beta, c);
 }
 
+void gram_rows(float alpha, MatrixView<const float> x, float beta, MatrixView<float> k, std::size_t first,
+               std::size_t count) {
+  require(k.rows == x.rows && k.cols == x.rows && k.row_major() && first + count <= k.rows,
+          "gram of shapes that do not fit");
+  const MatrixView<const float> rows = x.rows_from(first, count);
+  if (first > 0)
+    gemm(alpha, rows, x.rows_from(0, first).transposed(), beta, k.rows_from(first, count).columns(0, first));
+  const MatrixView<float> diagonal = k.rows_from(first, count).columns(first, count);
+  cblas_ssyrk(CblasRowMajor, CblasLower, order_of(rows), narrow(count), narrow(x.cols), alpha, rows.data,
+              leading_dimension(rows), beta, diagonal.data, narrow(k.row_stride));
+}
+
 void gram(float alpha, MatrixView<const float> x, MatrixView<float> k) {
-  require(k.rows == x.rows && k.cols == x.rows && k.row_major(), "gram of shapes that do not fit");
-  cblas_ssyrk(CblasRowMajor, CblasLower, order_of(x), narrow(x.rows), narrow(x.cols), alpha, x.data,
-              leading_dimension(x), 0.0F, k.data, leading_dimension(k));
+  gram_rows(alpha, x, 0.0F, k, 0, k.rows);
   for (std::size_t i = 0; i < k.rows; ++i) {
     for (std::size_t j = i + 1; j < k.cols; ++j) k(i, j) = k(j, i);
   }
@@ -92,6 +132,111 @@ void axpy(float alpha, std::span<const float> x, std::span<float> y) {
 void axpy(double alpha, std::span<const double> x, std::span<double> y) {
   require(x.size() == y.size(), "axpy of different lengths");
   cblas_daxpy(narrow(x.size()), alpha, x.data(), 1, y.data(), 1);
+}
+
+namespace {
+
+template <typename T>
+void require_square(const MatrixView<T>& k) {
+  require(k.rows == k.cols && k.row_major() && k.row_stride == k.cols,
+          "LAPACK on a matrix that is not square, or has gaps");
+}
+
+// Row-major lower is column-major upper.
+constexpr char lower_triangle = 'U';
+// dsytrd and dorgtr work in blocks of 32 columns; more is of no use to them
+constexpr std::size_t lapack_block = 32;
+
+void mirror_lower(MatrixView<double> k) {
+  for (std::size_t i = 0; i < k.rows; ++i) {
+    for (std::size_t j = i + 1; j < k.cols; ++j) k(i, j) = k(j, i);
+  }
+}
+
+}  // namespace
+
+namespace {
+
+constexpr std::size_t eigen_numbers(std::size_t n) {
+  return 1 + (6 * n) + (2 * n * n);
+}
+
+template <typename T, typename Solver>
+void eigen_with(Solver solver, const MatrixView<T>& k, std::span<T> values, std::span<T> work) {
+  static_assert(sizeof(blasint) <= sizeof(T));
+  require_square(k);
+  require(values.size() == k.rows && work.size() >= eigen_work(k.rows), "eigen with too little room");
+  const blasint n = narrow(k.rows);
+  const blasint number_count = narrow(eigen_numbers(k.rows));
+  const blasint integer_count = narrow(3 + (5 * k.rows));
+  auto* const integers = reinterpret_cast<blasint*>(work.data() + number_count);  // NOLINT(*-reinterpret-cast): scratch
+  const char vectors = 'V';
+  blasint info = 0;
+  solver(&vectors, &lower_triangle, &n, k.data, &n, values.data(), work.data(), &number_count, integers, &integer_count,
+         &info, 1, 1);
+  if (info != 0) {
+    throw expected(ErrorCode::not_finite, "an eigendecomposition that converges", "inputs and outputGrads",
+                   "none from LAPACK (" + std::to_string(info) + ")");
+  }
+}
+
+}  // namespace
+
+// 1 + 6N + 2N² numbers and 3 + 5N integers, which are kept behind them
+std::size_t eigen_work(std::size_t n) {
+  return eigen_numbers(n) + 3 + (5 * n);
+}
+
+void eigen(MatrixView<double> k, std::span<double> values, std::span<double> work) {
+  eigen_with(dsyevd_, k, values, work);
+}
+
+void eigen(MatrixView<float> k, std::span<float> values, std::span<float> work) {
+  eigen_with(ssyevd_, k, values, work);
+}
+
+std::size_t tridiagonal_work(std::size_t n) {
+  return (lapack_block + 1) * n;
+}
+
+void tridiagonalise(MatrixView<double> k, std::span<double> diagonal, std::span<double> off_diagonal,
+                    std::span<double> work) {
+  require_square(k);
+  require(diagonal.size() == k.rows && off_diagonal.size() == k.rows && work.size() >= tridiagonal_work(k.rows),
+          "tridiagonalise with too little room");
+  const blasint n = narrow(k.rows);
+  const std::span<double> tau = work.first(k.rows);
+  const std::span<double> rest = work.subspan(k.rows);
+  const blasint count = narrow(rest.size());
+  blasint info = 0;
+  dsytrd_(&lower_triangle, &n, k.data, &n, diagonal.data(), off_diagonal.data(), tau.data(), rest.data(), &count, &info,
+          1);
+  dorgtr_(&lower_triangle, &n, k.data, &n, tau.data(), rest.data(), &count, &info, 1);
+}
+
+bool cholesky(MatrixView<double> k) {
+  require_square(k);
+  const blasint n = narrow(k.rows);
+  blasint info = 0;
+  dpotrf_(&lower_triangle, &n, k.data, &n, &info, 1);
+  return info == 0;
+}
+
+void cholesky_inverse(MatrixView<double> k) {
+  require_square(k);
+  const blasint n = narrow(k.rows);
+  blasint info = 0;
+  dpotri_(&lower_triangle, &n, k.data, &n, &info, 1);
+  mirror_lower(k);
+}
+
+void cholesky_solve(MatrixView<const double> k, std::span<double> x) {
+  require_square(k);
+  require(x.size() == k.rows, "cholesky_solve of a vector of another length");
+  const blasint n = narrow(k.rows);
+  const blasint one = 1;
+  blasint info = 0;
+  dpotrs_(&lower_triangle, &n, &one, k.data, &n, x.data(), &n, &info, 1);
 }
 
 Info info() {
@@ -175,15 +320,41 @@ bool vectors_agree(std::size_t size) {
   return true;
 }
 
+// Whether Q diag(values) Qᵀ gives back the matrix: dsyevd goes through most of the level-2 and level-3 kernels in float64.
+bool eigen_agrees(std::size_t n) {
+  const auto numbers = small_integers<double>(n * n, 6);
+  std::vector<double> k(n * n);
+  double norm = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      k[(i * n) + j] = numbers[(std::max(i, j) * n) + std::min(i, j)];
+      norm += k[(i * n) + j] * k[(i * n) + j];
+    }
+  }
+  std::vector<double> q = k;
+  std::vector<double> values(n);
+  std::vector<double> work(eigen_work(n));
+  eigen({q.data(), n, n}, values, work);
+  double error = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      double sum = -k[(i * n) + j];
+      for (std::size_t l = 0; l < n; ++l) sum += values[l] * q[(l * n) + i] * q[(l * n) + j];
+      error += sum * sum;
+    }
+  }
+  return error <= 1e-24 * norm;
+}
+
 }  // namespace
 
 void self_check() {
   const bool agree = products_agree<float>(17, 37, 29) && products_agree<float>(1, 67, 5) &&
                      products_agree<double>(17, 37, 29) && products_agree<double>(3, 5, 1) && gram_agrees(23, 41) &&
-                     vectors_agree<float>(1021) && vectors_agree<double>(1021);
+                     vectors_agree<float>(1021) && vectors_agree<double>(1021) && eigen_agrees(67);
   if (!agree) {
     throw Error(ErrorCode::blas_mismatch,
-                "Expected products of OpenBLAS to equal plain loops but received other numbers from its kernel '" +
+                "Expected results of OpenBLAS to equal plain loops but received other numbers from its kernel '" +
                     info().core + "'; set OPENBLAS_CORETYPE=Haswell in the environment and try again");
   }
 }

@@ -18,6 +18,10 @@ void gemm(double alpha, MatrixView<const double> a, MatrixView<const double> b, 
 /// K ← α X Xᵀ, both triangles, bit for bit symmetric. rows²·cols flops.
 void gram(float alpha, MatrixView<const float> x, MatrixView<float> k);
 
+/// Rows first, …, first + count − 1 of K ← α X Xᵀ + β K, left of and on the diagonal; the rest of `k` is left alone.
+void gram_rows(float alpha, MatrixView<const float> x, float beta, MatrixView<float> k, std::size_t first,
+               std::size_t count);
+
 /// ⟨x, y⟩, float32 data summed in blocks whose sums are added up in float64.
 [[nodiscard]] double dot(std::span<const float> x, std::span<const float> y);
 [[nodiscard]] double dot(std::span<const double> x, std::span<const double> y);
@@ -26,6 +30,30 @@ void gram(float alpha, MatrixView<const float> x, MatrixView<float> k);
 void axpy(float alpha, std::span<const float> x, std::span<float> y);
 void axpy(double alpha, std::span<const double> x, std::span<double> y);
 
+/// Symmetric N × N problems, in place. Only the lower triangle of a row-major view is read.
+///
+/// Source of the methods: E. Anderson et al., "LAPACK Users' Guide", third edition, 1999, §2.4.4 (dsytrd, dorgtr, dsyevd)
+/// and §2.4.1 (dpotrf, dpotri, dpotrs).
+
+/// K = Q diag(values) Qᵀ, values ascending: on return ROW k of `k` is the k-th eigenvector, k = Qᵀ. `work` has
+/// `eigen_work(N)` numbers. Throws Error(broken_down) where the iteration does not converge.
+void eigen(MatrixView<double> k, std::span<double> values, std::span<double> work);
+void eigen(MatrixView<float> k, std::span<float> values, std::span<float> work);
+[[nodiscard]] std::size_t eigen_work(std::size_t n);
+
+/// K = Hᵀ T H with T tridiagonal: on return `k` is the orthogonal H, `diagonal` and `off_diagonal` (N − 1 numbers and one to spare)
+/// are T's. `work` has `tridiagonal_work(N)` numbers.
+void tridiagonalise(MatrixView<double> k, std::span<double> diagonal, std::span<double> off_diagonal,
+                    std::span<double> work);
+[[nodiscard]] std::size_t tridiagonal_work(std::size_t n);
+
+/// K ← the Cholesky factor L, K = L Lᵀ, in the lower triangle. False where K is not positive definite to rounding.
+[[nodiscard]] bool cholesky(MatrixView<double> k);
+/// K ← (L Lᵀ)⁻¹, both triangles, from what `cholesky` left.
+void cholesky_inverse(MatrixView<double> k);
+/// x ← (L Lᵀ)⁻¹ x
+void cholesky_solve(MatrixView<const double> k, std::span<double> x);
+
 struct Info {
   std::string version;  ///< of OpenBLAS, "0.3.21"
   std::string core;     ///< the kernel that OpenBLAS chose for this processor, "SkylakeX"
@@ -33,7 +61,7 @@ struct Info {
 };
 [[nodiscard]] Info info();
 
-/// Compares a few odd-shaped products with plain loops; throws Error(blas_mismatch) that names the kernel where they
+/// Compares a few odd-shaped products and an eigendecomposition with plain loops; throws Error(blas_mismatch) that names the kernel where they
 /// differ. A kernel that does not fit the processor computes wrong numbers without any other sign.
 void self_check();
 

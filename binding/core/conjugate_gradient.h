@@ -11,13 +11,16 @@ namespace cgfac {
 /// Set from another thread to end a solve; read once per iteration.
 using CancelFlag = std::atomic<bool>;
 
-/// A symmetric positive definite operator together with the vector space it acts on.
+/// A symmetric positive definite operator F + λI together with the vector space it acts on. The products are fused with the
+/// vector updates around them: an implementation reads and writes each vector once, and keeps q = (F + λI) p to itself.
 template <typename Op>
-concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename Op::Vector& x, double alpha) {
-  op.apply(x, y);                            // y ← (F + λI) x
-  { op.dot(x, x) } -> std::same_as<double>;  // ⟨x, x⟩ of weight space
-  op.axpy(alpha, x, y);                      // y ← y + α x
-  op.xpay(x, alpha, y);                      // y ← x + α y
+concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename Op::Vector& x, double scalar) {
+  { op.norm2(x) } -> std::same_as<double>;              // ⟨x, x⟩ of weight space
+  { op.direct(x, scalar, y) } -> std::same_as<double>;  // y ← x + β y (β = 0: y is not read), then ⟨y, (F + λI) y⟩
+  {
+    op.reduce(scalar, x, y)
+  } -> std::same_as<double>;  // y ← y − α (F + λI) x for the x of the last `direct`, then ⟨y, y⟩
+  op.axpy(scalar, x, y);      // y ← y + α x
 };
 
 enum class CgReason {
@@ -45,7 +48,7 @@ inline constexpr double float32_floor = 0x1p-22;
 
 /// Conjugate gradients for (F + λI) x = v. The one loop of the package: it serves weight space and Gram space alike.
 ///
-/// On entry x is the start and r = v − (F + λI) x its residual; on return x is the last finite iterate. p and q are
+/// On entry x is the start and r = v − (F + λI) x its residual; on return x is the last finite iterate. p is
 /// scratch. `v_norm2` is ‖v‖² > 0: residuals are relative to the right-hand side, never to r₀, which a good start makes
 /// small. Per iteration: one product with F, three vector updates, two inner products. Every test is written so that a
 /// NaN ends the loop. `residuals`, if given, receives ‖r_k‖/‖v‖ for k = 1, 2, … .
@@ -54,12 +57,12 @@ inline constexpr double float32_floor = 0x1p-22;
 /// its use for Fisher blocks: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2.
 template <LinearOperator Op>
 CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector& r, typename Op::Vector& p,
-                             typename Op::Vector& q, double v_norm2, const CgOptions& options, const CancelFlag* cancel,
+                             double v_norm2, const CgOptions& options, const CancelFlag* cancel,
                              std::vector<double>* residuals) {
   const auto relative = [v_norm2](double rho) { return std::sqrt(std::max(rho, 0.0) / v_norm2); };
   const double target = std::max(options.tolerance * options.tolerance, float32_floor) * v_norm2;
 
-  double rho = op.dot(r, r);  // rho = ⟨r, r⟩
+  double rho = op.norm2(r);  // rho = ⟨r, r⟩
   CgSummary summary{
       .iterations = 0, .residual = relative(rho), .initial_residual = relative(rho), .reason = CgReason::converged};
   if (!std::isfinite(rho)) {
@@ -77,16 +80,13 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
       summary.reason = CgReason::cancelled;
       return summary;
     }
-    op.xpay(r, beta, p);  // p = r + beta p
-    op.apply(p, q);       // q = (F + λI) p
-    const double curvature = op.dot(p, q);
+    const double curvature = op.direct(r, beta, p);  // p = r + beta p, q = (F + λI) p, ⟨p, q⟩
     if (!(curvature > 0)) {
       summary.reason = std::isnan(curvature) ? CgReason::broken_down : CgReason::indefinite;
       return summary;
     }
-    const double alpha = rho / curvature;  // alpha = ⟨r, r⟩ / ⟨p, q⟩
-    op.axpy(-alpha, q, r);                 // r = r − alpha q
-    const double next = op.dot(r, r);
+    const double alpha = rho / curvature;        // alpha = ⟨r, r⟩ / ⟨p, q⟩
+    const double next = op.reduce(alpha, p, r);  // r = r − alpha q
     if (!(std::isfinite(alpha) && std::isfinite(next))) {
       summary.reason = CgReason::broken_down;
       return summary;

@@ -78,25 +78,55 @@ void require_finite(std::string_view name, const WeightView<const float>& v);
 /// names its cause. Always throws: where all is finite, the product itself left the range of float32.
 [[noreturn]] void throw_not_finite(const FisherBlock& block, std::string_view name, const WeightView<const float>& v);
 
+/// A right-hand side: a gradient v that is given, or the batch's own, scale · g_vᵀ [a 1], which is then never formed.
+struct Gradient {
+  WeightView<const float> v{};           ///< where it is given
+  MatrixView<const float> loss_grads{};  ///< g_v, B × m, where it is the batch's own
+  double scale = 1;                      ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+
+  [[nodiscard]] bool same_batch() const { return loss_grads.data != nullptr; }
+};
+
+/// What becomes of a solution x: out ← keep · out + factor · x.
+struct Destination {
+  WeightView<float> out;
+  double factor = 1;
+  double keep = 0;
+};
+
+/// Scratch that `project` and `expand` use, in numbers: what both products between would fill, but not more than `limit`, below
+/// which they work in chunks of columns or rows, and never less than they need.
+[[nodiscard]] std::size_t pass_scratch(const FisherBlock& block, const BlockForms& forms, std::size_t limit);
+
 /// U ← P_gᵀ v P_a, (N_g or m) × (N_a or n): a panel side is multiplied by its rows, a covariance side has P = I.
 ///
-/// Both panels: (g v) aᵀ or g (v aᵀ), whichever is cheaper; about 2·N·m·n flops. The homogeneous coordinate adds the
-/// outer product of g·bias with ones. `half` holds the product between.
+/// Both panels: (g v) aᵀ or g (v aᵀ), whichever is cheaper; about 2·N·m·n flops, split over the pool threads. The homogeneous
+/// coordinate adds the outer product of g·bias with ones.
 void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
-             Buffer<float>& half);
+             std::span<float> scratch);
 
-/// out ← β out + P_g C P_aᵀ, the adjoint of `project`. Both panels: (gᵀ C) a or gᵀ (C a), whichever is cheaper.
+/// out ← keep · out + factor · (s·v + P_g C P_aᵀ), the adjoint of `project` with a multiple of a gradient. Both panels:
+/// (gᵀ C) a or gᵀ (C a), whichever is cheaper, split over the pool threads; with the batch's own gradient
+/// (s·scale·g_vᵀ + P_g C) a, without a pass over v. `out` may be v.
 ///
 /// `norm_c` ≥ ‖C‖_F bounds what can come out; Error(not_finite) is thrown before `out` is touched where that leaves
-/// the range of float32.
-void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, MatrixView<const float> c,
-            double norm_c, float beta, const WeightView<float>& out, Buffer<float>& half);
+/// the range of float32. The multiple of v is the caller's to check.
+void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, double s,
+            const Gradient& gradient, MatrixView<const float> c, double norm_c, const Destination& destination,
+            std::span<float> scratch);
+
+/// v ← scale · g_vᵀ [a 1], the product that `expand` saves where it can.
+void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v);
 
 /// out ← v
 void copy(const WeightView<const float>& v, const WeightView<float>& out);
+/// out ← keep·out + factor·x
+void write(const WeightView<const float>& x, const Destination& destination);
+/// x ← α x
+void scale(float alpha, const WeightView<float>& x);
 /// y ← y + α x
 void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>& y);
-/// ⟨x, y⟩ over kernel and bias
+/// ⟨x, y⟩ over kernel and bias, summed in pieces that the shape fixes
 [[nodiscard]] double dot(const WeightView<const float>& x, const WeightView<const float>& y);
 
 }  // namespace cgfac

@@ -51,7 +51,8 @@ BlockForms cheapest_forms(const FisherBlock& block, std::size_t applications) {
 }
 
 std::size_t FisherOperator::Workspace::bytes() const {
-  return half.bytes() + projected.bytes() + multiplied.bytes() + input_covariance.bytes() + output_covariance.bytes();
+  return scratch.bytes() + image.bytes() + projected.bytes() + multiplied.bytes() + input_covariance.bytes() +
+         output_covariance.bytes();
 }
 
 FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping,
@@ -60,7 +61,8 @@ FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& trac
       traces_(traces),
       damping_(damping),
       forms_(cheapest_forms(block, applications)),
-      workspace_(workspace) {
+      workspace_(workspace),
+      scratch_(workspace.scratch.span(pass_scratch(block, forms_, block.size()))) {
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
   if (forms_.input == FactorForm::covariance) {
@@ -77,7 +79,7 @@ MatrixView<const float> FisherOperator::curvature(const WeightView<const float>&
   const std::size_t q = projected_size(block_.output, forms_.output);
   const std::size_t p = projected_size(block_.input, forms_.input);
   MatrixView<float> current = workspace_.projected.matrix(q, p);
-  project(block_, forms_, v, current, workspace_.half);
+  project(block_, forms_, v, current, scratch_);
   if (forms_.output == FactorForm::panel && forms_.input == FactorForm::panel) return current;
   MatrixView<float> next = workspace_.multiplied.matrix(q, p);
   if (forms_.output == FactorForm::covariance) {
@@ -99,36 +101,39 @@ void FisherOperator::apply(const WeightView<const float>& v, const WeightView<fl
   if (!std::isfinite(norm_c) || !(norm_damped <= static_cast<double>(std::numeric_limits<float>::max()) / 2)) {
     throw_not_finite(block_, "v", v);
   }
-  if (v.kernel.data == out.kernel.data) {
-    expand(block_, forms_, traces_, c, norm_c, static_cast<float>(damping_), out, workspace_.half);
-    return;
+  image(v, c, norm_c, out);
+}
+
+void FisherOperator::image(const WeightView<const float>& v, MatrixView<const float> c, double norm_c,
+                           const WeightView<float>& out) const {
+  expand(block_, forms_, traces_, damping_, {.v = v}, c, norm_c, {.out = out}, scratch_);
+}
+
+double FisherOperator::norm2(const Vector& x) const {
+  const WeightView<const float> v = block_.view(std::span<const float>(x));
+  return cgfac::dot(v, v);
+}
+
+double FisherOperator::direct(const Vector& r, double beta, const Vector& p) const {
+  if (beta == 0) {
+    std::ranges::copy(r, p.begin());
+  } else {
+    scale(static_cast<float>(beta), block_.view(p));
+    axpy(1, r, p);
   }
-  expand(block_, forms_, traces_, c, norm_c, 0.0F, out, workspace_.half);
-  cgfac::axpy(static_cast<float>(damping_), v, out);
+  const WeightView<const float> from = block_.view(std::span<const float>(p));
+  const WeightView<float> q = block_.view(workspace_.image.span(p.size()));
+  image(from, curvature(from), 0, q);  // an overflow ends the loop through its scalars
+  return cgfac::dot(from, q);
 }
 
-void FisherOperator::apply(const Vector& x, const Vector& y) const {
-  const WeightView<float> out = block_.view(y);
-  const MatrixView<const float> c = curvature(block_.view(std::span<const float>(x)));
-  expand(block_, forms_, traces_, c, 0, 0.0F, out, workspace_.half);  // an overflow ends the loop through its scalars
-  axpy(damping_, x, y);
-}
-
-double FisherOperator::dot(const Vector& x, const Vector& y) const {
-  return blas::dot(std::span<const float>(x), std::span<const float>(y));
+double FisherOperator::reduce(double alpha, const Vector& /*p*/, const Vector& r) const {
+  axpy(-alpha, workspace_.image.span(r.size()), r);
+  return norm2(r);
 }
 
 void FisherOperator::axpy(double alpha, const Vector& x, const Vector& y) const {
-  blas::axpy(static_cast<float>(alpha), std::span<const float>(x), y);
-}
-
-void FisherOperator::xpay(const Vector& x, double alpha, const Vector& y) const {
-  if (alpha == 0) {
-    std::ranges::copy(x, y.begin());
-    return;
-  }
-  const auto a = static_cast<float>(alpha);
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] + (a * y[i]);
+  cgfac::axpy(static_cast<float>(alpha), block_.view(std::span<const float>(x)), block_.view(y));
 }
 
 }  // namespace cgfac

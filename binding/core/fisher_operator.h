@@ -22,7 +22,8 @@ namespace cgfac {
 class FisherOperator {
  public:
   struct Workspace {
-    Buffer<float> half;               // N × n or m × N, between the two products of project and of expand
+    Buffer<float> scratch;            // of project and expand
+    Buffer<float> image;              // q = (F + λI) p, of the loop
     Buffer<float> projected;          // P_gᵀ v P_a
     Buffer<float> multiplied;         // … after the covariance of a side
     Buffer<float> input_covariance;   // A
@@ -41,21 +42,24 @@ class FisherOperator {
 
   // The vector space of conjugate_gradient: size() numbers, the kernel and after it the bias.
   using Vector = std::span<float>;
-  void apply(const Vector& x, const Vector& y) const;
-  [[nodiscard]] double dot(const Vector& x, const Vector& y) const;
+  [[nodiscard]] double norm2(const Vector& x) const;
+  [[nodiscard]] double direct(const Vector& r, double beta, const Vector& p) const;
+  [[nodiscard]] double reduce(double alpha, const Vector& p, const Vector& r) const;
   void axpy(double alpha, const Vector& x, const Vector& y) const;
-  /// y ← x + α y; with α = 0 the former contents of y are not read.
-  void xpay(const Vector& x, double alpha, const Vector& y) const;
 
  private:
   // M_g (P_gᵀ v P_a) M_a
   MatrixView<const float> curvature(const WeightView<const float>& v) const;
+  // out ← (F + λI) v, given M_g (P_gᵀ v P_a) M_a and a bound of its norm
+  void image(const WeightView<const float>& v, MatrixView<const float> c, double norm_c,
+             const WeightView<float>& out) const;
 
   const FisherBlock& block_;
   const BlockTraces& traces_;
   double damping_;
   BlockForms forms_;
   Workspace& workspace_;
+  std::span<float> scratch_;
   MatrixView<float> input_covariance_;
   MatrixView<float> output_covariance_;
 };

@@ -1,169 +1,390 @@
 #include "core/gram_operator.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "core/blas.h"
-#include "core/error.h"
+#include "core/cost.h"
+#include "core/parallel.h"
 
 namespace cgfac {
 namespace {
 
-FactorForm gram_form(const FactorRows& side) {
-  return side.count() > side.dimension() ? FactorForm::covariance : FactorForm::panel;
+// Columns or rows that a dense product holds back at a time, for each block of a pass.
+constexpr std::size_t rows_held = 16;
+constexpr std::size_t most_blocks = 8;
+
+double wide(float x) {
+  return static_cast<double>(x);
 }
 
-void widen(MatrixView<const float> from, MatrixView<double> to) {
-  std::ranges::transform(from.elements(), to.data, [](float x) { return static_cast<double>(x); });
-}
-
-// K of a panel side, the covariance of the other kind: both are the side's one symmetric matrix
-MatrixView<double> symmetric_matrix(const FactorRows& side, FactorForm form, Buffer<float>& single,
-                                    Buffer<double>& matrix) {
-  const std::size_t size = projected_size(side, form);
-  const MatrixView<float> narrow = single.matrix(size, size);
-  if (form == FactorForm::panel) {
-    gram_matrix(side, narrow);
-  } else {
-    covariance_matrix(side, narrow);
+// Sums of a pass over blocks of rows, added up in the order of the blocks.
+template <std::size_t Count>
+struct BlockSums {
+  std::array<std::array<double, Count>, most_blocks> partial{};
+  [[nodiscard]] std::array<double, Count> total(const Split& split) const {
+    std::array<double, Count> result{};
+    for (std::size_t i = 0; i < split.blocks(); ++i) {
+      for (std::size_t k = 0; k < Count; ++k) result[k] += partial[i][k];
+    }
+    return result;
   }
-  const MatrixView<double> wide = matrix.matrix(size, size);
-  widen(narrow, wide);
-  return wide;
+};
+
+// body(first, last) for each block of the elements of a rows × cols matrix; returns the sums that the bodies give
+template <std::size_t Count, typename Body>
+std::array<double, Count> sum_over(const MatrixView<double>& shape, const Body& body) {
+  const Split split = Split::rows(shape.rows, shape.cols);
+  BlockSums<Count> sums;
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    sums.partial[i] = body(split.first(i) * shape.cols, split.first(i + 1) * shape.cols);
+  });
+  return sums.total(split);
 }
 
-double frobenius(MatrixView<const double> x) {
-  return std::sqrt(blas::dot(x.elements(), x.elements()));
+// to[j] = e[j − 1]·x[j − 1] + d[j]·x[j] + e[j]·x[j + 1]
+void tridiagonal_row(std::span<const double> d, std::span<const double> e, const double* x, double* to) {
+  const std::size_t n = d.size();
+  if (n == 1) {
+    to[0] = d[0] * x[0];
+    return;
+  }
+  to[0] = (d[0] * x[0]) + (e[0] * x[1]);
+  for (std::size_t j = 1; j + 1 < n; ++j) to[j] = (e[j - 1] * x[j - 1]) + (d[j] * x[j]) + (e[j] * x[j + 1]);
+  to[n - 1] = (e[n - 2] * x[n - 2]) + (d[n - 1] * x[n - 1]);
 }
 
 }  // namespace
 
-BlockForms gram_forms(const FisherBlock& block) {
-  return {.input = gram_form(block.input), .output = gram_form(block.output)};
+GramBasis GramOperator::choose_basis(const FisherBlock& block, int iterations) {
+  return cost::plain_iterations(block, iterations) <= cost::tridiagonal_iterations(block, iterations)
+             ? GramBasis::plain
+             : GramBasis::tridiagonal;
 }
 
-std::size_t GramOperator::Workspace::bytes() const {
-  return half.bytes() + single.bytes() + u.bytes() + start_u.bytes() + input_factor.bytes() + output_factor.bytes() +
-         product.bytes() + sum.bytes();
+std::size_t GramOperator::scratch_numbers(const FisherBlock& block, bool started) {
+  const BlockForms forms = gram_forms(block);
+  const std::size_t q = projected_size(block.output, forms.output);
+  const std::size_t p = projected_size(block.input, forms.input);
+  const bool covariances = forms.output == FactorForm::covariance || forms.input == FactorForm::covariance;
+  const bool both = forms.output == FactorForm::covariance && forms.input == FactorForm::covariance;
+  const std::size_t vectors = (both ? 3 : 5) + (covariances ? 2 : 0);
+  const std::size_t held = Split::rows(q, p).blocks() * rows_held * std::max(q, p);
+  const std::size_t tridiagonals = 2 * (q + p);
+  // changing the basis: reflectors' scratch, then both bases and a product in float32
+  const std::size_t changing =
+      std::max(blas::tridiagonal_work(q) + blas::tridiagonal_work(p), (((q * q) + (p * p) + (2 * q * p)) / 2) + 4);
+  const std::size_t pass = 8 * std::max(q, p);  // the least that a pass over v needs, 16 columns in float32
+  const std::size_t start = started ? ((q * p) + 1) / 2 : 0;
+  return tridiagonals + held + start + pass + std::max(vectors * q * p, changing);
 }
 
-GramOperator::GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping,
-                           const WeightView<const float>& v, double v_norm2, Workspace& workspace)
-    : block_(block),
-      traces_(traces),
-      damping_(damping),
-      base_norm2_(v_norm2),
-      forms_(gram_forms(block)),
-      workspace_(workspace) {
-  const std::size_t q = projected_size(block.output, forms_.output);
-  const std::size_t p = projected_size(block.input, forms_.input);
-  u_ = workspace.u.matrix(q, p);
-  projected(v, u_);
-  input_factor_ = symmetric_matrix(block.input, forms_.input, workspace.single, workspace.input_factor);
-  output_factor_ = symmetric_matrix(block.output, forms_.output, workspace.single, workspace.output_factor);
-}
+GramOperator::GramOperator(const GramProblem& problem, double damping, GramBasis basis, bool started)
+    : problem_(problem), damping_(damping), base_norm2_(problem.v_norm2()), basis_(basis), u_(problem.u()) {
+  const std::size_t q = problem.rows();
+  const std::size_t p = problem.cols();
+  using enum Matrix::Form;
+  Matrix& input = problem.input_panel() ? input_kernel_ : input_covariance_;
+  Matrix& output = problem.output_panel() ? output_kernel_ : output_covariance_;
+  input = {.form = dense, .dense = problem.input_matrix(), .diagonal = {}, .off_diagonal = {}};
+  output = {.form = dense, .dense = problem.output_matrix(), .diagonal = {}, .off_diagonal = {}};
 
-void GramOperator::projected(const WeightView<const float>& v, const MatrixView<double>& u) const {
-  const MatrixView<float> narrow = workspace_.single.matrix(u.rows, u.cols);
-  project(block_, forms_, v, narrow, workspace_.half);
-  widen(narrow, u);
-}
-
-double GramOperator::start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling,
-                           GramVector& r) {
-  const MatrixView<double> start_u = workspace_.start_u.matrix(u_.rows, u_.cols);
-  projected(x0, start_u);
-  const double v_x0 = cgfac::dot(v, x0);
-  const double x0_x0 = cgfac::dot(x0, x0);
-
-  std::ranges::fill(r.c.elements(), 0.0);
-  add_curvature(start_u, r);  // r = F x₀
-  double c = 1;
-  if (scaling == StartScaling::optimal) {
-    const double curvature = blas::dot(start_u.elements(), r.c.elements()) + (damping_ * x0_x0);  // ⟨x₀, (F + λI) x₀⟩
-    c = curvature > 0 ? v_x0 / curvature : 0;                                                     // 0 only for x₀ = 0
+  Carver carver(problem.scratch());
+  const std::span<double> tridiagonals = carver.numbers(2 * (q + p));
+  rows_ = carver.numbers(Split::rows(q, p).blocks() * rows_held * std::max(q, p));
+  if (started) start_u_ = carver.floats(q, p);
+  if (basis == GramBasis::tridiagonal) {
+    input.diagonal = tridiagonals.subspan(0, p);
+    input.off_diagonal = tridiagonals.subspan(p, p);
+    output.diagonal = tridiagonals.subspan(2 * p, q);
+    output.off_diagonal = tridiagonals.subspan((2 * p) + q, q);
+    Carver work(carver.rest());
+    const std::span<double> input_work = work.numbers(blas::tridiagonal_work(p));
+    const std::span<double> output_work = work.numbers(blas::tridiagonal_work(q));
+    parallel_for(2, [&](std::size_t i) {
+      if ((i == 0) == (p >= q)) {
+        blas::tridiagonalise(input.dense, tridiagonals.subspan(0, p), tridiagonals.subspan(p, p), input_work);
+      } else {
+        blas::tridiagonalise(output.dense, tridiagonals.subspan(2 * p, q), tridiagonals.subspan((2 * p) + q, q),
+                             output_work);
+      }
+    });
+    input.form = output.form = tridiagonal;
+    free_ = carver.rest();
+    into_basis(u_);
   }
-  // r = v − (F + λI) c x₀ = (1, −c F x₀) on the base v − λ c x₀
-  r.s = 1;
-  for (double& element : r.c.elements()) element *= -c;
-  for (double& element : r.w.elements()) element *= -c;
-  blas::axpy(-damping_ * c, start_u.elements(), u_.elements());
-  base_norm2_ += (damping_ * c * damping_ * c * x0_x0) - (2 * damping_ * c * v_x0);
+  x_.c = carver.doubles(q, p);
+  free_ = carver.rest();
+  r_.c = carver.doubles(q, p);
+  p_.c = carver.doubles(q, p);
+  const bool both = !problem.input_panel() && !problem.output_panel();
+  r_.w = both ? r_.c : carver.doubles(q, p);
+  p_.w = both ? p_.c : carver.doubles(q, p);
+  if (covariances()) {
+    image_ = carver.doubles(q, p);
+    y_ = carver.doubles(q, p);
+  }
+  r_.s = 1;
+  for (const MatrixView<double>& matrix : {x_.c, r_.c, r_.w}) std::ranges::fill(matrix.elements(), 0.0);
+}
+
+bool GramOperator::covariances() const {
+  return !(problem_.input_panel() && problem_.output_panel());
+}
+
+// u ← V_g u V_aᵀ
+void GramOperator::into_basis(MatrixView<float> u) const {
+  Carver carver(free_);
+  const MatrixView<float> input = carver.floats(u.cols, u.cols);
+  const MatrixView<float> output = carver.floats(u.rows, u.rows);
+  const MatrixView<float> product = carver.floats(u.rows, u.cols);
+  narrow(problem_.input_matrix(), input);
+  narrow(problem_.output_matrix(), output);
+  gemm_in_tiles(1.0F, u, input.transposed(), 0.0F, product);
+  gemm_in_tiles(1.0F, output, product, 0.0F, u);
+}
+
+MatrixView<float> GramOperator::solution() {
+  Carver carver(free_);
+  const std::size_t q = problem_.rows();
+  const std::size_t p = problem_.cols();
+  const MatrixView<float> c = carver.floats(q, p);
+  narrow(x_.c, c);
+  if (basis_ == GramBasis::tridiagonal) {  // V_gᵀ C V_a
+    Carver bases(carver.rest());
+    const MatrixView<float> input = bases.floats(p, p);
+    const MatrixView<float> output = bases.floats(q, q);
+    const MatrixView<float> product = bases.floats(q, p);
+    narrow(problem_.input_matrix(), input);
+    narrow(problem_.output_matrix(), output);
+    gemm_in_tiles(1.0F, c, input, 0.0F, product);
+    gemm_in_tiles(1.0F, output.transposed(), product, 0.0F, c);
+  }
+  free_ = carver.rest();
   return c;
 }
 
-bool GramOperator::finite() const {
-  return std::isfinite(base_norm2_) && std::isfinite(frobenius(u_)) && std::isfinite(frobenius(input_factor_)) &&
-         std::isfinite(frobenius(output_factor_));
-}
+double GramOperator::start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling) {
+  // the direction's memory, and what is behind it, is not in use yet
+  const std::span<double> unused{p_.c.data, static_cast<std::size_t>(free_.data() + free_.size() - p_.c.data)};
+  problem_.project(x0, start_u_, unused);
+  if (basis_ == GramBasis::tridiagonal) {
+    const std::span<double> all = std::exchange(free_, unused);
+    into_basis(start_u_);
+    free_ = all;
+  }
+  v_x0_ = cgfac::dot(v, x0);
+  x0_x0_ = cgfac::dot(x0, x0);
 
-void GramOperator::add_curvature(const MatrixView<double>& t, Vector& y) const {
-  // each side has one of K (panel) and M (covariance)
-  const bool input_panel = forms_.input == FactorForm::panel;
-  const bool output_panel = forms_.output == FactorForm::panel;
-  const MatrixView<double> product = workspace_.product.matrix(u_.rows, u_.cols);
-  if (input_panel && output_panel) {
-    blas::axpy(1.0, t.elements(), y.c.elements());
-    blas::gemm(1.0, output_factor_, y.c, 0.0, product);
-    blas::gemm(1.0, product, input_factor_, 0.0, y.w);  // W = K_g C K_a
-  } else if (output_panel) {
-    blas::gemm(1.0, t, input_factor_, 1.0, y.c);     // C = C + T A
-    blas::gemm(1.0, output_factor_, y.c, 0.0, y.w);  // W = K_g C
-  } else if (input_panel) {
-    blas::gemm(1.0, output_factor_, t, 1.0, y.c);   // C = C + G T
-    blas::gemm(1.0, y.c, input_factor_, 0.0, y.w);  // W = C K_a
+  // r = F x₀ = (0, M_g U₀ M_a)
+  if (covariances()) {
+    for (std::size_t i = 0; i < y_.size(); ++i) y_.data[i] = wide(start_u_.data[i]);
+    sandwich(output_covariance_, y_, input_covariance_, r_.c);
   } else {
-    blas::gemm(1.0, output_factor_, t, 0.0, product);
-    blas::gemm(1.0, product, input_factor_, 1.0, y.c);  // C = C + G T A
-    std::ranges::copy(y.c.elements(), y.w.data);        // W = C
+    for (std::size_t i = 0; i < r_.c.size(); ++i) r_.c.data[i] = wide(start_u_.data[i]);
   }
+  double c = 1;
+  if (scaling == StartScaling::optimal) {
+    double curvature = damping_ * x0_x0_;  // ⟨x₀, (F + λI) x₀⟩
+    for (std::size_t i = 0; i < r_.c.size(); ++i) curvature += wide(start_u_.data[i]) * r_.c.data[i];
+    c = curvature > 0 ? v_x0_ / curvature : 0;  // 0 only for x₀ = 0
+  }
+  // r = v − (F + λI) c x₀ = (1, −c F x₀) on the base v − λ c x₀
+  for (double& element : r_.c.elements()) element *= -c;
+  for (std::size_t i = 0; i < u_.size(); ++i) {
+    u_.data[i] = static_cast<float>(wide(u_.data[i]) - (damping_ * c * wide(start_u_.data[i])));
+  }
+  base_norm2_ += (damping_ * c * damping_ * c * x0_x0_) - (2 * damping_ * c * v_x0_);
+  start_factor_ = c;
+  weigh(r_);
+  return c;
 }
 
-void GramOperator::apply(const Vector& x, Vector& y) const {
-  // y = (λ s, λ C + M_g T M_a) with T = sU + W
-  const MatrixView<double> t = workspace_.sum.matrix(u_.rows, u_.cols);
-  for (std::size_t i = 0; i < t.size(); ++i) {
-    t.data[i] = (x.s * u_.data[i]) + x.w.data[i];
-    y.c.data[i] = damping_ * x.c.data[i];
+void GramOperator::sandwich(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
+                            const MatrixView<double>& out) const {
+  using enum Matrix::Form;
+  const std::size_t held = rows_held * std::max(x.rows, x.cols);
+  const Split split = Split::rows(x.rows, x.cols);
+  if (left.form == dense && right.form == identity) {
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      blas::gemm(1.0, left.dense.rows_from(split.first(i), split.count(i)), x, 0.0,
+                 out.rows_from(split.first(i), split.count(i)));
+    });
+    return;
   }
-  y.s = damping_ * x.s;
-  add_curvature(t, y);
+  if (right.form == dense) {
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      blas::gemm(1.0, x.rows_from(split.first(i), split.count(i)), right.dense, 0.0,
+                 out.rows_from(split.first(i), split.count(i)));
+    });
+    if (left.form == identity) return;
+    const Split columns = Split::rows(x.cols, x.rows);
+    parallel_for(columns.blocks(), [&](std::size_t i) {  // in place, a few columns at a time
+      for (std::size_t done = 0; done < columns.count(i); done += rows_held) {
+        const std::size_t count = std::min(rows_held, columns.count(i) - done);
+        const MatrixView<double> part = out.columns(columns.first(i) + done, count);
+        const MatrixView<double> copy(rows_.data() + (i * held), x.rows, count);
+        for (std::size_t row = 0; row < x.rows; ++row) {
+          for (std::size_t j = 0; j < count; ++j) copy(row, j) = part(row, j);
+        }
+        blas::gemm(1.0, left.dense, copy, 0.0, part);
+      }
+    });
+    return;
+  }
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    double* const sum = rows_.data() + (i * held);
+    for (std::size_t row = split.first(i); row < split.first(i + 1); ++row) {
+      const double* from = x.data + (row * x.cols);
+      double* const to = out.data + (row * x.cols);
+      if (left.form == tridiagonal) {
+        double* const rows = right.form == tridiagonal ? sum : to;
+        const double d = left.diagonal[row];
+        const double above = row == 0 ? 0 : left.off_diagonal[row - 1];
+        const double below = row + 1 == x.rows ? 0 : left.off_diagonal[row];
+        const double* const previous = row == 0 ? from : from - x.cols;
+        const double* const next = row + 1 == x.rows ? from : from + x.cols;
+        for (std::size_t j = 0; j < x.cols; ++j) rows[j] = (above * previous[j]) + (d * from[j]) + (below * next[j]);
+        from = rows;
+      }
+      if (right.form == tridiagonal) tridiagonal_row(right.diagonal, right.off_diagonal, from, to);
+    }
+  });
 }
 
-double GramOperator::dot(const Vector& x, const Vector& y) const {
-  return (x.s * y.s * base_norm2_) + (x.s * blas::dot(u_.elements(), y.c.elements())) +
-         (y.s * blas::dot(u_.elements(), x.c.elements())) + blas::dot(x.c.elements(), y.w.elements());
+void GramOperator::weigh(const Vector& x) const {
+  if (x.w.data != x.c.data) sandwich(output_kernel_, x.c, input_kernel_, x.w);
+}
+
+double GramOperator::norm2(const Vector& x) const {
+  const auto [u_c, c_w] = sum_over<2>(x.c, [&](std::size_t first, std::size_t last) {
+    std::array<double, 2> sums{};
+    for (std::size_t i = first; i < last; ++i) {
+      sums[0] += wide(u_.data[i]) * x.c.data[i];
+      sums[1] += x.c.data[i] * x.w.data[i];
+    }
+    return sums;
+  });
+  return (x.s * x.s * base_norm2_) + (2 * x.s * u_c) + c_w;
+}
+
+double GramOperator::direct(const Vector& r, double beta, Vector& p) const {
+  p.s = beta == 0 ? r.s : r.s + (beta * p.s);
+  const double s = p.s;
+  const bool own_weights = p.w.data != p.c.data;
+  // ⟨U, C⟩, ⟨Y, C⟩ and ⟨Y, Y⟩ with Y = sU + W
+  auto [u_c, y_c, y_y] = sum_over<3>(p.c, [&](std::size_t first, std::size_t last) {
+    const float* const u = u_.data;
+    const double* const r_c = r.c.data;
+    const double* const r_w = r.w.data;
+    double* const c = p.c.data;
+    double* const w = p.w.data;
+    std::array<double, 3> sums{};
+    if (beta == 0) {
+      std::copy(r_c + first, r_c + last, c + first);
+      if (own_weights) std::copy(r_w + first, r_w + last, w + first);
+    } else {
+      for (std::size_t i = first; i < last; ++i) c[i] = r_c[i] + (beta * c[i]);
+      if (own_weights) {
+        for (std::size_t i = first; i < last; ++i) w[i] = r_w[i] + (beta * w[i]);
+      }
+    }
+    // several sums side by side, which the compiler may keep in one register each
+    constexpr std::size_t lanes = 8;
+    std::array<double, lanes> a{};
+    std::array<double, lanes> b{};
+    std::array<double, lanes> d{};
+    std::size_t i = first;
+    for (; i + lanes <= last; i += lanes) {
+      for (std::size_t k = 0; k < lanes; ++k) {
+        const double from_u = wide(u[i + k]);
+        const double y = (s * from_u) + w[i + k];
+        a[k] += from_u * c[i + k];
+        b[k] += y * c[i + k];
+        d[k] += y * y;
+      }
+    }
+    for (; i < last; ++i) {
+      const double y = (s * wide(u[i])) + w[i];
+      a[0] += wide(u[i]) * c[i];
+      b[0] += y * c[i];
+      d[0] += y * y;
+    }
+    for (std::size_t k = 0; k < lanes; ++k) {
+      sums[0] += a[k];
+      sums[1] += b[k];
+      sums[2] += d[k];
+    }
+    return sums;
+  });
+  if (covariances()) {  // ⟨Y, M_g Y M_a⟩
+    for (std::size_t i = 0; i < y_.size(); ++i) y_.data[i] = (s * wide(u_.data[i])) + p.w.data[i];
+    sandwich(output_covariance_, y_, input_covariance_, image_);
+    y_y = blas::dot(y_.elements(), image_.elements());
+  }
+  return (damping_ * s * s * base_norm2_) + (damping_ * s * u_c) + (damping_ * y_c) + y_y;
+}
+
+double GramOperator::reduce(double alpha, const Vector& p, Vector& r) const {
+  r.s -= alpha * damping_ * p.s;
+  const bool covariance = covariances();
+  const double damped = alpha * damping_;
+  const double from_u = alpha * p.s;
+  (void)sum_over<1>(r.c, [&](std::size_t first, std::size_t last) {
+    double* const c = r.c.data;
+    const double* const p_c = p.c.data;
+    if (covariance) {
+      for (std::size_t i = first; i < last; ++i) c[i] -= (damped * p_c[i]) + (alpha * image_.data[i]);
+    } else {
+      const double* const w = p.w.data;
+      for (std::size_t i = first; i < last; ++i)
+        c[i] -= (damped * p_c[i]) + (from_u * wide(u_.data[i])) + (alpha * w[i]);
+    }
+    return std::array<double, 1>{};
+  });
+  weigh(r);
+  return norm2(r);
 }
 
 void GramOperator::axpy(double alpha, const Vector& x, Vector& y) const {
   y.s += alpha * x.s;
-  blas::axpy(alpha, x.c.elements(), y.c.elements());
-  blas::axpy(alpha, x.w.elements(), y.w.elements());
+  (void)sum_over<1>(y.c, [&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) y.c.data[i] += alpha * x.c.data[i];
+    return std::array<double, 1>{};
+  });
 }
 
-void GramOperator::xpay(const Vector& x, double alpha, Vector& y) const {
-  if (alpha == 0) {
-    y.s = x.s;
-    std::ranges::copy(x.c.elements(), y.c.data);
-    std::ranges::copy(x.w.elements(), y.w.data);
-    return;
-  }
-  y.s = x.s + (alpha * y.s);
+SolutionProducts GramOperator::products() {
+  GramVector x = x_;
+  x.w = r_.w.data == r_.c.data ? x_.c : r_.w;
+  weigh(x);
+  const double c = start_factor_;
+  const bool started = c != 0;
+  double u_c = 0;        // ⟨U, C⟩ of the base
+  double start_u_c = 0;  // ⟨U₀, C⟩
+  double squared = 0;    // ‖Y‖², Y = P_gᵀ x P_a = c U₀ + s U + W
+  const bool covariance = covariances();
   for (std::size_t i = 0; i < x.c.size(); ++i) {
-    y.c.data[i] = x.c.data[i] + (alpha * y.c.data[i]);
-    y.w.data[i] = x.w.data[i] + (alpha * y.w.data[i]);
+    u_c += wide(u_.data[i]) * x.c.data[i];
+    double y = (x.s * wide(u_.data[i])) + x.w.data[i];
+    if (started) {
+      start_u_c += wide(start_u_.data[i]) * x.c.data[i];
+      y += c * wide(start_u_.data[i]);
+    }
+    if (covariance) y_.data[i] = y;
+    squared += y * y;
   }
-}
-
-void GramOperator::expand(const Vector& x, float beta, const WeightView<float>& out) const {
-  const double norm_c = frobenius(x.c);
-  if (!(norm_c <= largest_norm)) {
-    throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
-                   "an overflow");
+  if (covariance) {
+    sandwich(output_covariance_, y_, input_covariance_, image_);
+    squared = blas::dot(y_.elements(), image_.elements());
   }
-  const MatrixView<float> c = workspace_.single.matrix(u_.rows, u_.cols);
-  std::ranges::transform(x.c.elements(), c.data, [](double element) { return static_cast<float>(element); });
-  cgfac::expand(block_, forms_, traces_, c, norm_c, beta, out, workspace_.half);
+  const double v_b = problem_.v_norm2() - (damping_ * c * v_x0_);  // ⟨v, b⟩
+  const double x0_b = v_x0_ - (damping_ * c * x0_x0_);             // ⟨x₀, b⟩
+  const double v_c = u_c + (damping_ * c * start_u_c);             // ⟨v, P_g C P_aᵀ⟩
+  const double x0_y = (x.s * x0_b) + start_u_c;                    // ⟨x₀, s·b + P_g C P_aᵀ⟩
+  return {.vx = (c * v_x0_) + (x.s * v_b) + v_c, .xfx = squared, .xx = (c * c * x0_x0_) + (2 * c * x0_y) + norm2(x)};
 }
 
 }  // namespace cgfac

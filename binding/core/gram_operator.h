@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <span>
 
-#include "core/buffer.h"
-#include "core/fisher_block.h"
+#include "core/gram_problem.h"
+#include "core/solution.h"
 
 namespace cgfac {
 
@@ -14,8 +14,15 @@ enum class StartScaling {
   optimal,  ///< c·x₀ with c = ⟨v, x₀⟩/⟨x₀, (F + λI) x₀⟩, the multiple with the least error in the norm of F + λI
 };
 
-/// A vector of Gram space: the pair (s, C) stands for s·b + P_g C P_aᵀ, a vector of weight space, b being the base. W = K_g C K_a goes with
-/// C through every linear operation, so that an inner product needs no product of matrices.
+/// The bases that the iterations run in.
+enum class GramBasis {
+  automatic,    ///< by flops, for the iterations to come
+  plain,        ///< the samples': an iteration is two products of N × N matrices
+  tridiagonal,  ///< those in which the symmetric matrices are tridiagonal: an iteration is O(N²), after O(N³) once
+};
+
+/// A vector of Gram space: the pair (s, C) stands for s·b + P_g C P_aᵀ, a vector of weight space, b being the base.
+/// W = K_g C K_a goes with C where inner products are taken; a solution needs none.
 struct GramVector {
   double s = 0;
   MatrixView<double> c;  // (N_g or m) × (N_a or n)
@@ -30,68 +37,81 @@ struct GramVector {
 ///
 /// Derivation: every iterate started from 0 lies in span{v} + {P_g C P_aᵀ}; F (s·b + P_g C P_aᵀ) = P_g M_g (sU + K_g C K_a) M_a P_aᵀ
 /// (docs/math.md). One product is two products with symmetric matrices of the projected size, one for each side,
-/// whatever the layer's width. U and the final vector are the only passes over the weights.
+/// whatever the layer's width; in the bases V of K = Vᵀ T V with T tridiagonal, C → V_g C V_aᵀ, it is a sum of nine terms per
+/// element. With panels on both sides ⟨p, q⟩ = λs²⟨b,b⟩ + λs⟨U,C⟩ + λ⟨Y,C⟩ + ⟨Y,Y⟩ with Y = sU + W needs no product at all,
+/// so q is never stored.
 ///
 /// The base is v; from a start x₀ it is v − λ c x₀, whose U and norm follow from those of v and x₀, because the residual
 /// v − (F + λI) c x₀ is the pair (1, −c M_g U₀ M_a) with U₀ = P_gᵀ x₀ P_a.
 class GramOperator {
  public:
-  struct Workspace {
-    Buffer<float> half;
-    Buffer<float> single;         // U, the symmetric matrices and C on their way between float32 and float64
-    Buffer<double> u;             // U of the base
-    Buffer<double> start_u;       // U₀ of a start x₀
-    Buffer<double> input_factor;  // K_a, or A on a covariance side
-    Buffer<double> output_factor;
-    Buffer<double> product;  // between the two products of an application
-    Buffer<double> sum;      // sU + K_g C K_a
+  /// Numbers that the operator and the loop's vectors ask of the problem's scratch; a start takes N²/2 more.
+  [[nodiscard]] static std::size_t scratch_numbers(const FisherBlock& block, bool started);
+  /// The basis with the fewest operations for so many iterations.
+  [[nodiscard]] static GramBasis choose_basis(const FisherBlock& block, int iterations);
 
-    [[nodiscard]] std::size_t bytes() const;
-  };
+  /// Takes the problem's matrices and U for itself, in the basis asked for; `started`: `start` will be called.
+  GramOperator(const GramProblem& problem, double damping, GramBasis basis, bool started);
 
-  /// The base is v, of which ‖v‖² is known. Computes U and the symmetric matrix of each side from the rows, which it borrows.
-  GramOperator(const FisherBlock& block, const BlockTraces& traces, double damping, const WeightView<const float>& v,
-               double v_norm2, Workspace& workspace);
+  [[nodiscard]] GramBasis basis() const { return basis_; }
+
+  using Vector = GramVector;
+  // The loop's vectors, in the problem's scratch: x = 0 and r = v, the pair (1, 0).
+  [[nodiscard]] Vector& x() { return x_; }
+  [[nodiscard]] Vector& r() { return r_; }
+  [[nodiscard]] Vector& p() { return p_; }
 
   /// Makes v − λ c x₀ the base and r the residual v − (F + λI) c x₀; returns c, 1 or the multiple of least error. One pass
   /// over x₀, where weight space would pay an FV and keep its float32 rounding in r.
-  double start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling,
-               GramVector& r);
+  double start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling);
 
-  [[nodiscard]] std::size_t projected_rows() const { return u_.rows; }
-  [[nodiscard]] std::size_t projected_cols() const { return u_.cols; }
-  /// Whether U, the matrices and ‖b‖² are finite: NaN or infinity in v, x₀ or the rows shows here.
-  [[nodiscard]] bool finite() const;
-
-  using Vector = GramVector;
-  void apply(const Vector& x, Vector& y) const;
-  [[nodiscard]] double dot(const Vector& x, const Vector& y) const;
+  // LinearOperator
+  [[nodiscard]] double norm2(const Vector& x) const;
+  [[nodiscard]] double direct(const Vector& r, double beta, Vector& p) const;
+  [[nodiscard]] double reduce(double alpha, const Vector& p, Vector& r) const;
   void axpy(double alpha, const Vector& x, Vector& y) const;
-  /// y ← x + α y; with α = 0 the former contents of y are not read.
-  void xpay(const Vector& x, double alpha, Vector& y) const;
 
-  /// out ← β out + P_g C P_aᵀ, the part of (s, C) that is not the base, in float32. Throws Error(not_finite) and leaves
-  /// `out` alone where it leaves the range of float32.
-  void expand(const Vector& x, float beta, const WeightView<float>& out) const;
+  /// Of the solution c·x₀ + s·b + P_g C P_aᵀ. Uses the residual's memory: for the end of a solve.
+  [[nodiscard]] SolutionProducts products();
+  /// C of the solution in the samples' basis, in float32, and scratch for a pass. Uses all memory but the solution's.
+  [[nodiscard]] MatrixView<float> solution();
+  [[nodiscard]] std::span<double> pass_scratch() const { return free_; }
 
  private:
-  // U ← P_gᵀ v P_a, widened to float64
-  void projected(const WeightView<const float>& v, const MatrixView<double>& u) const;
-  // y.C ← y.C + M_g T M_a, and y.W ← K_g y.C K_a
-  void add_curvature(const MatrixView<double>& t, Vector& y) const;
+  // One symmetric matrix in one of three forms.
+  struct Matrix {
+    enum class Form { identity, dense, tridiagonal } form = Form::identity;
+    MatrixView<double> dense;
+    std::span<const double> diagonal;
+    std::span<const double> off_diagonal;
+  };
+  void into_basis(MatrixView<float> u) const;
+  // out ← L X R; X and out must differ unless both are identities
+  void sandwich(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
+                const MatrixView<double>& out) const;
+  void weigh(const Vector& x) const;  // x.w ← K_g x.c K_a, where it is not the same memory
+  [[nodiscard]] bool covariances() const;
 
-  const FisherBlock& block_;
-  const BlockTraces& traces_;
+  const GramProblem& problem_;
   double damping_;
   double base_norm2_;
-  BlockForms forms_;
-  Workspace& workspace_;
-  MatrixView<double> u_;
-  MatrixView<double> input_factor_;
-  MatrixView<double> output_factor_;
+  GramBasis basis_;
+  MatrixView<float> u_;        // of the base, in the basis
+  MatrixView<float> start_u_;  // U₀ of a start, in the basis
+  double start_factor_ = 0;    // c
+  double v_x0_ = 0;            // ⟨v, x₀⟩
+  double x0_x0_ = 0;           // ‖x₀‖²
+  Matrix input_kernel_;        // K_a
+  Matrix output_kernel_;       // K_g
+  Matrix input_covariance_;    // M_a
+  Matrix output_covariance_;   // M_g
+  std::span<double> rows_;     // a few rows for each block of a pass
+  MatrixView<double> image_;   // M_g Y M_a, and Y, where a side has a covariance
+  MatrixView<double> y_;
+  Vector x_;
+  Vector r_;
+  Vector p_;
+  std::span<double> free_;  // everything behind x, for the end
 };
-
-/// The forms of Gram space: a covariance where N exceeds the side's dimension.
-[[nodiscard]] BlockForms gram_forms(const FisherBlock& block);
 
 }  // namespace cgfac

@@ -2,9 +2,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "core/cg_fac.h"
+#include "core/direct_kfac.h"
+#include "core/exact_solver.h"
+#include "core/factored_solver.h"
 
 namespace cgfac {
 
@@ -16,6 +21,20 @@ enum class LossReduction {
 
 /// A solve's start: the paper proposes the previous batch's solution.
 enum class WarmStart { none, previous, scaled };
+
+/// How directions are solved for.
+enum class Method {
+  automatic,  ///< cg or exact, by the estimates of cost.h
+  cg,         ///< conjugate gradients: CG-FAC
+  exact,      ///< spectra, Woodbury or the per-sample Cholesky, by the damping and the block
+  kfac,       ///< direct K-FAC with averaged factors
+};
+
+/// λI added to A ⊗ G, or γ's added to A and G.
+enum class DampingMode { tikhonov, factored };
+
+/// The curvature of the layer: A ⊗ G, or the sum over samples.
+enum class Block { kronecker, sample };
 
 /// The rows of a batch as the caller has them.
 struct Batch {
@@ -39,18 +58,42 @@ class RecordedBatch {
  public:
   RecordedBatch(const LayerShape& shape, const Batch& batch);
   [[nodiscard]] const FisherBlock& block() const { return block_; }
+  [[nodiscard]] const BlockTraces& traces() const { return traces_; }
   [[nodiscard]] std::size_t bytes() const { return (inputs_.size() + output_grads_.size()) * sizeof(float); }
 
  private:
   std::vector<float> inputs_;
   std::vector<float> output_grads_;
   FisherBlock block_;
+  BlockTraces traces_;
 };
 
 struct LayerOptions {
   Damping damping;
+  DampingMode damping_mode = DampingMode::tikhonov;
+  Block block = Block::kronecker;
+  Method method = Method::cg;
   CgFacOptions cg_fac{};  // start_scaling follows from warm_start
   WarmStart warm_start = WarmStart::previous;
+  DirectKfacOptions kfac{};
+};
+
+struct LayerSummary {
+  Method method = Method::cg;  ///< what was used: never automatic
+  SolutionProducts products{};
+  std::optional<CgFacSummary> cg_fac;       ///< of method cg
+  std::optional<ExactSummary> exact;        ///< of the spectral solution
+  std::optional<FactoredDamping> factored;  ///< of factored damping
+  double damping = 0;                       ///< λ, where it is one number
+  BlockForms forms{};
+};
+
+/// What a layer keeps between steps, in bytes.
+struct LayerMemory {
+  std::size_t batch = 0;      ///< the recorded rows
+  std::size_t workspace = 0;  ///< of the solvers
+  std::size_t previous = 0;   ///< the warm start
+  std::size_t factors = 0;    ///< of direct K-FAC: averages, eigenvectors and scratch
 };
 
 /// Keeps for one layer what outlives a step: the recorded batch, the workspace, and the previous solution.
@@ -58,28 +101,48 @@ struct LayerOptions {
 /// Not safe for concurrent calls. A batch handed out by `batch()` stays valid, and unchanged, when another is recorded.
 class LayerPreconditioner {
  public:
-  LayerPreconditioner(const LayerShape& shape, const LayerOptions& options) : shape_(shape), options_(options) {}
+  LayerPreconditioner(const LayerShape& shape, const LayerOptions& options)
+      : shape_(shape), options_(options), kfac_(options.kfac) {}
 
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
+  [[nodiscard]] const LayerOptions& options() const { return options_; }
 
   /// Copies the rows of a batch. Throws Error(not_finite) for NaN or infinity; the batch recorded before is then kept.
   void record(const Batch& batch);
   /// The recorded batch. Throws Error(no_record) where there is none.
   [[nodiscard]] std::shared_ptr<const RecordedBatch> batch() const;
 
-  /// out ← (F + λI)⁻¹ v for a recorded batch: `cg_fac` from the start that the warm start gives. The solution becomes
-  /// the next one's start, unless the solve broke down or the operator was indefinite: then the next one starts from 0.
-  CgFacSummary precondition(const RecordedBatch& batch, const WeightView<const float>& v, const WeightView<float>& out,
-                            const CancelFlag* cancel);
+  /// out ← the damped inverse times v for a recorded batch. With method cg: from the start that the warm start gives; the
+  /// solution becomes the next one's start, unless the solve broke down or the operator was indefinite: then the next one
+  /// starts from 0. With method kfac a batch enters the averages when it is first seen here.
+  LayerSummary precondition(const std::shared_ptr<const RecordedBatch>& batch, const WeightView<const float>& v,
+                            const WeightView<float>& out, const CancelFlag* cancel, Spectrum* spectrum);
 
-  /// Forgets the batch and the previous solution.
+  /// The same for the batch's own gradient, scale · lossGradsᵀ [a 1] with scale 1/B, or 1 for the reduction 'mean'; it is never
+  /// formed where both sides have panels. The rows are borrowed. No warm start is used or left.
+  LayerSummary natural_gradient(const Batch& batch, MatrixView<const float> loss_grads, const Destination& destination,
+                                const CancelFlag* cancel, Spectrum* spectrum);
+
+  /// Forgets the batch, the previous solution and the averages.
   void reset();
 
+  [[nodiscard]] LayerMemory memory() const;
+
+  /// The estimated work of a solve, for an order of layers: largest first.
+  [[nodiscard]] double estimated_cost(const FisherBlock& block) const;
+
  private:
+  [[nodiscard]] Method choose(const FisherBlock& block) const;
+  LayerSummary solve(const FisherBlock& block, const BlockTraces& traces, const Gradient& gradient,
+                     const std::optional<WeightView<const float>>& x0, const Destination& destination,
+                     const CancelFlag* cancel, Spectrum* spectrum);
+
   LayerShape shape_;
   LayerOptions options_;
   std::shared_ptr<const RecordedBatch> batch_;
   CgFacWorkspace workspace_;
+  DirectKfac kfac_;
+  std::weak_ptr<const RecordedBatch> averaged_;  // the last batch that entered the averages
   Buffer<float> previous_;
   bool has_previous_ = false;
 };

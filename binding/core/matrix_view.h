@@ -39,6 +39,10 @@ struct MatrixView {
   [[nodiscard]] MatrixView columns(std::size_t first, std::size_t count) const {
     return {data + (first * col_stride), rows, count, row_stride, col_stride};
   }
+  /// Rows first, …, first + count − 1.
+  [[nodiscard]] MatrixView rows_from(std::size_t first, std::size_t count) const {
+    return {data + (first * row_stride), count, cols, row_stride, col_stride};
+  }
   /// The elements in storage order; only for a matrix without gaps.
   [[nodiscard]] std::span<T> elements() const { return {data, size()}; }
 };

@@ -2,46 +2,191 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 namespace cgfac {
+namespace {
 
-ThreadPool::ThreadPool(std::size_t threads) {
-  threads_.reserve(threads);
-  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+}  // namespace
+
+// One call of parallel_for, on the stack of its caller.
+struct ThreadPool::Group {
+  const IndexedBody* body;
+  std::size_t count;
+  std::size_t next = 0;    // the first index not taken yet
+  std::size_t active = 0;  // threads at work on it, the caller included
+  std::size_t places;      // threads that may
+  Group* later = nullptr;
+  std::exception_ptr error;  // the first
+  std::atomic<bool> done{false};
+};
+
+ThreadPool::ThreadPool(std::size_t threads) : limit_(0) {
+  resize(threads);
 }
 
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    limit_ = threads_.size();
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+}
+
+void ThreadPool::resize(std::size_t threads) {
+  const std::lock_guard lock(mutex_);
+  limit_ = threads;
+  while (threads_.size() < threads) threads_.emplace_back([this, index = threads_.size()] { run(index); });
+  arrivals_.fetch_add(1, std::memory_order_release);
+  wake_.notify_all();
+}
+
+std::size_t ThreadPool::size() {
+  const std::lock_guard lock(mutex_);
+  return limit_;
 }
 
 void ThreadPool::submit(Task task) {
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
+    arrivals_.fetch_add(1, std::memory_order_release);
   }
-  wake_.notify_one();
+  // all: one alone might be a thread beyond the limit
+  wake_.notify_all();
 }
 
-void ThreadPool::run() {
-  for (;;) {
-    Task task;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
-    }
-    task();
+void ThreadPool::linger(std::uint64_t seen) const {
+  constexpr std::chrono::microseconds moment(50);
+  const auto end = std::chrono::steady_clock::now() + moment;
+  while (arrivals_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < end) {
+    pause();
   }
+}
+
+ThreadPool::Group* ThreadPool::open_group() {
+  Group* group = groups_;
+  while (group != nullptr && (group->next == group->count || group->active == group->places)) group = group->later;
+  return group;
+}
+
+void ThreadPool::work_on(Group& group, std::unique_lock<std::mutex>& lock) {
+  ++group.active;
+  while (group.next < group.count) {
+    const std::size_t index = group.next++;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      (*group.body)(index);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (error && !group.error) group.error = error;
+  }
+  // the last to leave: its caller may go on, and the group is gone
+  if (--group.active == 0) {
+    group.done.store(true, std::memory_order_release);
+    group.done.notify_one();
+  }
+}
+
+void ThreadPool::parallel_for(std::size_t count, const IndexedBody& body) {
+  if (count == 0) return;
+  Group group{.body = &body, .count = count, .places = 0, .error = nullptr};
+  {
+    std::unique_lock lock(mutex_);
+    group.places = limit_;
+    if (count == 1 || limit_ == 1) {
+      lock.unlock();
+      for (std::size_t index = 0; index < count; ++index) body(index);
+      return;
+    }
+    Group** end = &groups_;
+    while (*end != nullptr) end = &(*end)->later;
+    *end = &group;
+    arrivals_.fetch_add(1, std::memory_order_release);
+    wake_.notify_all();
+    work_on(group, lock);
+    Group** place = &groups_;
+    while (*place != &group) place = &(*place)->later;
+    *place = group.later;
+  }
+  // Only pieces that are being worked on are waited for, so this ends.
+  for (int spins = 0; spins < 1000 && !group.done.load(std::memory_order_acquire); ++spins) pause();
+  group.done.wait(false, std::memory_order_acquire);
+  // `done` is set under the lock: whoever set it has let go of the group once the lock was free.
+  {
+    const std::lock_guard lock(mutex_);
+  }
+  if (group.error) std::rethrow_exception(group.error);
+}
+
+void ThreadPool::run(std::size_t index) {
+  std::unique_lock lock(mutex_);
+  bool lingered = true;
+  for (;;) {
+    if (index < limit_) {
+      if (Group* const group = open_group()) {
+        work_on(*group, lock);
+        lingered = false;
+        continue;
+      }
+      if (!tasks_.empty()) {
+        Task task = std::move(tasks_.front());
+        tasks_.pop_front();
+        lock.unlock();
+        task();
+        task = nullptr;
+        lock.lock();
+        continue;
+      }
+    }
+    if (stopping_) return;
+    if (!std::exchange(lingered, true)) {
+      const std::uint64_t seen = arrivals_.load(std::memory_order_acquire);
+      lock.unlock();
+      linger(seen);
+      lock.lock();
+      continue;
+    }
+    wake_.wait(lock);
+  }
+}
+
+void parallel_for(std::size_t count, const IndexedBody& body) {
+  if (count == 1) {
+    body(0);
+    return;
+  }
+  ThreadPool::shared().parallel_for(count, body);
+}
+
+Split Split::columns(std::size_t size, double flops) {
+  constexpr double worth_two_threads = 4e6;
+  std::size_t blocks = std::clamp<std::size_t>(size / 256, 1, 16);
+  if (flops < worth_two_threads)
+    blocks = 1;
+  else if (blocks == 1 && size >= 128)
+    blocks = 2;
+  return {size, blocks};
+}
+
+Split Split::rows(std::size_t rows, std::size_t cols) {
+  return {rows, std::clamp<std::size_t>(std::min(rows * cols / 4096, rows / 16), 1, 8)};
 }
 
 ThreadPool& ThreadPool::shared() {
@@ -57,7 +202,7 @@ std::size_t ThreadPool::default_threads() {
     const std::string_view view(text);
     std::size_t threads = 0;
     const auto [end, error] = std::from_chars(view.begin(), view.end(), threads);
-    if (error == std::errc() && end == view.end() && threads > 0 && threads <= 1024) return threads;
+    if (error == std::errc() && end == view.end() && threads > 0 && threads <= max_threads) return threads;
   }
   return std::max(1U, std::thread::hardware_concurrency());
 }

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,7 +21,23 @@ namespace cgfac {
 /// A task must not throw: what it has to say goes into what it captured.
 using Task = std::function<void()>;
 
-/// A fixed number of threads that take tasks in the order of submission.
+/// Borrows something callable with an index: a pointer to it and a pointer to its call. No allocation.
+class IndexedBody {
+ public:
+  template <typename F>
+    requires(!std::same_as<std::remove_cvref_t<F>, IndexedBody>)
+  IndexedBody(F&& body)  // NOLINT(google-explicit-constructor,cppcoreguidelines-missing-std-forward): borrowed
+      : object_(&body), call_([](const void* object, std::size_t index) {
+          (*static_cast<const std::remove_reference_t<F>*>(object))(index);
+        }) {}
+  void operator()(std::size_t index) const { call_(object_, index); }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, std::size_t);
+};
+
+/// Threads that take tasks in the order of submission, and help those that split their work by `parallel_for`.
 class ThreadPool {
  public:
   explicit ThreadPool(std::size_t threads);
@@ -27,22 +47,65 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   void submit(Task task);
-  [[nodiscard]] std::size_t size() const { return threads_.size(); }
+
+  /// Runs body(0), …, body(count − 1) on the calling thread and on pool threads that have nothing else to do, at most
+  /// size() threads in all; returns when all have ended. Indices are taken in ascending order, so the largest piece goes first.
+  /// May be called from a task and from a body. The first exception of a body is thrown here, after the others ended.
+  /// Results must not depend on which thread ran which index. Allocates nothing.
+  void parallel_for(std::size_t count, const IndexedBody& body);
+
+  /// The number of threads that take tasks. Threads beyond a smaller number finish what they run, then rest.
+  void resize(std::size_t threads);
+  [[nodiscard]] std::size_t size();
 
   /// The pool of the process, started at its first use with `default_threads()` threads and never stopped: a task that
   /// runs while the process exits must find it alive.
   static ThreadPool& shared();
-  /// CGFAC_NUM_THREADS where it is a positive number, else the number of cores.
+  /// CGFAC_NUM_THREADS where it is a positive number up to `max_threads`, else the number of cores.
   static std::size_t default_threads();
+  static constexpr std::size_t max_threads = 1024;
 
  private:
-  void run();
+  struct Group;
+
+  void run(std::size_t index);
+  // The oldest group with an index to give away and a place for one more thread.
+  Group* open_group();
+  // Runs indices of the group until none is left; the lock is held on entry and on return.
+  static void work_on(Group& group, std::unique_lock<std::mutex>& lock);
+  // Waits a moment for new work without sleeping: a solve splits its work many times in a row.
+  void linger(std::uint64_t seen) const;
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
+  Group* groups_ = nullptr;  // of calls under way, oldest first
+  std::size_t limit_;        // threads with an index below it take work
   bool stopping_ = false;
+  std::atomic<std::uint64_t> arrivals_{0};  // counts what was submitted, for `linger`
   std::vector<std::thread> threads_;
+};
+
+/// ThreadPool::shared().parallel_for; a single index runs without touching the pool.
+void parallel_for(std::size_t count, const IndexedBody& body);
+
+/// How a range is cut for `parallel_for`: by its size and its work alone, never by the number of threads, so that results have
+/// the same bits whatever runs them.
+class Split {
+ public:
+  /// Blocks of about 256, at most 16; two for a shorter range of at least 128 whose work, in flops, is worth two threads.
+  static Split columns(std::size_t size, double flops);
+  /// Blocks of rows of an element-wise pass over rows × cols numbers: none below 8192 numbers, at most 8.
+  static Split rows(std::size_t rows, std::size_t cols);
+
+  [[nodiscard]] std::size_t blocks() const { return blocks_; }
+  [[nodiscard]] std::size_t first(std::size_t block) const { return size_ * block / blocks_; }
+  [[nodiscard]] std::size_t count(std::size_t block) const { return first(block + 1) - first(block); }
+
+ private:
+  Split(std::size_t size, std::size_t blocks) : size_(size), blocks_(blocks) {}
+  std::size_t size_;
+  std::size_t blocks_;
 };
 
 /// Scratch that several tasks use in turn: a task takes one, or makes the first, and gives it back when it is done.

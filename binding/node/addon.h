@@ -14,10 +14,16 @@ class Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports);
   static Addon& of(Napi::Env env) { return *env.GetInstanceData<Addon>(); }
   [[nodiscard]] JobQueue& jobs() { return *jobs_; }
+  [[nodiscard]] Napi::FunctionReference& spectrum_class() { return spectrum_class_; }
 
  private:
   Napi::Value info(const Napi::CallbackInfo& info);
+  /// (threads): the number of pool threads of the process
+  void set_threads(const Napi::CallbackInfo& info);
+  /// (g, v, a, h, out, rows, outFeatures, inFeatures, blocks): the floor of benchmarks
+  void floor_products(const Napi::CallbackInfo& info);
   std::shared_ptr<JobQueue> jobs_;
+  Napi::FunctionReference spectrum_class_;
 };
 
 }  // namespace cgfac::node

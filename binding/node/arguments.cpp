@@ -1,5 +1,6 @@
 #include "node/arguments.h"
 
+#include <cmath>
 #include <functional>
 #include <string>
 
@@ -95,6 +96,15 @@ void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArra
   }
 }
 
+void require_apart(Napi::Env env, const WeightArrays& out, const WeightArrays& other) {
+  if (!overlap(out.kernel, other.kernel) && !overlap(out.kernel, other.bias) && !overlap(out.bias, other.kernel) &&
+      !overlap(out.bias, other.bias)) {
+    return;
+  }
+  throw coded_error(env, "ERR_CGFAC_OVERLAP",
+                    "Expected arrays that share no memory with those of another layer for out but received an overlap");
+}
+
 LayerShape layer_shape(const Napi::Object& options) {
   return {
       .in_features = size_option(options, "inFeatures"),
@@ -125,13 +135,92 @@ WarmStart warm_start(const Napi::Object& options) {
   return name == "scaled" ? WarmStart::scaled : WarmStart::previous;
 }
 
-Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary) {
-  Napi::Object result = Napi::Object::New(env);
+LayerOptions layer_options(const Napi::Object& options) {
+  LayerOptions result;
+  result.damping = damping(options);
+  if (string_option(options, "dampingMode") == "factored") result.damping_mode = DampingMode::factored;
+  if (string_option(options, "block") == "sample") result.block = Block::sample;
+  const std::string method = string_option(options, "method");
+  if (method == "auto") result.method = Method::automatic;
+  if (method == "exact") result.method = Method::exact;
+  if (method == "kfac") result.method = Method::kfac;
+  result.cg_fac = cg_fac_options(options);
+  result.warm_start = warm_start(options);
+  result.kfac = {.factor_update_steps = options.Get("factorUpdateSteps").As<Napi::Number>().Int32Value(),
+                 .inverse_update_steps = options.Get("inverseUpdateSteps").As<Napi::Number>().Int32Value(),
+                 .factor_decay = options.Get("factorDecay").As<Napi::Number>().DoubleValue()};
+  return result;
+}
+
+namespace {
+
+void set_iterations(Napi::Object& result, const CgFacSummary& summary) {
   result.Set("iterations", summary.cg.iterations);
   result.Set("residual", summary.cg.residual);
   result.Set("initialResidual", summary.cg.initial_residual);
   result.Set("reason", reason_name(summary.cg.reason));
   result.Set("space", summary.space == Space::gram ? "gram" : "weight");
+}
+
+}  // namespace
+
+Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary) {
+  Napi::Object result = Napi::Object::New(env);
+  set_iterations(result, summary);
+  return result;
+}
+
+void set_products(Napi::Object& object, const SolutionProducts& products) {
+  const auto set = [&](const char* name, double value) {
+    if (!std::isnan(value)) object.Set(name, value);
+  };
+  set("vx", products.vx);
+  set("xFx", products.xfx);
+  set("xx", products.xx);
+}
+
+Napi::Object summary_object(Napi::Env env, const LayerSummary& summary) {
+  Napi::Object result = Napi::Object::New(env);
+  const auto form_name = [](FactorForm form) { return form == FactorForm::panel ? "panel" : "covariance"; };
+  switch (summary.method) {
+    case Method::automatic:
+    case Method::cg:
+      result.Set("method", "cg");
+      break;
+    case Method::exact:
+      result.Set("method", "exact");
+      break;
+    case Method::kfac:
+      result.Set("method", "kfac");
+      break;
+  }
+  if (summary.cg_fac) {
+    set_iterations(result, *summary.cg_fac);
+    if (summary.cg_fac->space == Space::gram) {
+      result.Set("basis", summary.cg_fac->basis == GramBasis::tridiagonal ? "tridiagonal" : "plain");
+    }
+  } else {
+    result.Set("iterations", 0);
+    result.Set("reason", "solved");
+    result.Set("space", summary.method == Method::kfac ? "weight" : "gram");
+  }
+  const bool forms_known = summary.method != Method::kfac;
+  result.Set("inputForm", forms_known ? form_name(summary.forms.input) : "covariance");
+  result.Set("outputForm", forms_known ? form_name(summary.forms.output) : "covariance");
+  if (summary.factored) {
+    Napi::Object gammas = Napi::Object::New(env);
+    gammas.Set("input", summary.factored->input);
+    gammas.Set("output", summary.factored->output);
+    result.Set("damping", gammas);
+  } else if (summary.damping > 0) {
+    result.Set("damping", summary.damping);
+  }
+  if (summary.exact) {
+    result.Set("lambdaMax", summary.exact->values.lambda_max);
+    result.Set("effectiveRank", summary.exact->values.effective_rank);
+    result.Set("clamped", static_cast<double>(summary.exact->clamped));
+  }
+  set_products(result, summary.products);
   return result;
 }
 

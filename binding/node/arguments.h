@@ -33,6 +33,9 @@ void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArra
                         const std::optional<WeightArrays>& x0, std::span<const float> inputs,
                         std::span<const float> output_grads);
 
+/// Refuses an `out` that shares memory with another layer's arrays.
+void require_apart(Napi::Env env, const WeightArrays& out, const WeightArrays& other);
+
 /// { inFeatures, outFeatures, bias, lossReduction, kernelLayout }
 [[nodiscard]] LayerShape layer_shape(const Napi::Object& options);
 /// { damping: number | { relative: number } }
@@ -40,8 +43,14 @@ void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArra
 /// { maxIterations, tolerance, space }
 [[nodiscard]] CgFacOptions cg_fac_options(const Napi::Object& options);
 [[nodiscard]] WarmStart warm_start(const Napi::Object& options);
+/// { damping, dampingMode, block, method, warmStart, factorUpdateSteps, inverseUpdateSteps, factorDecay } and those of cg_fac_options
+[[nodiscard]] LayerOptions layer_options(const Napi::Object& options);
 
 /// { iterations, residual, initialResidual, reason, space }
 [[nodiscard]] Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary);
+/// The same for what a layer was asked; what its method does not know is left out.
+[[nodiscard]] Napi::Object summary_object(Napi::Env env, const LayerSummary& summary);
+/// { vx, xFx, xx }: those that are known
+void set_products(Napi::Object& object, const SolutionProducts& products);
 
 }  // namespace cgfac::node

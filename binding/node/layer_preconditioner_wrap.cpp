@@ -1,9 +1,14 @@
 #include "node/layer_preconditioner_wrap.h"
 
+#include <algorithm>
+#include <exception>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "core/error.h"
 #include "node/addon.h"
 #include "node/arguments.h"
 #include "node/errors.h"
@@ -11,21 +16,47 @@
 
 namespace cgfac::node {
 
+Napi::Function SpectrumWrap::define(Napi::Env env) {
+  return DefineClass(env, "Spectrum", {InstanceMethod<&SpectrumWrap::at>("at")});
+}
+
+SpectrumWrap::SpectrumWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SpectrumWrap>(info) {
+  if (info[0].IsExternal()) spectrum_ = *info[0].As<Napi::External<std::shared_ptr<const Spectrum>>>().Data();
+}
+
+Napi::Object SpectrumWrap::create(Napi::Env env, std::shared_ptr<const Spectrum> spectrum) {
+  return Addon::of(env).spectrum_class().New({Napi::External<std::shared_ptr<const Spectrum>>::New(env, &spectrum)});
+}
+
+Napi::Value SpectrumWrap::at(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!spectrum_) throw expected(ErrorCode::no_record, "a spectrum from a solve", "at()", "none");
+    const Spectrum::Values values = spectrum_->at(info[0].As<Napi::Number>().DoubleValue());
+    Napi::Object result = Napi::Object::New(env);
+    set_products(result, values.products);
+    result.Set("lambdaMax", values.lambda_max);
+    result.Set("effectiveRank", values.effective_rank);
+    return result;
+  });
+}
+
 Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
-  return DefineClass(env, "LayerPreconditioner",
-                     {InstanceMethod<&LayerPreconditionerWrap::record>("record"),
-                      InstanceMethod<&LayerPreconditionerWrap::precondition_sync>("preconditionSync"),
-                      InstanceMethod<&LayerPreconditionerWrap::precondition>("precondition"),
-                      InstanceMethod<&LayerPreconditionerWrap::reset>("reset"),
-                      InstanceMethod<&LayerPreconditionerWrap::dispose>("dispose")});
+  using Wrap = LayerPreconditionerWrap;
+  return DefineClass(
+      env, "LayerPreconditioner",
+      {InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::precondition_sync>("preconditionSync"),
+       InstanceMethod<&Wrap::precondition>("precondition"),
+       InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
+       InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
+       InstanceMethod<&Wrap::estimated_cost>("estimatedCost"), InstanceMethod<&Wrap::reset>("reset"),
+       InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<LayerPreconditionerWrap>(info) {
   const auto options = info[0].As<Napi::Object>();
-  const LayerOptions layer{
-      .damping = damping(options), .cg_fac = cg_fac_options(options), .warm_start = warm_start(options)};
-  layer_ = std::make_shared<LayerPreconditioner>(layer_shape(options), layer);
+  layer_ = std::make_shared<LayerPreconditioner>(layer_shape(options), layer_options(options));
 }
 
 void LayerPreconditionerWrap::record(const Napi::CallbackInfo& info) {
@@ -40,14 +71,56 @@ void LayerPreconditionerWrap::record(const Napi::CallbackInfo& info) {
   });
 }
 
-LayerPreconditionerWrap::Precondition LayerPreconditionerWrap::parse(const Napi::CallbackInfo& info) const {
-  const LayerShape& shape = layer_->shape();
-  const WeightArrays v = weight_arrays(info[0], info[1], "v", shape);
-  const WeightArrays out = weight_arrays(info[2], info[3], "out", shape);
-  require_no_overlap(info.Env(), out, v, std::nullopt, {}, {});
-  return [layer = layer_, batch = layer_->batch(), v, out](const CancelFlag* cancel) {
-    return layer->precondition(*batch, v.view(batch->block()), out.view(batch->block()), cancel);
+LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse(Napi::Env env, const WeightArrays& v,
+                                                             const WeightArrays& out, bool spectrum) const {
+  require_no_overlap(env, out, v, std::nullopt, {}, {});
+  return [layer = layer_, batch = layer_->batch(), v, out, spectrum](const CancelFlag* cancel) {
+    Outcome outcome;
+    if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
+    outcome.summary =
+        layer->precondition(batch, v.view(batch->block()), out.view(batch->block()), cancel, outcome.spectrum.get());
+    if (!outcome.summary.exact) outcome.spectrum.reset();
+    return outcome;
   };
+}
+
+LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse_precondition(const Napi::CallbackInfo& info) const {
+  const LayerShape& shape = layer_->shape();
+  return parse(info.Env(), weight_arrays(info[0], info[1], "v", shape), weight_arrays(info[2], info[3], "out", shape),
+               info[4].ToBoolean().Value());
+}
+
+LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse_natural_gradient(const Napi::CallbackInfo& info) const {
+  const LayerShape& shape = layer_->shape();
+  const std::size_t input_rows = info[3].As<Napi::Number>().Uint32Value();
+  const std::size_t output_rows = info[4].As<Napi::Number>().Uint32Value();
+  const auto inputs = float32_array(info[0], "inputs", input_rows * shape.in_features);
+  const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
+  const auto loss_grads = float32_array(info[2], "lossGrads", input_rows * shape.out_features);
+  const WeightArrays out = weight_arrays(info[5], info[6], "out", shape);
+  require_no_overlap(info.Env(), out, out, std::nullopt, inputs, output_grads);
+  require_no_overlap(info.Env(), out, out, std::nullopt, {}, loss_grads);
+  const double factor = info[7].As<Napi::Number>().DoubleValue();
+  const double keep = info[8].As<Napi::Number>().DoubleValue();
+  const bool spectrum = info[9].ToBoolean().Value();
+  const Batch batch{.inputs = {inputs.data(), input_rows, shape.in_features},
+                    .output_grads = {output_grads.data(), output_rows, shape.out_features}};
+  const MatrixView<const float> own(loss_grads.data(), input_rows, shape.out_features);
+  return [layer = layer_, batch, own, out, factor, keep, spectrum](const CancelFlag* cancel) {
+    Outcome outcome;
+    if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
+    const FisherBlock block = fisher_block(layer->shape(), batch);
+    outcome.summary = layer->natural_gradient(batch, own, {.out = out.view(block), .factor = factor, .keep = keep},
+                                              cancel, outcome.spectrum.get());
+    if (!outcome.summary.exact) outcome.spectrum.reset();
+    return outcome;
+  };
+}
+
+Napi::Object LayerPreconditionerWrap::outcome_object(Napi::Env env, const Outcome& outcome) {
+  Napi::Object result = summary_object(env, outcome.summary);
+  if (outcome.spectrum) result.Set("spectrum", SpectrumWrap::create(env, outcome.spectrum));
+  return result;
 }
 
 void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) const {
@@ -57,26 +130,110 @@ void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) cons
                         std::to_string(*pending_) + "; await them first");
 }
 
+Napi::Value LayerPreconditionerWrap::submit(const Napi::CallbackInfo& info, Work work, std::size_t arrays,
+                                            std::size_t token) {
+  const Napi::Env env = info.Env();
+  auto job = std::make_unique<Job>(env);
+  const auto outcome = std::make_shared<Outcome>();
+  job->work = [run = std::move(work), outcome](const CancelFlag& cancel) { *outcome = run(&cancel); };
+  job->result = [outcome](Napi::Env settled) { return outcome_object(settled, *outcome); };
+  job->settled = [pending = pending_] { --*pending; };
+  for (std::size_t i = 0; i < arrays; ++i) job->pin(info[i]);
+  job->pin(Value());
+  use_token(*job, info[token]);
+  ++*pending_;
+  return Addon::of(env).jobs().submit(env, std::move(job), strand_.get());
+}
+
 Napi::Value LayerPreconditionerWrap::precondition_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "preconditionSync()");
-    return summary_object(info.Env(), parse(info)(nullptr));
+    return outcome_object(info.Env(), parse_precondition(info)(nullptr));
   });
 }
 
 Napi::Value LayerPreconditionerWrap::precondition(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return submit(info, parse_precondition(info), 4, 5); });
+}
+
+Napi::Value LayerPreconditionerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    require_idle(info.Env(), "naturalGradientSync()");
+    return outcome_object(info.Env(), parse_natural_gradient(info)(nullptr));
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::natural_gradient(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return submit(info, parse_natural_gradient(info), 7, 10); });
+}
+
+Napi::Value LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    auto job = std::make_unique<Job>(env);
-    const auto summary = std::make_shared<CgFacSummary>();
-    job->work = [run = parse(info), summary](const CancelFlag& cancel) { *summary = run(&cancel); };
-    job->result = [summary](Napi::Env settled) { return summary_object(settled, *summary); };
-    job->settled = [pending = pending_] { --*pending; };
-    for (std::size_t i = 0; i < 4; ++i) job->pin(info[i]);
-    job->pin(Value());
-    use_token(*job, info[4]);
-    ++*pending_;
-    return Addon::of(env).jobs().submit(env, std::move(job), strand_.get());
+    const auto list = info[0].As<Napi::Array>();
+    struct Entry {
+      Work work;
+      WeightArrays v;
+      WeightArrays out;
+      double cost = 0;
+      Outcome outcome;
+      std::exception_ptr error;
+    };
+    std::vector<Entry> entries(list.Length());
+    for (std::uint32_t i = 0; i < list.Length(); ++i) {
+      const auto item = list.Get(i).As<Napi::Object>();
+      const LayerPreconditionerWrap& wrap = *Unwrap(item.Get("layer").As<Napi::Object>());
+      wrap.require_idle(env, "preconditionAllSync()");
+      const LayerShape& shape = wrap.layer_->shape();
+      Entry& entry = entries[i];
+      entry.v = weight_arrays(item.Get("vKernel"), item.Get("vBias"), "v", shape);
+      entry.out = weight_arrays(item.Get("outKernel"), item.Get("outBias"), "out", shape);
+      entry.work = wrap.parse(env, entry.v, entry.out, false);
+      entry.cost = wrap.layer_->estimated_cost(wrap.layer_->batch()->block());
+    }
+    for (std::size_t i = 0; i < entries.size(); ++i) {  // what one layer writes, no other may read or write
+      for (std::size_t j = 0; j < entries.size(); ++j) {
+        if (i == j) continue;
+        require_apart(env, entries[i].out, entries[j].v);
+        if (j > i) require_apart(env, entries[i].out, entries[j].out);
+      }
+    }
+    std::vector<std::size_t> order(entries.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, std::ranges::greater(), [&](std::size_t i) { return entries[i].cost; });
+    parallel_for(order.size(), [&](std::size_t place) {
+      Entry& entry = entries[order[place]];
+      try {
+        entry.outcome = entry.work(nullptr);
+      } catch (...) {
+        entry.error = std::current_exception();
+      }
+    });
+    const Napi::Array results = Napi::Array::New(env, entries.size());
+    for (std::uint32_t i = 0; i < entries.size(); ++i) {
+      if (entries[i].error) std::rethrow_exception(entries[i].error);
+      results.Set(i, outcome_object(env, entries[i].outcome));
+    }
+    return results;
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::memory_usage(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_idle(info.Env(), "memoryUsage()");
+    const LayerMemory memory = layer_->memory();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("batch", static_cast<double>(memory.batch));
+    result.Set("workspace", static_cast<double>(memory.workspace));
+    result.Set("previous", static_cast<double>(memory.previous));
+    result.Set("factors", static_cast<double>(memory.factors));
+    return result;
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::estimated_cost(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return Napi::Number::New(info.Env(), layer_->estimated_cost(layer_->batch()->block()));
   });
 }
 

@@ -7,29 +7,63 @@
 
 #include "core/layer_preconditioner.h"
 #include "core/parallel.h"
+#include "node/arguments.h"
 
 namespace cgfac::node {
+
+/// The native half of `Spectrum`: the spectrum of a solve, for other dampings.
+class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  /// Only `create` makes one that holds a spectrum.
+  explicit SpectrumWrap(const Napi::CallbackInfo& info);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<const Spectrum> spectrum);
+
+ private:
+  /// (damping) → { vx, xFx, xx, lambdaMax, effectiveRank }
+  Napi::Value at(const Napi::CallbackInfo& info);
+  std::shared_ptr<const Spectrum> spectrum_;
+};
 
 /// The native half of `LayerPreconditioner`. Its asynchronous calls run one after another, each on the batch that was
 /// recorded when it was made.
 class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// (options): { damping, warmStart } and those of layer_shape and cg_fac_options.
+  /// (options): those of layer_shape and layer_options.
   explicit LayerPreconditionerWrap(const Napi::CallbackInfo& info);
 
+  /// ([{ layer, vKernel, vBias, outKernel, outBias }, …]) → [summary, …]
+  static Napi::Value precondition_all(const Napi::CallbackInfo& info);
+
  private:
-  using Precondition = std::function<CgFacSummary(const CancelFlag*)>;
+  struct Outcome {
+    LayerSummary summary;
+    std::shared_ptr<Spectrum> spectrum;  // where it was asked for and there is one
+  };
+  using Work = std::function<Outcome(const CancelFlag*)>;
 
   /// (inputs, outputGrads, batch, fisherRows)
   void record(const Napi::CallbackInfo& info);
-  /// (vKernel, vBias, outKernel, outBias) → summary
+  /// (vKernel, vBias, outKernel, outBias, spectrum) → summary
   Napi::Value precondition_sync(const Napi::CallbackInfo& info);
-  /// (vKernel, vBias, outKernel, outBias, cancelToken | undefined) → Promise<summary>
+  /// (vKernel, vBias, outKernel, outBias, spectrum, cancelToken | undefined) → Promise<summary>
   Napi::Value precondition(const Napi::CallbackInfo& info);
+  /// (inputs, outputGrads, lossGrads, batch, fisherRows, outKernel, outBias, factor, keep, spectrum) → summary
+  Napi::Value natural_gradient_sync(const Napi::CallbackInfo& info);
+  /// … and cancelToken | undefined → Promise<summary>
+  Napi::Value natural_gradient(const Napi::CallbackInfo& info);
+  /// () → { batch, workspace, previous, factors }, bytes
+  Napi::Value memory_usage(const Napi::CallbackInfo& info);
+  /// () → the estimated work of a solve with the recorded batch, in no unit
+  Napi::Value estimated_cost(const Napi::CallbackInfo& info);
   void reset(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
-  [[nodiscard]] Precondition parse(const Napi::CallbackInfo& info) const;
+  [[nodiscard]] Work parse(Napi::Env env, const WeightArrays& v, const WeightArrays& out, bool spectrum) const;
+  [[nodiscard]] Work parse_precondition(const Napi::CallbackInfo& info) const;
+  [[nodiscard]] Work parse_natural_gradient(const Napi::CallbackInfo& info) const;
+  Napi::Value submit(const Napi::CallbackInfo& info, Work work, std::size_t arrays, std::size_t token);
+  static Napi::Object outcome_object(Napi::Env env, const Outcome& outcome);
   void require_idle(Napi::Env env, const char* call) const;
 
   std::shared_ptr<LayerPreconditioner> layer_;  // none once disposed; jobs under way keep it

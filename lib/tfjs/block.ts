@@ -1,6 +1,7 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import { LayerPreconditioner } from '../layer-preconditioner';
+import type { CgSummary } from '../options';
 import { type CapturedLayer, concatenated } from './capture';
 import type { ResolvedOptions } from './options';
 import { biasDiscrepancy, kernelDiscrepancy } from './self-check';
@@ -164,7 +165,8 @@ export class Block {
   #solve(v: BlockVector): Solution {
     const { kernel, bias } = v;
     try {
-      const { x, ...summary } = this.#preconditioner.preconditionSync(bias ? { kernel, bias } : kernel);
+      const solution = this.#preconditioner.preconditionSync(bias ? { kernel, bias } : kernel);
+      const { x, ...summary } = solution as typeof solution & CgSummary; // method 'cg' says all of it
       if (!('kernel' in x)) return { kernel: x, bias: undefined, ...summary, innerProduct: dot(kernel, x) };
       return { ...x, ...summary, innerProduct: dot(kernel, x.kernel) + (bias ? dot(bias, x.bias) : 0) };
     } catch (error) {

@@ -82,8 +82,8 @@ TEST_CASE("allocation: a layer's second step on the same batch allocates nothing
   const auto batch = layer.batch();
   std::vector<float> x(data.size());
   const auto step = [&] {
-    (void)layer.precondition(*batch, batch->block().view(std::span<const float>(data.v)),
-                             batch->block().view(std::span<float>(x)), nullptr);
+    (void)layer.precondition(batch, batch->block().view(std::span<const float>(data.v)),
+                             batch->block().view(std::span<float>(x)), nullptr, nullptr);
   };
   step();
   step();  // the first with a start

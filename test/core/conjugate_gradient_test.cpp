@@ -17,7 +17,18 @@ struct Dense {
   std::array<Vector, 3> matrix{};
   std::function<void(int, Vector&)> on_apply = [](int, Vector&) {};
   int applications = 0;
+  Vector q{};
 
+  double norm2(const Vector& x) { return dot(x, x); }
+  double direct(const Vector& r, double beta, Vector& p) {
+    for (std::size_t i = 0; i < 3; ++i) p[i] = r[i] + (beta == 0 ? 0 : beta * p[i]);
+    apply(p, q);
+    return dot(p, q);
+  }
+  double reduce(double alpha, const Vector& /*p*/, Vector& r) {
+    axpy(-alpha, q, r);
+    return dot(r, r);
+  }
   void apply(const Vector& x, Vector& y) {
     for (std::size_t i = 0; i < 3; ++i) y[i] = dot(matrix[i], x);
     on_apply(++applications, y);
@@ -25,9 +36,6 @@ struct Dense {
   double dot(const Vector& x, const Vector& y) { return std::inner_product(x.begin(), x.end(), y.begin(), 0.0); }
   void axpy(double alpha, const Vector& x, Vector& y) {
     for (std::size_t i = 0; i < 3; ++i) y[i] += alpha * x[i];
-  }
-  void xpay(const Vector& x, double alpha, Vector& y) {
-    for (std::size_t i = 0; i < 3; ++i) y[i] = x[i] + (alpha == 0 ? 0 : alpha * y[i]);
   }
 };
 
@@ -50,8 +58,7 @@ Run run(Dense& op, const Dense::Vector& v, const CgOptions& options, const Cance
   Run result;
   Dense::Vector r = v;
   Dense::Vector p{nan, nan, nan};  // scratch is not read before it is written
-  Dense::Vector q{nan, nan, nan};
-  result.summary = conjugate_gradient(op, result.x, r, p, q, op.dot(v, v), options, cancel, &result.residuals);
+  result.summary = conjugate_gradient(op, result.x, r, p, op.dot(v, v), options, cancel, &result.residuals);
   return result;
 }
 
@@ -112,8 +119,7 @@ TEST_CASE("conjugate gradients: NaN ends the loop and x stays the last finite it
   Dense::Vector x{};
   Dense::Vector r{std::numeric_limits<double>::quiet_NaN(), 0, 0};
   Dense::Vector p{};
-  Dense::Vector q{};
-  const CgSummary summary = conjugate_gradient(op, x, r, p, q, 1.0, {}, nullptr, nullptr);
+  const CgSummary summary = conjugate_gradient(op, x, r, p, 1.0, {}, nullptr, nullptr);
   CHECK(summary.reason == CgReason::broken_down);
   CHECK(op.applications == 0);
 }

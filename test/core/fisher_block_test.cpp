@@ -40,14 +40,33 @@ TEST_CASE("fisher block: expand is the adjoint of project in every form") {
       const std::size_t q = projected_size(block.output, forms.output);
       const std::size_t p = projected_size(block.input, forms.input);
       std::vector<float> u(q * p);
-      Buffer<float> half;
-      project(block, forms, block.view(std::span<const float>(layer.v)), {u.data(), q, p}, half);
+      std::vector<float> scratch(pass_scratch(block, forms, 0));
+      project(block, forms, block.view(std::span<const float>(layer.v)), {u.data(), q, p}, scratch);
       const auto c = random_numbers<float>(q * p, 7);
       std::vector<float> expanded(layer.size());
-      expand(block, forms, sums, {c.data(), q, p}, norm(c), 0.0F, block.view(std::span<float>(expanded)), half);
+      expand(block, forms, sums, 0, {}, {c.data(), q, p}, norm(c), {.out = block.view(std::span<float>(expanded))},
+             scratch);
       // ⟨C, P_gᵀ v P_a⟩ = ⟨P_g C P_aᵀ, v⟩ up to the rounding of the products, relative to their factors
       const double scale = norm(c) * norm(layer.v) * std::sqrt((1 + sums.input) * (1 + sums.output));
       CHECK(std::abs(test::dot(c, u) - test::dot(expanded, layer.v)) <= 1e-6 * scale);
+
+      // keep·out + factor·(s·v + P_g C P_aᵀ), also where out is v
+      auto kept = random_numbers<float>(layer.size(), 8);
+      std::vector<double> expected(layer.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        expected[i] = (0.5 * static_cast<double>(kept[i])) -
+                      (3 * ((2 * static_cast<double>(layer.v[i])) + static_cast<double>(expanded[i])));
+      }
+      const Gradient given{.v = block.view(std::span<const float>(layer.v))};
+      expand(block, forms, sums, 2, given, {c.data(), q, p}, norm(c),
+             {.out = block.view(std::span<float>(kept)), .factor = -3, .keep = 0.5}, scratch);
+      CHECK(relative_error(kept, expected) <= 1e-6);
+      auto in_place = layer.v;
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        expected[i] = (2 * static_cast<double>(layer.v[i])) + static_cast<double>(expanded[i]);
+      expand(block, forms, sums, 2, {.v = block.view(std::span<const float>(in_place))}, {c.data(), q, p}, norm(c),
+             {.out = block.view(std::span<float>(in_place))}, scratch);
+      CHECK(relative_error(in_place, expected) <= 1e-6);
     }
   }
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "core/layer_preconditioner.h"
+#include "reference.h"
 
 namespace cgfac::test {
 
@@ -24,6 +27,44 @@ class GoldenCase {
     bytes_.assign(std::istreambuf_iterator<char>(data), {});
     inputs_ = numbers<float>("inputs");
     output_grads_ = numbers<float>("outputGrads");
+    loss_grads_ = numbers<float>("lossGrads");
+  }
+
+  [[nodiscard]] bool has(const std::string& name) const {
+    return std::ranges::any_of(manifest_["arrays"], [&](const auto& entry) { return entry["name"] == name; });
+  }
+  /// The rows that the batch's own gradient is made of: those of the output gradients themselves where they are the same.
+  [[nodiscard]] MatrixView<const float> loss_grads() const {
+    const float* const data = loss_grads_ == output_grads_ ? output_grads_.data() : loss_grads_.data();
+    return {data, manifest_["batch"], shape().out_features};
+  }
+  /// lossGradsᵀ [inputs 1]/B in float64, as weight-space numbers.
+  [[nodiscard]] std::vector<double> own_gradient() const {
+    const FisherBlock layer = block();
+    std::vector<double> result(layer.size());
+    const WeightView<double> view = layer.view(std::span<double>(result));
+    const MatrixView<const float> g = loss_grads();
+    for (std::size_t row = 0; row < g.rows; ++row) {
+      for (std::size_t i = 0; i < layer.rows(); ++i) {
+        const double share = static_cast<double>(g(row, i)) / static_cast<double>(g.rows);
+        for (std::size_t j = 0; j < view.kernel.cols; ++j)
+          view.kernel(i, j) += share * static_cast<double>(layer.input.rows(row, j));
+        if (layer.bias()) view.bias[i] += share;
+      }
+    }
+    return result;
+  }
+  /// max E, by a power iteration in float64.
+  [[nodiscard]] double largest_eigenvalue() const {
+    const FisherBlock layer = block();
+    std::vector<double> x = random_numbers<double>(layer.size(), 1);
+    double length = 0;
+    for (int i = 0; i < 60; ++i) {
+      length = norm(x);
+      for (double& element : x) element /= length;
+      x = dense_apply(layer, 0, std::span<const double>(x));
+    }
+    return norm(x);
   }
 
   [[nodiscard]] std::vector<double> dampings() const { return manifest_["dampings"].get<std::vector<double>>(); }
@@ -75,6 +116,7 @@ class GoldenCase {
   std::vector<char> bytes_;
   std::vector<float> inputs_;
   std::vector<float> output_grads_;
+  std::vector<float> loss_grads_;
 };
 
 inline const std::vector<std::string> golden_cases{

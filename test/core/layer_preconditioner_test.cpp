@@ -18,8 +18,10 @@ const RandomLayer test_layer{
 CgFacSummary step(LayerPreconditioner& layer, const RandomLayer& data, std::vector<float>& x) {
   const auto batch = layer.batch();
   x.resize(data.size());
-  return layer.precondition(*batch, batch->block().view(std::span<const float>(data.v)),
-                            batch->block().view(std::span<float>(x)), nullptr);
+  return *layer
+              .precondition(batch, batch->block().view(std::span<const float>(data.v)),
+                            batch->block().view(std::span<float>(x)), nullptr, nullptr)
+              .cg_fac;
 }
 
 LayerOptions options(WarmStart warm_start) {
@@ -86,8 +88,8 @@ TEST_CASE("layer preconditioner: a refused batch leaves the recorded one, and a 
   RandomLayer other = test_layer;
   for (float& a : other.inputs) a = -a;
   layer.record(other.batch());
-  (void)layer.precondition(*held, held->block().view(std::span<const float>(test_layer.v)),
-                           held->block().view(std::span<float>(after)), nullptr);
+  (void)layer.precondition(held, held->block().view(std::span<const float>(test_layer.v)),
+                           held->block().view(std::span<float>(after)), nullptr, nullptr);
   CHECK(before == after);
 }
 

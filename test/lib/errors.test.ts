@@ -267,7 +267,7 @@ const table: Case[] = [
   {
     what: 'an unknown method',
     code: value,
-    message: "Expected 'cg' for method but received 'newton'",
+    message: "Expected 'auto' or 'cg' or 'exact' or 'kfac' for method but received 'newton'",
     call: layering({ method: 'newton' }),
   },
   {
@@ -324,7 +324,7 @@ const table: Case[] = [
     what: 'an unknown option of a layer',
     code: unknown,
     message:
-      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, maxIterations, tolerance, space, method, warmStart for an option of LayerPreconditioner but received 'warmstart'",
+      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, maxIterations, tolerance, space, warmStart, factorUpdateSteps, inverseUpdateSteps, factorDecay, method, dampingMode, block for an option of LayerPreconditioner but received 'warmstart'",
     call: layering({ warmstart: 'none' }),
   },
   {

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+
+#include "core/buffer.h"
+#include "core/factored_solver.h"
+#include "core/fisher_block.h"
+#include "core/solution.h"
+
+namespace cgfac {
+
+struct DirectKfacOptions {
+  int factor_update_steps = 1;   ///< batches between two that enter the factors
+  int inverse_update_steps = 1;  ///< batches between two eigendecompositions
+  double factor_decay = 0.95;    ///< of the running average, once there is one: decay·old + (1 − decay)·new
+};
+
+/// Direct K-FAC: forms A (n × n) and G (m × m), keeps their running averages, decomposes them, and preconditions through the
+/// eigenvectors. O(n³ + m³) time at each decomposition and O(n² + m²) memory, in float32: the method that everything else
+/// here is compared with, and the right one where N ≫ n, m.
+///
+/// Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015; in the form of Y.
+/// Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 1.
+class DirectKfac {
+ public:
+  explicit DirectKfac(const DirectKfacOptions& options) : options_(options) {}
+
+  /// Takes in a batch: one step. Decomposes where one is due.
+  void update(const FisherBlock& block);
+
+  /// Damping and its form; for the factored form γ's are added to each factor's eigenvalues, else λ to their products.
+  struct Inverse {
+    double damping = 0;  ///< λ, where not factored
+    const FactoredDamping* factored = nullptr;
+  };
+  /// tr A and tr G of the averages, which relative damping refers to.
+  [[nodiscard]] const BlockTraces& traces() const { return traces_; }
+  /// x = (F + λI)⁻¹ v with the averaged factors. Throws Error(not_finite), with the destination untouched, beyond float32.
+  SolutionProducts precondition(const FisherBlock& block, const Inverse& inverse, const WeightView<const float>& v,
+                                const Destination& destination);
+
+  void reset();
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  DirectKfacOptions options_;
+  long steps_ = 0;
+  BlockTraces traces_{};
+  Buffer<float> input_factor_;   // A
+  Buffer<float> output_factor_;  // G
+  Buffer<float> input_vectors_;  // rows: eigenvectors of A
+  Buffer<float> output_vectors_;
+  Buffer<float> input_values_;
+  Buffer<float> output_values_;
+  Buffer<float> work_;  // of a decomposition, then two vectors of weight space
+};
+
+}  // namespace cgfac

@@ -1,0 +1,415 @@
+#include "core/factored_solver.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/blas.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace cgfac {
+namespace {
+
+// Rows or columns that are worked on at a time.
+constexpr std::size_t smallest_chunk = 16;
+
+// matrix ← (matrix + γI)⁻¹
+void invert(MatrixView<double> matrix, double gamma) {
+  for (std::size_t i = 0; i < matrix.rows; ++i) matrix(i, i) += gamma;
+  if (!blas::cholesky(matrix)) {
+    throw expected(ErrorCode::invalid_value, "a damping above the rounding of the rows", "damping", to_text(gamma));
+  }
+  blas::cholesky_inverse(matrix);
+}
+
+// Both inverses (K + γI)⁻¹, or of the factor itself, and room for the rest. They stay float64, as what they multiply becomes:
+// (I − P S Pᵀ)/γ takes the difference of nearly equal numbers, and float32 would lose its square, (K/γ)²·2⁻²⁴.
+struct Inverses {
+  BlockForms forms;
+  MatrixView<double> input;   // S_a
+  MatrixView<double> output;  // S_g
+  std::span<double> scratch;
+};
+
+Inverses inverses(const FisherBlock& block, const FactoredDamping& damping, std::size_t numbers,
+                  GramWorkspace& workspace) {
+  Inverses result{.forms = gram_forms(block), .input = {}, .output = {}, .scratch = {}};
+  const std::size_t q = projected_size(block.output, result.forms.output);
+  const std::size_t p = projected_size(block.input, result.forms.input);
+  const std::size_t matrices = (p * p) + (q * q);
+  Carver arena(workspace.arena.span(matrices + std::max(numbers, (matrices / 2) + 2)));
+  result.input = arena.doubles(p, p);
+  result.output = arena.doubles(q, q);
+  result.scratch = arena.rest();
+  form_matrices(block, result.forms, result.input, result.output, result.scratch);
+  if (!std::isfinite(blas::dot(result.input.elements(), result.input.elements()) +
+                     blas::dot(result.output.elements(), result.output.elements()))) {
+    throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs and outputGrads",
+                   "an overflow");
+  }
+  parallel_for(2, [&](std::size_t i) {
+    if ((i == 0) == (p >= q)) {
+      invert(result.input, damping.input);
+    } else {
+      invert(result.output, damping.output);
+    }
+  });
+  return result;
+}
+
+// rows of a vector: kernel and bias
+WeightView<float> rows_of(const WeightView<float>& v, std::size_t first, std::size_t count) {
+  return {v.kernel.rows_from(first, count), v.bias.empty() ? v.bias : v.bias.subspan(first, count)};
+}
+
+// Room for `lines` rows (or columns) of a half product `width` wide: in float32, in float64, and multiplied.
+struct Half {
+  MatrixView<float> single;
+  MatrixView<double> wide;
+  MatrixView<double> product;
+
+  static std::size_t numbers(std::size_t lines, std::size_t width) { return (3 * lines * width) + 1; }
+  Half(std::span<double> memory, std::size_t rows, std::size_t cols) {
+    Carver carver(memory);
+    single = carver.floats(rows, cols);
+    wide = carver.doubles(rows, cols);
+    product = carver.doubles(rows, cols);
+  }
+};
+
+// x ← x (A + γI)⁻¹ for some rows of x
+void multiply_by_input_inverse(const FisherBlock& block, const Inverses& inverses, double gamma,
+                               const WeightView<float>& x, const Half& half) {
+  const FactorRows& side = block.input;
+  const std::size_t d = side.rows.cols;
+  const MatrixView<float> bias(x.bias.data(), x.bias.size(), 1);
+  if (inverses.forms.input == FactorForm::covariance) {  // [kernel bias] S
+    widen(x.kernel, half.wide.columns(0, d));
+    if (side.homogeneous) widen(bias, half.wide.columns(d, 1));
+    blas::gemm(1.0, half.wide, inverses.input, 0.0, half.product);
+    narrow(half.product.columns(0, d), x.kernel);
+    if (side.homogeneous) narrow(half.product.columns(d, 1), bias);
+    return;
+  }
+  // (x − (x P_a) S P_aᵀ)/γ
+  blas::gemm(1.0F, x.kernel, side.rows.transposed(), 0.0F, half.single);
+  widen(half.single, half.wide);
+  if (side.homogeneous) {
+    for (std::size_t i = 0; i < half.wide.rows; ++i) {
+      for (std::size_t j = 0; j < half.wide.cols; ++j) half.wide(i, j) += static_cast<double>(bias(i, 0));
+    }
+  }
+  blas::gemm(side.scale / gamma, half.wide, inverses.input, 0.0, half.product);
+  narrow(half.product, half.single);
+  const auto keep = static_cast<float>(1 / gamma);
+  blas::gemm(-1.0F, half.single, side.rows, keep, x.kernel);
+  if (!side.homogeneous) return;
+  for (std::size_t i = 0; i < half.product.rows; ++i) {
+    double sum = 0;
+    for (std::size_t j = 0; j < half.product.cols; ++j) sum += half.product(i, j);
+    bias(i, 0) = static_cast<float>((static_cast<double>(bias(i, 0)) / gamma) - sum);
+  }
+}
+
+// x ← (G + γI)⁻¹ x for some columns of x
+void multiply_by_output_inverse(const FisherBlock& block, const Inverses& inverses, double gamma, MatrixView<float> x,
+                                const Half& half) {
+  if (inverses.forms.output == FactorForm::covariance) {
+    widen(x, half.wide);
+    blas::gemm(1.0, inverses.output, half.wide, 0.0, half.product);
+    narrow(half.product, x);
+    return;
+  }
+  blas::gemm(1.0F, block.output.rows, x, 0.0F, half.single);
+  widen(half.single, half.wide);
+  blas::gemm(block.output.scale / gamma, inverses.output, half.wide, 0.0, half.product);
+  narrow(half.product, half.single);
+  blas::gemm(-1.0F, block.output.rows.transposed(), half.single, static_cast<float>(1 / gamma), x);
+}
+
+double work(std::size_t rows, std::size_t inner, std::size_t cols) {
+  return 2 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(cols);
+}
+
+// x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ in place, a chunk of rows and then of columns at a time
+void precondition(const FisherBlock& block, const Inverses& inverses, const FactoredDamping& damping,
+                  const WeightView<float>& x) {
+  const std::size_t m = block.rows();
+  const std::size_t in_features = block.input.rows.cols;
+  const std::size_t p = inverses.input.rows;
+  const std::size_t q = inverses.output.rows;
+  // the memory of block i of a chunk
+  const auto memory = [&](const Split& split, std::size_t i, std::size_t width) {
+    return inverses.scratch.subspan(Half::numbers(split.first(i), width) + i, Half::numbers(split.count(i), width));
+  };
+  const auto chunk = [&](std::size_t extent, std::size_t width) {
+    const std::size_t fitting = inverses.scratch.size() / (3 * width);
+    return std::clamp(fitting - std::min(fitting, smallest_chunk), smallest_chunk, std::max(extent, smallest_chunk));
+  };
+
+  const std::size_t height = chunk(m, p);
+  for (std::size_t first = 0; first < m; first += height) {
+    const std::size_t rows = std::min(height, m - first);
+    const Split split = Split::columns(rows, 2 * work(rows, in_features, p));
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      multiply_by_input_inverse(block, inverses, damping.input, rows_of(x, first + split.first(i), split.count(i)),
+                                Half(memory(split, i, p), split.count(i), p));
+    });
+  }
+  const std::size_t width = chunk(in_features, q);
+  for (std::size_t first = 0; first < in_features; first += width) {
+    const std::size_t columns = std::min(width, in_features - first);
+    const Split split = Split::columns(columns, 2 * work(m, q, columns));
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      multiply_by_output_inverse(block, inverses, damping.output,
+                                 x.kernel.columns(first + split.first(i), split.count(i)),
+                                 Half(memory(split, i, q), q, split.count(i)));
+    });
+  }
+  if (!x.bias.empty()) {
+    multiply_by_output_inverse(block, inverses, damping.output, {x.bias.data(), m, 1}, Half(inverses.scratch, q, 1));
+  }
+}
+
+void require_range(double norm_v, const FactoredDamping& damping, const Destination& destination) {
+  // the largest eigenvalue of the inverse is 1/(γ_A γ_G), and each step's is below its 1/γ
+  const double bound = norm_v / std::min(damping.input, 1.0) / std::min(damping.output, 1.0);
+  if (!(bound * std::max(1.0, std::abs(destination.factor)) <= largest_norm)) {
+    throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
+                   "an overflow");
+  }
+}
+
+SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& damping, const WeightView<const float>& v,
+                             const Destination& destination, GramWorkspace& workspace) {
+  const double v_norm2 = dot(v, v);
+  if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", v);
+  require_range(std::sqrt(v_norm2), damping, destination);
+  const BlockForms forms = gram_forms(block);
+  const std::size_t widest =
+      std::max(projected_size(block.input, forms.input), projected_size(block.output, forms.output));
+  const std::size_t least = Half::numbers(3 * smallest_chunk, widest);
+  const std::size_t ideal = Half::numbers(std::max(block.rows(), block.cols()) + (2 * smallest_chunk), widest);
+  const std::size_t limit = (GramProblem::arena_squares - 2) * widest * widest;
+  const Inverses both = inverses(block, damping, std::min(std::max(least, ideal), std::max(limit, least)), workspace);
+  // Worked out where x belongs, unless v is there, which ⟨v, x⟩ needs, or something that is kept.
+  const bool at_once = destination.keep == 0 && destination.out.kernel.data != v.kernel.data;
+  const WeightView<float> x = at_once ? destination.out : block.view(workspace.gradient.span(block.size()));
+  copy(v, x);
+  precondition(block, both, damping, x);
+  const SolutionProducts products{.vx = dot(v, x)};
+  if (!at_once) {
+    write(x, destination);
+  } else if (destination.factor != 1) {
+    scale(static_cast<float>(destination.factor), x);
+  }
+  return products;
+}
+
+// (I − γS)/scale: K S in units of the rows' own products
+void complement(MatrixView<const double> s, double gamma, double scale, MatrixView<float> out) {
+  for (std::size_t i = 0; i < out.rows; ++i) {
+    for (std::size_t j = 0; j < out.cols; ++j)
+      out(i, j) = static_cast<float>(((i == j ? 1 : 0) - (gamma * s(i, j))) / scale);
+  }
+}
+
+double square(MatrixView<const float> x) {
+  return blas::dot(x.elements(), x.elements());
+}
+
+void mirror_lower(MatrixView<float> x) {
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    for (std::size_t j = i + 1; j < x.cols; ++j) x(i, j) = x(j, i);
+  }
+}
+
+// out ← factor · S [a 1] for some columns of [a 1], by way of float64; `first` may be the homogeneous one
+void multiply_rows(const FactorRows& side, double factor, MatrixView<const double> s, std::size_t first,
+                   MatrixView<float> out, std::span<double> scratch) {
+  Carver carver(scratch);
+  const MatrixView<double> wide = carver.doubles(s.cols, out.cols);
+  const MatrixView<double> product = carver.doubles(s.rows, out.cols);
+  for (std::size_t i = 0; i < wide.rows; ++i) {
+    for (std::size_t j = 0; j < wide.cols; ++j) {
+      wide(i, j) = first + j < side.rows.cols ? static_cast<double>(side.rows(i, first + j)) : 1;
+    }
+  }
+  blas::gemm(factor, s, wide, 0.0, product);
+  narrow(product, out);
+}
+
+SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
+                           const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
+  const std::size_t batch = block.input.count();
+  const std::size_t fisher_rows = block.output.count();
+  const std::size_t widest = std::max(batch, fisher_rows);
+  const std::size_t m = block.rows();
+  const std::size_t n = block.cols();
+  const std::size_t in_features = block.input.rows.cols;
+  const std::size_t least = (4 * widest * widest) + 16 + (6 * smallest_chunk * widest);
+  const std::size_t limit = (GramProblem::arena_squares - 2) * widest * widest;
+  const Inverses both = inverses(block, damping, std::max(limit, least), workspace);
+  const double input_scale = block.input.scale;
+  const double output_scale = block.output.scale;
+  const double scale = gradient.scale;
+  const double factor = destination.factor;
+  const auto keep = static_cast<float>(destination.keep);
+  const bool same = empirical(block, gradient);
+
+  Carver carver(both.scratch);
+  // What multiplies the rows at the end: κ S_g S_a under the empirical Fisher; else M = S_g P_gᵀ g_vᵀ, and S_a apart.
+  const MatrixView<double> middle = carver.doubles(fisher_rows, batch);
+  SolutionProducts products;
+  {
+    Carver temporary(carver.rest());
+    const MatrixView<float> input_rest = temporary.floats(batch, batch);  // (I − γ_A S_a)/scale_a = Z_a aᵀ
+    const MatrixView<float> cross = temporary.floats(fisher_rows, batch);
+    const MatrixView<float> product = temporary.floats(fisher_rows, batch);
+    complement(both.input, damping.input, input_scale, input_rest);
+    if (same) {
+      complement(both.output, damping.output, output_scale, cross);
+      products.vx = scale * scale * blas::dot(std::span<const float>(cross.elements()), input_rest.elements());
+      gemm_in_tiles(1.0F, cross, input_rest, 0.0F, product);
+      products.xfx = output_scale * input_scale * scale * scale * square(product);
+      gemm_in_tiles(scale * factor, both.output, both.input, 0.0, middle);
+    } else {
+      const MatrixView<float> own = temporary.floats(batch, batch);  // g_v (G + γ_G I)⁻¹ g_vᵀ · γ_G, in the end
+      const MatrixView<double> wide = temporary.doubles(fisher_rows, batch);
+      form_cross(block.output.rows, gradient.loss_grads, cross, own);
+      mirror_lower(own);
+      widen(cross, wide);
+      gemm_in_tiles(std::sqrt(output_scale), both.output, wide, 0.0, middle);
+      narrow(middle, product);
+      gemm_in_tiles(static_cast<float>(-std::sqrt(output_scale)), cross.transposed(), product, 1.0F, own);
+      products.vx =
+          scale * scale / damping.output * blas::dot(std::span<const float>(own.elements()), input_rest.elements());
+      gemm_in_tiles(1.0F, product, input_rest, 0.0F, cross);
+      products.xfx = scale * scale * input_scale * square(cross);
+    }
+  }
+  if (!std::isfinite(products.vx + products.xfx)) {
+    require_finite("lossGrads", gradient.loss_grads.elements());
+    throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs, outputGrads and lossGrads",
+                   "an overflow");
+  }
+  // ‖g_v‖ and ‖[a 1]‖, each divided by its γ, bound every product below
+  require_range(scale * std::sqrt(blas::dot(gradient.loss_grads.elements(), gradient.loss_grads.elements())) *
+                    std::max(1.0, std::sqrt(traces.input / input_scale)) *
+                    std::max(1.0, std::sqrt(traces.output / output_scale)),
+                damping, destination);
+
+  const MatrixView<const float> g_transposed = block.output.rows.transposed();
+  const std::span<double> scratch = carver.rest();
+  if (same && n <= m) {  // x = gᵀ (κ S_g S_a [a 1]), a chunk of columns at a time
+    const std::size_t fitting = scratch.size() / (3 * widest);
+    const std::size_t width =
+        std::clamp(fitting - std::min(fitting, smallest_chunk), smallest_chunk, std::max(in_features, smallest_chunk));
+    for (std::size_t first = 0; first < in_features; first += width) {
+      const std::size_t columns = std::min(width, in_features - first);
+      const Split split = Split::columns(columns, work(m, fisher_rows, columns));
+      parallel_for(split.blocks(), [&](std::size_t i) {
+        const std::size_t count = split.count(i);
+        Carver memory(scratch.subspan((3 * widest * split.first(i)) + i, (3 * widest * count) + 1));
+        const MatrixView<float> part = memory.floats(fisher_rows, count);
+        multiply_rows(block.input, 1, middle, first + split.first(i), part, memory.rest());
+        blas::gemm(1.0F, g_transposed, part, keep, destination.out.kernel.columns(first + split.first(i), count));
+      });
+    }
+    if (block.input.homogeneous) {
+      Carver memory(scratch);
+      const MatrixView<float> part = memory.floats(fisher_rows, 1);
+      multiply_rows(block.input, 1, middle, in_features, part, memory.rest());
+      blas::gemm(1.0F, g_transposed, part, keep, {destination.out.bias.data(), m, 1});
+    }
+    return products;
+  }
+
+  // x = z [a 1] with zᵀ, batch × m, one of
+  //   κ (S_g S_a)ᵀ g                                  under the empirical Fisher
+  //   S_a (g_v − √scale_g Mᵀ g)·scale/γ_G             a chunk of columns of g at a time
+  const double own_factor = factor * scale / damping.output;
+  MatrixView<float> subtracted{};
+  std::span<double> rest = scratch;
+  if (!same) {
+    Carver memory(scratch);
+    subtracted = memory.floats(fisher_rows, batch);
+    narrow(middle, subtracted);
+    rest = memory.rest();
+  }
+  const std::size_t fitting = rest.size() / (3 * widest);
+  const std::size_t height =
+      std::clamp(fitting - std::min(fitting, smallest_chunk), smallest_chunk, std::max(m, smallest_chunk));
+  const FactorRows output_rows{.rows = block.output.rows, .homogeneous = false, .scale = 1};
+  for (std::size_t first = 0; first < m; first += height) {
+    const std::size_t rows = std::min(height, m - first);
+    const Split split = Split::columns(rows, work(rows, batch, in_features));
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      const std::size_t at = first + split.first(i);
+      const std::size_t count = split.count(i);
+      Carver memory(rest.subspan((3 * widest * split.first(i)) + i, (3 * widest * count) + 1));
+      const MatrixView<float> part = memory.floats(batch, count);
+      if (same) {
+        multiply_rows(output_rows, 1, middle.transposed(), at, part, memory.rest());
+      } else {
+        for (std::size_t row = 0; row < batch; ++row) {
+          for (std::size_t j = 0; j < count; ++j) part(row, j) = gradient.loss_grads(row, at + j);
+        }
+        blas::gemm(static_cast<float>(-std::sqrt(output_scale)), subtracted.transposed(),
+                   block.output.rows.columns(at, count), 1.0F, part);
+        const FactorRows between{.rows = part, .homogeneous = false, .scale = 1};
+        multiply_rows(between, own_factor, both.input, 0, part, memory.rest());
+      }
+      const WeightView<float> out = rows_of(destination.out, at, count);
+      blas::gemm(1.0F, part.transposed(), block.input.rows, keep, out.kernel);
+      for (std::size_t j = 0; j < out.bias.size(); ++j) {
+        double sum = 0;
+        for (std::size_t row = 0; row < batch; ++row) sum += static_cast<double>(part(row, j));
+        out.bias[j] = (keep == 0.0F ? 0.0F : keep * out.bias[j]) + static_cast<float>(sum);
+      }
+    });
+  }
+  return products;
+}
+
+}  // namespace
+
+FactoredDamping factored_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
+  const double input = traces.input / static_cast<double>(block.cols());
+  const double output = traces.output / static_cast<double>(block.rows());
+  if (!(input > 0 && output > 0)) {
+    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "factored damping",
+                   "a mean eigenvalue of 0");
+  }
+  const double ratio = std::sqrt(input / output);  // π
+  const FactoredDamping result =
+      damping.relative
+          ? FactoredDamping{.input = damping.value * input, .output = damping.value * output}
+          : FactoredDamping{.input = ratio * std::sqrt(damping.value), .output = std::sqrt(damping.value) / ratio};
+  for (const double gamma : {result.input, result.output}) {
+    if (!(gamma >= static_cast<double>(std::numeric_limits<float>::min()) &&
+          gamma <= static_cast<double>(std::numeric_limits<float>::max()))) {
+      throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
+                     to_text(gamma));
+    }
+  }
+  return result;
+}
+
+SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
+                                const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
+  if (!gradient.same_batch()) return solve_given(block, damping, gradient.v, destination, workspace);
+  const BlockForms forms = gram_forms(block);
+  if (forms.input == FactorForm::panel && forms.output == FactorForm::panel) {
+    return solve_own(block, traces, damping, gradient, destination, workspace);
+  }
+  std::vector<float> memory(block.size());
+  const WeightView<float> v = block.view(std::span<float>(memory));
+  form_gradient(block, gradient, v);
+  return solve_given(block, damping, v, destination, workspace);
+}
+
+}  // namespace cgfac
