@@ -227,21 +227,6 @@ void mirror_lower(MatrixView<float> x) {
   }
 }
 
-// out ← factor · S [a 1] for some columns of [a 1], by way of float64; `first` may be the homogeneous one
-void multiply_rows(const FactorRows& side, double factor, MatrixView<const double> s, std::size_t first,
-                   MatrixView<float> out, std::span<double> scratch) {
-  Carver carver(scratch);
-  const MatrixView<double> wide = carver.doubles(s.cols, out.cols);
-  const MatrixView<double> product = carver.doubles(s.rows, out.cols);
-  for (std::size_t i = 0; i < wide.rows; ++i) {
-    for (std::size_t j = 0; j < wide.cols; ++j) {
-      wide(i, j) = first + j < side.rows.cols ? static_cast<double>(side.rows(i, first + j)) : 1;
-    }
-  }
-  blas::gemm(factor, s, wide, 0.0, product);
-  narrow(product, out);
-}
-
 SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
                            const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
   const std::size_t batch = block.input.count();
@@ -250,7 +235,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
   const std::size_t in_features = block.input.rows.cols;
-  const std::size_t least = (4 * widest * widest) + 16 + (6 * smallest_chunk * widest);
+  const std::size_t least = (4 * widest * widest) + 16 + (2 * smallest_chunk * widest);
   const std::size_t limit = (GramProblem::arena_squares - 2) * widest * widest;
   const Inverses both = inverses(block, damping, std::max(limit, least), workspace);
   const double input_scale = block.input.scale;
@@ -260,35 +245,35 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const auto keep = static_cast<float>(destination.keep);
   const bool same = empirical(block, gradient);
 
-  Carver carver(both.scratch);
-  // What multiplies the rows at the end: κ S_g S_a under the empirical Fisher; else M = S_g P_gᵀ g_vᵀ, and S_a apart.
-  const MatrixView<double> middle = carver.doubles(fisher_rows, batch);
   SolutionProducts products;
+  MatrixView<float> subtracted{};  // √scale_g M = √scale_g S_g P_gᵀ g_vᵀ, where g_v is not g
+  Carver carver(both.scratch);
+  if (!same) subtracted = carver.floats(fisher_rows, batch);
   {
     Carver temporary(carver.rest());
     const MatrixView<float> input_rest = temporary.floats(batch, batch);  // (I − γ_A S_a)/scale_a = Z_a aᵀ
     const MatrixView<float> cross = temporary.floats(fisher_rows, batch);
-    const MatrixView<float> product = temporary.floats(fisher_rows, batch);
     complement(both.input, damping.input, input_scale, input_rest);
     if (same) {
+      const MatrixView<float> product = temporary.floats(fisher_rows, batch);
       complement(both.output, damping.output, output_scale, cross);
       products.vx = scale * scale * blas::dot(std::span<const float>(cross.elements()), input_rest.elements());
       gemm_in_tiles(1.0F, cross, input_rest, 0.0F, product);
       products.xfx = output_scale * input_scale * scale * scale * square(product);
-      gemm_in_tiles(scale * factor, both.output, both.input, 0.0, middle);
     } else {
       const MatrixView<float> own = temporary.floats(batch, batch);  // g_v (G + γ_G I)⁻¹ g_vᵀ · γ_G, in the end
       const MatrixView<double> wide = temporary.doubles(fisher_rows, batch);
+      const MatrixView<double> middle = temporary.doubles(fisher_rows, batch);
       form_cross(block.output.rows, gradient.loss_grads, cross, own);
       mirror_lower(own);
       widen(cross, wide);
-      gemm_in_tiles(std::sqrt(output_scale), both.output, wide, 0.0, middle);
-      narrow(middle, product);
-      gemm_in_tiles(static_cast<float>(-std::sqrt(output_scale)), cross.transposed(), product, 1.0F, own);
+      gemm_in_tiles(output_scale, both.output, wide, 0.0, middle);
+      narrow(middle, subtracted);
+      gemm_in_tiles(-1.0F, cross.transposed(), subtracted, 1.0F, own);
       products.vx =
           scale * scale / damping.output * blas::dot(std::span<const float>(own.elements()), input_rest.elements());
-      gemm_in_tiles(1.0F, product, input_rest, 0.0F, cross);
-      products.xfx = scale * scale * input_scale * square(cross);
+      gemm_in_tiles(1.0F, subtracted, input_rest, 0.0F, cross);
+      products.xfx = scale * scale * input_scale / output_scale * square(cross);
     }
   }
   if (!std::isfinite(products.vx + products.xfx)) {
@@ -302,72 +287,77 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
                     std::max(1.0, std::sqrt(traces.output / output_scale)),
                 damping, destination);
 
+  // The rows are multiplied by one inverse after the other, in float32: the product of both in float32 would lose
+  // √(K_a K_g/(γ_A γ_G))·2⁻²⁴, each alone loses the square root of that.
+  const MatrixView<float> input_inverse = carver.floats(batch, batch);
+  const MatrixView<float> output_inverse = carver.floats(fisher_rows, same ? fisher_rows : 0);
+  narrow(both.input, input_inverse);
+  if (same) narrow(both.output, output_inverse);
+  const std::span<float> scratch = as_floats(carver.rest());
+  const std::size_t widths = same ? batch + fisher_rows : 2 * batch;
+  const auto chunk = [&](std::size_t extent) {
+    return std::clamp(scratch.size() / widths / smallest_chunk * smallest_chunk, smallest_chunk,
+                      std::max(extent, smallest_chunk));
+  };
   const MatrixView<const float> g_transposed = block.output.rows.transposed();
-  const std::span<double> scratch = carver.rest();
-  if (same && n <= m) {  // x = gᵀ (κ S_g S_a [a 1]), a chunk of columns at a time
-    const std::size_t fitting = scratch.size() / (3 * widest);
-    const std::size_t width =
-        std::clamp(fitting - std::min(fitting, smallest_chunk), smallest_chunk, std::max(in_features, smallest_chunk));
+  if (same &&
+      (n < m ||
+       (n == m && block.layout == KernelLayout::in_out))) {  // x = gᵀ (κ S_g S_a [a 1]), a chunk of columns at a time
+    const auto own_factor = static_cast<float>(scale * factor);
+    const auto multiply = [&](MatrixView<const float> rows, float* memory, MatrixView<float> out) {
+      const MatrixView<float> first(memory, batch, rows.cols);
+      const MatrixView<float> second(memory + first.size(), fisher_rows, rows.cols);
+      blas::gemm(own_factor, input_inverse, rows, 0.0F, first);
+      blas::gemm(1.0F, output_inverse, first, 0.0F, second);
+      blas::gemm(1.0F, g_transposed, second, keep, out);
+    };
+    const std::size_t width = chunk(in_features);
     for (std::size_t first = 0; first < in_features; first += width) {
       const std::size_t columns = std::min(width, in_features - first);
       const Split split = Split::columns(columns, work(m, fisher_rows, columns));
       parallel_for(split.blocks(), [&](std::size_t i) {
-        const std::size_t count = split.count(i);
-        Carver memory(scratch.subspan((3 * widest * split.first(i)) + i, (3 * widest * count) + 1));
-        const MatrixView<float> part = memory.floats(fisher_rows, count);
-        multiply_rows(block.input, 1, middle, first + split.first(i), part, memory.rest());
-        blas::gemm(1.0F, g_transposed, part, keep, destination.out.kernel.columns(first + split.first(i), count));
+        const std::size_t at = first + split.first(i);
+        multiply(block.input.rows.columns(at, split.count(i)), scratch.data() + (widths * split.first(i)),
+                 destination.out.kernel.columns(at, split.count(i)));
       });
     }
     if (block.input.homogeneous) {
-      Carver memory(scratch);
-      const MatrixView<float> part = memory.floats(fisher_rows, 1);
-      multiply_rows(block.input, 1, middle, in_features, part, memory.rest());
-      blas::gemm(1.0F, g_transposed, part, keep, {destination.out.bias.data(), m, 1});
+      const std::vector<float> ones(batch, 1.0F);
+      multiply({ones.data(), batch, 1}, scratch.data(), {destination.out.bias.data(), m, 1});
     }
     return products;
   }
 
-  // x = z [a 1] with zᵀ, batch × m, one of
-  //   κ (S_g S_a)ᵀ g                                  under the empirical Fisher
+  // x = zᵀ [a 1] with z, batch × m, one of
+  //   κ S_a S_g g                                     under the empirical Fisher
   //   S_a (g_v − √scale_g Mᵀ g)·scale/γ_G             a chunk of columns of g at a time
-  const double own_factor = factor * scale / damping.output;
-  MatrixView<float> subtracted{};
-  std::span<double> rest = scratch;
-  if (!same) {
-    Carver memory(scratch);
-    subtracted = memory.floats(fisher_rows, batch);
-    narrow(middle, subtracted);
-    rest = memory.rest();
-  }
-  const std::size_t fitting = rest.size() / (3 * widest);
-  const std::size_t height =
-      std::clamp(fitting - std::min(fitting, smallest_chunk), smallest_chunk, std::max(m, smallest_chunk));
-  const FactorRows output_rows{.rows = block.output.rows, .homogeneous = false, .scale = 1};
+  const auto own_factor = static_cast<float>(same ? factor * scale : factor * scale / damping.output);
+  const std::size_t height = chunk(m);
   for (std::size_t first = 0; first < m; first += height) {
     const std::size_t rows = std::min(height, m - first);
     const Split split = Split::columns(rows, work(rows, batch, in_features));
     parallel_for(split.blocks(), [&](std::size_t i) {
       const std::size_t at = first + split.first(i);
       const std::size_t count = split.count(i);
-      Carver memory(rest.subspan((3 * widest * split.first(i)) + i, (3 * widest * count) + 1));
-      const MatrixView<float> part = memory.floats(batch, count);
+      float* const memory = scratch.data() + (widths * split.first(i));
+      const MatrixView<float> z(memory, batch, count);
+      const MatrixView<float> between(memory + z.size(), same ? fisher_rows : batch, count);
+      const MatrixView<const float> g = block.output.rows.columns(at, count);
       if (same) {
-        multiply_rows(output_rows, 1, middle.transposed(), at, part, memory.rest());
+        blas::gemm(own_factor, output_inverse, g, 0.0F, between);
       } else {
         for (std::size_t row = 0; row < batch; ++row) {
-          for (std::size_t j = 0; j < count; ++j) part(row, j) = gradient.loss_grads(row, at + j);
+          std::copy_n(gradient.loss_grads.data + (row * gradient.loss_grads.row_stride) + at, count,
+                      between.data + (row * count));
         }
-        blas::gemm(static_cast<float>(-std::sqrt(output_scale)), subtracted.transposed(),
-                   block.output.rows.columns(at, count), 1.0F, part);
-        const FactorRows between{.rows = part, .homogeneous = false, .scale = 1};
-        multiply_rows(between, own_factor, both.input, 0, part, memory.rest());
+        blas::gemm(-own_factor, subtracted.transposed(), g, own_factor, between);
       }
+      blas::gemm(1.0F, input_inverse, between, 0.0F, z);
       const WeightView<float> out = rows_of(destination.out, at, count);
-      blas::gemm(1.0F, part.transposed(), block.input.rows, keep, out.kernel);
+      blas::gemm(1.0F, z.transposed(), block.input.rows, keep, out.kernel);
       for (std::size_t j = 0; j < out.bias.size(); ++j) {
         double sum = 0;
-        for (std::size_t row = 0; row < batch; ++row) sum += static_cast<double>(part(row, j));
+        for (std::size_t row = 0; row < batch; ++row) sum += static_cast<double>(z(row, j));
         out.bias[j] = (keep == 0.0F ? 0.0F : keep * out.bias[j]) + static_cast<float>(sum);
       }
     });

@@ -7,6 +7,7 @@
 
 #include "core/blas.h"
 #include "core/cost.h"
+#include "core/kernels.h"
 #include "core/parallel.h"
 
 namespace cgfac {
@@ -42,18 +43,6 @@ std::array<double, Count> sum_over(const MatrixView<double>& shape, const Body& 
     sums.partial[i] = body(split.first(i) * shape.cols, split.first(i + 1) * shape.cols);
   });
   return sums.total(split);
-}
-
-// to[j] = e[j − 1]·x[j − 1] + d[j]·x[j] + e[j]·x[j + 1]
-void tridiagonal_row(std::span<const double> d, std::span<const double> e, const double* x, double* to) {
-  const std::size_t n = d.size();
-  if (n == 1) {
-    to[0] = d[0] * x[0];
-    return;
-  }
-  to[0] = (d[0] * x[0]) + (e[0] * x[1]);
-  for (std::size_t j = 1; j + 1 < n; ++j) to[j] = (e[j - 1] * x[j - 1]) + (d[j] * x[j]) + (e[j] * x[j + 1]);
-  to[n - 1] = (e[n - 2] * x[n - 2]) + (d[n - 1] * x[n - 1]);
 }
 
 }  // namespace
@@ -147,6 +136,7 @@ void GramOperator::into_basis(MatrixView<float> u) const {
 }
 
 MatrixView<float> GramOperator::solution() {
+  settle();
   Carver carver(free_);
   const std::size_t q = problem_.rows();
   const std::size_t p = problem_.cols();
@@ -198,7 +188,7 @@ double GramOperator::start(const WeightView<const float>& v, const WeightView<co
   }
   base_norm2_ += (damping_ * c * damping_ * c * x0_x0_) - (2 * damping_ * c * v_x0_);
   start_factor_ = c;
-  weigh(r_);
+  (void)weigh(r_);
   return c;
 }
 
@@ -235,89 +225,76 @@ void GramOperator::sandwich(const Matrix& left, const MatrixView<double>& x, con
     return;
   }
   parallel_for(split.blocks(), [&](std::size_t i) {
-    double* const sum = rows_.data() + (i * held);
-    for (std::size_t row = split.first(i); row < split.first(i + 1); ++row) {
-      const double* from = x.data + (row * x.cols);
-      double* const to = out.data + (row * x.cols);
-      if (left.form == tridiagonal) {
-        double* const rows = right.form == tridiagonal ? sum : to;
-        const double d = left.diagonal[row];
-        const double above = row == 0 ? 0 : left.off_diagonal[row - 1];
-        const double below = row + 1 == x.rows ? 0 : left.off_diagonal[row];
-        const double* const previous = row == 0 ? from : from - x.cols;
-        const double* const next = row + 1 == x.rows ? from : from + x.cols;
-        for (std::size_t j = 0; j < x.cols; ++j) rows[j] = (above * previous[j]) + (d * from[j]) + (below * next[j]);
-        from = rows;
-      }
-      if (right.form == tridiagonal) tridiagonal_row(right.diagonal, right.off_diagonal, from, to);
-    }
+    sandwich_rows(left, x, right, out, split.first(i), split.first(i + 1), rows_.data() + (i * held));
   });
 }
 
-void GramOperator::weigh(const Vector& x) const {
-  if (x.w.data != x.c.data) sandwich(output_kernel_, x.c, input_kernel_, x.w);
+void GramOperator::sandwich_rows(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
+                                 const MatrixView<double>& out, std::size_t first, std::size_t last,
+                                 double* row_memory) const {
+  using enum Matrix::Form;
+  for (std::size_t row = first; row < last; ++row) {
+    const double* from = x.data + (row * x.cols);
+    double* const to = out.data + (row * x.cols);
+    if (left.form == tridiagonal) {
+      double* const rows = right.form == tridiagonal ? row_memory : to;
+      const bool top = row == 0;
+      const bool bottom = row + 1 == x.rows;
+      kernels::tridiagonal_left(x.cols, top ? 0 : left.off_diagonal[row - 1], left.diagonal[row],
+                                bottom ? 0 : left.off_diagonal[row], top ? from : from - x.cols, from,
+                                bottom ? from : from + x.cols, rows);
+      from = rows;
+    }
+    if (right.form == tridiagonal) {
+      kernels::tridiagonal_right(x.cols, right.diagonal.data(), right.off_diagonal.data(), from, to);
+    }
+  }
+}
+
+double GramOperator::weigh(const Vector& x) const {
+  if (basis_ == GramBasis::plain || x.w.data == x.c.data) {
+    if (x.w.data != x.c.data) sandwich(output_kernel_, x.c, input_kernel_, x.w);
+    return norm2(x);
+  }
+  const Split split = Split::rows(x.c.rows, x.c.cols);
+  const std::size_t held = rows_held * std::max(x.c.rows, x.c.cols);
+  std::array<kernels::PairSums, most_blocks> partial{};
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    for (std::size_t row = split.first(i); row < split.first(i + 1); ++row) {  // each row while it is at hand
+      sandwich_rows(output_kernel_, x.c, input_kernel_, x.w, row, row + 1, rows_.data() + (i * held));
+      const std::size_t at = row * x.c.cols;
+      const kernels::PairSums sums = kernels::pair_sums(x.c.cols, u_.data + at, x.c.data + at, x.w.data + at);
+      partial[i].u_c += sums.u_c;
+      partial[i].c_w += sums.c_w;
+    }
+  });
+  kernels::PairSums sums;
+  for (std::size_t i = 0; i < split.blocks(); ++i) {
+    sums.u_c += partial[i].u_c;
+    sums.c_w += partial[i].c_w;
+  }
+  return (x.s * x.s * base_norm2_) + (2 * x.s * sums.u_c) + sums.c_w;
 }
 
 double GramOperator::norm2(const Vector& x) const {
   const auto [u_c, c_w] = sum_over<2>(x.c, [&](std::size_t first, std::size_t last) {
-    std::array<double, 2> sums{};
-    for (std::size_t i = first; i < last; ++i) {
-      sums[0] += wide(u_.data[i]) * x.c.data[i];
-      sums[1] += x.c.data[i] * x.w.data[i];
-    }
-    return sums;
+    const kernels::PairSums sums =
+        kernels::pair_sums(last - first, u_.data + first, x.c.data + first, x.w.data + first);
+    return std::array<double, 2>{sums.u_c, sums.c_w};
   });
   return (x.s * x.s * base_norm2_) + (2 * x.s * u_c) + c_w;
 }
 
-double GramOperator::direct(const Vector& r, double beta, Vector& p) const {
+double GramOperator::direct(const Vector& r, double beta, Vector& p) {
+  const double step = std::exchange(step_, 0);
+  x_.s += step * p.s;
   p.s = beta == 0 ? r.s : r.s + (beta * p.s);
   const double s = p.s;
-  const bool own_weights = p.w.data != p.c.data;
-  // ⟨U, C⟩, ⟨Y, C⟩ and ⟨Y, Y⟩ with Y = sU + W
   auto [u_c, y_c, y_y] = sum_over<3>(p.c, [&](std::size_t first, std::size_t last) {
-    const float* const u = u_.data;
-    const double* const r_c = r.c.data;
-    const double* const r_w = r.w.data;
-    double* const c = p.c.data;
-    double* const w = p.w.data;
-    std::array<double, 3> sums{};
-    if (beta == 0) {
-      std::copy(r_c + first, r_c + last, c + first);
-      if (own_weights) std::copy(r_w + first, r_w + last, w + first);
-    } else {
-      for (std::size_t i = first; i < last; ++i) c[i] = r_c[i] + (beta * c[i]);
-      if (own_weights) {
-        for (std::size_t i = first; i < last; ++i) w[i] = r_w[i] + (beta * w[i]);
-      }
-    }
-    // several sums side by side, which the compiler may keep in one register each
-    constexpr std::size_t lanes = 8;
-    std::array<double, lanes> a{};
-    std::array<double, lanes> b{};
-    std::array<double, lanes> d{};
-    std::size_t i = first;
-    for (; i + lanes <= last; i += lanes) {
-      for (std::size_t k = 0; k < lanes; ++k) {
-        const double from_u = wide(u[i + k]);
-        const double y = (s * from_u) + w[i + k];
-        a[k] += from_u * c[i + k];
-        b[k] += y * c[i + k];
-        d[k] += y * y;
-      }
-    }
-    for (; i < last; ++i) {
-      const double y = (s * wide(u[i])) + w[i];
-      a[0] += wide(u[i]) * c[i];
-      b[0] += y * c[i];
-      d[0] += y * y;
-    }
-    for (std::size_t k = 0; k < lanes; ++k) {
-      sums[0] += a[k];
-      sums[1] += b[k];
-      sums[2] += d[k];
-    }
-    return sums;
+    const kernels::DirectSums sums =
+        kernels::direct(last - first, step, beta, s, r.c.data + first, r.w.data + first, u_.data + first,
+                        p.c.data + first, p.w.data + first, x_.c.data + first);
+    return std::array<double, 3>{sums.u_c, sums.y_c, sums.y_y};
   });
   if (covariances()) {  // ⟨Y, M_g Y M_a⟩
     for (std::size_t i = 0; i < y_.size(); ++i) y_.data[i] = (s * wide(u_.data[i])) + p.w.data[i];
@@ -330,36 +307,33 @@ double GramOperator::direct(const Vector& r, double beta, Vector& p) const {
 double GramOperator::reduce(double alpha, const Vector& p, Vector& r) const {
   r.s -= alpha * damping_ * p.s;
   const bool covariance = covariances();
-  const double damped = alpha * damping_;
-  const double from_u = alpha * p.s;
+  const double* const image = covariance ? image_.data : p.w.data;
+  const double from_u = covariance ? 0 : alpha * p.s;
   (void)sum_over<1>(r.c, [&](std::size_t first, std::size_t last) {
-    double* const c = r.c.data;
-    const double* const p_c = p.c.data;
-    if (covariance) {
-      for (std::size_t i = first; i < last; ++i) c[i] -= (damped * p_c[i]) + (alpha * image_.data[i]);
-    } else {
-      const double* const w = p.w.data;
-      for (std::size_t i = first; i < last; ++i)
-        c[i] -= (damped * p_c[i]) + (from_u * wide(u_.data[i])) + (alpha * w[i]);
-    }
+    kernels::reduce(last - first, alpha * damping_, from_u, alpha, p.c.data + first, u_.data + first, image + first,
+                    r.c.data + first);
     return std::array<double, 1>{};
   });
-  weigh(r);
-  return norm2(r);
+  return weigh(r);
 }
 
-void GramOperator::axpy(double alpha, const Vector& x, Vector& y) const {
-  y.s += alpha * x.s;
-  (void)sum_over<1>(y.c, [&](std::size_t first, std::size_t last) {
-    for (std::size_t i = first; i < last; ++i) y.c.data[i] += alpha * x.c.data[i];
-    return std::array<double, 1>{};
-  });
+void GramOperator::axpy(double alpha, const Vector& /*x*/, Vector& /*y*/) {
+  settle();
+  step_ = alpha;
+}
+
+void GramOperator::settle() {
+  const double step = std::exchange(step_, 0);
+  if (step == 0) return;
+  x_.s += step * p_.s;
+  kernels::axpy(x_.c.size(), step, p_.c.data, x_.c.data);
 }
 
 SolutionProducts GramOperator::products() {
+  settle();
   GramVector x = x_;
   x.w = r_.w.data == r_.c.data ? x_.c : r_.w;
-  weigh(x);
+  const double norm = weigh(x);
   const double c = start_factor_;
   const bool started = c != 0;
   double u_c = 0;        // ⟨U, C⟩ of the base
@@ -384,7 +358,7 @@ SolutionProducts GramOperator::products() {
   const double x0_b = v_x0_ - (damping_ * c * x0_x0_);             // ⟨x₀, b⟩
   const double v_c = u_c + (damping_ * c * start_u_c);             // ⟨v, P_g C P_aᵀ⟩
   const double x0_y = (x.s * x0_b) + start_u_c;                    // ⟨x₀, s·b + P_g C P_aᵀ⟩
-  return {.vx = (c * v_x0_) + (x.s * v_b) + v_c, .xfx = squared, .xx = (c * c * x0_x0_) + (2 * c * x0_y) + norm2(x)};
+  return {.vx = (c * v_x0_) + (x.s * v_b) + v_c, .xfx = squared, .xx = (c * c * x0_x0_) + (2 * c * x0_y) + norm};
 }
 
 }  // namespace cgfac

@@ -67,9 +67,10 @@ class GramOperator {
 
   // LinearOperator
   [[nodiscard]] double norm2(const Vector& x) const;
-  [[nodiscard]] double direct(const Vector& r, double beta, Vector& p) const;
+  [[nodiscard]] double direct(const Vector& r, double beta, Vector& p);
   [[nodiscard]] double reduce(double alpha, const Vector& p, Vector& r) const;
-  void axpy(double alpha, const Vector& x, Vector& y) const;
+  /// For y = x() and x = p(): put off to the next `direct`, which reads p anyway, or to the end.
+  void axpy(double alpha, const Vector& x, Vector& y);
 
   /// Of the solution c·x₀ + s·b + P_g C P_aᵀ. Uses the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();
@@ -89,7 +90,13 @@ class GramOperator {
   // out ← L X R; X and out must differ unless both are identities
   void sandwich(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
                 const MatrixView<double>& out) const;
-  void weigh(const Vector& x) const;  // x.w ← K_g x.c K_a, where it is not the same memory
+  // the same for some rows, where neither matrix is dense
+  void sandwich_rows(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
+                     const MatrixView<double>& out, std::size_t first, std::size_t last, double* row_memory) const;
+  // x.w ← K_g x.c K_a, where it is not the same memory, then ⟨x, x⟩
+  [[nodiscard]] double weigh(const Vector& x) const;
+  // Does what `axpy` put off.
+  void settle();
   [[nodiscard]] bool covariances() const;
 
   const GramProblem& problem_;
@@ -111,6 +118,7 @@ class GramOperator {
   Vector x_;
   Vector r_;
   Vector p_;
+  double step_ = 0;         // of the axpy that was put off
   std::span<double> free_;  // everything behind x, for the end
 };
 

@@ -177,12 +177,10 @@ void parallel_for(std::size_t count, const IndexedBody& body) {
 
 Split Split::columns(std::size_t size, double flops) {
   constexpr double worth_two_threads = 4e6;
-  std::size_t blocks = std::clamp<std::size_t>(size / 256, 1, 16);
-  if (flops < worth_two_threads)
-    blocks = 1;
-  else if (blocks == 1 && size >= 128)
-    blocks = 2;
-  return {size, blocks};
+  if (flops < worth_two_threads || size < 128) return {size, 1};
+  if (size < 512) return {size, 2};
+  // multiples of four, so that neither two nor four threads wait for one
+  return {size, std::clamp<std::size_t>((size + 512) / 1024 * 4, 4, 16)};
 }
 
 Split Split::rows(std::size_t rows, std::size_t cols) {

@@ -93,7 +93,8 @@ void parallel_for(std::size_t count, const IndexedBody& body);
 /// the same bits whatever runs them.
 class Split {
  public:
-  /// Blocks of about 256, at most 16; two for a shorter range of at least 128 whose work, in flops, is worth two threads.
+  /// Blocks of about 256, a multiple of four of them and at most 16; two for a range of 128 to 511; one where the work, in flops, is
+  /// not worth two threads.
   static Split columns(std::size_t size, double flops);
   /// Blocks of rows of an element-wise pass over rows × cols numbers: none below 8192 numbers, at most 8.
   static Split rows(std::size_t rows, std::size_t cols);
