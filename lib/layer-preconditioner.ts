@@ -94,9 +94,9 @@ export interface LayerSummary extends Partial<SolutionProducts> {
   readonly outputForm: 'panel' | 'covariance';
   /** λ, or γ_A and γ_G, that were used; unknown for the per-sample block. */
   readonly damping?: number | { readonly input: number; readonly output: number };
-  /** Of the spectral solution: the largest eigenvalue of F. */
+  /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
   readonly lambdaMax?: number;
-  /** Of the spectral solution: Σ E/(E + λ). */
+  /** The same: Σ E/(E + λ). */
   readonly effectiveRank?: number;
   /** Of the spectral solution: eigenvalues that rounding had made negative, taken as 0. */
   readonly clamped?: number;

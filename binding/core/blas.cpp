@@ -24,6 +24,10 @@ void dsytrd_(const char* uplo, const blasint* n, double* a, const blasint* lda, 
              double* work, const blasint* lwork, blasint* info, std::size_t);
 void dorgtr_(const char* uplo, const blasint* n, double* a, const blasint* lda, const double* tau, double* work,
              const blasint* lwork, blasint* info, std::size_t);
+void dstedc_(const char* compz, const blasint* n, double* d, double* e, double* z, const blasint* ldz, double* work,
+             const blasint* lwork, blasint* iwork, const blasint* liwork, blasint* info, std::size_t);
+void dlaed1_(const blasint* n, double* d, double* q, const blasint* ldq, blasint* indxq, const double* rho,
+             const blasint* cutpnt, double* work, blasint* iwork, blasint* info);
 void dpotrf_(const char* uplo, const blasint* n, double* a, const blasint* lda, blasint* info, std::size_t);
 void dpotri_(const char* uplo, const blasint* n, double* a, const blasint* lda, blasint* info, std::size_t);
 void dpotrs_(const char* uplo, const blasint* n, const blasint* nrhs, const double* a, const blasint* lda, double* b,
@@ -195,23 +199,90 @@ void eigen(MatrixView<float> k, std::span<float> values, std::span<float> work) 
   eigen_with(ssyevd_, k, values, work);
 }
 
+std::size_t reflector_work(std::size_t n) {
+  return lapack_block * n;
+}
+
+void reduce(MatrixView<double> k, std::span<double> diagonal, std::span<double> off_diagonal, std::span<double> tau,
+            std::span<double> work) {
+  require_square(k);
+  require(diagonal.size() == k.rows && off_diagonal.size() == k.rows && tau.size() == k.rows &&
+              work.size() >= reflector_work(k.rows),
+          "reduce with too little room");
+  const blasint n = narrow(k.rows);
+  const blasint count = narrow(work.size());
+  blasint info = 0;
+  dsytrd_(&lower_triangle, &n, k.data, &n, diagonal.data(), off_diagonal.data(), tau.data(), work.data(), &count, &info,
+          1);
+}
+
+void form_reflectors(MatrixView<double> k, std::span<const double> tau, std::span<double> work) {
+  require_square(k);
+  require(tau.size() == k.rows && work.size() >= reflector_work(k.rows), "form_reflectors with too little room");
+  const blasint n = narrow(k.rows);
+  const blasint count = narrow(work.size());
+  blasint info = 0;
+  dorgtr_(&lower_triangle, &n, k.data, &n, tau.data(), work.data(), &count, &info, 1);
+}
+
 std::size_t tridiagonal_work(std::size_t n) {
-  return (lapack_block + 1) * n;
+  return n + reflector_work(n);
 }
 
 void tridiagonalise(MatrixView<double> k, std::span<double> diagonal, std::span<double> off_diagonal,
                     std::span<double> work) {
-  require_square(k);
-  require(diagonal.size() == k.rows && off_diagonal.size() == k.rows && work.size() >= tridiagonal_work(k.rows),
-          "tridiagonalise with too little room");
-  const blasint n = narrow(k.rows);
-  const std::span<double> tau = work.first(k.rows);
-  const std::span<double> rest = work.subspan(k.rows);
-  const blasint count = narrow(rest.size());
+  require(work.size() >= tridiagonal_work(k.rows), "tridiagonalise with too little room");
+  reduce(k, diagonal, off_diagonal, work.first(k.rows), work.subspan(k.rows));
+  form_reflectors(k, work.first(k.rows), work.subspan(k.rows));
+}
+
+// dstedc: 1 + 4N + N² numbers and 3 + 5N integers
+std::size_t tridiagonal_eigen_work(std::size_t n) {
+  return 1 + (4 * n) + (n * n) + 3 + (5 * n);
+}
+
+void tridiagonal_eigen(std::span<double> diagonal, std::span<double> off_diagonal, MatrixView<double> z,
+                       std::span<double> work) {
+  require(
+      z.rows == z.cols && z.row_major() && diagonal.size() == z.rows && work.size() >= tridiagonal_eigen_work(z.rows),
+      "tridiagonal_eigen of shapes that do not fit");
+  const blasint n = narrow(z.rows);
+  const blasint ldz = leading_dimension(z);
+  const std::size_t numbers = 1 + (4 * z.rows) + (z.rows * z.rows);
+  const blasint number_count = narrow(numbers);
+  const blasint integer_count = narrow(3 + (5 * z.rows));
+  auto* const integers = reinterpret_cast<blasint*>(work.data() + numbers);  // NOLINT(*-reinterpret-cast): scratch
+  const char own_vectors = 'I';
   blasint info = 0;
-  dsytrd_(&lower_triangle, &n, k.data, &n, diagonal.data(), off_diagonal.data(), tau.data(), rest.data(), &count, &info,
-          1);
-  dorgtr_(&lower_triangle, &n, k.data, &n, tau.data(), rest.data(), &count, &info, 1);
+  dstedc_(&own_vectors, &n, diagonal.data(), off_diagonal.data(), z.data, &ldz, work.data(), &number_count, integers,
+          &integer_count, &info, 1);
+  if (info != 0) {
+    throw expected(ErrorCode::not_finite, "an eigendecomposition that converges", "inputs and outputGrads",
+                   "none from LAPACK (" + std::to_string(info) + ")");
+  }
+}
+
+// dlaed1: 4N + N² numbers, 4N integers, and the order of the values
+std::size_t merge_work(std::size_t n) {
+  return (4 * n) + (n * n) + (5 * n);
+}
+
+void merge_eigen(std::span<double> values, MatrixView<double> z, double rho, std::size_t cut, std::span<double> work) {
+  require_square(z);
+  require(values.size() == z.rows && cut > 0 && cut < z.rows && work.size() >= merge_work(z.rows),
+          "merge_eigen of shapes that do not fit");
+  const blasint n = narrow(z.rows);
+  const blasint first = narrow(cut);
+  auto* const integers = reinterpret_cast<blasint*>(work.data() + (4 * z.rows) +
+                                                    (z.rows * z.rows));  // NOLINT(*-reinterpret-cast): scratch
+  blasint* const order = integers + (4 * z.rows);
+  for (std::size_t i = 0; i < z.rows; ++i) order[i] = narrow(i < cut ? i + 1 : i - cut + 1);
+  blasint info = 0;
+  dlaed1_(&n, values.data(), z.data, &n, order, &rho, &first, work.data(), integers, &info);
+  if (info != 0) {
+    throw expected(ErrorCode::not_finite, "an eigendecomposition that converges", "inputs and outputGrads",
+                   "none from LAPACK (" + std::to_string(info) + ")");
+  }
 }
 
 bool cholesky(MatrixView<double> k) {

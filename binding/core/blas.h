@@ -47,6 +47,26 @@ void tridiagonalise(MatrixView<double> k, std::span<double> diagonal, std::span<
                     std::span<double> work);
 [[nodiscard]] std::size_t tridiagonal_work(std::size_t n);
 
+/// The two halves of `tridiagonalise`: T and the reflectors, and H from them. `tau` has N numbers.
+void reduce(MatrixView<double> k, std::span<double> diagonal, std::span<double> off_diagonal, std::span<double> tau,
+            std::span<double> work);
+void form_reflectors(MatrixView<double> k, std::span<const double> tau, std::span<double> work);
+[[nodiscard]] std::size_t reflector_work(std::size_t n);
+
+/// T = Zᵀ diag(values) Z for a tridiagonal T: row k of `z`, which may have gaps, is the k-th eigenvector. The diagonal becomes the values;
+/// the off-diagonal is scratch. `work` has `tridiagonal_eigen_work(N)` numbers.
+void tridiagonal_eigen(std::span<double> diagonal, std::span<double> off_diagonal, MatrixView<double> z,
+                       std::span<double> work);
+[[nodiscard]] std::size_t tridiagonal_eigen_work(std::size_t n);
+
+/// One step of divide and conquer: `values` and the block-diagonal `z` (both blocks' values ascending) belong to T without its element
+/// rho at (cut − 1, cut), of which |rho| has been taken from the diagonal on both sides; on return to T, in no order. T's norm is
+/// about 1. `work` has `merge_work(N)` numbers.
+///
+/// Source: J. Cuppen, "A divide and conquer method for the symmetric tridiagonal eigenproblem", 1981; LAPACK's dlaed1.
+void merge_eigen(std::span<double> values, MatrixView<double> z, double rho, std::size_t cut, std::span<double> work);
+[[nodiscard]] std::size_t merge_work(std::size_t n);
+
 /// K ← the Cholesky factor L, K = L Lᵀ, in the lower triangle. False where K is not positive definite to rounding.
 [[nodiscard]] bool cholesky(MatrixView<double> k);
 /// K ← (L Lᵀ)⁻¹, both triangles, from what `cholesky` left.

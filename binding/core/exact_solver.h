@@ -13,8 +13,9 @@ class Spectrum {
  public:
   struct Values {
     SolutionProducts products;
-    double lambda_max = 0;      ///< the largest eigenvalue of F
-    double effective_rank = 0;  ///< Σ E/(E + λ): the directions that the damping leaves to the curvature
+    double lambda_max = SolutionProducts::unknown;  ///< the largest eigenvalue of F
+    double effective_rank =
+        SolutionProducts::unknown;  ///< Σ E/(E + λ): the directions that the damping leaves to the curvature
   };
 
   /// Of (F + λI)⁻¹ v. O(N²).
@@ -35,13 +36,18 @@ struct ExactSummary {
   std::size_t clamped = 0;  ///< eigenvalues of K (or a factor) that rounding made negative, taken as 0
 };
 
-/// x = (F + λI)⁻¹ v by the spectra of both sides (`dsyevd` on K, or on the factor where a side has more rows than features):
+/// x = (F + λI)⁻¹ v by the spectra of both sides (of K, or of the factor where a side has more rows than features):
 ///
 ///   x = (v − P_g C P_aᵀ)/λ,  C = Q_g [Û/(λ + E)] Q_aᵀ,  Û = Q_gᵀ U Q_a,  E_ij = Λ_g,i Λ_a,j
 ///
 /// with Û multiplied by Λ on a covariance side; x = Q_g [Û/(λ + E)] Q_aᵀ with covariances on both; and for the batch's own
 /// gradient under the empirical Fisher, v ∝ P_g P_aᵀ, x = P_g Q_g [(Q_gᵀ Q_a)/(λ + E)] Q_aᵀ P_aᵀ, free of cancellation. The
-/// eigenvalues and the division are float64, the four changes of basis float32, as U and x are.
+/// decompositions and the division are float64, the changes of basis float32, as U and x are.
+///
+/// Two eigendecompositions (`dsyevd`) are done where the spectrum is asked for or the matrices are small. Else one side is diagonalised
+/// and the other made tridiagonal, T, and each eigenvalue μ_j leaves a tridiagonal system (μ_j T + λI) c_j = ũ_j: less work,
+/// split over two threads; T is diagonalised too only where λ does not stand above the rounding of K. The largest eigenvalue and
+/// the effective rank stay unknown then. Eigenvalues that rounding made negative are taken as 0.
 ///
 /// Relative error ≤ 4·2⁻²⁴·(λ + max E)/λ. Throws Error(not_finite), with the destination untouched, beyond float32.
 ///

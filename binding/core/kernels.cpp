@@ -2,7 +2,7 @@
 
 // Sanitizers intercept too early for functions that the loader chooses.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(CGFAC_SANITIZED)
-#define CGFAC_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define CGFAC_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CGFAC_CLONES
 #endif
@@ -85,6 +85,33 @@ PairSums pair_sums(std::size_t count, const float* u, const double* c, const dou
     c_w += c[i] * w[i];
   }
   return {.u_c = u_c, .c_w = c_w};
+}
+
+CGFAC_CLONES
+void solve_tridiagonal(std::size_t count, const double* d, const double* e, double lambda, const double* mu, double* y,
+                       double* scratch) {
+  // forward: the pivots' inverses go to the scratch
+#pragma omp simd
+  for (std::size_t j = 0; j < lanes; ++j) scratch[j] = 1 / (lambda + (mu[j] * d[0]));
+  for (std::size_t i = 1; i < count; ++i) {
+    double* const row = y + (i * lanes);
+    double* const inverse = scratch + (i * lanes);
+#pragma omp simd
+    for (std::size_t j = 0; j < lanes; ++j) {
+      const double off = mu[j] * e[i - 1];
+      const double factor = off * inverse[j - lanes];
+      inverse[j] = 1 / (lambda + (mu[j] * d[i]) - (off * factor));
+      row[j] -= factor * row[j - lanes];
+    }
+  }
+#pragma omp simd
+  for (std::size_t j = 0; j < lanes; ++j) y[((count - 1) * lanes) + j] *= scratch[((count - 1) * lanes) + j];
+  for (std::size_t i = count - 1; i-- > 0;) {
+    double* const row = y + (i * lanes);
+    const double* const inverse = scratch + (i * lanes);
+#pragma omp simd
+    for (std::size_t j = 0; j < lanes; ++j) row[j] = (row[j] - (mu[j] * e[i] * row[j + lanes])) * inverse[j];
+  }
 }
 
 CGFAC_CLONES

@@ -33,6 +33,12 @@ struct PairSums {
 };
 PairSums pair_sums(std::size_t count, const float* u, const double* c, const double* w);
 
+/// Solves (μ_j T + λI) y_j = y_j for `lanes` right-hand sides side by side, T tridiagonal and positive semidefinite: y is count × lanes,
+/// as is the scratch. No pivoting: λ exceeds what rounding may have made of T's least eigenvalue.
+inline constexpr std::size_t lanes = 16;
+void solve_tridiagonal(std::size_t count, const double* d, const double* e, double lambda, const double* mu, double* y,
+                       double* scratch);
+
 /// x ← x + α p
 void axpy(std::size_t count, double alpha, const double* p, double* x);
 

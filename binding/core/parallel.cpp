@@ -20,15 +20,15 @@ void pause() {
 
 }  // namespace
 
-// One call of parallel_for, on the stack of its caller.
+// One call of parallel_for, on the stack of its caller. Threads join and leave under the lock, and take indices without it.
 struct ThreadPool::Group {
   const IndexedBody* body;
   std::size_t count;
-  std::size_t next = 0;    // the first index not taken yet
-  std::size_t active = 0;  // threads at work on it, the caller included
+  std::size_t active = 1;  // threads at work on it, the caller included
   std::size_t places;      // threads that may
   Group* later = nullptr;
-  std::exception_ptr error;  // the first
+  std::exception_ptr error;          // the first, under the lock
+  std::atomic<std::size_t> next{0};  // the first index not taken yet
   std::atomic<bool> done{false};
 };
 
@@ -79,51 +79,59 @@ void ThreadPool::linger(std::uint64_t seen) const {
 
 ThreadPool::Group* ThreadPool::open_group() {
   Group* group = groups_;
-  while (group != nullptr && (group->next == group->count || group->active == group->places)) group = group->later;
+  while (group != nullptr &&
+         (group->active == group->places || group->next.load(std::memory_order_relaxed) >= group->count)) {
+    group = group->later;
+  }
   return group;
 }
 
-void ThreadPool::work_on(Group& group, std::unique_lock<std::mutex>& lock) {
-  ++group.active;
-  while (group.next < group.count) {
-    const std::size_t index = group.next++;
-    lock.unlock();
-    std::exception_ptr error;
+void ThreadPool::work_on(Group& group) {
+  for (;;) {
+    const std::size_t index = group.next.fetch_add(1, std::memory_order_relaxed);
+    if (index >= group.count) return;
     try {
       (*group.body)(index);
     } catch (...) {
-      error = std::current_exception();
+      const std::lock_guard lock(mutex_);
+      if (!group.error) group.error = std::current_exception();
     }
-    lock.lock();
-    if (error && !group.error) group.error = error;
   }
-  // the last to leave: its caller may go on, and the group is gone
-  if (--group.active == 0) {
-    group.done.store(true, std::memory_order_release);
-    group.done.notify_one();
-  }
+}
+
+void ThreadPool::leave(Group& group) {
+  if (--group.active > 0) return;
+  group.done.store(true, std::memory_order_release);
+  group.done.notify_one();
 }
 
 void ThreadPool::parallel_for(std::size_t count, const IndexedBody& body) {
   if (count == 0) return;
   Group group{.body = &body, .count = count, .places = 0, .error = nullptr};
+  bool sleepers = false;
   {
-    std::unique_lock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     group.places = limit_;
-    if (count == 1 || limit_ == 1) {
-      lock.unlock();
-      for (std::size_t index = 0; index < count; ++index) body(index);
-      return;
+    sleepers = sleeping_ > 0;
+    if (count > 1 && limit_ > 1) {
+      Group** end = &groups_;
+      while (*end != nullptr) end = &(*end)->later;
+      *end = &group;
+      arrivals_.fetch_add(1, std::memory_order_release);
     }
-    Group** end = &groups_;
-    while (*end != nullptr) end = &(*end)->later;
-    *end = &group;
-    arrivals_.fetch_add(1, std::memory_order_release);
-    wake_.notify_all();
-    work_on(group, lock);
+  }
+  if (count == 1 || group.places == 1) {
+    for (std::size_t index = 0; index < count; ++index) body(index);
+    return;
+  }
+  if (sleepers) wake_.notify_all();
+  work_on(group);
+  {
+    const std::lock_guard lock(mutex_);
     Group** place = &groups_;
     while (*place != &group) place = &(*place)->later;
     *place = group.later;
+    leave(group);
   }
   // Only pieces that are being worked on are waited for, so this ends.
   for (int spins = 0; spins < 1000 && !group.done.load(std::memory_order_acquire); ++spins) pause();
@@ -141,7 +149,11 @@ void ThreadPool::run(std::size_t index) {
   for (;;) {
     if (index < limit_) {
       if (Group* const group = open_group()) {
-        work_on(*group, lock);
+        ++group->active;
+        lock.unlock();
+        work_on(*group);
+        lock.lock();
+        leave(*group);
         lingered = false;
         continue;
       }
@@ -163,7 +175,9 @@ void ThreadPool::run(std::size_t index) {
       lock.lock();
       continue;
     }
+    ++sleeping_;
     wake_.wait(lock);
+    --sleeping_;
   }
 }
 

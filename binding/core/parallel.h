@@ -71,8 +71,10 @@ class ThreadPool {
   void run(std::size_t index);
   // The oldest group with an index to give away and a place for one more thread.
   Group* open_group();
-  // Runs indices of the group until none is left; the lock is held on entry and on return.
-  static void work_on(Group& group, std::unique_lock<std::mutex>& lock);
+  // Takes indices of the group until none is left.
+  void work_on(Group& group);
+  // One thread fewer, under the lock; the last one lets the caller go on, and the group is gone.
+  static void leave(Group& group);
   // Waits a moment for new work without sleeping: a solve splits its work many times in a row.
   void linger(std::uint64_t seen) const;
 
@@ -81,6 +83,7 @@ class ThreadPool {
   std::deque<Task> tasks_;
   Group* groups_ = nullptr;  // of calls under way, oldest first
   std::size_t limit_;        // threads with an index below it take work
+  std::size_t sleeping_ = 0;
   bool stopping_ = false;
   std::atomic<std::uint64_t> arrivals_{0};  // counts what was submitted, for `linger`
   std::vector<std::thread> threads_;

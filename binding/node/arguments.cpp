@@ -216,8 +216,9 @@ Napi::Object summary_object(Napi::Env env, const LayerSummary& summary) {
     result.Set("damping", summary.damping);
   }
   if (summary.exact) {
-    result.Set("lambdaMax", summary.exact->values.lambda_max);
-    result.Set("effectiveRank", summary.exact->values.effective_rank);
+    const Spectrum::Values& values = summary.exact->values;
+    if (!std::isnan(values.lambda_max)) result.Set("lambdaMax", values.lambda_max);
+    if (!std::isnan(values.effective_rank)) result.Set("effectiveRank", values.effective_rank);
     result.Set("clamped", static_cast<double>(summary.exact->clamped));
   }
   set_products(result, summary.products);

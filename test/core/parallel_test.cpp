@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <future>
 #include <numeric>
+#include <stdexcept>
+#include <thread>
 
 #include "layers.h"
 
@@ -87,4 +89,98 @@ TEST_CASE("parallel: concurrent solves give the bits of solves one after another
     }
   }
   for (std::size_t i = 0; i < results.size(); ++i) CHECK(results[i] == expected[i % layers.size()]);
+}
+
+TEST_CASE("parallel: parallel_for runs every index once, also nested and from tasks") {
+  ThreadPool pool(3);
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{50}}) {
+    std::vector<std::atomic<int>> runs(count);
+    pool.parallel_for(count, [&](std::size_t i) { ++runs[i]; });
+    for (const auto& run : runs) CHECK(run == 1);
+  }
+  std::atomic<int> inner = 0;
+  std::promise<void> end;
+  pool.submit([&] {
+    pool.parallel_for(8, [&](std::size_t) { pool.parallel_for(8, [&](std::size_t) { ++inner; }); });
+    end.set_value();
+  });
+  end.get_future().wait();
+  CHECK(inner == 64);
+}
+
+TEST_CASE("parallel: an exception of a piece comes out of parallel_for, after the other pieces ended") {
+  ThreadPool pool(2);
+  std::atomic<int> ended = 0;
+  CHECK_THROWS_WITH_AS(pool.parallel_for(20,
+                                         [&](std::size_t i) {
+                                           if (i == 3) throw std::runtime_error("piece 3");
+                                           ++ended;
+                                         }),
+                       "piece 3", std::runtime_error);
+  CHECK(ended == 19);
+}
+
+TEST_CASE("parallel: the number of threads can grow and shrink while tasks run") {
+  ThreadPool pool(2);
+  std::atomic<int> done = 0;
+  std::promise<void> end;
+  for (int i = 0; i < 200; ++i) {
+    if (i % 10 == 0) pool.resize(1 + static_cast<std::size_t>(i / 10) % 5);
+    pool.submit([&] {
+      pool.parallel_for(4, [](std::size_t) {});
+      if (++done == 200) end.set_value();
+    });
+  }
+  end.get_future().wait();
+  pool.resize(1);
+  CHECK(pool.size() == 1);
+  const auto caller = std::this_thread::get_id();
+  pool.parallel_for(10, [&](std::size_t) { CHECK(std::this_thread::get_id() == caller); });
+}
+
+TEST_CASE("parallel: every method gives the same bits with one, two and three threads") {
+  // shapes on both sides of every split: several blocks of columns, of rows, and N × N passes in blocks
+  struct Sizes {
+    std::size_t m, n, rows, output_rows;
+  };
+  for (const Sizes& sizes : {Sizes{300, 700, 130, 130}, Sizes{700, 300, 160, 100}, Sizes{140, 150, 400, 400}}) {
+    const RandomLayer layer{.shape = {.in_features = sizes.n, .out_features = sizes.m, .bias = true},
+                            .input_rows = sizes.rows,
+                            .output_rows = sizes.output_rows};
+    CAPTURE(layer.name());
+    const FisherBlock block = layer.block();
+    const auto loss_grads = random_numbers<float>(sizes.rows * sizes.m, 8);
+    std::vector<LayerOptions> variants;
+    for (const Method method : {Method::cg, Method::exact, Method::kfac}) {
+      LayerOptions options{.damping = {.value = 0.1, .relative = true}};
+      options.method = method;
+      variants.push_back(options);
+      options.damping_mode = DampingMode::factored;
+      if (method != Method::cg) variants.push_back(options);
+    }
+    variants[0].cg_fac.cg = {.max_iterations = 8, .tolerance = 0};
+    LayerOptions weight = variants[0];
+    weight.cg_fac.space = Space::weight;
+    variants.push_back(weight);
+    for (const LayerOptions& options : variants) {
+      const auto solve_with = [&](std::size_t threads) {
+        ThreadPool::shared().resize(threads);
+        LayerPreconditioner preconditioner(layer.shape, options);
+        preconditioner.record(layer.batch());
+        std::vector<float> x(2 * layer.size());
+        const std::span<float> both(x);
+        (void)preconditioner.precondition(preconditioner.batch(), block.view(std::span<const float>(layer.v)),
+                                          block.view(both.first(layer.size())), nullptr, nullptr);
+        (void)preconditioner.natural_gradient(layer.batch(), {loss_grads.data(), sizes.rows, sizes.m},
+                                              {.out = block.view(both.subspan(layer.size()))}, nullptr, nullptr);
+        return x;
+      };
+      const auto one = solve_with(1);
+      const auto two = solve_with(2);
+      const auto three = solve_with(3);
+      ThreadPool::shared().resize(ThreadPool::default_threads());
+      CHECK(one == two);
+      CHECK(one == three);
+    }
+  }
 }

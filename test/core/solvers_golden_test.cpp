@@ -6,6 +6,7 @@
 
 #include "core/layer_preconditioner.h"
 #include "golden.h"
+#include "layers.h"
 #include "reference.h"
 
 using namespace cgfac;
@@ -188,4 +189,54 @@ TEST_CASE("golden: the natural gradient updates weights in place") {
       CHECK(norm(difference(updated.x, expected)) <= 2e-6 * (norm(direction.x) + norm(expected)));
     }
   });
+}
+
+TEST_CASE("exact solver: one side diagonalised and one tridiagonal give what two spectra give") {
+  // Large enough for the mixed bases; λ from far above to far below the rounding of K, where T is diagonalised as well. Both solve
+  // the same float32 K and U, each within the design bound of the exact solution, so within twice that of each other.
+  struct Sizes {
+    std::size_t m, n, input_rows, output_rows;
+  };
+  for (const Sizes& sizes :
+       {Sizes{90, 120, 60, 60}, Sizes{120, 90, 70, 50}, Sizes{80, 150, 50, 75}, Sizes{60, 150, 100, 100},
+        Sizes{150, 60, 100, 100}, Sizes{70, 50, 200, 150}, Sizes{50, 71, 200, 150}}) {
+    RandomLayer layer{.shape = {.in_features = sizes.n, .out_features = sizes.m, .bias = true},
+                      .input_rows = sizes.input_rows,
+                      .output_rows = sizes.output_rows};
+    CAPTURE(layer.name());
+    const FisherBlock block = layer.block();
+    const auto loss_grads = random_numbers<float>(sizes.input_rows * sizes.m, 8);
+    for (const double relative : {10.0, 1e-1, 1e-4}) {
+      for (const int own : {0, 1, 2}) {
+        if (own == 2 && sizes.input_rows != sizes.output_rows) continue;
+        CAPTURE(relative);
+        CAPTURE(own);
+        LayerPreconditioner preconditioner(layer.shape,
+                                           {.damping = {.value = relative, .relative = true}, .method = Method::exact});
+        const auto solve_with = [&](Spectrum* spectrum, std::vector<float>& x) {
+          x.resize(layer.size());
+          const WeightView<float> out = block.view(std::span<float>(x));
+          if (own != 0) {
+            const float* const rows = own == 1 ? loss_grads.data() : layer.output_grads.data();
+            return preconditioner.natural_gradient(layer.batch(), {rows, sizes.input_rows, sizes.m}, {.out = out},
+                                                   nullptr, spectrum);
+          }
+          preconditioner.record(layer.batch());
+          return preconditioner.precondition(preconditioner.batch(), block.view(std::span<const float>(layer.v)), out,
+                                             nullptr, spectrum);
+        };
+        std::vector<float> mixed;
+        std::vector<float> expected;
+        Spectrum spectrum;
+        const LayerSummary summary = solve_with(nullptr, mixed);
+        const LayerSummary reference = solve_with(&spectrum, expected);
+        const double damping = summary.damping;
+        const double condition = (damping + reference.exact->values.lambda_max) / damping;
+        CHECK(std::isnan(summary.exact->values.lambda_max));
+        CHECK(relative_error(mixed, expected) <= 8 * unit_roundoff * condition);
+        CHECK(summary.products.vx == doctest::Approx(reference.products.vx).epsilon(8 * unit_roundoff * condition));
+        CHECK(summary.products.xfx == doctest::Approx(reference.products.xfx).epsilon(8 * unit_roundoff * condition));
+      }
+    }
+  }
 }
