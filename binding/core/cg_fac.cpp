@@ -57,7 +57,8 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
                                   loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
-  summary.products = gram.products();
+  const bool broken = summary.cg.reason == CgReason::indefinite || summary.cg.reason == CgReason::broken_down;
+  if (!broken) summary.products = gram.products();  // r and x no longer belong together
 
   // c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
   const double s = gram.x().s;
@@ -130,10 +131,11 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> solution = block.view(std::span<const float>(x));
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
+  if (problem.destination.factor != 1) require_range(problem.destination.factor, xx, block, "v", v);
   // F x = v − r − λ x
   const double vx = dot(v, solution);
   const double rx = dot(block.view(std::span<const float>(r)), solution);
-  summary.products = {.vx = vx, .xfx = vx - rx - (problem.damping * xx), .xx = xx};
+  summary.products = {.vx = vx, .xfx = std::max(vx - rx - (problem.damping * xx), 0.0), .xx = xx};
   write(solution, problem.destination);
   return summary;
 }

@@ -139,9 +139,20 @@ bool well_damped(const MixedBases& bases, double damping) {
   return damping >= rounding * norm * std::ranges::max(bases.values);
 }
 
+// Eigenvectors of a tridiagonal matrix fall off so fast that float32 would have denormal numbers, on which products crawl.
+void narrow_vectors(MatrixView<const double> from, MatrixView<float> to) {
+  constexpr double nothing = 1e-30;
+  std::ranges::transform(from.elements(), to.data,
+                         [](double x) { return std::abs(x) < nothing ? 0.0F : static_cast<float>(x); });
+}
+
 // v = κ P_g P_aᵀ under the empirical Fisher
 double kappa_of(const GramProblem& problem) {
   return problem.gradient().scale / std::sqrt(problem.block().input.scale * problem.block().output.scale);
+}
+
+std::span<double> strip_memory(const MixedBases& bases, std::size_t strip_numbers, Carver& carver) {
+  return bases.z.size() >= strip_numbers ? bases.z.elements() : carver.numbers(strip_numbers);
 }
 
 // (μ_j T + λI) c_j = ũ_j for every eigenvalue μ_j of one side, T being the other side's tridiagonal matrix.
@@ -164,7 +175,7 @@ ExactSummary solve_mixed(const GramProblem& problem, double damping, const Desti
     blas::tridiagonal_eigen(bases.diagonal, bases.off_diagonal, z, work.rest());
     std::ranges::fill(bases.off_diagonal, 0.0);
     bases.clamped += clamp_to_zero(bases.diagonal);
-    narrow(z, other_vectors);
+    narrow_vectors(z, other_vectors);
   }
 
   const MatrixView<float> c = carver.floats(t, e);
@@ -175,7 +186,7 @@ ExactSummary solve_mixed(const GramProblem& problem, double damping, const Desti
   parallel_for(3, [&](std::size_t i) {
     if (i == 0) narrow(diagonalised, diagonal_reflectors);
     if (i == 1) narrow(reduced, reduced_reflectors);
-    if (i == 2) narrow(bases.z, vectors);
+    if (i == 2) narrow_vectors(bases.z, vectors);
   });
   const bool both = !problem.input_panel() && !problem.output_panel();
   const bool own = problem.input_panel() && problem.output_panel() && empirical(problem.block(), problem.gradient());
@@ -197,9 +208,10 @@ ExactSummary solve_mixed(const GramProblem& problem, double damping, const Desti
 
   const bool covariance = !both && !(input ? problem.input_panel() : problem.output_panel());
   const std::size_t strips = (e + kernels::lanes - 1) / kernels::lanes;
-  const std::size_t blocks = std::min(strips, most_blocks);
   const std::size_t strip_numbers = ((2 * t) + 1) * kernels::lanes;
-  const std::span<double> memory = carver.numbers(blocks * strip_numbers);
+  // in the memory of the eigenvectors' float64 form, which has been narrowed
+  const std::span<double> memory = strip_memory(bases, strip_numbers, carver);
+  const std::size_t blocks = std::min({strips, most_blocks, memory.size() / strip_numbers});
   std::array<SolutionProducts, most_blocks> partial{};
   parallel_for(blocks, [&](std::size_t block) {
     const std::span<double> own_memory = memory.subspan(block * strip_numbers, strip_numbers);
@@ -261,8 +273,9 @@ ExactSummary solve_mixed(const GramProblem& problem, double damping, const Desti
   }
   gemm_in_tiles(1.0F, c, vectors, 0.0F, product);
   gemm_in_tiles(1.0F, product, diagonal_reflectors, 0.0F, c);
-  gemm_in_tiles(1.0F, reduced_reflectors.transposed(), c, 0.0F, product);
-  problem.expand(both || own ? 0 : 1 / damping, input ? product : product.transposed(), destination, carver.rest());
+  // into U's place, so that all of the scratch is free for the pass
+  gemm_in_tiles(1.0F, reduced_reflectors.transposed(), c, 0.0F, input ? problem.u() : problem.u().transposed());
+  problem.expand(both || own ? 0 : 1 / damping, problem.u(), destination, problem.scratch());
   return summary;
 }
 
@@ -276,9 +289,9 @@ std::size_t exact_scratch_numbers(const FisherBlock& block) {
   const bool input = diagonalise_input(forms, q, p);
   const std::size_t e = input ? p : q;
   const std::size_t t = input ? q : p;
-  const std::size_t strips = most_blocks * ((2 * t) + 1) * kernels::lanes;
-  const std::size_t mixed_changing =
-      (3 * e) + (3 * t) + (e * e) + strips + (((2 * q * p) + (2 * e * e) + (2 * t * t)) / 2) + 8 + (8 * std::max(q, p));
+  const std::size_t strip_numbers = ((2 * t) + 1) * kernels::lanes;
+  const std::size_t mixed_changing = (3 * e) + (3 * t) + (e * e) + (((2 * q * p) + (2 * e * e) + (2 * t * t)) / 2) + 8 +
+                                     (e * e >= strip_numbers ? 0 : strip_numbers);
   const std::size_t mixed = std::min(q, p) < smallest_mixed ? 0 : std::max(mixed_numbers(e, t), mixed_changing);
   return std::max(mixed, q + p + std::max(blas::eigen_work(q) + blas::eigen_work(p), changing));
 }
@@ -415,8 +428,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   summary.values.effective_rank = sums.rank;
 
   gemm_in_tiles(1.0F, c, input, 0.0F, product);
-  gemm_in_tiles(1.0F, output.transposed(), product, 0.0F, c);
-  problem.expand(free_of_cancellation ? 0 : 1 / damping, c, destination, carver.rest());
+  gemm_in_tiles(1.0F, output.transposed(), product, 0.0F, problem.u());  // all of the scratch is free for the pass
+  problem.expand(free_of_cancellation ? 0 : 1 / damping, problem.u(), destination, problem.scratch());
   return summary;
 }
 

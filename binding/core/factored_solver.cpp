@@ -193,19 +193,14 @@ SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& da
       std::max(projected_size(block.input, forms.input), projected_size(block.output, forms.output));
   const std::size_t least = Half::numbers(3 * smallest_chunk, widest);
   const std::size_t ideal = Half::numbers(std::max(block.rows(), block.cols()) + (2 * smallest_chunk), widest);
-  const std::size_t limit = (GramProblem::arena_squares - 2) * widest * widest;
+  const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const Inverses both = inverses(block, damping, std::min(std::max(least, ideal), std::max(limit, least)), workspace);
-  // Worked out where x belongs, unless v is there, which ⟨v, x⟩ needs, or something that is kept.
-  const bool at_once = destination.keep == 0 && destination.out.kernel.data != v.kernel.data;
-  const WeightView<float> x = at_once ? destination.out : block.view(workspace.gradient.span(block.size()));
-  copy(v, x);
-  precondition(block, both, damping, x);
-  const SolutionProducts products{.vx = dot(v, x)};
-  if (!at_once) {
-    write(x, destination);
-  } else if (destination.factor != 1) {
-    scale(static_cast<float>(destination.factor), x);
-  }
+  const bool in_place = destination.out.kernel.data == v.kernel.data;
+  copy(v, destination.out);
+  precondition(block, both, damping, destination.out);
+  SolutionProducts products;
+  if (!in_place) products.vx = dot(v, destination.out);
+  if (destination.factor != 1) scale(static_cast<float>(destination.factor), destination.out);
   return products;
 }
 
@@ -236,7 +231,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const std::size_t n = block.cols();
   const std::size_t in_features = block.input.rows.cols;
   const std::size_t least = (4 * widest * widest) + 16 + (2 * smallest_chunk * widest);
-  const std::size_t limit = (GramProblem::arena_squares - 2) * widest * widest;
+  const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const Inverses both = inverses(block, damping, std::max(limit, least), workspace);
   const double input_scale = block.input.scale;
   const double output_scale = block.output.scale;
@@ -396,10 +391,17 @@ SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& tra
   if (forms.input == FactorForm::panel && forms.output == FactorForm::panel) {
     return solve_own(block, traces, damping, gradient, destination, workspace);
   }
-  std::vector<float> memory(block.size());
-  const WeightView<float> v = block.view(std::span<float>(memory));
+  // v is formed, and x stays apart from it, for ⟨v, x⟩, and from what is kept
+  const std::span<float> memory = workspace.gradient.span((destination.keep == 0 ? 1 : 2) * block.size());
+  const WeightView<float> v = block.view(memory.first(block.size()));
   form_gradient(block, gradient, v);
-  return solve_given(block, damping, v, destination, workspace);
+  if (destination.keep == 0) return solve_given(block, damping, v, destination, workspace);
+  const WeightView<float> x = block.view(memory.subspan(block.size()));
+  const double norm_v = std::sqrt(dot(WeightView<const float>(v), WeightView<const float>(v)));
+  require_range(norm_v, damping, destination);
+  const SolutionProducts products = solve_given(block, damping, v, {.out = x}, workspace);
+  write(x, destination);
+  return products;
 }
 
 }  // namespace cgfac

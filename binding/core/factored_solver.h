@@ -22,7 +22,7 @@ struct FactoredDamping {
 /// x = (G + γ_G I)⁻¹ v (A + γ_A I)⁻¹, by Woodbury on each side: (A + γI)⁻¹ = (I − P(γI + K)⁻¹Pᵀ)/γ, with the inverse of the
 /// d × d sum itself where a side has more rows than features. No eigendecomposition: two Choleskys of the smaller size.
 ///
-/// A given v costs four products of the gradient's size, and for `products.vx` a pass over v. The batch's own gradient
+/// A given v costs four products of the gradient's size, and for `products.vx` a pass over v; where x replaces v, vx stays unknown. The batch's own gradient
 /// scale · g_vᵀ [a 1] is never formed (panels on both sides): x = Z_gᵀ Z_a with Z_gᵀ = (g_vᵀ − P_g (γ_G I + K_g)⁻¹ P_gᵀ g_vᵀ)·scale/γ_G
 /// and Z_a = (K_a + γ_A I)⁻¹ [a 1], one product; under the empirical Fisher x = P_g C P_aᵀ with C N × N.
 ///

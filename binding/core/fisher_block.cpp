@@ -118,8 +118,6 @@ std::size_t chunk_of(std::size_t extent, std::size_t width, std::size_t scratch)
 }
 
 constexpr std::size_t smallest_chunk = 16;
-// A scratch below this is not worth saving: 128 KiB.
-constexpr std::size_t scratch_floor = 32768;
 
 // out ← β out + σ v, along the storage of out
 void combine(float sigma, MatrixView<const float> v, float beta, MatrixView<float> out) {
@@ -229,7 +227,7 @@ std::size_t pass_scratch(const FisherBlock& block, const BlockForms& forms, std:
   const std::size_t ideal =
       std::max(project_output_first(block) ? n_half : m_half, expand_output_first(block) ? m_half : n_half);
   const std::size_t least = smallest_chunk * std::max(block.input.count(), block.output.count());
-  return std::min(ideal, std::max({limit, scratch_floor, least}));
+  return std::max(least, std::min(ideal, limit));
 }
 
 void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,

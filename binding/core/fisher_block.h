@@ -94,8 +94,8 @@ struct Destination {
   double keep = 0;
 };
 
-/// Scratch that `project` and `expand` use, in numbers: what both products between would fill, but not more than `limit`, below
-/// which they work in chunks of columns or rows, and never less than they need.
+/// Scratch that `project` and `expand` use, in numbers: what both products between would fill, but not more than `limit`, above
+/// which they work in chunks of columns or rows, and never less than 16 of those.
 [[nodiscard]] std::size_t pass_scratch(const FisherBlock& block, const BlockForms& forms, std::size_t limit);
 
 /// U ← P_gᵀ v P_a, (N_g or m) × (N_a or n): a panel side is multiplied by its rows, a covariance side has P = I.

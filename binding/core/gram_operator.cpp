@@ -14,7 +14,7 @@ namespace cgfac {
 namespace {
 
 // Columns or rows that a dense product holds back at a time, for each block of a pass.
-constexpr std::size_t rows_held = 16;
+constexpr std::size_t rows_held = 8;
 constexpr std::size_t most_blocks = 8;
 
 double wide(float x) {
@@ -66,7 +66,7 @@ std::size_t GramOperator::scratch_numbers(const FisherBlock& block, bool started
   const std::size_t changing =
       std::max(blas::tridiagonal_work(q) + blas::tridiagonal_work(p), (((q * q) + (p * p) + (2 * q * p)) / 2) + 4);
   const std::size_t pass = 8 * std::max(q, p);  // the least that a pass over v needs, 16 columns in float32
-  const std::size_t start = started ? ((q * p) + 1) / 2 : 0;
+  const std::size_t start = started && covariances ? ((q * p) + 1) / 2 : 0;
   return tridiagonals + held + start + pass + std::max(vectors * q * p, changing);
 }
 
@@ -83,7 +83,7 @@ GramOperator::GramOperator(const GramProblem& problem, double damping, GramBasis
   Carver carver(problem.scratch());
   const std::span<double> tridiagonals = carver.numbers(2 * (q + p));
   rows_ = carver.numbers(Split::rows(q, p).blocks() * rows_held * std::max(q, p));
-  if (started) start_u_ = carver.floats(q, p);
+  if (started && covariances()) start_u_ = carver.floats(q, p);
   if (basis == GramBasis::tridiagonal) {
     input.diagonal = tridiagonals.subspan(0, p);
     input.off_diagonal = tridiagonals.subspan(p, p);
@@ -158,11 +158,14 @@ MatrixView<float> GramOperator::solution() {
 
 double GramOperator::start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling) {
   // the direction's memory, and what is behind it, is not in use yet
-  const std::span<double> unused{p_.c.data, static_cast<std::size_t>(free_.data() + free_.size() - p_.c.data)};
-  problem_.project(x0, start_u_, unused);
+  Carver memory({p_.c.data, static_cast<std::size_t>(free_.data() + free_.size() - p_.c.data)});
+  // with panels on both sides U₀ shows again in the residual; else it is kept for the end
+  const MatrixView<float> start_u = start_u_.data != nullptr ? start_u_ : memory.floats(u_.rows, u_.cols);
+  const std::span<double> unused = memory.rest();
+  problem_.project(x0, start_u, unused);
   if (basis_ == GramBasis::tridiagonal) {
     const std::span<double> all = std::exchange(free_, unused);
-    into_basis(start_u_);
+    into_basis(start_u);
     free_ = all;
   }
   v_x0_ = cgfac::dot(v, x0);
@@ -170,21 +173,21 @@ double GramOperator::start(const WeightView<const float>& v, const WeightView<co
 
   // r = F x₀ = (0, M_g U₀ M_a)
   if (covariances()) {
-    for (std::size_t i = 0; i < y_.size(); ++i) y_.data[i] = wide(start_u_.data[i]);
+    for (std::size_t i = 0; i < y_.size(); ++i) y_.data[i] = wide(start_u.data[i]);
     sandwich(output_covariance_, y_, input_covariance_, r_.c);
   } else {
-    for (std::size_t i = 0; i < r_.c.size(); ++i) r_.c.data[i] = wide(start_u_.data[i]);
+    for (std::size_t i = 0; i < r_.c.size(); ++i) r_.c.data[i] = wide(start_u.data[i]);
   }
   double c = 1;
   if (scaling == StartScaling::optimal) {
     double curvature = damping_ * x0_x0_;  // ⟨x₀, (F + λI) x₀⟩
-    for (std::size_t i = 0; i < r_.c.size(); ++i) curvature += wide(start_u_.data[i]) * r_.c.data[i];
+    for (std::size_t i = 0; i < r_.c.size(); ++i) curvature += wide(start_u.data[i]) * r_.c.data[i];
     c = curvature > 0 ? v_x0_ / curvature : 0;  // 0 only for x₀ = 0
   }
   // r = v − (F + λI) c x₀ = (1, −c F x₀) on the base v − λ c x₀
   for (double& element : r_.c.elements()) element *= -c;
   for (std::size_t i = 0; i < u_.size(); ++i) {
-    u_.data[i] = static_cast<float>(wide(u_.data[i]) - (damping_ * c * wide(start_u_.data[i])));
+    u_.data[i] = static_cast<float>(wide(u_.data[i]) - (damping_ * c * wide(start_u.data[i])));
   }
   base_norm2_ += (damping_ * c * damping_ * c * x0_x0_) - (2 * damping_ * c * v_x0_);
   start_factor_ = c;
@@ -331,34 +334,35 @@ void GramOperator::settle() {
 
 SolutionProducts GramOperator::products() {
   settle();
+  const double c = start_factor_;
+  const bool covariance = covariances();
   GramVector x = x_;
   x.w = r_.w.data == r_.c.data ? x_.c : r_.w;
   const double norm = weigh(x);
-  const double c = start_factor_;
-  const bool started = c != 0;
+  // Y = P_gᵀ x P_a = c U₀ + s U + W; with panels on both sides also −(C_r + λ C) of the residual
   double u_c = 0;        // ⟨U, C⟩ of the base
-  double start_u_c = 0;  // ⟨U₀, C⟩
-  double squared = 0;    // ‖Y‖², Y = P_gᵀ x P_a = c U₀ + s U + W
-  const bool covariance = covariances();
+  double start_u_c = 0;  // c ⟨U₀, C⟩
+  double squared = 0;    // ‖Y‖²
   for (std::size_t i = 0; i < x.c.size(); ++i) {
+    const double own = (x.s * wide(u_.data[i])) + x.w.data[i];
+    double start = 0;
+    if (c != 0) start = covariance ? c * wide(start_u_.data[i]) : -(r_.c.data[i] + (damping_ * x.c.data[i])) - own;
     u_c += wide(u_.data[i]) * x.c.data[i];
-    double y = (x.s * wide(u_.data[i])) + x.w.data[i];
-    if (started) {
-      start_u_c += wide(start_u_.data[i]) * x.c.data[i];
-      y += c * wide(start_u_.data[i]);
-    }
+    start_u_c += start * x.c.data[i];
+    const double y = start + own;
     if (covariance) y_.data[i] = y;
     squared += y * y;
   }
   if (covariance) {
     sandwich(output_covariance_, y_, input_covariance_, image_);
-    squared = blas::dot(y_.elements(), image_.elements());
+    squared = std::max(blas::dot(y_.elements(), image_.elements()), 0.0);
   }
   const double v_b = problem_.v_norm2() - (damping_ * c * v_x0_);  // ⟨v, b⟩
-  const double x0_b = v_x0_ - (damping_ * c * x0_x0_);             // ⟨x₀, b⟩
-  const double v_c = u_c + (damping_ * c * start_u_c);             // ⟨v, P_g C P_aᵀ⟩
-  const double x0_y = (x.s * x0_b) + start_u_c;                    // ⟨x₀, s·b + P_g C P_aᵀ⟩
-  return {.vx = (c * v_x0_) + (x.s * v_b) + v_c, .xfx = squared, .xx = (c * c * x0_x0_) + (2 * c * x0_y) + norm};
+  const double x0_b = c * (v_x0_ - (damping_ * c * x0_x0_));       // c ⟨x₀, b⟩
+  const double v_c = u_c + (damping_ * start_u_c);                 // ⟨v, P_g C P_aᵀ⟩
+  return {.vx = (c * v_x0_) + (x.s * v_b) + v_c,
+          .xfx = squared,
+          .xx = (c * c * x0_x0_) + (2 * ((x.s * x0_b) + start_u_c)) + norm};
 }
 
 }  // namespace cgfac

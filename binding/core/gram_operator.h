@@ -45,7 +45,8 @@ struct GramVector {
 /// v − (F + λI) c x₀ is the pair (1, −c M_g U₀ M_a) with U₀ = P_gᵀ x₀ P_a.
 class GramOperator {
  public:
-  /// Numbers that the operator and the loop's vectors ask of the problem's scratch; a start takes N²/2 more.
+  /// Numbers that the operator and the loop's vectors ask of the problem's scratch; a start takes N²/2 more where a side has a
+  /// covariance.
   [[nodiscard]] static std::size_t scratch_numbers(const FisherBlock& block, bool started);
   /// The basis with the fewest operations for so many iterations.
   [[nodiscard]] static GramBasis choose_basis(const FisherBlock& block, int iterations);

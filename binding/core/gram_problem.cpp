@@ -99,7 +99,7 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
   const std::size_t p = projected_size(block.input, forms_.input);
   const std::size_t matrices = (p * p) + (q * q) + (((q * p) + 1) / 2);
   const std::size_t widest = std::max(p, q);
-  const std::size_t squares = arena_squares * widest * widest;
+  const std::size_t squares = arena_numbers(widest);
   const std::size_t forming = ((p * p) + (q * q) + 2) / 2 + 2;  // the matrices in float32
   const std::size_t own = gradient.same_batch() ? (3 * widest * widest) + 4 : 0;
   const std::size_t pass = (pass_scratch(block, forms_, 2 * (squares - std::min(squares, matrices))) + 1) / 2;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -28,6 +29,11 @@ class GramProblem {
  public:
   /// Numbers (float64) of the arena, in units of N² where both sides have N rows.
   static constexpr std::size_t arena_squares = 8;
+  /// Numbers of the arena for N rows: 8·N², or 128 KiB where that is more.
+  [[nodiscard]] static constexpr std::size_t arena_numbers(std::size_t n) {
+    constexpr std::size_t least = 16384;
+    return std::max(least, arena_squares * n * n);
+  }
 
   /// Throws Error(not_finite) that names its cause where v or the rows hold NaN or infinity; `solver_numbers` is what
   /// the solver will ask of scratch().

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "core/blas.h"
 #include "core/cost.h"
 #include "core/error.h"
 #include "core/sample_solver.h"
@@ -117,6 +118,7 @@ LayerSummary LayerPreconditioner::precondition(const std::shared_ptr<const Recor
                                                const CancelFlag* cancel, Spectrum* spectrum) {
   const FisherBlock& block = batch->block();
   if (options_.method == Method::kfac && averaged_.lock() != batch) {
+    if (!std::isfinite(dot(v, v))) throw_not_finite(block, "v", v);  // before the batch enters the averages
     kfac_.update(block);
     averaged_ = batch;
   }
@@ -138,6 +140,10 @@ LayerSummary LayerPreconditioner::natural_gradient(const Batch& batch, MatrixVie
                                                    Spectrum* spectrum) {
   const FisherBlock block = fisher_block(shape_, batch);
   const BlockTraces sums = traces(block);
+  if (!std::isfinite(blas::dot(loss_grads.elements(), loss_grads.elements()))) {
+    require_finite("lossGrads", loss_grads.elements());
+    throw expected(ErrorCode::not_finite, "squares within the range of float32", "lossGrads", "an overflow");
+  }
   if (options_.method == Method::kfac) kfac_.update(block);
   const double scale = shape_.loss_reduction == LossReduction::mean ? 1 : 1 / static_cast<double>(batch.inputs.rows);
   return solve(block, sums, {.v = {}, .loss_grads = loss_grads, .scale = scale}, std::nullopt, destination, cancel,

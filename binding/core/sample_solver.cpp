@@ -59,10 +59,10 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
   }
   const double weight = block.output.scale;
   const std::size_t matrices = (2 * n * n) + (2 * n);
-  const std::size_t limit =
-      2 * ((GramProblem::arena_squares * n * n) - std::min(GramProblem::arena_squares * n * n, matrices));
-  const std::size_t pass = (pass_scratch(block, panels, limit) + 1) / 2;
-  Carver arena(workspace.arena.span(matrices + std::max((n * n) + 2, pass + (n * n / 2) + 2)));
+  const std::size_t diagonal = ((n * n) / 2) + 2;  // y as a matrix, in float32
+  const std::size_t all = GramProblem::arena_numbers(n);
+  const std::size_t pass = (pass_scratch(block, panels, 2 * (all - std::min(all, matrices + diagonal))) + 1) / 2;
+  Carver arena(workspace.arena.span(matrices + std::max((n * n) + 2, pass + diagonal)));
   const MatrixView<double> inputs = arena.doubles(n, n);    // K_a
   const MatrixView<double> hadamard = arena.doubles(n, n);  // K_g, then H + λ/w·I, then its Cholesky factor
   const std::span<double> jv = arena.numbers(n);

@@ -87,7 +87,7 @@ void require_no_overlap(Napi::Env env, const WeightArrays& out, const WeightArra
     if (overlap(part, inputs) || overlap(part, output_grads)) {
       throw coded_error(
           env, "ERR_CGFAC_OVERLAP",
-          "Expected arrays that share no memory with inputs or outputGrads for out but received an overlap");
+          "Expected arrays that share no memory with inputs, outputGrads or lossGrads for out but received an overlap");
     }
   }
   if (overlap(out.kernel, out.bias)) {

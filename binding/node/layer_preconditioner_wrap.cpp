@@ -126,7 +126,7 @@ Napi::Object LayerPreconditionerWrap::outcome_object(Napi::Env env, const Outcom
 void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) const {
   if (*pending_ == 0) return;
   throw coded_error(env, "ERR_CGFAC_BUSY",
-                    std::string("Expected no pending precondition() for ") + call + " but received " +
+                    std::string("Expected no pending asynchronous call for ") + call + " but received " +
                         std::to_string(*pending_) + "; await them first");
 }
 

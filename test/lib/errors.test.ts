@@ -6,6 +6,9 @@ import {
   type FisherOperatorOptions,
   LayerPreconditioner,
   type LayerPreconditionerOptions,
+  preconditionAll,
+  preconditionAllSync,
+  setThreads,
 } from 'cgfac';
 
 // The layer of the table: 3 × 2 with a bias, a batch of 4. Everything is made anew for every case.
@@ -41,6 +44,7 @@ const untyped = (value: unknown) => value as never;
 interface Case {
   readonly what: string;
   readonly code: CgfacErrorCode;
+  /** The message, or a pattern of it. */
   readonly message: string;
   readonly call: () => unknown;
 }
@@ -54,6 +58,23 @@ const applying =
   (v: unknown, options: object = {}) =>
   () =>
     operator().applySync(untyped(v), untyped(options));
+
+const own = () => ({ ...rows(), lossGrads: Float32Array.from({ length: batch * outFeatures }, (_, i) => 1 - i / 4) });
+/** A call of naturalGradientSync: with some rows or options, of a layer with some options. */
+const naturally =
+  (options: Partial<Record<string, unknown>>, layerOptions: object = {}) =>
+  () =>
+    new LayerPreconditioner<true>({ ...layer(), ...layerOptions }).naturalGradientSync(untyped({ ...own(), ...options }));
+const updating = (applyTo: unknown) => naturally({ applyTo });
+const solvingAll =
+  (...systems: unknown[]) =>
+  () =>
+    preconditionAllSync(untyped(systems));
+const spectrum = () => {
+  const preconditioner = new LayerPreconditioner<true>({ ...layer(), method: 'exact' });
+  preconditioner.record(rows());
+  return preconditioner.preconditionSync(vector(), { spectrum: true }).spectrum;
+};
 
 const type = 'ERR_CGFAC_INVALID_ARG_TYPE';
 const value = 'ERR_CGFAC_INVALID_ARG_VALUE';
@@ -446,7 +467,7 @@ const table: Case[] = [
   {
     what: 'an out that overlaps the inputs',
     code: overlap,
-    message: 'Expected arrays that share no memory with inputs or outputGrads for out but received an overlap',
+    message: 'Expected arrays that share no memory with inputs, outputGrads or lossGrads for out but received an overlap',
     call: () => {
       const { inputs, outputGrads } = rows();
       const borrowing = new FisherOperator<true>({ ...layer(), inputs, outputGrads, batch });
@@ -462,6 +483,409 @@ const table: Case[] = [
       return operator().applySync(vector(), { out: { kernel, bias: kernel.subarray(0, 3) } });
     },
   },
+  // methods
+  {
+    what: 'a method as a number',
+    code: type,
+    message: "Expected 'auto' or 'cg' or 'exact' or 'kfac' for method but received 1",
+    call: layering({ method: 1 }),
+  },
+  {
+    what: 'an unknown damping mode',
+    code: value,
+    message: "Expected 'tikhonov' or 'factored' for dampingMode but received 'pi'",
+    call: layering({ dampingMode: 'pi' }),
+  },
+  {
+    what: 'an unknown block',
+    code: value,
+    message: "Expected 'kronecker' or 'sample' for block but received 'full'",
+    call: layering({ block: 'full' }),
+  },
+  ...(['exact', 'kfac'] as const).flatMap((method): Case[] =>
+    [{ maxIterations: 3 }, { tolerance: 0 }, { space: 'gram' }, { warmStart: 'none' }].map((option) => ({
+      what: `${Object.keys(option)} with '${method}'`,
+      code: value,
+      message: `Expected 'cg' or 'auto' with the option ${Object.keys(option)} for method but received '${method}'`,
+      call: layering({ method, ...option }),
+    })),
+  ),
+  ...([{ dampingMode: 'factored' }, { block: 'sample' }] as const).map(
+    (direct): Case => ({
+      what: `maxIterations with ${Object.values(direct)}, for which the method is 'exact'`,
+      code: value,
+      message: "Expected 'cg' or 'auto' with the option maxIterations for method but received 'exact'",
+      call: layering({ ...direct, maxIterations: 3 }),
+    }),
+  ),
+  ...(['auto', 'cg', 'exact'] as const).flatMap((method): Case[] =>
+    [{ factorUpdateSteps: 2 }, { inverseUpdateSteps: 2 }, { factorDecay: 0.5 }].map((option) => ({
+      what: `${Object.keys(option)} with '${method}'`,
+      code: value,
+      message: `Expected 'kfac' with the option ${Object.keys(option)} for method but received '${method}'`,
+      call: layering({ method, ...option }),
+    })),
+  ),
+  {
+    what: 'factorDecay without a method',
+    code: value,
+    message: "Expected 'kfac' with the option factorDecay for method but received 'cg'",
+    call: layering({ factorDecay: 0.5 }),
+  },
+  {
+    what: "dampingMode 'factored' with 'cg'",
+    code: value,
+    message: "Expected 'exact', 'kfac' or 'auto' with dampingMode 'factored' for method but received 'cg'",
+    call: layering({ dampingMode: 'factored', method: 'cg' }),
+  },
+  {
+    what: "block 'sample' with factored damping",
+    code: value,
+    message: "Expected 'tikhonov' with block 'sample' for dampingMode but received 'factored'",
+    call: layering({ block: 'sample', dampingMode: 'factored' }),
+  },
+  ...(['cg', 'kfac'] as const).map(
+    (method): Case => ({
+      what: `block 'sample' with '${method}'`,
+      code: value,
+      message: `Expected 'exact' or 'auto' with block 'sample' for method but received '${method}'`,
+      call: layering({ block: 'sample', method }),
+    }),
+  ),
+  {
+    what: 'factorDecay 1',
+    code: value,
+    message: 'Expected a number ≥ 0 and < 1 for factorDecay but received 1',
+    call: layering({ method: 'kfac', factorDecay: 1 }),
+  },
+  {
+    what: 'factorDecay −0.5',
+    code: value,
+    message: 'Expected a finite number ≥ 0 for factorDecay but received -0.5',
+    call: layering({ method: 'kfac', factorDecay: -0.5 }),
+  },
+  {
+    what: 'factorDecay as a string',
+    code: type,
+    message: "Expected a number ≥ 0 for factorDecay but received '0.9'",
+    call: layering({ method: 'kfac', factorDecay: '0.9' }),
+  },
+  ...(['factorUpdateSteps', 'inverseUpdateSteps'] as const).flatMap((name): Case[] =>
+    [0, 1.5].map((steps) => ({
+      what: `${name} ${steps}`,
+      code: value,
+      message: `Expected a positive integer below 2^31 for ${name} but received ${steps}`,
+      call: layering({ method: 'kfac', [name]: steps }),
+    })),
+  ),
+  {
+    what: 'fisherRows that are not the batch, with the per-sample block',
+    code: shape,
+    message: 'Expected as many rows as inputs has, 4, for outputGrads of the per-sample block but received 2',
+    call: naturally({ outputGrads: new Float32Array(6).fill(1), fisherRows: 2 }, { block: 'sample' }),
+  },
+  {
+    what: 'recorded fisherRows that are not the batch, with the per-sample block',
+    code: shape,
+    message: 'Expected as many rows as inputs has, 4, for outputGrads of the per-sample block but received 2',
+    call: () => {
+      const preconditioner = new LayerPreconditioner<true>({ ...layer(), block: 'sample' });
+      preconditioner.record({ ...rows(), outputGrads: new Float32Array(6).fill(1), fisherRows: 2 });
+      return preconditioner.preconditionSync(vector());
+    },
+  },
+  {
+    what: 'factored damping of zeros',
+    code: value,
+    message: 'Expected inputs and outputGrads that are not all zero for factored damping but received a mean eigenvalue of 0',
+    call: naturally({ outputGrads: new Float32Array(12) }, { dampingMode: 'factored' }),
+  },
+  {
+    what: 'spectrum as a number',
+    code: type,
+    message: 'Expected a boolean for spectrum but received 1',
+    call: () => recorded().preconditionSync(vector(), { spectrum: untyped(1) }),
+  },
+  // natural gradients
+  {
+    what: 'an unknown name of naturalGradientSync',
+    code: unknown,
+    message:
+      "Expected one of inputs, outputGrads, batch, fisherRows, lossGrads, out, applyTo, spectrum for an option of naturalGradientSync but received 'lossgrads'",
+    call: naturally({ lossgrads: new Float32Array(12) }),
+  },
+  {
+    what: 'an unknown name of naturalGradient',
+    code: unknown,
+    message:
+      "Expected one of inputs, outputGrads, batch, fisherRows, lossGrads, out, applyTo, spectrum, signal for an option of naturalGradient but received 'weights'",
+    call: () => new LayerPreconditioner<true>(layer()).naturalGradient(untyped({ ...own(), weights: vector() })),
+  },
+  {
+    what: 'no rows',
+    code: type,
+    message: 'Expected an options object for the options of naturalGradientSync but received undefined',
+    call: () => new LayerPreconditioner<true>(layer()).naturalGradientSync(untyped(undefined)),
+  },
+  ...(['inputs', 'outputGrads', 'lossGrads'] as const).map(
+    (name): Case => ({
+      what: `no ${name}`,
+      code: missing,
+      message: `Expected a Float32Array for ${name} of naturalGradientSync, which has no default, but received undefined`,
+      call: naturally({ [name]: undefined }),
+    }),
+  ),
+  {
+    what: 'no batch',
+    code: missing,
+    message: 'Expected a positive integer for batch of naturalGradientSync, which has no default, but received undefined',
+    call: naturally({ batch: undefined }),
+  },
+  {
+    what: 'lossGrads of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
+    call: naturally({ lossGrads: new Float32Array(6) }),
+  },
+  {
+    what: 'lossGrads that have the rows of outputGrads',
+    code: shape,
+    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
+    call: naturally({ outputGrads: new Float32Array(6), lossGrads: new Float32Array(6), fisherRows: 2 }),
+  },
+  {
+    what: 'lossGrads as number[]',
+    code: type,
+    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received an array of length 1',
+    call: naturally({ lossGrads: [1] }),
+  },
+  {
+    what: 'detached lossGrads',
+    code: buffer,
+    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received one whose buffer was detached',
+    call: naturally({ lossGrads: detached(new Float32Array(12)) }),
+  },
+  {
+    what: 'an out of a natural gradient of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 3 (outFeatures 3) for out.bias but received a Float32Array of length 4',
+    call: naturally({ out: { kernel: new Float32Array(6), bias: new Float32Array(4) } }),
+  },
+  {
+    what: 'out together with applyTo',
+    code: value,
+    message: 'Expected no out together with applyTo for out but received an object with keys kernel, bias',
+    call: naturally({ out: vector(), applyTo: { weights: vector(), learningRate: 0.1 } }),
+  },
+  {
+    what: 'applyTo as an array',
+    code: type,
+    message: 'Expected an options object for the options of applyTo but received a Float32Array of length 6',
+    call: updating(new Float32Array(6)),
+  },
+  {
+    what: 'an unknown name of applyTo',
+    code: unknown,
+    message: "Expected one of weights, learningRate for an option of applyTo but received 'momentum'",
+    call: updating({ weights: vector(), learningRate: 0.1, momentum: 0.9 }),
+  },
+  {
+    what: 'applyTo without weights',
+    code: missing,
+    message: 'Expected the weights for weights of applyTo, which has no default, but received undefined',
+    call: updating({ learningRate: 0.1 }),
+  },
+  {
+    what: 'applyTo without a learning rate',
+    code: missing,
+    message: 'Expected a number > 0 for learningRate of applyTo, which has no default, but received undefined',
+    call: updating({ weights: vector() }),
+  },
+  ...[0, -0.1, Number.NaN, Number.POSITIVE_INFINITY].map(
+    (learningRate): Case => ({
+      what: `learningRate ${learningRate}`,
+      code: value,
+      message: `Expected a finite number > 0 for applyTo.learningRate but received ${learningRate}`,
+      call: updating({ weights: vector(), learningRate }),
+    }),
+  ),
+  {
+    what: 'learningRate as a string',
+    code: type,
+    message: "Expected a number > 0 for applyTo.learningRate but received '0.1'",
+    call: updating({ weights: vector(), learningRate: '0.1' }),
+  },
+  {
+    what: 'weights without a bias for a layer with one',
+    code: type,
+    message: 'Expected { kernel, bias } of a layer with a bias for applyTo.weights but received a Float32Array of length 6',
+    call: updating({ weights: new Float32Array(6), learningRate: 0.1 }),
+  },
+  {
+    what: 'weights of another length',
+    code: shape,
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for applyTo.weights.kernel but received a Float32Array of length 9',
+    call: updating({ weights: { kernel: new Float32Array(9), bias: new Float32Array(3) }, learningRate: 0.1 }),
+  },
+  ...(['inputs', 'outputGrads', 'lossGrads'] as const).map(
+    (name): Case => ({
+      what: `an out that overlaps the ${name} of its own batch`,
+      code: overlap,
+      message: expect.stringMatching(/^Expected arrays that share no memory with .* for out but received an overlap$/),
+      call: () => {
+        const batchRows = own();
+        const out = { kernel: batchRows[name].subarray(0, 6), bias: new Float32Array(3) };
+        return new LayerPreconditioner<true>(layer()).naturalGradientSync({ ...batchRows, out });
+      },
+    }),
+  ),
+  {
+    what: 'weights that overlap lossGrads',
+    code: overlap,
+    message: expect.stringContaining('received an overlap'),
+    call: () => {
+      const batchRows = own();
+      const weights = { kernel: new Float32Array(6), bias: batchRows.lossGrads.subarray(9, 12) };
+      return new LayerPreconditioner<true>(layer()).naturalGradientSync({ ...batchRows, applyTo: { weights, learningRate: 0.1 } });
+    },
+  },
+  ...([Number.NaN, Number.POSITIVE_INFINITY] as const).flatMap((bad): Case[] =>
+    (['cg', 'exact', 'auto'] as const).map((method) => ({
+      what: `${bad} in lossGrads of '${method}'`,
+      code: notFinite,
+      message: `Expected finite numbers for lossGrads but received ${bad} at index 4`,
+      call: naturally({ lossGrads: spoiled(12, bad, 4) }, { method }),
+    })),
+  ),
+  // every method names the argument that was wrong
+  ...([{ method: 'kfac' }, { space: 'weight' }, { dampingMode: 'factored' }, { block: 'sample' }] as const).map(
+    (options): Case => ({
+      what: `NaN in lossGrads with ${Object.entries(options)}`,
+      code: notFinite,
+      message: 'Expected finite numbers for lossGrads but received NaN at index 4',
+      call: naturally({ lossGrads: spoiled(12, Number.NaN, 4) }, options),
+    }),
+  ),
+  // spectra
+  ...[0, -1, Number.NaN, Number.POSITIVE_INFINITY].map(
+    (damping): Case => ({
+      what: `a spectrum at ${damping}`,
+      code: value,
+      message: `Expected a finite number > 0 for damping but received ${damping}`,
+      call: () => spectrum()?.at(damping),
+    }),
+  ),
+  {
+    what: "a spectrum at 'x'",
+    code: type,
+    message: "Expected a number > 0 for damping but received 'x'",
+    call: () => spectrum()?.at(untyped('x')),
+  },
+  // many layers
+  {
+    what: 'systems that are no array',
+    code: type,
+    message: 'Expected an array of { layer, v } for systems but received an object with keys (none)',
+    call: () => preconditionAllSync(untyped({})),
+  },
+  {
+    what: 'a system that is no object',
+    code: type,
+    message: 'Expected an options object for the options of preconditionAllSync, systems[0] but received null',
+    call: solvingAll(null),
+  },
+  {
+    what: 'an unknown name of a system',
+    code: unknown,
+    message: "Expected one of layer, v, out for an option of preconditionAllSync, systems[1] but received 'vector'",
+    call: () => solvingAll({ layer: recorded(), v: vector() }, { layer: recorded(), vector: vector() })(),
+  },
+  {
+    what: 'an unknown option of preconditionAll',
+    code: unknown,
+    message: "Expected one of signal for an option of preconditionAll but received 'out'",
+    call: () => preconditionAll([], untyped({ out: [] })),
+  },
+  {
+    what: 'a system without a layer',
+    code: missing,
+    message: 'Expected a LayerPreconditioner for layer of preconditionAllSync, systems[0], which has no default, but received undefined',
+    call: solvingAll({ v: vector() }),
+  },
+  {
+    what: 'a system without v',
+    code: missing,
+    message: 'Expected a right-hand side for v of preconditionAll, systems[0], which has no default, but received undefined',
+    call: () => preconditionAll(untyped([{ layer: recorded() }])),
+  },
+  {
+    what: 'a layer that is none',
+    code: type,
+    message: 'Expected a LayerPreconditioner for systems[0].layer but received an object with keys (none)',
+    call: solvingAll({ layer: {}, v: vector() }),
+  },
+  {
+    what: 'a v of a system of another length',
+    code: shape,
+    message: 'Expected a Float32Array of length 3 (outFeatures 3) for systems[0].v.bias but received a Float32Array of length 2',
+    call: () => solvingAll({ layer: recorded(), v: { kernel: new Float32Array(6), bias: new Float32Array(2) } })(),
+  },
+  ...([preconditionAll, preconditionAllSync] as const).flatMap((all): Case[] => [
+    {
+      what: `the same layer twice in ${all.name}`,
+      code: value,
+      message: 'Expected a layer that appears once for systems[2].layer but received an instance of LayerPreconditioner',
+      call: () => {
+        const twice = recorded();
+        return all([twice, recorded(), twice].map((each) => ({ layer: each, v: vector() })));
+      },
+    },
+    {
+      what: `a layer without a batch in ${all.name}`,
+      code: 'ERR_CGFAC_NO_RECORD',
+      message: 'Expected a batch from record() for precondition but received none',
+      call: () => all([recorded(), new LayerPreconditioner<true>(layer())].map((each) => ({ layer: each, v: vector() }))),
+    },
+    {
+      what: `a disposed layer in ${all.name}`,
+      code: 'ERR_CGFAC_DISPOSED',
+      message: 'Expected a live LayerPreconditioner for this call but received one that was disposed of',
+      call: () => {
+        const disposed = recorded();
+        disposed.dispose();
+        return all([recorded(), disposed].map((each) => ({ layer: each, v: vector() })));
+      },
+    },
+  ]),
+  ...(['two outputs that overlap', "an output that is a later layer's v", "an output that is an earlier layer's v"] as const).map(
+    (what): Case => ({
+      what,
+      code: overlap,
+      message: 'Expected arrays that share no memory with those of another layer for out but received an overlap',
+      call: () => {
+        const shared = vector();
+        const first = what.includes('earlier') ? { v: shared } : { v: vector(), out: shared };
+        const second = what.includes('later') ? { v: shared } : { v: vector(), out: shared };
+        return solvingAll({ layer: recorded(), ...first }, { layer: recorded(), ...second })();
+      },
+    }),
+  ),
+  // pool threads
+  ...[0, 1.5, -1, 1025, Number.NaN].map(
+    (threads): Case => ({
+      what: `setThreads(${threads})`,
+      code: value,
+      message: `Expected an integer from 1 to 1024 for threads but received ${threads}`,
+      call: () => setThreads(threads),
+    }),
+  ),
+  {
+    what: "setThreads('2')",
+    code: type,
+    message: "Expected an integer from 1 to 1024 for threads but received '2'",
+    call: () => setThreads(untyped('2')),
+  },
   // state
   {
     what: 'a direction before a batch',
@@ -469,7 +893,33 @@ const table: Case[] = [
     message: 'Expected a batch from record() for precondition but received none',
     call: () => new LayerPreconditioner<true>(layer()).preconditionSync(vector()),
   },
-  ...(['record', 'preconditionSync', 'precondition', 'reset'] as const).map(
+  ...(['precondition', 'naturalGradient', 'preconditionAll'] as const).flatMap((pending): Case[] =>
+    (['preconditionSync', 'naturalGradientSync', 'preconditionAllSync', 'memoryUsage', 'reset'] as const).map((call) => ({
+      what: `${call} while ${pending} is pending`,
+      code: 'ERR_CGFAC_BUSY',
+      message: expect.stringMatching(new RegExp(`^Expected no pending .* for ${call}\\(\\) but received 1; await them first$`)),
+      call: async () => {
+        const preconditioner = recorded();
+        const promise = {
+          precondition: () => preconditioner.precondition(vector()),
+          naturalGradient: () => preconditioner.naturalGradient(own()),
+          preconditionAll: () => preconditionAll([{ layer: preconditioner, v: vector() }]),
+        }[pending]();
+        try {
+          return {
+            preconditionSync: () => preconditioner.preconditionSync(vector()),
+            naturalGradientSync: () => preconditioner.naturalGradientSync(own()),
+            preconditionAllSync: () => preconditionAllSync([{ layer: preconditioner, v: vector() }]),
+            memoryUsage: () => preconditioner.memoryUsage(),
+            reset: () => preconditioner.reset(),
+          }[call]();
+        } finally {
+          await promise;
+        }
+      },
+    })),
+  ),
+  ...(['record', 'preconditionSync', 'precondition', 'naturalGradientSync', 'naturalGradient', 'memoryUsage', 'reset'] as const).map(
     (method): Case => ({
       what: `${method} after dispose`,
       code: 'ERR_CGFAC_DISPOSED',
@@ -478,7 +928,7 @@ const table: Case[] = [
         const preconditioner = recorded();
         preconditioner.dispose();
         preconditioner.dispose(); // twice is fine
-        return preconditioner[method](untyped(method === 'record' ? rows() : vector()));
+        return preconditioner[method](untyped(method === 'record' ? rows() : method.startsWith('natural') ? own() : vector()));
       },
     }),
   ),
@@ -518,6 +968,49 @@ describe('a refused call changes nothing', () => {
       expect(await caught(call)).toMatchObject({ code: notFinite });
       expect(out).toEqual(before);
     }
+  });
+
+  test('out and weights of a natural gradient keep theirs, and the layer its batch and previous solution', async () => {
+    for (const wrong of [
+      { lossGrads: spoiled(12, Number.NaN, 0) },
+      { inputs: spoiled(8, Number.NaN, 0) },
+      { lossGrads: new Float32Array(3) },
+    ]) {
+      const out = vector(7);
+      const spoiledLayer = recorded();
+      const cleanLayer = recorded();
+      expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
+      for (const options of [{ out }, { applyTo: { weights: out, learningRate: 0.5 } }]) {
+        expect(await caught(() => spoiledLayer.naturalGradientSync({ ...own(), ...wrong, ...options }))).toBeInstanceOf(CgfacError);
+        expect(await caught(() => spoiledLayer.naturalGradient({ ...own(), ...wrong, ...options }))).toBeInstanceOf(CgfacError);
+        expect(out).toEqual(vector(7));
+      }
+      expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
+    }
+  });
+
+  test('no layer of a list is touched where one is refused before the start', async () => {
+    const first = recorded();
+    const clean = recorded();
+    const out = vector(7);
+    const refused = [
+      { layer: first, v: vector(), out },
+      { layer: recorded(), v: vector(), out },
+    ];
+    expect(await caught(() => preconditionAllSync(refused))).toMatchObject({ code: overlap });
+    for (const all of [preconditionAll, preconditionAllSync]) {
+      const unrecorded = { layer: new LayerPreconditioner<true>(layer()), v: vector() };
+      expect(await caught(() => all([{ layer: first, v: vector(), out }, unrecorded]))).toMatchObject({ code: 'ERR_CGFAC_NO_RECORD' });
+    }
+    expect(out).toEqual(vector(7));
+    expect(first.preconditionSync(vector())).toEqual(clean.preconditionSync(vector())); // no previous solution either
+  });
+
+  test('an abort at once wins over a natural gradient', async () => {
+    const controller = new AbortController();
+    const pending = recorded().naturalGradient({ ...own(), signal: controller.signal });
+    controller.abort();
+    expect(await caught(() => pending)).toMatchObject({ name: 'AbortError' });
   });
 
   test('a layer keeps its batch and its previous solution', async () => {

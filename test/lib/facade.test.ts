@@ -201,7 +201,7 @@ describe('asynchronous calls', () => {
     const preconditioner = new LayerPreconditioner(layer);
     preconditioner.record(rows);
     const pending = preconditioner.precondition(randomVector(shape, 5));
-    const message = (call: string) => `Expected no pending precondition() for ${call} but received 1; await them first`;
+    const message = (call: string) => `Expected no pending asynchronous call for ${call} but received 1; await them first`;
     expect(() => preconditioner.preconditionSync(randomVector(shape, 5))).toThrow(
       expect.objectContaining({ code: 'ERR_CGFAC_BUSY', message: message('preconditionSync()') }),
     );

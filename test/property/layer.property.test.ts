@@ -2,6 +2,7 @@ import { ConjugateGradient, FisherOperator, type KernelLayout, LayerPrecondition
 import fc from 'fast-check';
 import { at, dot, matrixOf, relativeError } from '../golden-case';
 import { arraysOf, randomOperator, randomVector, type Shape, transposed } from '../layers';
+import { formedGradient, type MethodName, methodNames, methods, randomRows, recordable } from '../lib/methods';
 
 // Shrinkable random shapes: either side may have more rows than features, one row, one feature.
 const shapes = fc.record({
@@ -191,6 +192,111 @@ describe('solves', () => {
         const energies = [1, 2, 3, 5, 8].map(energy);
         const slack = 2e-6 * (dot(flat(v), flat(v)) / damping); // the rounding of one product, on an energy of at most ‖v‖²/λ
         for (let k = 1; k < energies.length; k++) expect(at(energies, k)).toBeLessThanOrEqual(at(energies, k - 1) + slack);
+      }),
+    );
+  });
+});
+
+describe('methods', () => {
+  const layerOf = ({ inFeatures, outFeatures, bias }: Shape, name: MethodName, more: object = {}) =>
+    new LayerPreconditioner<boolean>({ inFeatures, outFeatures, bias, damping, lossReduction: 'sum', ...methods[name], ...more });
+  const unitRoundoff = 2 ** -24;
+
+  test('exact: (F + λI) x = v', () => {
+    fc.assert(
+      fc.property(shapes, seeds, (shape, seed) => {
+        const preconditioner = layerOf(shape, 'exact');
+        const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
+        preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
+        const v = randomVector(shape, seed + 10);
+        const { x } = preconditioner.preconditionSync(v);
+        const back = flat(new FisherOperator(randomOperator(shape, seed, damping)).applySync(x));
+        const residual = flat(v).map((value, i) => value - at(back, i));
+        // the error of x, 4·2⁻²⁴ times the condition, through F + λI, and the rounding of that product
+        const largest = operatorNorm(shape, seed);
+        const bound = (4 * unitRoundoff * (largest / damping) + 2e-6) * largest * norm(flat(x));
+        expect(norm(residual)).toBeLessThanOrEqual(bound);
+      }),
+    );
+  });
+
+  test('factored: the inverse M is symmetric, ⟨u, Mv⟩ = ⟨Mu, v⟩', () => {
+    fc.assert(
+      fc.property(shapes, seeds, fc.constantFrom('exact, factored' as const, 'kfac, factored' as const), (shape, seed, name) => {
+        const preconditioner = layerOf(shape, name);
+        const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
+        preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
+        const u = randomVector(shape, seed + 10);
+        const v = randomVector(shape, seed + 20);
+        const { x: mv, damping: used } = preconditioner.preconditionSync(v);
+        const { x: mu } = preconditioner.preconditionSync(u);
+        if (typeof used !== 'object') throw new Error('no γ');
+        // each side rounds relative to 1 + A/γ_A, or G/γ_G; M itself is below 1/(γ_A γ_G) = 1/λ
+        const inputTrace = dot(inputs, inputs) / batch + (shape.bias ? 1 : 0);
+        const outputTrace = dot(outputGrads, outputGrads) / (fisherRows ?? batch);
+        const rounding = 2e-6 * (2 + inputTrace / used.input + outputTrace / used.output);
+        const difference = Math.abs(dot(flat(u), flat(mv)) - dot(flat(mu), flat(v)));
+        expect(difference).toBeLessThanOrEqual((rounding * norm(flat(u)) * norm(flat(v))) / damping);
+      }),
+    );
+  });
+
+  test('the per-sample block: ⟨v, x⟩ > 0', () => {
+    fc.assert(
+      fc.property(shapes, seeds, (anyShape, seed) => {
+        const shape = { ...anyShape, fisherRows: anyShape.batch };
+        const preconditioner = layerOf(shape, 'exact, per sample');
+        const rows = randomRows(shape, seed);
+        preconditioner.record(recordable(rows));
+        const v = randomVector(shape, seed + 10);
+        const { x, vx, xFx } = preconditioner.preconditionSync(v);
+        expect(dot(flat(v), flat(x))).toBeGreaterThan(0);
+        expect(vx).toBeGreaterThan(0);
+        expect(xFx).toBeGreaterThanOrEqual(0);
+        const own = layerOf(shape, 'exact, per sample').naturalGradientSync(rows);
+        expect(own.vx).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  // What two ways to the same solution may differ by, relative to ‖x‖ and the condition: twice the bounds of the golden cases, the
+  // second for the rounding of a gradient that is formed. Conjugate gradients end at the float32 floor, ‖r‖ ≤ 2⁻¹¹‖v‖.
+  const bounds: Record<MethodName, (condition: number, x: number, v: number) => number> = {
+    'cg in Gram space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
+    'cg in weight space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
+    auto: (_, __, v) => (2 * 2 ** -11 * v) / damping,
+    exact: (condition, x) => 8 * unitRoundoff * condition * x,
+    'exact, factored': (_, x) => 2e-3 * x,
+    'exact, per sample': (_, x) => 1e-2 * x,
+    kfac: (condition, x) => 80 * unitRoundoff * condition * x,
+    'kfac, factored': (_, x) => 2e-3 * x,
+  };
+
+  test.each(methodNames)('the natural gradient is the direction of the gradient that it does not form: %s', (name) => {
+    fc.assert(
+      fc.property(shapes, seeds, fc.constantFrom('sum', 'mean'), fc.boolean(), (anyShape, seed, lossReduction, empirical) => {
+        const square = empirical || name === 'exact, per sample';
+        const shape = square ? { ...anyShape, fisherRows: anyShape.batch } : anyShape;
+        const rows = randomRows(shape, seed, empirical);
+        const scale = lossReduction === 'mean' ? 1 : 1 / shape.batch;
+        if (lossReduction === 'mean') {
+          // rows that carry 1/B, so that F is the same
+          for (const grads of new Set([rows.outputGrads, rows.lossGrads]))
+            for (let i = 0; i < grads.length; i++) grads[i] = at(grads, i) / shape.batch;
+        }
+        const budget = 'tolerance' in methods[name] ? { maxIterations: 200 } : {};
+        const options = { lossReduction, ...budget };
+        const given = layerOf(shape, name, options);
+        given.record(recordable(rows));
+        const v = formedGradient(rows, shape, scale);
+        const expected = flat(given.preconditionSync(v).x);
+        const { x } = layerOf(shape, name, options).naturalGradientSync(rows);
+        if (x === undefined) throw new Error('no direction');
+        const difference = norm(flat(x).map((value, i) => value - at(expected, i)));
+        const reduction = lossReduction === 'mean' ? shape.batch : 1;
+        const trace = reduction ** 2 * (dot(rows.outputGrads, rows.outputGrads) / shape.fisherRows);
+        const condition = 1 + ((dot(rows.inputs, rows.inputs) / shape.batch + (shape.bias ? 1 : 0)) * trace) / damping;
+        expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(flat(v))));
       }),
     );
   });
