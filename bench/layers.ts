@@ -10,7 +10,8 @@ export interface BenchLayer {
   readonly rows: number;
 }
 
-function dense(outFeatures: number, inFeatures: number, batch: number): BenchLayer {
+/** A fully connected layer. */
+export function dense(outFeatures: number, inFeatures: number, batch: number): BenchLayer {
   return { name: `${outFeatures}x${inFeatures}`, outFeatures, inFeatures, batch, rows: batch };
 }
 
@@ -30,12 +31,12 @@ export const layers: readonly BenchLayer[] = [
   convolution,
 ];
 
-/** The layers of those names, in the table's order. */
-export function layersNamed(names: readonly string[]): readonly BenchLayer[] {
-  for (const name of names) {
-    if (!layers.some((layer) => layer.name === name)) {
-      throw new RangeError(`Expected one of ${layers.map((layer) => layer.name).join(', ')} for --layers but received '${name}'`);
-    }
-  }
-  return layers.filter((layer) => names.length === 0 || names.includes(layer.name));
+/** The fully connected ones. */
+export const denseLayers = layers.filter(({ rows, batch }) => rows === batch);
+
+/** The layer of the table of that name. */
+export function layerNamed(name: string): BenchLayer {
+  const found = layers.find((layer) => layer.name === name);
+  if (!found) throw new RangeError(`there is no layer ${name} in the table`);
+  return found;
 }

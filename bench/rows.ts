@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { info } from 'cgfac';
 
 /** What was measured, one row of a result file. */
@@ -43,6 +43,16 @@ export function machine(): Machine {
     blasCore: blas.core,
     blasVersion: blas.version,
   };
+}
+
+/** The machine, the kernel, the threads, and whether something else ran just now, in a line. */
+export function heading(description: Machine): string {
+  const { blas, threads } = info();
+  return (
+    `${description.cpu}, ${description.cores} cores, Node ${description.node}; ` +
+    `OpenBLAS ${description.blasVersion}, kernel ${description.blasCore}, BLAS threads: ${blas.threads}, pool threads: ${threads}; ` +
+    `load before: ${(loadavg()[0] ?? 0).toFixed(1)}`
+  );
 }
 
 function number(value: number | undefined): string {

@@ -1,5 +1,5 @@
 import type { BenchLayer } from './layers';
-import type { BenchRow } from './rows';
+import type { BenchRow, Machine } from './rows';
 
 /** A display of what is being measured. */
 export interface Progress {
@@ -11,16 +11,24 @@ export interface Progress {
 }
 
 export interface SuiteContext {
+  /** Those of the suite's layers that were asked for. */
   readonly layers: readonly BenchLayer[];
-  /** Methods to measure; none: all. */
+  /** Those of its methods. */
   readonly methods: readonly string[];
   /** Milliseconds to spend on a group of calls. */
   readonly budget: number;
   readonly progress: Progress;
 }
 
+/** A suite refuses the options for which it lacks the field of that name. */
 export interface Suite {
   readonly name: string;
   readonly summary: string;
+  /** The layers that `--layers` chooses from. */
+  readonly layers?: readonly BenchLayer[];
+  /** The methods that `--methods` chooses from. */
+  readonly methods?: readonly string[];
+  /** The rows as an SVG picture, for `--plot`. */
+  readonly plot?: (rows: readonly BenchRow[], machine: Machine) => Promise<string>;
   readonly run: (context: SuiteContext) => readonly BenchRow[] | Promise<readonly BenchRow[]>;
 }

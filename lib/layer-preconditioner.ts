@@ -3,9 +3,10 @@ import {
   callNative,
   callNativeAsync,
   type NativeLayerPreconditioner,
-  type NativeLayerSummary,
   type NativeOwnGradient,
+  type NativeSpectrum,
   native,
+  reportPlaces,
 } from './native';
 import {
   type CgOptions,
@@ -194,9 +195,44 @@ function methodOptions(given: object) {
   };
 }
 
-/** A native summary as the facade gives it. */
-export function layerSummary({ spectrum, ...summary }: NativeLayerSummary): LayerSummary {
-  return spectrum === undefined ? summary : { ...summary, spectrum: new Spectrum(spectrum) };
+const methods = ['cg', 'exact', 'kfac'] as const;
+const reasons = ['converged', 'max-iterations', 'indefinite', 'broken-down', 'solved'] as const;
+const spaces = ['gram', 'weight'] as const;
+const bases = ['plain', 'tridiagonal'] as const;
+const forms = ['panel', 'covariance'] as const;
+const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
+const firstKnown = reportPlaces.indexOf('lambdaMax');
+
+/** Room for what the addon says of a solve. */
+export function newReport(): Float64Array {
+  return new Float64Array(reportPlaces.length);
+}
+
+/** A report as the facade gives it. */
+export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
+  const [method = 0, iterations = 0, residual = 0, initialResidual = 0, reason = 0, space = 0, basis = 0] = report;
+  const [inputForm = 0, outputForm = 0, damping = Number.NaN, outputDamping = Number.NaN] = report.subarray(7, 11);
+  const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
+    method: methods[method] ?? 'cg',
+    iterations,
+    reason: reasons[reason] ?? 'solved',
+    space: spaces[space] ?? 'gram',
+    inputForm: forms[inputForm] ?? 'panel',
+    outputForm: forms[outputForm] ?? 'panel',
+  };
+  if (summary.reason !== 'solved') {
+    summary.residual = residual;
+    summary.initialResidual = initialResidual;
+  }
+  const basisName = bases[basis];
+  if (basisName !== undefined) summary.basis = basisName;
+  if (!Number.isNaN(damping)) summary.damping = Number.isNaN(outputDamping) ? damping : { input: damping, output: outputDamping };
+  known.forEach((name, at) => {
+    const value = report[firstKnown + at];
+    if (value !== undefined && !Number.isNaN(value)) summary[name] = value;
+  });
+  if (spectrum !== undefined) summary.spectrum = new Spectrum(spectrum);
+  return summary;
 }
 
 /**
@@ -276,10 +312,11 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const { out } = options; // read once: the object may change before the promise settles
     const spectrum = boolean(options.spectrum ?? false, 'spectrum');
     const to = outputArrays(out, this.#shape);
-    const summary = await callNativeAsync(signal, (token) =>
-      this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, spectrum, token),
+    const report = newReport();
+    const found = await callNativeAsync(signal, (token) =>
+      this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, spectrum, report, token),
     );
-    return { x: resultVector<Bias>(out, to), ...layerSummary(summary) };
+    return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
 
   /**
@@ -301,8 +338,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const { out } = options; // read once: a getter might give another one
     const spectrum = boolean(options.spectrum ?? false, 'spectrum');
     const to = outputArrays(out, this.#shape);
-    const summary = callNative(() => this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias, spectrum));
-    return { x: resultVector<Bias>(out, to), ...layerSummary(summary) };
+    const report = newReport();
+    const found = callNative(() => this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias, spectrum, report));
+    return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
 
   /**
@@ -319,9 +357,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(rows, 'naturalGradient', naturalGradientAsyncNames);
     const signal = abortSignal(rows.signal);
-    const { call, x } = this.#ownGradient(rows, 'naturalGradient');
-    const summary = await callNativeAsync(signal, (token) => this.#native.naturalGradient(...call, token));
-    return { ...x, ...layerSummary(summary) };
+    const { call, report, x } = this.#ownGradient(rows, 'naturalGradient');
+    const found = await callNativeAsync(signal, (token) => this.#native.naturalGradient(...call, token));
+    return { ...x, ...layerSummary(report, found) };
   }
 
   /**
@@ -336,8 +374,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   naturalGradientSync(rows: NaturalGradientRows<Bias>): NaturalGradientResult<Bias> {
     this.#requireAlive();
     checkOptions(rows, 'naturalGradientSync', naturalGradientNames);
-    const { call, x } = this.#ownGradient(rows, 'naturalGradientSync');
-    return { ...x, ...layerSummary(callNative(() => this.#native.naturalGradientSync(...call))) };
+    const { call, report, x } = this.#ownGradient(rows, 'naturalGradientSync');
+    const found = callNative(() => this.#native.naturalGradientSync(...call));
+    return { ...x, ...layerSummary(report, found) };
   }
 
   /**
@@ -390,18 +429,19 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const spectrum = boolean(rows.spectrum ?? false, 'spectrum');
     const { out, applyTo } = rows;
     const source = [inputs, outputGrads, lossGrads, batch, fisherRows] as const;
+    const report = newReport();
     if (applyTo === undefined) {
       const to = outputArrays(out, this.#shape);
-      const call: NativeOwnGradient = [...source, to.kernel, to.bias, 1, 0, spectrum];
-      return { call, x: { x: resultVector<Bias>(out, to) } };
+      const call: NativeOwnGradient = [...source, to.kernel, to.bias, 1, 0, spectrum, report];
+      return { call, report, x: { x: resultVector<Bias>(out, to) } };
     }
     if (out !== undefined) throw valueError('no out together with applyTo', 'out', out);
     checkOptions(applyTo, 'applyTo', ['weights', 'learningRate']);
     checkRequired(applyTo, 'applyTo', { weights: 'the weights', learningRate: 'a number > 0' });
     const weights = vectorArrays(applyTo.weights, 'applyTo.weights', this.#shape);
     const learningRate = positive(applyTo.learningRate, 'applyTo.learningRate');
-    const call: NativeOwnGradient = [...source, weights.kernel, weights.bias, -learningRate, 1, spectrum];
-    return { call, x: {} };
+    const call: NativeOwnGradient = [...source, weights.kernel, weights.bias, -learningRate, 1, spectrum, report];
+    return { call, report, x: {} };
   }
 
   #requireAlive(): void {

@@ -30,22 +30,26 @@ export interface NativeSpectrum {
   at(damping: number): Required<NativeProducts> & { readonly lambdaMax: number; readonly effectiveRank: number };
 }
 
-export interface NativeLayerSummary extends NativeProducts {
-  readonly method: 'cg' | 'exact' | 'kfac';
-  readonly iterations: number;
-  readonly residual?: number;
-  readonly initialResidual?: number;
-  readonly reason: NativeReason | 'solved';
-  readonly space: 'gram' | 'weight';
-  readonly basis?: 'plain' | 'tridiagonal';
-  readonly inputForm: 'panel' | 'covariance';
-  readonly outputForm: 'panel' | 'covariance';
-  readonly damping?: number | { readonly input: number; readonly output: number };
-  readonly lambdaMax?: number;
-  readonly effectiveRank?: number;
-  readonly clamped?: number;
-  readonly spectrum?: NativeSpectrum;
-}
+/** The places of a report: what a layer says of a solve, in numbers; NaN for what is not known. */
+export const reportPlaces = [
+  'method', // 0 cg, 1 exact, 2 kfac
+  'iterations',
+  'residual',
+  'initialResidual',
+  'reason', // 0 converged, 1 max-iterations, 2 indefinite, 3 broken-down, 4 solved
+  'space', // 0 gram, 1 weight
+  'basis', // 0 plain, 1 tridiagonal
+  'inputForm', // 0 panel, 1 covariance
+  'outputForm',
+  'damping', // λ, or γ of the input side
+  'outputDamping',
+  'lambdaMax',
+  'effectiveRank',
+  'clamped',
+  'vx',
+  'xFx',
+  'xx',
+] as const;
 
 export interface NativeLayerMemory {
   readonly batch: number;
@@ -127,17 +131,19 @@ export interface NativeLayerPreconditioner {
     outKernel: Float32Array,
     outBias: MaybeArray,
     spectrum: boolean,
-  ): NativeLayerSummary;
+    report: Float64Array,
+  ): NativeSpectrum | undefined;
   precondition(
     vKernel: Float32Array,
     vBias: MaybeArray,
     outKernel: Float32Array,
     outBias: MaybeArray,
     spectrum: boolean,
+    report: Float64Array,
     token: NativeCancelToken | undefined,
-  ): Promise<NativeLayerSummary>;
-  naturalGradientSync(...batch: NativeOwnGradient): NativeLayerSummary;
-  naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeLayerSummary>;
+  ): Promise<NativeSpectrum | undefined>;
+  naturalGradientSync(...batch: NativeOwnGradient): NativeSpectrum | undefined;
+  naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   memoryUsage(): NativeLayerMemory;
   estimatedCost(): number;
   reset(): void;
@@ -156,6 +162,7 @@ export type NativeOwnGradient = [
   factor: number,
   keep: number,
   spectrum: boolean,
+  report: Float64Array,
 ];
 
 export interface NativeLayerSystem {
@@ -164,6 +171,7 @@ export interface NativeLayerSystem {
   readonly vBias: MaybeArray;
   readonly outKernel: Float32Array;
   readonly outBias: MaybeArray;
+  readonly report: Float64Array;
 }
 
 export interface NativeInfo {
@@ -187,7 +195,7 @@ interface Native {
   ) => NativeFisherOperator;
   readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
   readonly LayerPreconditioner: new (options: NativeShape & NativeCgOptions & NativeLayerSolve) => NativeLayerPreconditioner;
-  preconditionAllSync(systems: readonly NativeLayerSystem[]): NativeLayerSummary[];
+  preconditionAllSync(systems: readonly NativeLayerSystem[]): void;
   setThreads(threads: number): void;
   /** The floor of benchmarks: h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
   floorProducts(

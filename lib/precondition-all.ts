@@ -4,6 +4,7 @@ import {
   type LayerPreconditioner,
   type LayerSummary,
   layerSummary,
+  newReport,
   type PreconditionResult,
   partsOfLayer,
 } from './layer-preconditioner';
@@ -61,18 +62,20 @@ function result({ out, to }: Parsed, summary: LayerSummary): PreconditionResult 
  */
 export function preconditionAllSync(systems: readonly LayerSystem[]): PreconditionResult[] {
   const parsed = parse(systems, 'preconditionAllSync');
-  const summaries = callNative(() =>
+  const reports = parsed.map(newReport);
+  callNative(() =>
     native.preconditionAllSync(
-      parsed.map(({ native: layer, from, to }) => ({
+      parsed.map(({ native: layer, from, to }, index) => ({
         layer,
         vKernel: from.kernel,
         vBias: from.bias,
         outKernel: to.kernel,
         outBias: to.bias,
+        report: reports[index] as Float64Array,
       })),
     ),
   );
-  return parsed.map((system, index) => result(system, layerSummary(summaries[index] as (typeof summaries)[number])));
+  return parsed.map((system, index) => result(system, layerSummary(reports[index] as Float64Array, undefined)));
 }
 
 /**

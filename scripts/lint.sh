@@ -31,8 +31,8 @@ tidy_cpp() {
 }
 
 check 'biome (format and lint)' biome check --error-on-warnings .
-check 'tsc (types of sources, tests and examples)' tsc --project tsconfig.json
-check 'dependency-cruiser (arrows)' depcruise --config .dependency-cruiser.cjs lib test examples
+check 'tsc (types of sources, tests, examples and benchmarks)' tsc --project tsconfig.json
+check 'dependency-cruiser (arrows)' depcruise --config .dependency-cruiser.cjs lib test examples bench
 check 'typedoc (every export documented)' typedoc --emit none
 check 'clang-format' format_cpp
 check 'clang-tidy' tidy_cpp

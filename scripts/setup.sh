@@ -114,5 +114,5 @@ quietly cmake-js build --target cgfac --parallel "$jobs"
 say 'native addon is built (build/Release/cgfac.node)'
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------
-quietly tsc --build tsconfig.examples.json
+quietly tsc --build tsconfig.examples.json tsconfig.bench.json
 say 'TypeScript is compiled (dist/)'

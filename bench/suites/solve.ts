@@ -1,8 +1,8 @@
 import { ConjugateGradient, FisherOperator, info, LayerPreconditioner, type LayerPreconditionerOptions } from 'cgfac';
 import { native } from '../../lib/native';
 import { type BenchData, benchData } from '../data';
-import type { BenchLayer } from '../layers';
-import { median, pairedTimings, repeatsFor, type Turn, time } from '../measure';
+import { type BenchLayer, layers } from '../layers';
+import { median, pairedTimings, type Turn, timer } from '../measure';
 import type { BenchRow } from '../rows';
 import type { Suite, SuiteContext } from '../suite';
 
@@ -10,9 +10,12 @@ const iterations = 20;
 /** Small enough that conjugate gradients on these data use their whole budget. */
 const damping = { relative: 1e-2 };
 
-function at<T>(list: readonly T[], turn: number): T {
+/** An element of a list that is gone through again and again. */
+export function at<T>(list: readonly T[], turn: number): T {
   return list[turn % list.length] as T;
 }
+
+const floorTurns = 7;
 
 /** The floor with the column split that is fastest here, of those that its threads can use. */
 export function bestFloor({ rows, outFeatures, inFeatures }: BenchLayer, data: BenchData): Turn {
@@ -31,15 +34,17 @@ export function bestFloor({ rows, outFeatures, inFeatures }: BenchLayer, data: B
     );
   const { threads } = info();
   const splits = [...new Set([1, threads, 2 * threads, 4 * threads])].filter((blocks) => blocks <= inFeatures);
-  const timed = splits.map((blocks) => {
-    const call = run(blocks);
-    call(0);
-    return { call, ms: median(Array.from({ length: 5 }, (_, turn) => time(() => call(turn)))) };
-  });
-  return timed.reduce((best, next) => (next.ms < best.ms ? next : best)).call;
+  const timed = splits.map((blocks) => ({ call: run(blocks), times: [] as number[] }));
+  const timers = timed.map(({ call }) => timer(call));
+  for (let turn = 0; turn < floorTurns; turn++) {
+    timers.forEach((own, which) => {
+      timed[which]?.times.push(own.time(turn));
+    });
+  }
+  return timed.reduce((best, next) => (median(next.times) < median(best.times) ? next : best)).call;
 }
 
-interface Candidate {
+export interface Candidate {
   readonly method: string;
   readonly call: Turn;
   /** What the last call said, and what it keeps. */
@@ -48,7 +53,11 @@ interface Candidate {
 
 type Options = Partial<LayerPreconditionerOptions<false>>;
 
-function given(layer: BenchLayer, data: BenchData, method: string, options: Options): Candidate {
+/** Conjugate gradients that use their whole budget. */
+export const fullCg: Options = { maxIterations: iterations, tolerance: 0, warmStart: 'none' };
+
+/** A step that is given its right-hand side: a batch recorded, and solved with. */
+export function given(layer: BenchLayer, data: BenchData, method: string, options: Options): Candidate {
   const { inFeatures, outFeatures, rows } = layer;
   const solver = new LayerPreconditioner({ inFeatures, outFeatures, damping, lossReduction: 'sum', ...options });
   const record = { inputs: data.inputs, outputGrads: data.outputGrads, batch: rows };
@@ -94,29 +103,30 @@ function naive(layer: BenchLayer, data: BenchData): Candidate {
   };
 }
 
+type Make = (data: BenchData) => Candidate;
+
 /** Every method on a layer, by name. */
-export function candidates(layer: BenchLayer, data: BenchData): ReadonlyMap<string, () => Candidate> {
-  const cg: Options = { maxIterations: iterations, tolerance: 0, warmStart: 'none' };
+export function candidates(layer: BenchLayer): ReadonlyMap<string, Make> {
   const panels = layer.rows <= Math.min(layer.inFeatures, layer.outFeatures);
-  const list: [string, () => Candidate][] = [
-    ['cg', () => given(layer, data, 'cg', { ...cg, method: 'cg', space: 'gram' })],
-    ['cg-weight', () => given(layer, data, 'cg-weight', { ...cg, method: 'cg', space: 'weight' })],
-    ['exact', () => given(layer, data, 'exact', { method: 'exact' })],
-    ['auto', () => given(layer, data, 'auto', { ...cg, method: 'auto' })],
-    ['factored', () => given(layer, data, 'factored', { dampingMode: 'factored' })],
-    ['same-batch', () => own(layer, data, 'same-batch', {}, data.lossGrads)],
-    ['same-batch-empirical', () => own(layer, data, 'same-batch-empirical', {}, data.outputGrads)],
-    ['same-batch-factored', () => own(layer, data, 'same-batch-factored', { dampingMode: 'factored' }, data.lossGrads)],
+  const list: [string, Make][] = [
+    ['cg', (data) => given(layer, data, 'cg', { ...fullCg, method: 'cg', space: 'gram' })],
+    ['cg-weight', (data) => given(layer, data, 'cg-weight', { ...fullCg, method: 'cg', space: 'weight' })],
+    ['exact', (data) => given(layer, data, 'exact', { method: 'exact' })],
+    ['auto', (data) => given(layer, data, 'auto', { ...fullCg, method: 'auto' })],
+    ['factored', (data) => given(layer, data, 'factored', { dampingMode: 'factored' })],
+    ['same-batch', (data) => own(layer, data, 'same-batch', {}, data.lossGrads)],
+    ['same-batch-empirical', (data) => own(layer, data, 'same-batch-empirical', {}, data.outputGrads)],
+    ['same-batch-factored', (data) => own(layer, data, 'same-batch-factored', { dampingMode: 'factored' }, data.lossGrads)],
     [
       'same-batch-factored-empirical',
-      () => own(layer, data, 'same-batch-factored-empirical', { dampingMode: 'factored' }, data.outputGrads),
+      (data) => own(layer, data, 'same-batch-factored-empirical', { dampingMode: 'factored' }, data.outputGrads),
     ],
-    ['sample', () => given(layer, data, 'sample', { block: 'sample', method: 'exact' })],
-    ['naive', () => naive(layer, data)],
-    ['kfac', () => given(layer, data, 'kfac', { method: 'kfac', factorDecay: 0 })],
+    ['sample', (data) => given(layer, data, 'sample', { block: 'sample', method: 'exact' })],
+    ['naive', (data) => naive(layer, data)],
+    ['kfac', (data) => given(layer, data, 'kfac', { method: 'kfac', factorDecay: 0 })],
   ];
   // a convolution's rows are too many for N × N matrices of samples
-  return new Map(panels ? list : list.filter(([method]) => method !== 'sample' && !method.startsWith('cg-')));
+  return new Map(panels ? list : list.filter(([method]) => method !== 'sample'));
 }
 
 /** Methods that take a minute or more on the largest layers, timed a few times only. */
@@ -125,17 +135,15 @@ const slow = new Set(['kfac', 'naive']);
 export function solveLayer(layer: BenchLayer, methods: readonly string[], { budget, progress }: SuiteContext): BenchRow[] {
   const data = benchData(layer);
   const floor = bestFloor(layer, data);
-  const available = candidates(layer, data);
-  const chosen = [...available].filter(([method]) => methods.length === 0 || methods.includes(method)).map(([, make]) => make());
+  const chosen = [...candidates(layer)].filter(([method]) => methods.includes(method)).map(([, make]) => make(data));
   const { threads } = info();
   const measured = (group: readonly Candidate[]): BenchRow[] => {
     if (group.length === 0) return [];
-    const once = group.reduce((sum, { call }) => sum + time(() => call(0)), 0);
     const timings = pairedTimings(
       floor,
       group.map(({ call }) => call),
-      repeatsFor(once, budget),
-      progress.tick,
+      budget,
+      { onTurn: progress.tick },
     );
     return group.map(({ method, report }, which) => {
       const timing = timings[which];
@@ -156,6 +164,8 @@ export function solveLayer(layer: BenchLayer, methods: readonly string[], { budg
 export const solve: Suite = {
   name: 'solve',
   summary: 'every method as a ratio to the floor, the two products that none avoids',
+  layers,
+  methods: [...new Set(layers.flatMap((layer) => [...candidates(layer).keys()]))],
   run: (context) =>
     context.layers.flatMap((layer) => {
       context.progress.next(layer.name);

@@ -68,7 +68,7 @@ void DirectKfac::update(const FisherBlock& block) {
     const std::span<float> output_values = output_values_.span(m);
     const std::size_t input_work = blas::eigen_work(n);
     const std::span<float> work = work_.span(input_work + blas::eigen_work(m));
-    parallel_for(2, [&](std::size_t i) {
+    parallel_for(2, 20 * static_cast<double>((m * m * m) + (n * n * n)), [&](std::size_t i) {
       if ((i == 0) == (n >= m)) {
         std::ranges::copy(a.elements(), input.data);
         blas::eigen(input, input_values, work.first(input_work));

@@ -327,7 +327,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
     Carver work(carver.rest());
     const std::span<double> input_work = work.numbers(blas::eigen_work(p));
     const std::span<double> output_work = work.numbers(blas::eigen_work(q));
-    parallel_for(2, [&](std::size_t i) {
+    const double cubes = static_cast<double>((p * p * p) + (q * q * q));
+    parallel_for(2, 20 * cubes, [&](std::size_t i) {
       if ((i == 0) == (p >= q)) {
         blas::eigen(problem.input_matrix(), input_values, input_work);
       } else {
@@ -344,7 +345,7 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   const MatrixView<float> input = bases.floats(p, p);
   const MatrixView<float> output = bases.floats(q, q);
   const MatrixView<float> product = bases.floats(q, p);
-  parallel_for(2, [&](std::size_t i) {
+  parallel_for(2, 10 * static_cast<double>((p * p) + (q * q)), [&](std::size_t i) {
     if (i == 0) {
       narrow(problem.input_matrix(), input);
     } else {

@@ -50,7 +50,7 @@ Inverses inverses(const FisherBlock& block, const FactoredDamping& damping, std:
     throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs and outputGrads",
                    "an overflow");
   }
-  parallel_for(2, [&](std::size_t i) {
+  parallel_for(2, 4 * static_cast<double>((p * p * p) + (q * q * q)), [&](std::size_t i) {
     if ((i == 0) == (p >= q)) {
       invert(result.input, damping.input);
     } else {

@@ -92,7 +92,7 @@ GramOperator::GramOperator(const GramProblem& problem, double damping, GramBasis
     Carver work(carver.rest());
     const std::span<double> input_work = work.numbers(blas::tridiagonal_work(p));
     const std::span<double> output_work = work.numbers(blas::tridiagonal_work(q));
-    parallel_for(2, [&](std::size_t i) {
+    parallel_for(2, 10 * static_cast<double>((p * p * p) + (q * q * q)), [&](std::size_t i) {
       if ((i == 0) == (p >= q)) {
         blas::tridiagonalise(input.dense, tridiagonals.subspan(0, p), tridiagonals.subspan(p, p), input_work);
       } else {

@@ -149,14 +149,16 @@ void form_matrices(const FisherBlock& block, const BlockForms& forms, MatrixView
   };
   std::array<Side, 2> sides{side_of(block.input, forms.input, input), side_of(block.output, forms.output, output)};
   if (sides[0].x.size() * sides[0].x.rows < sides[1].x.size() * sides[1].x.rows) std::swap(sides[0], sides[1]);
-  parallel_for(sides[0].pieces + sides[1].pieces, [&](std::size_t i) {
+  const auto flops = [&](const Side& side) { return static_cast<double>(side.x.rows * side.x.size()); };
+  parallel_for(sides[0].pieces + sides[1].pieces, flops(sides[0]) + flops(sides[1]), [&](std::size_t i) {
     const Side& side = sides[i < sides[0].pieces ? 0 : 1];
     const std::size_t piece = side.pieces - 1 - (i < sides[0].pieces ? i : i - sides[0].pieces);  // the longest first
     const std::size_t first = side.x.rows * piece / side.pieces;
     const std::size_t count = (side.x.rows * (piece + 1) / side.pieces) - first;
     blas::gram_rows(static_cast<float>(side.rows->scale), side.x, 0.0F, side.single, first, count);
   });
-  parallel_for(2, [&](std::size_t i) { complete(*sides[i].rows, sides[i].form, sides[i].single, sides[i].matrix); });
+  parallel_for(2, 10 * static_cast<double>(input.size() + output.size()),
+               [&](std::size_t i) { complete(*sides[i].rows, sides[i].form, sides[i].single, sides[i].matrix); });
 }
 
 bool empirical(const FisherBlock& block, const Gradient& gradient) {

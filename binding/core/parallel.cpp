@@ -189,6 +189,15 @@ void parallel_for(std::size_t count, const IndexedBody& body) {
   ThreadPool::shared().parallel_for(count, body);
 }
 
+void parallel_for(std::size_t count, double flops, const IndexedBody& body) {
+  constexpr double worth_waking = 5e5;
+  if (flops < worth_waking) {
+    for (std::size_t index = 0; index < count; ++index) body(index);
+    return;
+  }
+  parallel_for(count, body);
+}
+
 Split Split::columns(std::size_t size, double flops) {
   constexpr double worth_two_threads = 4e6;
   if (flops < worth_two_threads || size < 128) return {size, 1};

@@ -92,6 +92,9 @@ class ThreadPool {
 /// ThreadPool::shared().parallel_for; a single index runs without touching the pool.
 void parallel_for(std::size_t count, const IndexedBody& body);
 
+/// The same for pieces of about `flops` in all: where that is less than waking a thread costs, the calling thread runs them alone.
+void parallel_for(std::size_t count, double flops, const IndexedBody& body);
+
 /// How a range is cut for `parallel_for`: by its size and its work alone, never by the number of threads, so that results have
 /// the same bits whatever runs them.
 class Split {

@@ -1,5 +1,7 @@
 #include "node/arguments.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -152,21 +154,13 @@ LayerOptions layer_options(const Napi::Object& options) {
   return result;
 }
 
-namespace {
-
-void set_iterations(Napi::Object& result, const CgFacSummary& summary) {
+Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary) {
+  Napi::Object result = Napi::Object::New(env);
   result.Set("iterations", summary.cg.iterations);
   result.Set("residual", summary.cg.residual);
   result.Set("initialResidual", summary.cg.initial_residual);
   result.Set("reason", reason_name(summary.cg.reason));
   result.Set("space", summary.space == Space::gram ? "gram" : "weight");
-}
-
-}  // namespace
-
-Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary) {
-  Napi::Object result = Napi::Object::New(env);
-  set_iterations(result, summary);
   return result;
 }
 
@@ -179,50 +173,52 @@ void set_products(Napi::Object& object, const SolutionProducts& products) {
   set("xx", products.xx);
 }
 
-Napi::Object summary_object(Napi::Env env, const LayerSummary& summary) {
-  Napi::Object result = Napi::Object::New(env);
-  const auto form_name = [](FactorForm form) { return form == FactorForm::panel ? "panel" : "covariance"; };
-  switch (summary.method) {
-    case Method::automatic:
-    case Method::cg:
-      result.Set("method", "cg");
-      break;
-    case Method::exact:
-      result.Set("method", "exact");
-      break;
-    case Method::kfac:
-      result.Set("method", "kfac");
-      break;
+void write_report(const LayerSummary& summary, std::span<double> report) {
+  constexpr double unknown = SolutionProducts::unknown;
+  const auto index = [](bool second) { return second ? 1.0 : 0.0; };
+  double method = 0;
+  if (summary.method == Method::exact) method = 1;
+  if (summary.method == Method::kfac) method = 2;
+  const bool cg = summary.cg_fac.has_value();
+  const bool kfac = summary.method == Method::kfac;
+  double basis = unknown;
+  if (cg && summary.cg_fac->space == Space::gram) basis = index(summary.cg_fac->basis == GramBasis::tridiagonal);
+  const bool covariance_input = kfac || summary.forms.input == FactorForm::covariance;
+  const bool covariance_output = kfac || summary.forms.output == FactorForm::covariance;
+  double damping = summary.damping > 0 ? summary.damping : unknown;
+  if (summary.factored) damping = summary.factored->input;
+  const std::array<double, report_numbers> numbers{
+      method,
+      cg ? summary.cg_fac->cg.iterations : 0.0,
+      cg ? summary.cg_fac->cg.residual : unknown,
+      cg ? summary.cg_fac->cg.initial_residual : unknown,
+      cg ? static_cast<double>(summary.cg_fac->cg.reason) : static_cast<double>(CgReason::cancelled),  // solved
+      cg ? index(summary.cg_fac->space == Space::weight) : index(kfac),
+      basis,
+      index(covariance_input),
+      index(covariance_output),
+      damping,
+      summary.factored ? summary.factored->output : unknown,
+      summary.exact ? summary.exact->values.lambda_max : unknown,
+      summary.exact ? summary.exact->values.effective_rank : unknown,
+      summary.exact ? static_cast<double>(summary.exact->clamped) : unknown,
+      summary.products.vx,
+      summary.products.xfx,
+      summary.products.xx};
+  std::ranges::copy(numbers, report.begin());
+}
+
+std::span<double> report_array(const Napi::Value& value) {
+  napi_typedarray_type type = napi_float64_array;
+  std::size_t length = 0;
+  void* data = nullptr;
+  if (!value.IsTypedArray() ||
+      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_float64_array || length != report_numbers) {
+    throw expected(ErrorCode::shape_mismatch, "a Float64Array of length " + std::to_string(report_numbers), "report",
+                   "another value");
   }
-  if (summary.cg_fac) {
-    set_iterations(result, *summary.cg_fac);
-    if (summary.cg_fac->space == Space::gram) {
-      result.Set("basis", summary.cg_fac->basis == GramBasis::tridiagonal ? "tridiagonal" : "plain");
-    }
-  } else {
-    result.Set("iterations", 0);
-    result.Set("reason", "solved");
-    result.Set("space", summary.method == Method::kfac ? "weight" : "gram");
-  }
-  const bool forms_known = summary.method != Method::kfac;
-  result.Set("inputForm", forms_known ? form_name(summary.forms.input) : "covariance");
-  result.Set("outputForm", forms_known ? form_name(summary.forms.output) : "covariance");
-  if (summary.factored) {
-    Napi::Object gammas = Napi::Object::New(env);
-    gammas.Set("input", summary.factored->input);
-    gammas.Set("output", summary.factored->output);
-    result.Set("damping", gammas);
-  } else if (summary.damping > 0) {
-    result.Set("damping", summary.damping);
-  }
-  if (summary.exact) {
-    const Spectrum::Values& values = summary.exact->values;
-    if (!std::isnan(values.lambda_max)) result.Set("lambdaMax", values.lambda_max);
-    if (!std::isnan(values.effective_rank)) result.Set("effectiveRank", values.effective_rank);
-    result.Set("clamped", static_cast<double>(summary.exact->clamped));
-  }
-  set_products(result, summary.products);
-  return result;
+  return {static_cast<double*>(data), length};
 }
 
 }  // namespace cgfac::node

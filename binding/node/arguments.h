@@ -48,8 +48,12 @@ void require_apart(Napi::Env env, const WeightArrays& out, const WeightArrays& o
 
 /// { iterations, residual, initialResidual, reason, space }
 [[nodiscard]] Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary);
-/// The same for what a layer was asked; what its method does not know is left out.
-[[nodiscard]] Napi::Object summary_object(Napi::Env env, const LayerSummary& summary);
+/// Writes what a layer says of a solve as numbers, in the order that lib/native.ts names; NaN for what is not known. Building an
+/// object costs more than solving for a tiny layer.
+constexpr std::size_t report_numbers = 17;
+void write_report(const LayerSummary& summary, std::span<double> report);
+/// The memory of a Float64Array for a report.
+[[nodiscard]] std::span<double> report_array(const Napi::Value& value);
 /// { vx, xFx, xx }: those that are known
 void set_products(Napi::Object& object, const SolutionProducts& products);
 

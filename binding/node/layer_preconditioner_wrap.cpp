@@ -117,10 +117,10 @@ LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse_natural_gradient(co
   };
 }
 
-Napi::Object LayerPreconditionerWrap::outcome_object(Napi::Env env, const Outcome& outcome) {
-  Napi::Object result = summary_object(env, outcome.summary);
-  if (outcome.spectrum) result.Set("spectrum", SpectrumWrap::create(env, outcome.spectrum));
-  return result;
+Napi::Value LayerPreconditionerWrap::finish(Napi::Env env, const Outcome& outcome, std::span<double> report) {
+  write_report(outcome.summary, report);
+  if (!outcome.spectrum) return env.Undefined();
+  return SpectrumWrap::create(env, outcome.spectrum);
 }
 
 void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) const {
@@ -130,17 +130,19 @@ void LayerPreconditionerWrap::require_idle(Napi::Env env, const char* call) cons
                         std::to_string(*pending_) + "; await them first");
 }
 
-Napi::Value LayerPreconditionerWrap::submit(const Napi::CallbackInfo& info, Work work, std::size_t arrays,
-                                            std::size_t token) {
+// Everything before the report is an argument to keep, the token follows it.
+Napi::Value LayerPreconditionerWrap::submit(const Napi::CallbackInfo& info, Work work, std::size_t report) {
   const Napi::Env env = info.Env();
   auto job = std::make_unique<Job>(env);
   const auto outcome = std::make_shared<Outcome>();
   job->work = [run = std::move(work), outcome](const CancelFlag& cancel) { *outcome = run(&cancel); };
-  job->result = [outcome](Napi::Env settled) { return outcome_object(settled, *outcome); };
+  job->result = [outcome, numbers = report_array(info[report])](Napi::Env settled) {
+    return finish(settled, *outcome, numbers);
+  };
   job->settled = [pending = pending_] { --*pending; };
-  for (std::size_t i = 0; i < arrays; ++i) job->pin(info[i]);
+  for (std::size_t i = 0; i <= report; ++i) job->pin(info[i]);
   job->pin(Value());
-  use_token(*job, info[token]);
+  use_token(*job, info[report + 1]);
   ++*pending_;
   return Addon::of(env).jobs().submit(env, std::move(job), strand_.get());
 }
@@ -148,33 +150,36 @@ Napi::Value LayerPreconditionerWrap::submit(const Napi::CallbackInfo& info, Work
 Napi::Value LayerPreconditionerWrap::precondition_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "preconditionSync()");
-    return outcome_object(info.Env(), parse_precondition(info)(nullptr));
+    const std::span<double> report = report_array(info[5]);
+    return finish(info.Env(), parse_precondition(info)(nullptr), report);
   });
 }
 
 Napi::Value LayerPreconditionerWrap::precondition(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return submit(info, parse_precondition(info), 4, 5); });
+  return guarded(info.Env(), [&] { return submit(info, parse_precondition(info), 5); });
 }
 
 Napi::Value LayerPreconditionerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "naturalGradientSync()");
-    return outcome_object(info.Env(), parse_natural_gradient(info)(nullptr));
+    const std::span<double> report = report_array(info[10]);
+    return finish(info.Env(), parse_natural_gradient(info)(nullptr), report);
   });
 }
 
 Napi::Value LayerPreconditionerWrap::natural_gradient(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return submit(info, parse_natural_gradient(info), 7, 10); });
+  return guarded(info.Env(), [&] { return submit(info, parse_natural_gradient(info), 10); });
 }
 
-Napi::Value LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
+void LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
+  guarded(env, [&] {
     const auto list = info[0].As<Napi::Array>();
     struct Entry {
       Work work;
       WeightArrays v;
       WeightArrays out;
+      std::span<double> report;
       double cost = 0;
       Outcome outcome;
       std::exception_ptr error;
@@ -188,6 +193,7 @@ Napi::Value LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& 
       Entry& entry = entries[i];
       entry.v = weight_arrays(item.Get("vKernel"), item.Get("vBias"), "v", shape);
       entry.out = weight_arrays(item.Get("outKernel"), item.Get("outBias"), "out", shape);
+      entry.report = report_array(item.Get("report"));
       entry.work = wrap.parse(env, entry.v, entry.out, false);
       entry.cost = wrap.layer_->estimated_cost(wrap.layer_->batch()->block());
     }
@@ -209,12 +215,10 @@ Napi::Value LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& 
         entry.error = std::current_exception();
       }
     });
-    const Napi::Array results = Napi::Array::New(env, entries.size());
-    for (std::uint32_t i = 0; i < entries.size(); ++i) {
-      if (entries[i].error) std::rethrow_exception(entries[i].error);
-      results.Set(i, outcome_object(env, entries[i].outcome));
+    for (const Entry& entry : entries) {
+      if (entry.error) std::rethrow_exception(entry.error);
+      write_report(entry.outcome.summary, entry.report);
     }
-    return results;
   });
 }
 

@@ -33,8 +33,8 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   /// (options): those of layer_shape and layer_options.
   explicit LayerPreconditionerWrap(const Napi::CallbackInfo& info);
 
-  /// ([{ layer, vKernel, vBias, outKernel, outBias }, …]) → [summary, …]
-  static Napi::Value precondition_all(const Napi::CallbackInfo& info);
+  /// ([{ layer, vKernel, vBias, outKernel, outBias, report }, …])
+  static void precondition_all(const Napi::CallbackInfo& info);
 
  private:
   struct Outcome {
@@ -45,13 +45,14 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
 
   /// (inputs, outputGrads, batch, fisherRows)
   void record(const Napi::CallbackInfo& info);
-  /// (vKernel, vBias, outKernel, outBias, spectrum) → summary
+  // Each writes to a report (write_report) and gives the spectrum, or undefined.
+  /// (vKernel, vBias, outKernel, outBias, spectrum, report)
   Napi::Value precondition_sync(const Napi::CallbackInfo& info);
-  /// (vKernel, vBias, outKernel, outBias, spectrum, cancelToken | undefined) → Promise<summary>
+  /// (vKernel, vBias, outKernel, outBias, spectrum, report, cancelToken | undefined) → Promise
   Napi::Value precondition(const Napi::CallbackInfo& info);
-  /// (inputs, outputGrads, lossGrads, batch, fisherRows, outKernel, outBias, factor, keep, spectrum) → summary
+  /// (inputs, outputGrads, lossGrads, batch, fisherRows, outKernel, outBias, factor, keep, spectrum, report)
   Napi::Value natural_gradient_sync(const Napi::CallbackInfo& info);
-  /// … and cancelToken | undefined → Promise<summary>
+  /// … and cancelToken | undefined → Promise
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
   /// () → { batch, workspace, previous, factors }, bytes
   Napi::Value memory_usage(const Napi::CallbackInfo& info);
@@ -62,8 +63,8 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   [[nodiscard]] Work parse(Napi::Env env, const WeightArrays& v, const WeightArrays& out, bool spectrum) const;
   [[nodiscard]] Work parse_precondition(const Napi::CallbackInfo& info) const;
   [[nodiscard]] Work parse_natural_gradient(const Napi::CallbackInfo& info) const;
-  Napi::Value submit(const Napi::CallbackInfo& info, Work work, std::size_t arrays, std::size_t token);
-  static Napi::Object outcome_object(Napi::Env env, const Outcome& outcome);
+  Napi::Value submit(const Napi::CallbackInfo& info, Work work, std::size_t report);
+  static Napi::Value finish(Napi::Env env, const Outcome& outcome, std::span<double> report);
   void require_idle(Napi::Env env, const char* call) const;
 
   std::shared_ptr<LayerPreconditioner> layer_;  // none once disposed; jobs under way keep it
