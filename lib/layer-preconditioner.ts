@@ -94,7 +94,14 @@ export interface LayerSummary extends Partial<SolutionProducts> {
   /** How the output side entered. */
   readonly outputForm: 'panel' | 'covariance';
   /** λ, or γ_A and γ_G, that were used; unknown for the per-sample block. */
-  readonly damping?: number | { readonly input: number; readonly output: number };
+  readonly damping?:
+    | number
+    | {
+        /** γ_A. */
+        readonly input: number;
+        /** γ_G. */
+        readonly output: number;
+      };
   /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
   readonly lambdaMax?: number;
   /** The same: Σ E/(E + λ). */
@@ -122,7 +129,12 @@ export interface NaturalGradientRows<Bias extends boolean = boolean> extends Rec
   /** Where x goes. Default: new arrays. Not together with `applyTo`. */
   readonly out?: WeightVector<Bias>;
   /** Updates weights in place, weights ← weights − learningRate · x, by the one product that x would have cost. */
-  readonly applyTo?: { readonly weights: WeightVector<Bias>; readonly learningRate: number };
+  readonly applyTo?: {
+    /** What is updated, in the layer's form. */
+    readonly weights: WeightVector<Bias>;
+    /** The multiple of x that is subtracted, > 0. */
+    readonly learningRate: number;
+  };
   /** Whether the result carries the spectrum of an exact solve. Default: false. */
   readonly spectrum?: boolean;
 }

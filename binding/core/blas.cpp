@@ -13,6 +13,7 @@
 #include "core/error.h"
 
 extern "C" {
+// NOLINTBEGIN(readability-identifier-naming): the names are the library's
 // LAPACK as OpenBLAS's static library has it; its headers are another package. Fortran: everything by address, and the
 // lengths of strings by value at the end.
 void dsyevd_(const char* jobz, const char* uplo, const blasint* n, double* a, const blasint* lda, double* w,
@@ -32,6 +33,7 @@ void dpotrf_(const char* uplo, const blasint* n, double* a, const blasint* lda, 
 void dpotri_(const char* uplo, const blasint* n, double* a, const blasint* lda, blasint* info, std::size_t);
 void dpotrs_(const char* uplo, const blasint* n, const blasint* nrhs, const double* a, const blasint* lda, double* b,
              const blasint* ldb, blasint* info, std::size_t);
+// NOLINTEND(readability-identifier-naming)
 
 // The one symbol of the Fortran run-time library that LAPACK's error messages need: result ← left + right, cut or padded
 // with blanks. Defined here, the library itself is not linked.

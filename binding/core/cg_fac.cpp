@@ -78,9 +78,9 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
 }
 
 // r ← v − (F + λI) c x₀; returns c
-double start_in_weight_space(const Problem& problem, const WeightView<const float>& v, StartScaling scaling,
-                             const WeightView<float>& r, FisherOperator::Workspace& workspace) {
-  const WeightView<const float>& x0 = *problem.x0;
+double start_in_weight_space(const Problem& problem, const WeightView<const float>& v,
+                             const WeightView<const float>& x0, StartScaling scaling, const WeightView<float>& r,
+                             FisherOperator::Workspace& workspace) {
   const FisherOperator fisher(problem.block, problem.traces, problem.damping, 1, workspace);
   fisher.apply(x0, r);
   double c = 1;
@@ -117,7 +117,8 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   std::span<float> r = memory.subspan(size, size);
   std::span<float> p = memory.subspan(2 * size, size);
   if (problem.x0) {
-    const double c = start_in_weight_space(problem, v, options.start_scaling, block.view(r), workspace.fisher);
+    const double c =
+        start_in_weight_space(problem, v, *problem.x0, options.start_scaling, block.view(r), workspace.fisher);
     copy(*problem.x0, block.view(x));
     scale(static_cast<float>(c), block.view(x));
   } else {

@@ -14,9 +14,12 @@ constexpr double pair_element = 400;   // of an iteration in the tridiagonal bas
 constexpr double vector_update = 100;  // an element of a vector update in weight space
 
 struct Sizes {
-  double m, n, q, p;
+  double m;
+  double n;
+  double q = 0;
+  double p = 0;
   explicit Sizes(const FisherBlock& block)
-      : m(static_cast<double>(block.rows())), n(static_cast<double>(block.cols())), q(0), p(0) {
+      : m(static_cast<double>(block.rows())), n(static_cast<double>(block.cols())) {
     const BlockForms forms = gram_forms(block);
     q = static_cast<double>(projected_size(block.output, forms.output));
     p = static_cast<double>(projected_size(block.input, forms.input));

@@ -327,7 +327,7 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
     Carver work(carver.rest());
     const std::span<double> input_work = work.numbers(blas::eigen_work(p));
     const std::span<double> output_work = work.numbers(blas::eigen_work(q));
-    const double cubes = static_cast<double>((p * p * p) + (q * q * q));
+    const auto cubes = static_cast<double>((p * p * p) + (q * q * q));
     parallel_for(2, 20 * cubes, [&](std::size_t i) {
       if ((i == 0) == (p >= q)) {
         blas::eigen(problem.input_matrix(), input_values, input_work);
@@ -385,7 +385,7 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
         // Û on a covariance side is multiplied by Λ, where P being I left it out
         const double covariance =
             (problem.output_panel() ? 1 : output_values[i]) * (problem.input_panel() ? 1 : input_values[j]);
-        const double u = static_cast<double>(c(i, j));
+        const auto u = static_cast<double>(c(i, j));
         double weight = 0;  // E v̂²
         double element = 0;
         if (own) {  // v̂² = κ² E u²
