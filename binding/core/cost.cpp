@@ -8,10 +8,13 @@
 namespace cgfac::cost {
 namespace {
 
-constexpr double double_flop = 2.2;    // a flop of a float64 product
-constexpr double byte = 10;            // a byte that a pass over a vector moves
-constexpr double pair_element = 400;   // of an iteration in the tridiagonal basis
-constexpr double vector_update = 100;  // an element of a vector update in weight space
+constexpr double double_flop = 2.2;      // a flop of a float64 product
+constexpr double byte = 10;              // a byte that a pass over a vector moves
+constexpr double pair_element = 400;     // of an iteration in the tridiagonal basis
+constexpr double vector_update = 100;    // an element of a vector update in weight space
+constexpr double call = 3e4;             // a call into BLAS, however small
+constexpr double reduction_calls = 4e5;  // those of getting into the tridiagonal bases and back
+constexpr double pass_calls = 1e4;       // the passes of an iteration there
 
 struct Sizes {
   double m;
@@ -61,12 +64,13 @@ double changes(const Sizes& size) {
 
 double plain_iterations(const FisherBlock& block, int iterations) {
   const Sizes size(block);
-  return iterations * double_flop * 2 * size.q * size.p * (size.q + size.p);
+  return iterations * ((2 * call) + (double_flop * 2 * size.q * size.p * (size.q + size.p)));
 }
 
 double tridiagonal_iterations(const FisherBlock& block, int iterations) {
   const Sizes size(block);
-  return both_sides(size, tridiagonalisation) + changes(size) + (iterations * pair_element * size.q * size.p);
+  return reduction_calls + both_sides(size, tridiagonalisation) + changes(size) +
+         (iterations * (pass_calls + (pair_element * size.q * size.p)));
 }
 
 double gram_cg(const FisherBlock& block, int iterations) {

@@ -326,15 +326,32 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   // x = zᵀ [a 1] with z, batch × m, one of
   //   κ S_a S_g g                                     under the empirical Fisher
   //   S_a (g_v − √scale_g Mᵀ g)·scale/γ_G             a chunk of columns of g at a time
+  // or, where [a 1] is the narrower side and there is room for Z_a = S_a [a 1], x = (z without S_a)ᵀ Z_a.
   const auto own_factor = static_cast<float>(same ? factor * scale : factor * scale / damping.output);
-  const std::size_t height = chunk(m);
+  const bool inputs_first = !same && n < m && (batch * n) + (2 * smallest_chunk * batch) <= scratch.size();
+  const MatrixView<float> z_a(scratch.data(), batch, inputs_first ? n : 0);
+  if (inputs_first) {
+    const Split split = Split::columns(in_features, work(batch, batch, in_features));
+    parallel_for(split.blocks(), [&](std::size_t i) {
+      blas::gemm(1.0F, input_inverse, block.input.rows.columns(split.first(i), split.count(i)), 0.0F,
+                 z_a.columns(split.first(i), split.count(i)));
+    });
+    for (std::size_t row = 0; block.input.homogeneous && row < batch; ++row) {
+      double sum = 0;
+      for (std::size_t j = 0; j < batch; ++j) sum += static_cast<double>(input_inverse(row, j));
+      z_a(row, in_features) = static_cast<float>(sum);
+    }
+  }
+  const std::span<float> rest = scratch.subspan(z_a.size());
+  const std::size_t height =
+      std::clamp(rest.size() / widths / smallest_chunk * smallest_chunk, smallest_chunk, std::max(m, smallest_chunk));
   for (std::size_t first = 0; first < m; first += height) {
     const std::size_t rows = std::min(height, m - first);
     const Split split = Split::columns(rows, work(rows, batch, in_features));
     parallel_for(split.blocks(), [&](std::size_t i) {
       const std::size_t at = first + split.first(i);
       const std::size_t count = split.count(i);
-      float* const memory = scratch.data() + (widths * split.first(i));
+      float* const memory = rest.data() + (widths * split.first(i));
       const MatrixView<float> z(memory, batch, count);
       const MatrixView<float> between(memory + z.size(), same ? fisher_rows : batch, count);
       const MatrixView<const float> g = block.output.rows.columns(at, count);
@@ -347,8 +364,15 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
         }
         blas::gemm(-own_factor, subtracted.transposed(), g, own_factor, between);
       }
-      blas::gemm(1.0F, input_inverse, between, 0.0F, z);
       const WeightView<float> out = rows_of(destination.out, at, count);
+      if (inputs_first) {
+        blas::gemm(1.0F, between.transposed(), z_a.columns(0, in_features), keep, out.kernel);
+        if (block.input.homogeneous) {
+          blas::gemm(1.0F, between.transposed(), z_a.columns(in_features, 1), keep, {out.bias.data(), count, 1});
+        }
+        return;
+      }
+      blas::gemm(1.0F, input_inverse, between, 0.0F, z);
       blas::gemm(1.0F, z.transposed(), block.input.rows, keep, out.kernel);
       for (std::size_t j = 0; j < out.bias.size(); ++j) {
         double sum = 0;
