@@ -222,27 +222,27 @@ export function newReport(): Float64Array {
 
 /** A report as the facade gives it. */
 export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
-  const [method = 0, iterations = 0, residual = 0, initialResidual = 0, reason = 0, space = 0, basis = 0] = report;
-  const [inputForm = 0, outputForm = 0, damping = Number.NaN, outputDamping = Number.NaN] = report.subarray(7, 11);
+  const at = (index: number): number => report[index] ?? Number.NaN;
   const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
-    method: methods[method] ?? 'cg',
-    iterations,
-    reason: reasons[reason] ?? 'solved',
-    space: spaces[space] ?? 'gram',
-    inputForm: forms[inputForm] ?? 'panel',
-    outputForm: forms[outputForm] ?? 'panel',
+    method: methods[at(0)] ?? 'cg',
+    iterations: at(1),
+    reason: reasons[at(4)] ?? 'solved',
+    space: spaces[at(5)] ?? 'gram',
+    inputForm: forms[at(7)] ?? 'panel',
+    outputForm: forms[at(8)] ?? 'panel',
   };
   if (summary.reason !== 'solved') {
-    summary.residual = residual;
-    summary.initialResidual = initialResidual;
+    summary.residual = at(2);
+    summary.initialResidual = at(3);
   }
-  const basisName = bases[basis];
-  if (basisName !== undefined) summary.basis = basisName;
-  if (!Number.isNaN(damping)) summary.damping = Number.isNaN(outputDamping) ? damping : { input: damping, output: outputDamping };
-  known.forEach((name, at) => {
-    const value = report[firstKnown + at];
-    if (value !== undefined && !Number.isNaN(value)) summary[name] = value;
-  });
+  const basis = bases[at(6)];
+  if (basis !== undefined) summary.basis = basis;
+  const damping = at(9);
+  if (!Number.isNaN(damping)) summary.damping = Number.isNaN(at(10)) ? damping : { input: damping, output: at(10) };
+  for (let index = 0; index < known.length; index++) {
+    const value = at(firstKnown + index);
+    if (!Number.isNaN(value)) summary[known[index] as (typeof known)[number]] = value;
+  }
   if (spectrum !== undefined) summary.spectrum = new Spectrum(spectrum);
   return summary;
 }

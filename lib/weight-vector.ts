@@ -63,7 +63,8 @@ function detached(buffer: ArrayBufferLike): boolean {
 export function float32(value: unknown, name: string, length: number, extents: string): Float32Array {
   if (!isFloat32Array(value)) throw typeError(`a Float32Array of length ${length} (${extents})`, name, value);
   const { buffer } = value;
-  if (detached(buffer)) {
+  // a detached array has no length left, so one of the right length needs no closer look
+  if (value.length !== length && detached(buffer)) {
     throw new CgfacError(
       'ERR_CGFAC_DETACHED_BUFFER',
       `Expected a Float32Array of length ${length} (${extents}) for ${name} but received one whose buffer was detached`,
