@@ -130,8 +130,9 @@ void multiply_by_output_inverse(const FisherBlock& block, const Inverses& invers
   blas::gemm(-1.0F, block.output.rows.transposed(), half.single, static_cast<float>(1 / gamma), x);
 }
 
-double work(std::size_t rows, std::size_t inner, std::size_t cols) {
-  return 2 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(cols);
+// Flops of a product of i × j and j × k.
+double work(std::size_t i, std::size_t j, std::size_t k) {
+  return 2 * static_cast<double>(i) * static_cast<double>(j) * static_cast<double>(k);
 }
 
 // x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ in place, a chunk of rows and then of columns at a time
@@ -289,7 +290,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   narrow(both.input, input_inverse);
   if (same) narrow(both.output, output_inverse);
   const std::span<float> scratch = as_floats(carver.rest());
-  const std::size_t widths = same ? batch + fisher_rows : 2 * batch;
+  const std::size_t widths = std::max<std::size_t>(same ? batch + fisher_rows : 2 * batch, 1);
   const auto chunk = [&](std::size_t extent) {
     return std::clamp(scratch.size() / widths / smallest_chunk * smallest_chunk, smallest_chunk,
                       std::max(extent, smallest_chunk));

@@ -88,8 +88,9 @@ double panel_scale(const FactorRows& side, FactorForm form) {
   return form == FactorForm::panel ? std::sqrt(side.scale) : 1;
 }
 
-double flops(std::size_t rows, std::size_t inner, std::size_t cols) {
-  return 2 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(cols);
+// Of a product of i × j and j × k.
+double flops(std::size_t i, std::size_t j, std::size_t k) {
+  return 2 * static_cast<double>(i) * static_cast<double>(j) * static_cast<double>(k);
 }
 
 // Which product of both panels comes first when projecting: (g v) aᵀ, half N_g × n, or g (v aᵀ), half m × N_a. Where both

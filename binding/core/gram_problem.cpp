@@ -145,7 +145,12 @@ void form_matrices(const FisherBlock& block, const BlockForms& forms, MatrixView
     const MatrixView<const float> x = gram_rows_of(rows, form);
     const double flops = static_cast<double>(x.rows) * static_cast<double>(x.rows) * static_cast<double>(x.cols);
     const std::size_t pieces = flops > 1.6e7 && x.rows >= 64 ? 4 : 1;
-    return Side{&rows, form, x, carver.floats(x.rows, x.rows), matrix, pieces};
+    return Side{.rows = &rows,
+                .form = form,
+                .x = x,
+                .single = carver.floats(x.rows, x.rows),
+                .matrix = matrix,
+                .pieces = pieces};
   };
   std::array<Side, 2> sides{side_of(block.input, forms.input, input), side_of(block.output, forms.output, output)};
   if (sides[0].x.size() * sides[0].x.rows < sides[1].x.size() * sides[1].x.rows) std::swap(sides[0], sides[1]);
@@ -207,7 +212,7 @@ void GramProblem::project_own_gradient(std::span<double> scratch) {
     }
   }
   v_norm2_ *= gradient_.scale * gradient_.scale / input_scale;
-  if (v_norm2_ < 0) v_norm2_ = 0;  // rounding of a sum that is 0
+  v_norm2_ = std::isnan(v_norm2_) ? v_norm2_ : std::max(v_norm2_, 0.0);  // rounding of a sum that is 0
 }
 
 void GramProblem::project(const WeightView<const float>& x0, MatrixView<float> out, std::span<double> scratch) const {

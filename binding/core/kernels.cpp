@@ -23,7 +23,7 @@ DirectSums direct(std::size_t count, double step, double beta, double s, const d
 #pragma omp simd reduction(+ : u_c, y_c, y_y)
     for (std::size_t i = 0; i < count; ++i) {
       const double next = r_c[i] + (beta == 0 ? 0 : beta * c[i]);
-      const double from_u = static_cast<double>(u[i]);
+      const auto from_u = static_cast<double>(u[i]);
       const double y = (s * from_u) + next;
       c[i] = next;
       u_c += from_u * next;
@@ -35,7 +35,7 @@ DirectSums direct(std::size_t count, double step, double beta, double s, const d
     for (std::size_t i = 0; i < count; ++i) {
       const double next = r_c[i] + (beta == 0 ? 0 : beta * c[i]);
       const double weight = r_w[i] + (beta == 0 ? 0 : beta * w[i]);
-      const double from_u = static_cast<double>(u[i]);
+      const auto from_u = static_cast<double>(u[i]);
       const double y = (s * from_u) + weight;
       c[i] = next;
       w[i] = weight;

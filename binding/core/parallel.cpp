@@ -32,7 +32,7 @@ struct ThreadPool::Group {
   std::atomic<bool> done{false};
 };
 
-ThreadPool::ThreadPool(std::size_t threads) : limit_(0) {
+ThreadPool::ThreadPool(std::size_t threads) {
   resize(threads);
 }
 

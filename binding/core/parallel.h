@@ -82,7 +82,7 @@ class ThreadPool {
   std::condition_variable wake_;
   std::deque<Task> tasks_;
   Group* groups_ = nullptr;  // of calls under way, oldest first
-  std::size_t limit_;        // threads with an index below it take work
+  std::size_t limit_ = 0;    // threads with an index below it take work
   std::size_t sleeping_ = 0;
   bool stopping_ = false;
   std::atomic<std::uint64_t> arrivals_{0};  // counts what was submitted, for `linger`
