@@ -36,7 +36,7 @@ const solveAsyncNames = ['x0', 'out', 'signal'];
  *
  * Running out of iterations is normal: a truncated solve is regularised. Read `residual` and `reason`; do not expect
  * convergence at small damping. The object keeps its workspaces, so that a second solve of the same shape allocates only its
- * result; in Gram space 13 N × N float64 matrices (14 with a start) and one N × width float32 matrix, in weight space four vectors.
+ * result; in Gram space 8 N × N float64 matrices, or 128 KiB where that is more, in weight space four vectors.
  * Asynchronous solves run on pool threads, several at a time, each with a workspace of its own.
  *
  * Source: M. Hestenes and E. Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, eqs. (3:1a–f);

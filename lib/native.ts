@@ -125,23 +125,8 @@ export interface NativeConjugateGradient {
 
 export interface NativeLayerPreconditioner {
   record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
-  preconditionSync(
-    vKernel: Float32Array,
-    vBias: MaybeArray,
-    outKernel: Float32Array,
-    outBias: MaybeArray,
-    spectrum: boolean,
-    report: Float64Array,
-  ): NativeSpectrum | undefined;
-  precondition(
-    vKernel: Float32Array,
-    vBias: MaybeArray,
-    outKernel: Float32Array,
-    outBias: MaybeArray,
-    spectrum: boolean,
-    report: Float64Array,
-    token: NativeCancelToken | undefined,
-  ): Promise<NativeSpectrum | undefined>;
+  preconditionSync(...system: NativeSystem): NativeSpectrum | undefined;
+  precondition(...system: [...NativeSystem, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(...batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   memoryUsage(): NativeLayerMemory;
@@ -149,6 +134,16 @@ export interface NativeLayerPreconditioner {
   reset(): void;
   dispose(): void;
 }
+
+/** A right-hand side and where the solution goes. */
+export type NativeSystem = [
+  vKernel: Float32Array,
+  vBias: MaybeArray,
+  outKernel: Float32Array,
+  outBias: MaybeArray,
+  spectrum: boolean,
+  report: Float64Array,
+];
 
 /** The batch of a natural gradient, and where it goes: out ← keep·out + factor·x. */
 export type NativeOwnGradient = [

@@ -107,7 +107,7 @@ SolutionProducts DirectKfac::precondition(const FisherBlock& block, const Invers
   gemm_in_tiles(1.0F, output, product, 0.0F, x);
 
   const Split split = Split::rows(m, n);
-  std::array<SolutionProducts, 8> partial{};
+  std::array<SolutionProducts, Split::most_row_blocks> partial{};
   parallel_for(split.blocks(), [&](std::size_t piece) {
     SolutionProducts sums{.vx = 0, .xfx = 0, .xx = 0};
     for (std::size_t i = split.first(piece); i < split.first(piece + 1); ++i) {

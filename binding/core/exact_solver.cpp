@@ -11,8 +11,6 @@
 namespace cgfac {
 namespace {
 
-constexpr std::size_t most_blocks = 8;
-
 // Sums over the pairs of eigenvectors that every inner product is made of.
 struct PairSums {
   double direct = 0;   // Σ E v̂²/(λ + E)
@@ -211,8 +209,8 @@ ExactSummary solve_mixed(const GramProblem& problem, double damping, const Desti
   const std::size_t strip_numbers = ((2 * t) + 1) * kernels::lanes;
   // in the memory of the eigenvectors' float64 form, which has been narrowed
   const std::span<double> memory = strip_memory(bases, strip_numbers, carver);
-  const std::size_t blocks = std::min({strips, most_blocks, memory.size() / strip_numbers});
-  std::array<SolutionProducts, most_blocks> partial{};
+  const std::size_t blocks = std::min({strips, Split::most_row_blocks, memory.size() / strip_numbers});
+  std::array<SolutionProducts, Split::most_row_blocks> partial{};
   parallel_for(blocks, [&](std::size_t block) {
     const std::span<double> own_memory = memory.subspan(block * strip_numbers, strip_numbers);
     double* const y = own_memory.data();
@@ -372,8 +370,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
     spectrum->v_norm2 = problem.v_norm2();
   }
   const Split split = Split::rows(q, p);
-  std::array<PairSums, most_blocks> partial{};
-  std::array<std::array<double, 2>, most_blocks> direct{};  // ⟨v, x⟩ and ‖x‖² where nothing cancels
+  std::array<PairSums, Split::most_row_blocks> partial{};
+  std::array<std::array<double, 2>, Split::most_row_blocks> direct{};  // ⟨v, x⟩ and ‖x‖² where nothing cancels
   parallel_for(split.blocks(), [&](std::size_t block) {
     PairSums sums;
     double vx = 0;

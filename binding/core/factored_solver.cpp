@@ -13,9 +13,6 @@
 namespace cgfac {
 namespace {
 
-// Rows or columns that are worked on at a time.
-constexpr std::size_t smallest_chunk = 16;
-
 // matrix ← (matrix + γI)⁻¹
 void invert(MatrixView<double> matrix, double gamma) {
   for (std::size_t i = 0; i < matrix.rows; ++i) matrix(i, i) += gamma;
@@ -130,11 +127,6 @@ void multiply_by_output_inverse(const FisherBlock& block, const Inverses& invers
   blas::gemm(-1.0F, block.output.rows.transposed(), half.single, static_cast<float>(1 / gamma), x);
 }
 
-// Flops of a product of i × j and j × k.
-double work(std::size_t i, std::size_t j, std::size_t k) {
-  return 2 * static_cast<double>(i) * static_cast<double>(j) * static_cast<double>(k);
-}
-
 // x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ in place, a chunk of rows and then of columns at a time
 void precondition(const FisherBlock& block, const Inverses& inverses, const FactoredDamping& damping,
                   const WeightView<float>& x) {
@@ -154,7 +146,7 @@ void precondition(const FisherBlock& block, const Inverses& inverses, const Fact
   const std::size_t height = chunk(m, p);
   for (std::size_t first = 0; first < m; first += height) {
     const std::size_t rows = std::min(height, m - first);
-    const Split split = Split::columns(rows, 2 * work(rows, in_features, p));
+    const Split split = Split::columns(rows, 2 * product_flops(rows, in_features, p));
     parallel_for(split.blocks(), [&](std::size_t i) {
       multiply_by_input_inverse(block, inverses, damping.input, rows_of(x, first + split.first(i), split.count(i)),
                                 Half(memory(split, i, p), split.count(i), p));
@@ -163,7 +155,7 @@ void precondition(const FisherBlock& block, const Inverses& inverses, const Fact
   const std::size_t width = chunk(in_features, q);
   for (std::size_t first = 0; first < in_features; first += width) {
     const std::size_t columns = std::min(width, in_features - first);
-    const Split split = Split::columns(columns, 2 * work(m, q, columns));
+    const Split split = Split::columns(columns, 2 * product_flops(m, q, columns));
     parallel_for(split.blocks(), [&](std::size_t i) {
       multiply_by_output_inverse(block, inverses, damping.output,
                                  x.kernel.columns(first + split.first(i), split.count(i)),
@@ -310,7 +302,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
     const std::size_t width = chunk(in_features);
     for (std::size_t first = 0; first < in_features; first += width) {
       const std::size_t columns = std::min(width, in_features - first);
-      const Split split = Split::columns(columns, work(m, fisher_rows, columns));
+      const Split split = Split::columns(columns, product_flops(m, fisher_rows, columns));
       parallel_for(split.blocks(), [&](std::size_t i) {
         const std::size_t at = first + split.first(i);
         multiply(block.input.rows.columns(at, split.count(i)), scratch.data() + (widths * split.first(i)),
@@ -332,7 +324,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const bool inputs_first = !same && n < m && (batch * n) + (2 * smallest_chunk * batch) <= scratch.size();
   const MatrixView<float> z_a(scratch.data(), batch, inputs_first ? n : 0);
   if (inputs_first) {
-    const Split split = Split::columns(in_features, work(batch, batch, in_features));
+    const Split split = Split::columns(in_features, product_flops(batch, batch, in_features));
     parallel_for(split.blocks(), [&](std::size_t i) {
       blas::gemm(1.0F, input_inverse, block.input.rows.columns(split.first(i), split.count(i)), 0.0F,
                  z_a.columns(split.first(i), split.count(i)));
@@ -348,7 +340,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
       std::clamp(rest.size() / widths / smallest_chunk * smallest_chunk, smallest_chunk, std::max(m, smallest_chunk));
   for (std::size_t first = 0; first < m; first += height) {
     const std::size_t rows = std::min(height, m - first);
-    const Split split = Split::columns(rows, work(rows, batch, in_features));
+    const Split split = Split::columns(rows, product_flops(rows, batch, in_features));
     parallel_for(split.blocks(), [&](std::size_t i) {
       const std::size_t at = first + split.first(i);
       const std::size_t count = split.count(i);

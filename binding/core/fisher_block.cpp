@@ -33,11 +33,6 @@ Augmented<T> augmented(const MatrixView<T>& matrix, const FactorRows& input) {
 }
 
 template <typename T>
-Augmented<const T> reading(const Augmented<T>& x) {
-  return {x.body, x.last};
-}
-
-template <typename T>
 Augmented<T> columns_of(const Augmented<T>& x, std::size_t first, std::size_t count) {
   return {x.body.columns(first, count), MatrixView<T>()};
 }
@@ -88,18 +83,13 @@ double panel_scale(const FactorRows& side, FactorForm form) {
   return form == FactorForm::panel ? std::sqrt(side.scale) : 1;
 }
 
-// Of a product of i × j and j × k.
-double flops(std::size_t i, std::size_t j, std::size_t k) {
-  return 2 * static_cast<double>(i) * static_cast<double>(j) * static_cast<double>(k);
-}
-
 // Which product of both panels comes first when projecting: (g v) aᵀ, half N_g × n, or g (v aᵀ), half m × N_a. Where both
 // cost the same, the one that reads v in contiguous pieces.
 bool project_output_first(const FisherBlock& block) {
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
-  const double output_first = flops(block.output.count(), n, m + block.input.count());
-  const double input_first = flops(block.input.count(), m, n + block.output.count());
+  const double output_first = product_flops(block.output.count(), n, m + block.input.count());
+  const double input_first = product_flops(block.input.count(), m, n + block.output.count());
   return output_first == input_first ? block.layout == KernelLayout::in_out : output_first < input_first;
 }
 
@@ -107,18 +97,16 @@ bool project_output_first(const FisherBlock& block) {
 bool expand_output_first(const FisherBlock& block) {
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();
-  const double output_first = flops(m, block.input.count(), block.output.count() + n);
-  const double input_first = flops(block.output.count(), n, block.input.count() + m);
+  const double output_first = product_flops(m, block.input.count(), block.output.count() + n);
+  const double input_first = product_flops(block.output.count(), n, block.input.count() + m);
   return output_first == input_first ? block.layout == KernelLayout::out_in : output_first < input_first;
 }
 
-// Columns or rows of a half product `width` wide that fit in the scratch: a multiple of 16, all where they fit.
+// Columns or rows of a half product `width` wide that fit in the scratch: all of them, or a multiple of `smallest_chunk`.
 std::size_t chunk_of(std::size_t extent, std::size_t width, std::size_t scratch) {
   const std::size_t fitting = scratch / width;
-  return fitting >= extent ? extent : std::max<std::size_t>(fitting / 16 * 16, 16);
+  return fitting >= extent ? extent : std::max(fitting / smallest_chunk * smallest_chunk, smallest_chunk);
 }
-
-constexpr std::size_t smallest_chunk = 16;
 
 // out ← β out + σ v, along the storage of out
 void combine(float sigma, MatrixView<const float> v, float beta, MatrixView<float> out) {
@@ -146,7 +134,6 @@ struct Addend {
   float keep = 0;
 
   [[nodiscard]] float prepare(const Augmented<const float>& from, const Augmented<float>& out) const {
-    if (sigma == 0.0F) return keep;
     combine(sigma, from.body, keep, out.body);
     if (out.has_last()) combine(sigma, from.last, keep, out.last);
     return 1;
@@ -251,12 +238,12 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
       for (std::size_t first = 0; first < in_features; first += chunk) {
         const std::size_t width = std::min(chunk, in_features - first);
         const MatrixView<float> gv(scratch.data(), output_rows, width);
-        const Split split = Split::columns(width, flops(output_rows, m, width));
+        const Split split = Split::columns(width, product_flops(output_rows, m, width));
         parallel_for(split.blocks(), [&](std::size_t i) {
           blas::gemm(1.0F, g, source.body.columns(first + split.first(i), split.count(i)), 0.0F,
                      gv.columns(split.first(i), split.count(i)));
         });
-        const Split tiles = Split::columns(output_rows, flops(output_rows, width, input_rows));
+        const Split tiles = Split::columns(output_rows, product_flops(output_rows, width, input_rows));
         const MatrixView<const float> rows = a.columns(first, width).transposed();
         parallel_for(tiles.blocks(), [&](std::size_t i) {
           blas::gemm(scale, gv.rows_from(tiles.first(i), tiles.count(i)), rows, first == 0 ? 0.0F : 1.0F,
@@ -274,12 +261,12 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
       for (std::size_t first = 0; first < m; first += chunk) {
         const std::size_t height = std::min(chunk, m - first);
         const MatrixView<float> va(scratch.data(), height, input_rows);
-        const Split split = Split::columns(height, flops(height, in_features, input_rows));
+        const Split split = Split::columns(height, product_flops(height, in_features, input_rows));
         parallel_for(split.blocks(), [&](std::size_t i) {
           multiply_rows_transposed(1.0F, rows_of(source, first + split.first(i), split.count(i)), block.input,
                                    va.rows_from(split.first(i), split.count(i)));
         });
-        const Split tiles = Split::columns(output_rows, flops(output_rows, height, input_rows));
+        const Split tiles = Split::columns(output_rows, product_flops(output_rows, height, input_rows));
         parallel_for(tiles.blocks(), [&](std::size_t i) {
           blas::gemm(scale, g.rows_from(tiles.first(i), tiles.count(i)).columns(first, height), va,
                      first == 0 ? 0.0F : 1.0F, u.rows_from(tiles.first(i), tiles.count(i)));
@@ -288,14 +275,14 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
     }
   } else if (output_panel) {  // g v
     const Augmented<float> target = augmented(u, block.input);
-    const Split split = Split::columns(in_features, flops(u.rows, m, in_features));
+    const Split split = Split::columns(in_features, product_flops(u.rows, m, in_features));
     parallel_for(split.blocks(), [&](std::size_t i) {
       blas::gemm(scale, g, source.body.columns(split.first(i), split.count(i)), 0.0F,
                  target.body.columns(split.first(i), split.count(i)));
     });
     if (target.has_last()) blas::gemm(scale, g, source.last, 0.0F, target.last);
   } else if (input_panel) {  // v aᵀ
-    const Split split = Split::columns(m, flops(m, in_features, u.cols));
+    const Split split = Split::columns(m, product_flops(m, in_features, u.cols));
     parallel_for(split.blocks(), [&](std::size_t i) {
       multiply_rows_transposed(scale, rows_of(source, split.first(i), split.count(i)), block.input,
                                u.rows_from(split.first(i), split.count(i)));
@@ -340,7 +327,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
     for (std::size_t first = 0; first < m; first += chunk) {
       const std::size_t height = std::min(chunk, m - first);
       const MatrixView<float> z(scratch.data(), batch, height);  // transposed: its rows are samples, as those of g_v
-      const Split split = Split::columns(height, flops(height, batch, in_features));
+      const Split split = Split::columns(height, product_flops(height, batch, in_features));
       parallel_for(split.blocks(), [&](std::size_t i) {
         const std::size_t at = first + split.first(i);
         const std::size_t count = split.count(i);
@@ -365,7 +352,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
       for (std::size_t first = 0; first < m; first += chunk) {
         const std::size_t height = std::min(chunk, m - first);
         const MatrixView<float> gc(scratch.data(), height, input_rows);
-        const Split split = Split::columns(height, flops(height, input_rows, in_features));
+        const Split split = Split::columns(height, product_flops(height, input_rows, in_features));
         parallel_for(split.blocks(), [&](std::size_t i) {
           const std::size_t at = first + split.first(i);
           const std::size_t count = split.count(i);
@@ -381,7 +368,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
       for (std::size_t first = 0; first < in_features; first += chunk) {
         const std::size_t width = std::min(chunk, in_features - first);
         const MatrixView<float> ca(scratch.data(), output_rows, width);
-        const Split split = Split::columns(width, flops(m, output_rows, width));
+        const Split split = Split::columns(width, product_flops(m, output_rows, width));
         parallel_for(split.blocks(), [&](std::size_t i) {
           const std::size_t at = first + split.first(i);
           const std::size_t count = split.count(i);
@@ -406,7 +393,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
   }
 
   // a covariance side has P = I: each row of out on its own
-  const Split split = Split::columns(m, flops(m, c.rows, c.cols) + flops(m, in_features, 8));
+  const Split split = Split::columns(m, product_flops(m, c.rows, c.cols) + product_flops(m, in_features, 8));
   const Augmented<const float> body = augmented(c, block.input);
   parallel_for(split.blocks(), [&](std::size_t i) {
     const std::size_t at = split.first(i);
@@ -427,7 +414,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
 
 void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v) {
   const Augmented<float> target = augmented(v);
-  const Split split = Split::columns(block.rows(), flops(block.rows(), block.input.count(), block.cols()));
+  const Split split = Split::columns(block.rows(), product_flops(block.rows(), block.input.count(), block.cols()));
   parallel_for(split.blocks(), [&](std::size_t i) {
     const std::size_t at = split.first(i);
     const std::size_t count = split.count(i);

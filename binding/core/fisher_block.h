@@ -94,8 +94,11 @@ struct Destination {
   double keep = 0;
 };
 
+/// Columns or rows of a vector of weight space that are worked on at a time, at the least.
+inline constexpr std::size_t smallest_chunk = 16;
+
 /// Scratch that `project` and `expand` use, in numbers: what both products between would fill, but not more than `limit`, above
-/// which they work in chunks of columns or rows, and never less than 16 of those.
+/// which they work in chunks of columns or rows, and never less than `smallest_chunk` of those.
 [[nodiscard]] std::size_t pass_scratch(const FisherBlock& block, const BlockForms& forms, std::size_t limit);
 
 /// U ← P_gᵀ v P_a, (N_g or m) × (N_a or n): a panel side is multiplied by its rows, a covariance side has P = I.

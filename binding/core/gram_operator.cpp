@@ -15,8 +15,6 @@ namespace {
 
 // Columns or rows that a dense product holds back at a time, for each block of a pass.
 constexpr std::size_t rows_held = 8;
-constexpr std::size_t most_blocks = 8;
-
 double wide(float x) {
   return static_cast<double>(x);
 }
@@ -24,7 +22,7 @@ double wide(float x) {
 // Sums of a pass over blocks of rows, added up in the order of the blocks.
 template <std::size_t Count>
 struct BlockSums {
-  std::array<std::array<double, Count>, most_blocks> partial{};
+  std::array<std::array<double, Count>, Split::most_row_blocks> partial{};
   [[nodiscard]] std::array<double, Count> total(const Split& split) const {
     std::array<double, Count> result{};
     for (std::size_t i = 0; i < split.blocks(); ++i) {
@@ -261,7 +259,7 @@ double GramOperator::weigh(const Vector& x) const {
   }
   const Split split = Split::rows(x.c.rows, x.c.cols);
   const std::size_t held = rows_held * std::max(x.c.rows, x.c.cols);
-  std::array<kernels::PairSums, most_blocks> partial{};
+  std::array<kernels::PairSums, Split::most_row_blocks> partial{};
   parallel_for(split.blocks(), [&](std::size_t i) {
     for (std::size_t row = split.first(i); row < split.first(i + 1); ++row) {  // each row while it is at hand
       sandwich_rows(output_kernel_, x.c, input_kernel_, x.w, row, row + 1, rows_.data() + (i * held));

@@ -58,8 +58,7 @@ namespace {
 
 template <typename T>
 void gemm_by_rows(T alpha, const MatrixView<const T>& a, const MatrixView<const T>& b, T beta, const MatrixView<T>& c) {
-  const double flops = 2 * static_cast<double>(c.size()) * static_cast<double>(a.cols);
-  const Split split = Split::columns(c.rows, flops);
+  const Split split = Split::columns(c.rows, product_flops(c.rows, a.cols, c.cols));
   parallel_for(split.blocks(), [&](std::size_t i) {
     const std::size_t first = split.first(i);
     blas::gemm(alpha, a.rows_from(first, split.count(i)), b, beta, c.rows_from(first, split.count(i)));
@@ -173,7 +172,7 @@ bool empirical(const FisherBlock& block, const Gradient& gradient) {
 
 void form_cross(MatrixView<const float> g, MatrixView<const float> loss_grads, MatrixView<float> cross,
                 const MatrixView<float>& own) {
-  const Split tiles = Split::columns(g.rows, 2 * static_cast<double>(g.size()) * static_cast<double>(loss_grads.rows));
+  const Split tiles = Split::columns(g.rows, product_flops(g.rows, g.cols, loss_grads.rows));
   parallel_for(tiles.blocks() + (own.data == nullptr ? 0 : 1), [&](std::size_t i) {
     if (i == tiles.blocks()) {
       blas::gram_rows(1.0F, loss_grads, 0.0F, own, 0, own.rows);

@@ -207,7 +207,7 @@ Split Split::columns(std::size_t size, double flops) {
 }
 
 Split Split::rows(std::size_t rows, std::size_t cols) {
-  return {rows, std::clamp<std::size_t>(std::min(rows * cols / 4096, rows / 16), 1, 8)};
+  return {rows, std::clamp<std::size_t>(std::min(rows * cols / 4096, rows / 16), 1, most_row_blocks)};
 }
 
 ThreadPool& ThreadPool::shared() {

@@ -12,7 +12,6 @@ namespace cgfac {
 namespace {
 
 constexpr BlockForms panels{};
-constexpr std::size_t smallest_chunk = 16;
 
 double squares(std::span<const double> x) {
   return blas::dot(x, x);
@@ -29,7 +28,7 @@ void apply_jacobian(const FisherBlock& block, const WeightView<const float>& v, 
   for (std::size_t first = 0; first < a.cols; first += width) {
     const std::size_t columns = std::min(width, a.cols - first);
     const MatrixView<float> gv(scratch.data(), n, columns);
-    const Split split = Split::columns(columns, 2 * static_cast<double>(g.size()) * static_cast<double>(columns));
+    const Split split = Split::columns(columns, product_flops(n, g.cols, columns));
     parallel_for(split.blocks(), [&](std::size_t i) {
       blas::gemm(1.0F, g, v.kernel.columns(first + split.first(i), split.count(i)), 0.0F,
                  gv.columns(split.first(i), split.count(i)));

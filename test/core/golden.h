@@ -1,5 +1,7 @@
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -132,5 +134,18 @@ class GoldenCase {
 inline const std::vector<std::string> golden_cases{
     "one-sample",        "tiny",     "wide-batch", "input-covariance", "output-covariance",
     "fewer-fisher-rows", "low-rank", "odd",        "rank-one-input",   "real-encoder-layer"};
+
+/// Calls check(case, λ, "@index") for every case and each of its dampings.
+void for_each_damping(auto&& check) {
+  for (const std::string& name : golden_cases) {
+    const GoldenCase golden(name);
+    const auto dampings = golden.dampings();
+    for (std::size_t i = 0; i < dampings.size(); ++i) {
+      CAPTURE(name);
+      CAPTURE(i);
+      check(golden, dampings[i], "@" + std::to_string(i));
+    }
+  }
+}
 
 }  // namespace cgfac::test

@@ -30,18 +30,6 @@ Solution solve(const GoldenCase& golden, double damping, Space space, int iterat
   return result;
 }
 
-void for_each_damping(auto&& check) {
-  for (const std::string& name : golden_cases) {
-    const GoldenCase golden(name);
-    const auto dampings = golden.dampings();
-    for (std::size_t i = 0; i < dampings.size(); ++i) {
-      CAPTURE(name);
-      CAPTURE(i);
-      check(golden, dampings[i], "@" + std::to_string(i));
-    }
-  }
-}
-
 }  // namespace
 
 TEST_CASE("golden: apply") {

@@ -16,18 +16,6 @@ namespace {
 
 constexpr double unit_roundoff = 0x1p-24;
 
-void for_each_damping(auto&& check) {
-  for (const std::string& name : golden_cases) {
-    const GoldenCase golden(name);
-    const auto dampings = golden.dampings();
-    for (std::size_t i = 0; i < dampings.size(); ++i) {
-      CAPTURE(name);
-      CAPTURE(i);
-      check(golden, dampings[i], "@" + std::to_string(i));
-    }
-  }
-}
-
 LayerOptions options_of(Method method, double damping) {
   LayerOptions options{.damping = {.value = damping}};
   options.method = method;
