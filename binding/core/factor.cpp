@@ -1,16 +1,8 @@
 #include "core/factor.h"
 
-#include <algorithm>
-
 #include "core/blas.h"
 
 namespace cgfac {
-
-double trace(const FactorRows& side) {
-  const auto elements = side.rows.elements();
-  const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
-  return side.scale * (blas::dot(elements, elements) + ones);
-}
 
 void gram_matrix(const FactorRows& side, MatrixView<float> k) {
   const auto scale = static_cast<float>(side.scale);

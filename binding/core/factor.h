@@ -25,9 +25,6 @@ struct FactorRows {
 /// How a side enters the products: through its rows (a panel P, factor = P Pᵀ), or through the factor itself.
 enum class FactorForm { panel, covariance };
 
-/// The factor's trace, scale · ‖R'‖²_F, summed in float64; NaN or infinity where the rows hold one. 2·N·d flops.
-[[nodiscard]] double trace(const FactorRows& side);
-
 /// The number of rows or columns that the side leaves in a projected matrix: N for a panel, the dimension for a covariance.
 [[nodiscard]] inline std::size_t projected_size(const FactorRows& side, FactorForm form) {
   return form == FactorForm::panel ? side.count() : side.dimension();

@@ -199,20 +199,30 @@ SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& da
 
 // (I − γS)/scale: K S in units of the rows' own products
 void complement(MatrixView<const double> s, double gamma, double scale, MatrixView<float> out) {
-  for (std::size_t i = 0; i < out.rows; ++i) {
-    for (std::size_t j = 0; j < out.cols; ++j)
-      out(i, j) = static_cast<float>(((i == j ? 1 : 0) - (gamma * s(i, j))) / scale);
-  }
+  const double factor = -gamma / scale;
+  for (std::size_t i = 0; i < out.size(); ++i) out.data[i] = static_cast<float>(factor * s.data[i]);
+  for (std::size_t i = 0; i < out.rows; ++i) out(i, i) = static_cast<float>((1 - (gamma * s(i, i))) / scale);
 }
 
 double square(MatrixView<const float> x) {
   return blas::dot(x.elements(), x.elements());
 }
 
-void mirror_lower(MatrixView<float> x) {
+// ⟨X, Y⟩ of symmetric matrices, of which X has its lower triangle only
+double dot_of_lower(MatrixView<const float> x, MatrixView<const float> y) {
+  double below = 0;
+  double diagonal = 0;
   for (std::size_t i = 0; i < x.rows; ++i) {
-    for (std::size_t j = i + 1; j < x.cols; ++j) x(i, j) = x(j, i);
+    below += blas::dot(std::span(x.data + (i * x.cols), i), std::span(y.data + (i * y.cols), i));
+    diagonal += static_cast<double>(x(i, i)) * static_cast<double>(y(i, i));
   }
+  return (2 * below) + diagonal;
+}
+
+double trace(MatrixView<const float> x) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.rows; ++i) sum += static_cast<double>(x(i, i));
+  return sum;
 }
 
 SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
@@ -234,7 +244,8 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const bool same = empirical(block, gradient);
 
   SolutionProducts products;
-  MatrixView<float> subtracted{};  // √scale_g M = √scale_g S_g P_gᵀ g_vᵀ, where g_v is not g
+  double loss_grads_norm2 = traces.output / output_scale;  // ‖g_v‖²
+  MatrixView<float> subtracted{};                          // √scale_g M = √scale_g S_g P_gᵀ g_vᵀ, where g_v is not g
   Carver carver(both.scratch);
   if (!same) subtracted = carver.floats(fisher_rows, batch);
   {
@@ -249,19 +260,24 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
       gemm_in_tiles(1.0F, cross, input_rest, 0.0F, product);
       products.xfx = output_scale * input_scale * scale * scale * square(product);
     } else {
-      const MatrixView<float> own = temporary.floats(batch, batch);  // g_v (G + γ_G I)⁻¹ g_vᵀ · γ_G, in the end
-      const MatrixView<double> wide = temporary.doubles(fisher_rows, batch);
-      const MatrixView<double> middle = temporary.doubles(fisher_rows, batch);
+      // ⟨v, x⟩ = ⟨g_v g_vᵀ, Z_a aᵀ⟩ − ⟨g g_vᵀ, √scale_g M Z_a aᵀ⟩, and xᵀFx from the last product
+      const MatrixView<float> own = temporary.floats(batch, batch);  // g_v g_vᵀ
       form_cross(block.output.rows, gradient.loss_grads, cross, own);
-      mirror_lower(own);
-      widen(cross, wide);
-      gemm_in_tiles(output_scale, both.output, wide, 0.0, middle);
-      narrow(middle, subtracted);
-      gemm_in_tiles(-1.0F, cross.transposed(), subtracted, 1.0F, own);
+      {
+        Carver memory(temporary.rest());
+        const MatrixView<double> wide = memory.doubles(fisher_rows, batch);
+        const MatrixView<double> middle = memory.doubles(fisher_rows, batch);
+        widen(cross, wide);
+        gemm_in_tiles(output_scale, both.output, wide, 0.0, middle);
+        narrow(middle, subtracted);
+      }
+      const MatrixView<float> product = temporary.floats(fisher_rows, batch);
+      gemm_in_tiles(1.0F, subtracted, input_rest, 0.0F, product);
       products.vx =
-          scale * scale / damping.output * blas::dot(std::span<const float>(own.elements()), input_rest.elements());
-      gemm_in_tiles(1.0F, subtracted, input_rest, 0.0F, cross);
-      products.xfx = scale * scale * input_scale / output_scale * square(cross);
+          scale * scale / damping.output *
+          (dot_of_lower(own, input_rest) - blas::dot(std::span<const float>(cross.elements()), product.elements()));
+      products.xfx = scale * scale * input_scale / output_scale * square(product);
+      loss_grads_norm2 = trace(own);
     }
   }
   if (!std::isfinite(products.vx + products.xfx)) {
@@ -270,8 +286,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
                    "an overflow");
   }
   // ‖g_v‖ and ‖[a 1]‖, each divided by its γ, bound every product below
-  require_range(scale * std::sqrt(blas::dot(gradient.loss_grads.elements(), gradient.loss_grads.elements())) *
-                    std::max(1.0, std::sqrt(traces.input / input_scale)) *
+  require_range(scale * std::sqrt(loss_grads_norm2) * std::max(1.0, std::sqrt(traces.input / input_scale)) *
                     std::max(1.0, std::sqrt(traces.output / output_scale)),
                 damping, destination);
 

@@ -162,6 +162,27 @@ struct Pieces {
   }
 };
 
+// ‖x‖² over the elements in storage order, a line at a time
+double square(const MatrixView<const float>& x) {
+  if (!x.row_major()) return square(x.transposed());
+  double sum = 0;
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    const std::span<const float> line(x.data + (i * x.row_stride), x.cols);
+    sum += blas::dot(line, line);
+  }
+  return sum;
+}
+
+// Runs body(i, first, count) for each block of a split; returns the sum of what the bodies return, in the order of the blocks.
+template <typename Body>
+double sum_over(const Split& split, const Body& body) {
+  std::array<double, Split::most_columns> sums{};
+  parallel_for(split.blocks(), [&](std::size_t i) { sums[i] = body(split.first(i), split.count(i)); });
+  double sum = 0;
+  for (std::size_t i = 0; i < split.blocks(); ++i) sum += sums[i];
+  return sum;
+}
+
 double dot_in_pieces(std::span<const float> x, std::span<const float> y) {
   const Pieces pieces(x.size());
   std::array<double, most_pieces> sums{};
@@ -195,6 +216,10 @@ void throw_not_finite(const FisherBlock& block, std::string_view name, const Wei
 }
 
 BlockTraces traces(const FisherBlock& block) {
+  const auto trace = [](const FactorRows& side) {
+    const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
+    return side.scale * (dot_in_pieces(side.rows.elements(), side.rows.elements()) + ones);
+  };
   const BlockTraces result{.input = trace(block.input), .output = trace(block.output)};
   if (std::isfinite(result.input) && std::isfinite(result.output)) return result;
   require_finite("inputs", block.input.rows.elements());
@@ -218,8 +243,8 @@ std::size_t pass_scratch(const FisherBlock& block, const BlockForms& forms, std:
   return std::max(least, std::min(ideal, limit));
 }
 
-void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
-             std::span<float> scratch) {
+double project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
+               std::span<float> scratch) {
   const auto scale =
       static_cast<float>(panel_scale(block.input, forms.input) * panel_scale(block.output, forms.output));
   const MatrixView<const float>& g = block.output.rows;
@@ -229,6 +254,7 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
   const std::size_t m = block.rows();
   const std::size_t in_features = a.cols;
   const Augmented<const float> source = augmented(v);
+  double norm2 = v.bias.empty() ? 0 : blas::dot(v.bias, v.bias);
 
   if (input_panel && output_panel) {
     const std::size_t input_rows = block.input.count();
@@ -239,9 +265,10 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
         const std::size_t width = std::min(chunk, in_features - first);
         const MatrixView<float> gv(scratch.data(), output_rows, width);
         const Split split = Split::columns(width, product_flops(output_rows, m, width));
-        parallel_for(split.blocks(), [&](std::size_t i) {
-          blas::gemm(1.0F, g, source.body.columns(first + split.first(i), split.count(i)), 0.0F,
-                     gv.columns(split.first(i), split.count(i)));
+        norm2 += sum_over(split, [&](std::size_t at, std::size_t count) {
+          const MatrixView<const float> part = source.body.columns(first + at, count);
+          blas::gemm(1.0F, g, part, 0.0F, gv.columns(at, count));
+          return square(part);
         });
         const Split tiles = Split::columns(output_rows, product_flops(output_rows, width, input_rows));
         const MatrixView<const float> rows = a.columns(first, width).transposed();
@@ -250,7 +277,7 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
                      u.rows_from(tiles.first(i), tiles.count(i)));
         });
       }
-      if (!source.has_last()) return;
+      if (!source.has_last()) return norm2;
       const MatrixView<float> last(scratch.data(), output_rows, 1);  // + (g·bias) 1ᵀ
       blas::gemm(scale, g, source.last, 0.0F, last);
       for (std::size_t i = 0; i < output_rows; ++i) {
@@ -262,9 +289,10 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
         const std::size_t height = std::min(chunk, m - first);
         const MatrixView<float> va(scratch.data(), height, input_rows);
         const Split split = Split::columns(height, product_flops(height, in_features, input_rows));
-        parallel_for(split.blocks(), [&](std::size_t i) {
-          multiply_rows_transposed(1.0F, rows_of(source, first + split.first(i), split.count(i)), block.input,
-                                   va.rows_from(split.first(i), split.count(i)));
+        norm2 += sum_over(split, [&](std::size_t at, std::size_t count) {
+          const Augmented<const float> part = rows_of(source, first + at, count);
+          multiply_rows_transposed(1.0F, part, block.input, va.rows_from(at, count));
+          return square(part.body);
         });
         const Split tiles = Split::columns(output_rows, product_flops(output_rows, height, input_rows));
         parallel_for(tiles.blocks(), [&](std::size_t i) {
@@ -276,16 +304,18 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
   } else if (output_panel) {  // g v
     const Augmented<float> target = augmented(u, block.input);
     const Split split = Split::columns(in_features, product_flops(u.rows, m, in_features));
-    parallel_for(split.blocks(), [&](std::size_t i) {
-      blas::gemm(scale, g, source.body.columns(split.first(i), split.count(i)), 0.0F,
-                 target.body.columns(split.first(i), split.count(i)));
+    norm2 += sum_over(split, [&](std::size_t at, std::size_t count) {
+      const MatrixView<const float> part = source.body.columns(at, count);
+      blas::gemm(scale, g, part, 0.0F, target.body.columns(at, count));
+      return square(part);
     });
     if (target.has_last()) blas::gemm(scale, g, source.last, 0.0F, target.last);
   } else if (input_panel) {  // v aᵀ
     const Split split = Split::columns(m, product_flops(m, in_features, u.cols));
-    parallel_for(split.blocks(), [&](std::size_t i) {
-      multiply_rows_transposed(scale, rows_of(source, split.first(i), split.count(i)), block.input,
-                               u.rows_from(split.first(i), split.count(i)));
+    norm2 += sum_over(split, [&](std::size_t at, std::size_t count) {
+      const Augmented<const float> part = rows_of(source, at, count);
+      multiply_rows_transposed(scale, part, block.input, u.rows_from(at, count));
+      return square(part.body);
     });
   } else {
     const Augmented<float> target = augmented(u, block.input);
@@ -293,7 +323,9 @@ void project(const FisherBlock& block, const BlockForms& forms, const WeightView
       for (std::size_t j = 0; j < target.body.cols; ++j) target.body(i, j) = source.body(i, j);
       if (source.has_last() && target.has_last()) target.last(i, 0) = source.last(i, 0);
     }
+    norm2 += dot_in_pieces(v.kernel.elements(), v.kernel.elements());
   }
+  return norm2;
 }
 
 void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces& traces, double s,

@@ -104,9 +104,9 @@ inline constexpr std::size_t smallest_chunk = 16;
 /// U ← P_gᵀ v P_a, (N_g or m) × (N_a or n): a panel side is multiplied by its rows, a covariance side has P = I.
 ///
 /// Both panels: (g v) aᵀ or g (v aᵀ), whichever is cheaper; about 2·N·m·n flops, split over the pool threads. The homogeneous
-/// coordinate adds the outer product of g·bias with ones.
-void project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
-             std::span<float> scratch);
+/// coordinate adds the outer product of g·bias with ones. Returns ‖v‖², taken while a piece of v is at hand.
+double project(const FisherBlock& block, const BlockForms& forms, const WeightView<const float>& v, MatrixView<float> u,
+               std::span<float> scratch);
 
 /// out ← keep · out + factor · (s·v + P_g C P_aᵀ), the adjoint of `project` with a multiple of a gradient. Both panels:
 /// (gᵀ C) a or gᵀ (C a), whichever is cheaper, split over the pool threads; with the batch's own gradient

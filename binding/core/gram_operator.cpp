@@ -19,6 +19,23 @@ double wide(float x) {
   return static_cast<double>(x);
 }
 
+// Where a call into BLAS costs more than the product, and the first of two products fits into the rows held.
+bool is_small(std::size_t rows, std::size_t cols) {
+  return std::min(rows, cols) <= rows_held && std::max(rows, cols) <= 2 * rows_held;
+}
+
+// out ← X Y, row-major
+void multiply_small(const MatrixView<double>& x, const MatrixView<double>& y, double* out) {
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    double* const row = out + (i * y.cols);
+    std::fill_n(row, y.cols, 0.0);
+    for (std::size_t k = 0; k < x.cols; ++k) {
+      const double factor = x.data[(i * x.cols) + k];
+      for (std::size_t j = 0; j < y.cols; ++j) row[j] += factor * y.data[(k * y.cols) + j];
+    }
+  }
+}
+
 // Sums of a pass over blocks of rows, added up in the order of the blocks.
 template <std::size_t Count>
 struct BlockSums {
@@ -46,6 +63,9 @@ std::array<double, Count> sum_over(const MatrixView<double>& shape, const Body& 
 }  // namespace
 
 GramBasis GramOperator::choose_basis(const FisherBlock& block, int iterations) {
+  const BlockForms forms = gram_forms(block);
+  if (is_small(projected_size(block.output, forms.output), projected_size(block.input, forms.input)))
+    return GramBasis::plain;
   return cost::plain_iterations(block, iterations) <= cost::tridiagonal_iterations(block, iterations)
              ? GramBasis::plain
              : GramBasis::tridiagonal;
@@ -160,14 +180,13 @@ double GramOperator::start(const WeightView<const float>& v, const WeightView<co
   // with panels on both sides U₀ shows again in the residual; else it is kept for the end
   const MatrixView<float> start_u = start_u_.data != nullptr ? start_u_ : memory.floats(u_.rows, u_.cols);
   const std::span<double> unused = memory.rest();
-  problem_.project(x0, start_u, unused);
+  x0_x0_ = problem_.project(x0, start_u, unused);
   if (basis_ == GramBasis::tridiagonal) {
     const std::span<double> all = std::exchange(free_, unused);
     into_basis(start_u);
     free_ = all;
   }
   v_x0_ = cgfac::dot(v, x0);
-  x0_x0_ = cgfac::dot(x0, x0);
 
   // r = F x₀ = (0, M_g U₀ M_a)
   if (covariances()) {
@@ -196,6 +215,17 @@ double GramOperator::start(const WeightView<const float>& v, const WeightView<co
 void GramOperator::sandwich(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
                             const MatrixView<double>& out) const {
   using enum Matrix::Form;
+  if (is_small(x.rows, x.cols) && (left.form == dense || right.form == dense)) {
+    if (left.form == identity) {
+      multiply_small(x, right.dense, out.data);
+    } else if (right.form == identity) {
+      multiply_small(left.dense, x, out.data);
+    } else {
+      multiply_small(x, right.dense, rows_.data());
+      multiply_small(left.dense, {rows_.data(), x.rows, x.cols}, out.data);
+    }
+    return;
+  }
   const std::size_t held = rows_held * std::max(x.rows, x.cols);
   const Split split = Split::rows(x.rows, x.cols);
   if (left.form == dense && right.form == identity) {

@@ -67,8 +67,16 @@ void gemm_by_rows(T alpha, const MatrixView<const T>& a, const MatrixView<const 
 
 template <typename From, typename To>
 void convert(const MatrixView<const From>& from, const MatrixView<To>& to) {
+  if (!(from.row_major() && to.row_major())) {
+    for (std::size_t i = 0; i < to.rows; ++i) {
+      for (std::size_t j = 0; j < to.cols; ++j) to(i, j) = static_cast<To>(from(i, j));
+    }
+    return;
+  }
   for (std::size_t i = 0; i < to.rows; ++i) {
-    for (std::size_t j = 0; j < to.cols; ++j) to(i, j) = static_cast<To>(from(i, j));
+    const From* const source = from.data + (i * from.row_stride);
+    To* const target = to.data + (i * to.row_stride);
+    for (std::size_t j = 0; j < to.cols; ++j) target[j] = static_cast<To>(source[j]);
   }
 }
 
@@ -117,8 +125,7 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
   if (gradient_.same_batch()) {
     project_own_gradient(scratch_);
   } else {
-    v_norm2_ = dot(gradient_.v, gradient_.v);
-    cgfac::project(block_, forms_, gradient_.v, u_, as_floats(scratch_));
+    v_norm2_ = cgfac::project(block_, forms_, gradient_.v, u_, as_floats(scratch_));
   }
   // NaN or infinity in the rows showed in the traces; what is left are those of v, and products beyond float32.
   const double sum = v_norm2_ + square(u_.elements()) + blas::dot(input_matrix_.elements(), input_matrix_.elements()) +
@@ -214,8 +221,8 @@ void GramProblem::project_own_gradient(std::span<double> scratch) {
   v_norm2_ = std::isnan(v_norm2_) ? v_norm2_ : std::max(v_norm2_, 0.0);  // rounding of a sum that is 0
 }
 
-void GramProblem::project(const WeightView<const float>& x0, MatrixView<float> out, std::span<double> scratch) const {
-  cgfac::project(block_, forms_, x0, out, as_floats(scratch));
+double GramProblem::project(const WeightView<const float>& x0, MatrixView<float> out, std::span<double> scratch) const {
+  return cgfac::project(block_, forms_, x0, out, as_floats(scratch));
 }
 
 void GramProblem::expand(double s, MatrixView<const float> c, const Destination& destination,

@@ -62,7 +62,7 @@ class GramProblem {
   [[nodiscard]] bool zero() const { return v_norm2_ == 0; }
 
   /// out ← P_gᵀ x₀ P_a
-  void project(const WeightView<const float>& x0, MatrixView<float> out, std::span<double> scratch) const;
+  double project(const WeightView<const float>& x0, MatrixView<float> out, std::span<double> scratch) const;
   /// out ← keep·out + factor·(s·v + P_g C P_aᵀ) in float32. Throws Error(not_finite), with `out` untouched, where that
   /// leaves the range of float32. `scratch` must have room for a pass (see `pass_scratch`).
   void expand(double s, MatrixView<const float> c, const Destination& destination, std::span<double> scratch) const;

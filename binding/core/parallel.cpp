@@ -203,7 +203,7 @@ Split Split::columns(std::size_t size, double flops) {
   if (flops < worth_two_threads || size < 128) return {size, 1};
   if (size < 512) return {size, 2};
   // multiples of four, so that neither two nor four threads wait for one
-  return {size, std::clamp<std::size_t>((size + 512) / 1024 * 4, 4, 16)};
+  return {size, std::clamp<std::size_t>((size + 512) / 1024 * 4, 4, most_columns)};
 }
 
 Split Split::rows(std::size_t rows, std::size_t cols) {

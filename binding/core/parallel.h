@@ -104,12 +104,13 @@ void parallel_for(std::size_t count, double flops, const IndexedBody& body);
 /// the same bits whatever runs them.
 class Split {
  public:
-  /// Blocks of about 256, a multiple of four of them and at most 16; two for a range of 128 to 511; one where the work, in flops, is
+  /// Blocks of about 256, a multiple of four of them and at most `most_columns`; two for a range of 128 to 511; one where the work, in flops, is
   /// not worth two threads.
   static Split columns(std::size_t size, double flops);
   /// Blocks of rows of an element-wise pass over rows × cols numbers: one below 8192 numbers, at most `most_row_blocks`.
   static Split rows(std::size_t rows, std::size_t cols);
 
+  static constexpr std::size_t most_columns = 16;
   static constexpr std::size_t most_row_blocks = 8;
 
   [[nodiscard]] std::size_t blocks() const { return blocks_; }
