@@ -78,13 +78,32 @@ export function preconditionAllSync(systems: readonly LayerSystem[]): Preconditi
   return parsed.map((system, index) => result(system, layerSummary(reports[index] as Float64Array, undefined)));
 }
 
+function overlap(a: Float32Array, b: Float32Array): boolean {
+  return a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
+}
+
+/** What one layer writes, no other may read or write: here for calls that run one by one. */
+function requireApart(parsed: readonly Parsed[]): void {
+  const arrays = ({ kernel, bias }: VectorArrays) => (bias === undefined ? [kernel] : [kernel, bias]);
+  const shared = (a: VectorArrays, b: VectorArrays) => arrays(a).some((x) => arrays(b).some((y) => overlap(x, y)));
+  parsed.forEach((one, i) => {
+    parsed.forEach((other, j) => {
+      if (i === j || !(shared(one.to, other.from) || (j > i && shared(one.to, other.to)))) return;
+      throw new CgfacError(
+        'ERR_CGFAC_OVERLAP',
+        'Expected arrays that share no memory with those of another layer for out but received an overlap',
+      );
+    });
+  });
+}
+
 /**
  * The directions of many layers in one call, on the pool threads: the layer with the most work first.
  *
  * @param systems - The layers with their right-hand sides, borrowed until the promise settles.
  * @param options - `signal`: cancels what has not ended; the promise rejects with its reason.
  * @returns One result each, in the order of the list. It settles once every layer has let go of its arrays.
- * @throws {@link CgfacError} as {@link preconditionAllSync}, as a rejection; two overlapping outputs are not looked for.
+ * @throws {@link CgfacError} as {@link preconditionAllSync}, as a rejection.
  */
 export async function preconditionAll(
   systems: readonly LayerSystem[],
@@ -93,6 +112,7 @@ export async function preconditionAll(
   const parsed = parse(systems, 'preconditionAll');
   checkOptions(options, 'preconditionAll', ['signal']);
   const signal = abortSignal(options.signal);
+  requireApart(parsed);
   const cost = new Map(parsed.map((system) => [system, callNative(() => system.native.estimatedCost())]));
   const order = [...parsed].sort((a, b) => (cost.get(b) ?? 0) - (cost.get(a) ?? 0));
   const running = new Map(

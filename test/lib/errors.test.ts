@@ -858,18 +858,23 @@ const table: Case[] = [
       },
     },
   ]),
-  ...(['two outputs that overlap', "an output that is a later layer's v", "an output that is an earlier layer's v"] as const).map(
-    (what): Case => ({
-      what,
-      code: overlap,
-      message: 'Expected arrays that share no memory with those of another layer for out but received an overlap',
-      call: () => {
-        const shared = vector();
-        const first = what.includes('earlier') ? { v: shared } : { v: vector(), out: shared };
-        const second = what.includes('later') ? { v: shared } : { v: vector(), out: shared };
-        return solvingAll({ layer: recorded(), ...first }, { layer: recorded(), ...second })();
-      },
-    }),
+  ...([preconditionAll, preconditionAllSync] as const).flatMap((all) =>
+    (['two outputs that overlap', "an output that is a later layer's v", "an output that is an earlier layer's v"] as const).map(
+      (what): Case => ({
+        what: `${what} in ${all.name}`,
+        code: overlap,
+        message: 'Expected arrays that share no memory with those of another layer for out but received an overlap',
+        call: () => {
+          const shared = vector();
+          const first = what.includes('earlier') ? { v: shared } : { v: vector(), out: shared };
+          const second = what.includes('later') ? { v: shared } : { v: vector(), out: shared };
+          return all([
+            { layer: recorded(), ...first },
+            { layer: recorded(), ...second },
+          ]);
+        },
+      }),
+    ),
   ),
   // pool threads
   ...[0, 1.5, -1, 1025, Number.NaN].map(
