@@ -23,6 +23,11 @@ class Buffer {
     }
     return {data_.get(), size};
   }
+  /// What an earlier call asked for, or the first part of it.
+  [[nodiscard]] std::span<T> held(std::size_t size) const { return {data_.get(), size}; }
+  [[nodiscard]] MatrixView<T> held_matrix(std::size_t rows, std::size_t cols) const {
+    return {data_.get(), rows, cols};
+  }
   [[nodiscard]] MatrixView<T> matrix(std::size_t rows, std::size_t cols) {
     return {span(rows * cols).data(), rows, cols};
   }

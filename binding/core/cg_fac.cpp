@@ -168,6 +168,10 @@ Space choose_space(const FisherBlock& block, int iterations) {
 
 void write_zero(const Destination& destination) {
   if (destination.keep == 1) return;
+  if (destination.keep != 0) {
+    scale(static_cast<float>(destination.keep), destination.out);
+    return;
+  }
   std::ranges::fill(destination.out.kernel.elements(), 0.0F);
   std::ranges::fill(destination.out.bias, 0.0F);
 }

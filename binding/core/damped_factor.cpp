@@ -1,0 +1,317 @@
+#include "core/damped_factor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/blas.h"
+#include "core/error.h"
+#include "core/gram_problem.h"
+#include "core/parallel.h"
+
+namespace cgfac {
+namespace {
+
+// Row `from` of a side to a row of its dimension, the homogeneous coordinate written out, times a factor.
+void copy_row(const FactorRows& side, std::size_t from, float factor, float* to) {
+  const float* const row = side.rows.data + (from * side.rows.row_stride);
+  for (std::size_t j = 0; j < side.rows.cols; ++j) to[j] = factor * row[j];
+  if (side.homogeneous) to[side.rows.cols] = factor;
+}
+
+// K ← factor · X Xᵀ, lower triangle, in pieces
+void gram_in_pieces(double factor, const MatrixView<const float>& x, const MatrixView<float>& k) {
+  const double flops = static_cast<double>(x.rows * x.rows) * static_cast<double>(x.cols);
+  const std::size_t pieces = flops > 1.6e7 && x.rows >= 64 ? 4 : 1;
+  parallel_for(pieces, [&](std::size_t i) {
+    const std::size_t piece = pieces - 1 - i;  // the longest first
+    const std::size_t first = x.rows * piece / pieces;
+    blas::gram_rows(static_cast<float>(factor), x, 0.0F, k, first, (x.rows * (piece + 1) / pieces) - first);
+  });
+}
+
+void widen_lower(const MatrixView<const float>& from, const MatrixView<double>& to) {
+  for (std::size_t i = 0; i < from.rows; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) to(i, j) = static_cast<double>(from(i, j));
+  }
+}
+
+void mirror_lower(const MatrixView<float>& x) {
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    for (std::size_t j = i + 1; j < x.cols; ++j) x(i, j) = x(j, i);
+  }
+}
+
+double sum_of_squares(const FactorRows& side) {
+  const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
+  return blas::dot(side.rows.elements(), side.rows.elements()) + ones;
+}
+
+// Directions whose share of a panel is rounding
+constexpr double negligible = 1e-12;
+
+}  // namespace
+
+DampedFactor::DampedFactor(std::size_t dimension, const FactorOptions& options)
+    : dimension_(dimension), options_(options) {}
+
+bool DampedFactor::averaged_densely() const {
+  return options_.history == FactorHistory::dense ||
+         (options_.history == FactorHistory::panel && dimension_ <= options_.dense_dimension);
+}
+
+DampedFactor::Form DampedFactor::form() const {
+  if (averaged_densely()) return Form::dense;
+  if (options_.history == FactorHistory::panel) return Form::panel;
+  return count_ > dimension_ ? Form::dense : Form::rows;
+}
+
+double DampedFactor::kept_trace() const {
+  if (form() != Form::panel) return trace_;
+  double sum = 0;
+  for (const double square : squares_) sum += square;
+  return std::min(sum, trace_);
+}
+
+void DampedFactor::refresh(const FactorRows& rows) {
+  asked_gamma_ = 0;
+  if (averaged_densely()) {
+    refresh_average(rows);
+  } else if (options_.history == FactorHistory::panel) {
+    refresh_panel(rows);
+  } else {
+    refresh_rows(rows);
+  }
+  started_ = true;
+}
+
+// New rows before older ones, and of those as many as fill the window.
+void DampedFactor::refresh_rows(const FactorRows& rows) {
+  const std::size_t fresh = rows.count();
+  const std::size_t older = std::min(count_, options_.window - std::min(options_.window, fresh));
+  const std::size_t count = fresh + older;
+  if (older > 0) {
+    const std::span<float> moved = single_.span(older * dimension_);
+    std::copy_n(rows_.held(moved.size()).data(), moved.size(), moved.data());
+    const MatrixView<float> all = kept(count);
+    std::ranges::copy(moved, all.data + (fresh * dimension_));
+  }
+  const MatrixView<float> all = kept(count);
+  for (std::size_t i = 0; i < fresh; ++i) copy_row(rows, i, 1, all.data + (i * dimension_));
+  count_ = count;
+  scale_ = rows.scale * static_cast<double>(fresh) / static_cast<double>(count);
+  trace_ = scale_ * blas::dot(std::span<const float>(all.elements()), all.elements());
+}
+
+void DampedFactor::refresh_average(const FactorRows& rows) {
+  const std::size_t d = dimension_;
+  const std::size_t in = rows.rows.cols;
+  const double weight = rows.scale * (started_ ? 1 - options_.decay : 1);
+  const float decay = started_ ? static_cast<float>(options_.decay) : 0.0F;
+  const MatrixView<float> average = average_.matrix(d, d);
+  if (!started_) std::ranges::fill(average.elements(), 0.0F);
+  const MatrixView<float> body(average.data, in, in, d, 1);
+  blas::gram_rows(static_cast<float>(weight), rows.rows.transposed(), decay, body, 0, in);
+  if (rows.homogeneous) {
+    float* const last = average.data + (in * d);
+    std::vector<double> sums(in);
+    for (std::size_t i = 0; i < rows.count(); ++i) {
+      for (std::size_t j = 0; j < in; ++j) sums[j] += static_cast<double>(rows.rows(i, j));
+    }
+    for (std::size_t j = 0; j < in; ++j) last[j] = (decay * last[j]) + static_cast<float>(weight * sums[j]);
+    last[in] = (decay * last[in]) + static_cast<float>(weight * static_cast<double>(rows.count()));
+  }
+  mirror_lower(average);
+  trace_ = 0;
+  for (std::size_t i = 0; i < d; ++i) trace_ += static_cast<double>(average(i, i));
+}
+
+void DampedFactor::refresh_panel(const FactorRows& rows) {
+  const std::size_t d = dimension_;
+  const std::size_t fresh = rows.count();
+  const double decay = started_ ? options_.decay : 0;
+  const std::size_t old = started_ ? count_ : 0;
+  // a first batch enters with as many rows as the panel and its additions have room for
+  const std::size_t taken = std::min(fresh, started_ ? options_.panel_rows : options_.rank + options_.panel_rows);
+  const std::size_t stacked = old + taken;
+  const std::size_t rank = std::min({options_.rank, stacked, d});
+  const std::span<float> memory = single_.span((stacked * d) + (stacked * stacked));
+  const MatrixView<float> stack(memory.data(), stacked, d);
+  const MatrixView<float> gram(memory.data() + stack.size(), stacked, stacked);
+  const auto keep = static_cast<float>(std::sqrt(decay));
+  const float* const panel = rows_.held(old * d).data();
+  for (std::size_t i = 0; i < old * d; ++i) stack.data[i] = keep * panel[i];
+  const auto weight =
+      static_cast<float>(std::sqrt((1 - decay) * rows.scale * static_cast<double>(fresh) / static_cast<double>(taken)));
+  for (std::size_t i = 0; i < taken; ++i) copy_row(rows, i * fresh / taken, weight, stack.data + ((old + i) * d));
+  gram_in_pieces(1, stack, gram);
+
+  const std::span<double> work = work_.span((stacked * stacked) + stacked + blas::eigen_work(stacked));
+  const MatrixView<double> vectors(work.data(), stacked, stacked);
+  const std::span<double> values = work.subspan(vectors.size(), stacked);
+  widen_lower(gram, vectors);
+  blas::eigen(vectors, values, work.subspan(vectors.size() + stacked));
+  // P = Vᵀ [stack], the largest first; rows of V are the eigenvectors, ascending
+  squares_.assign(rank, 0);
+  const MatrixView<float> leading(gram.data, rank, stacked);
+  for (std::size_t k = 0; k < rank; ++k) {
+    const std::size_t from = stacked - 1 - k;
+    const bool kept_direction = values[from] > negligible * values[stacked - 1];
+    squares_[k] = kept_direction ? values[from] : 0;
+    for (std::size_t j = 0; j < stacked; ++j)
+      leading(k, j) = kept_direction ? static_cast<float>(vectors(from, j)) : 0.0F;
+  }
+  const MatrixView<float> next = kept(rank);
+  const Split split = Split::columns(d, product_flops(rank, stacked, d));
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    blas::gemm(1.0F, leading, stack.columns(split.first(i), split.count(i)), 0.0F,
+               next.columns(split.first(i), split.count(i)));
+  });
+  count_ = rank;
+  trace_ = (decay * trace_) + ((1 - decay) * rows.scale * sum_of_squares(rows));
+}
+
+void DampedFactor::damp(double gamma) {
+  if (gamma == asked_gamma_) return;
+  const double cut_off = (trace_ - kept_trace()) / static_cast<double>(dimension_);
+  const double total = gamma + cut_off;
+  if (!(total >= static_cast<double>(std::numeric_limits<float>::min()) &&
+        1 / total <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
+                   to_text(gamma));
+  }
+  asked_gamma_ = 0;
+  gamma_ = total;
+  if (form() != Form::panel) {
+    const bool dense = form() == Form::dense;
+    const std::size_t size = dense ? dimension_ : count_;
+    const MatrixView<double> matrix(work_.span(size * size).data(), size, size);
+    if (averaged_densely()) {
+      widen_lower(average_.matrix(size, size), matrix);
+    } else {
+      const MatrixView<float> gram = single_.matrix(size, size);
+      const MatrixView<const float> rows = kept(count_);
+      gram_in_pieces(scale_, dense ? rows.transposed() : rows, gram);
+      widen_lower(gram, matrix);
+    }
+    for (std::size_t i = 0; i < size; ++i) matrix(i, i) += total;
+    if (!blas::cholesky(matrix)) {
+      throw expected(ErrorCode::invalid_value, "a damping above the rounding of the rows", "damping", to_text(gamma));
+    }
+    blas::cholesky_inverse(matrix);
+    narrow(matrix, inverse_.matrix(size, size));
+  }
+  asked_gamma_ = gamma;
+}
+
+double DampedFactor::flops_per_row() const {
+  const auto d = static_cast<double>(dimension_);
+  if (form() == Form::dense) return 2 * d * d;
+  const auto r = static_cast<double>(count_);
+  return (4 * r * d) + (form() == Form::rows ? 2 * r * r : 0);
+}
+
+void DampedFactor::apply(MatrixView<float> body, MatrixView<float> last, Buffer<float>& scratch) const {
+  const std::size_t width = body.cols;
+  const bool apart = last.data != nullptr;
+  const bool dense = form() == Form::dense;
+  const std::size_t inner = dense ? dimension_ : count_;
+  const std::span<float> memory = scratch.span(2 * body.rows * inner);
+  const auto keep = static_cast<float>(1 / gamma_);
+  const MatrixView<const float> rows = rows_.held_matrix(dense ? 0 : count_, dimension_);
+  const std::size_t size = form() == Form::panel ? 0 : inner;
+  const MatrixView<const float> inverse = inverse_.held_matrix(size, size);
+  const Split split = Split::columns(body.rows, static_cast<double>(body.rows) * flops_per_row());
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    const std::size_t first = split.first(i);
+    const std::size_t count = split.count(i);
+    const MatrixView<float> x = body.rows_from(first, count);
+    const MatrixView<float> x_last = apart ? last.rows_from(first, count) : last;
+    const MatrixView<float> t(memory.data() + (2 * first * inner), count, inner);
+    if (dense) {
+      for (std::size_t row = 0; row < count; ++row) {
+        for (std::size_t j = 0; j < width; ++j) t(row, j) = x(row, j);
+        if (apart) t(row, width) = x_last(row, 0);
+      }
+      blas::gemm(1.0F, t, inverse.columns(0, width), 0.0F, x);
+      if (apart) blas::gemm(1.0F, t, inverse.columns(width, 1), 0.0F, x_last);
+      return;
+    }
+    blas::gemm(1.0F, x, rows.columns(0, width).transposed(), 0.0F, t);
+    if (apart) blas::gemm(1.0F, x_last, rows.columns(width, 1).transposed(), 1.0F, t);
+    MatrixView<float> multiplied = t;
+    if (form() == Form::panel) {
+      for (std::size_t row = 0; row < count; ++row) {
+        for (std::size_t k = 0; k < inner; ++k) t(row, k) *= static_cast<float>(1 / (gamma_ * (squares_[k] + gamma_)));
+      }
+    } else {
+      multiplied = MatrixView<float>(t.data + t.size(), count, inner);
+      blas::gemm(static_cast<float>(scale_ / gamma_), t, inverse, 0.0F, multiplied);
+    }
+    blas::gemm(-1.0F, multiplied, rows.columns(0, width), keep, x);
+    if (apart) blas::gemm(-1.0F, multiplied, rows.columns(width, 1), keep, x_last);
+  });
+}
+
+void DampedFactor::apply_own(MatrixView<float> z, MatrixView<float> gram) const {
+  const MatrixView<const float> rows = rows_.held_matrix(count_, dimension_);
+  const MatrixView<const float> inverse = inverse_.held_matrix(count_, count_);
+  const Split split = Split::columns(dimension_, product_flops(z.rows, count_, dimension_));
+  parallel_for(split.blocks(), [&](std::size_t i) {
+    blas::gemm(1.0F, inverse.rows_from(0, z.rows), rows.columns(split.first(i), split.count(i)), 0.0F,
+               z.columns(split.first(i), split.count(i)));
+  });
+  for (std::size_t i = 0; i < gram.rows; ++i) {
+    for (std::size_t j = 0; j < gram.cols; ++j) {
+      const double identity = i == j ? 1 : 0;
+      gram(i, j) = static_cast<float>((identity - (gamma_ * static_cast<double>(inverse(i, j)))) / scale_);
+    }
+  }
+}
+
+FactorState DampedFactor::state() const {
+  const auto copy = [](std::span<const float> from) { return std::vector<float>(from.begin(), from.end()); };
+  return {.rows = copy(rows_.held(averaged_densely() ? 0 : count_ * dimension_)),
+          .squares = squares_,
+          .average = copy(average_.held(averaged_densely() && started_ ? dimension_ * dimension_ : 0)),
+          .scale = scale_,
+          .trace = trace_,
+          .gamma = asked_gamma_,
+          .started = started_,
+          .dimension = dimension_};
+}
+
+void DampedFactor::restore(const FactorState& state) {
+  const bool dense = averaged_densely();
+  const bool panel = !dense && options_.history == FactorHistory::panel;
+  const std::size_t count = state.rows.size() / dimension_;
+  const bool fits = state.dimension == dimension_ && count * dimension_ == state.rows.size() && (!dense || count == 0) &&
+                    state.average.size() == (dense && state.started ? dimension_ * dimension_ : 0) &&
+                    state.squares.size() == (panel ? count : 0) && (state.started || count == 0) &&
+                    (!state.started || dense || count > 0);
+  if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
+  reset();
+  started_ = state.started;
+  count_ = count;
+  std::ranges::copy(state.rows, rows_.span(state.rows.size()).data());
+  std::ranges::copy(state.average, average_.span(state.average.size()).data());
+  squares_ = state.squares;
+  scale_ = state.scale;
+  trace_ = state.trace;
+  if (state.gamma > 0) damp(state.gamma);
+}
+
+void DampedFactor::reset() {
+  started_ = false;
+  count_ = 0;
+  squares_.clear();
+  trace_ = 0;
+  asked_gamma_ = 0;
+}
+
+std::size_t DampedFactor::bytes() const {
+  return rows_.bytes() + average_.bytes() + inverse_.bytes() + single_.bytes() + work_.bytes() +
+         (squares_.size() * sizeof(double));
+}
+
+}  // namespace cgfac
