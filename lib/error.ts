@@ -9,6 +9,7 @@
  * - `ERR_CGFAC_DETACHED_BUFFER`: an array whose buffer was transferred away, or can change its size.
  * - `ERR_CGFAC_OVERLAP`: an output array overlaps an array that is still read.
  * - `ERR_CGFAC_NOT_FINITE`: a NaN or an infinity in the data, or a product beyond the range of float32.
+ * - `ERR_CGFAC_DIVERGED`: three steps in a row could not be taken, their loss, rows or ⟨v, x⟩ being not finite or not positive.
  * - `ERR_CGFAC_NO_RECORD`: a layer was asked for a direction before it was given a batch.
  * - `ERR_CGFAC_BUSY`: a synchronous call on an object whose asynchronous call is still under way.
  * - `ERR_CGFAC_DISPOSED`: the object was disposed of.
@@ -31,6 +32,7 @@ export type CgfacErrorCode =
   | 'ERR_CGFAC_DETACHED_BUFFER'
   | 'ERR_CGFAC_OVERLAP'
   | 'ERR_CGFAC_NOT_FINITE'
+  | 'ERR_CGFAC_DIVERGED'
   | 'ERR_CGFAC_NO_RECORD'
   | 'ERR_CGFAC_BUSY'
   | 'ERR_CGFAC_DISPOSED'

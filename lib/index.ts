@@ -15,5 +15,19 @@ export {
 } from './layer-preconditioner';
 export type { CgOptions, CgSummary, LayerOptions } from './options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './precondition-all';
+export {
+  type DenseLayerOptions,
+  type LayerVectors,
+  type NaturalGradientsResult,
+  type NetworkMemory,
+  type NetworkReport,
+  Preconditioner,
+  type PreconditionerState,
+  type RecordedBatchRows,
+  type RecordedFisherRows,
+  type StepOptions,
+} from './preconditioner';
+export type { PreconditionerOptions, Preset, Schedule } from './preconditioner-options';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './spectrum';
+export type { LayerStepSummary, StepSummary } from './step-summary';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './weight-vector';

@@ -18,8 +18,19 @@ import {
   parseLayerOptions,
 } from './options';
 import { type SolutionProducts, Spectrum } from './spectrum';
-import { abortSignal, boolean, checkOptions, checkRequired, nonNegative, oneOf, positive, positiveInteger, valueError } from './validate';
-import { float32, type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from './weight-vector';
+import {
+  abortSignal,
+  boolean,
+  damping as checkedDamping,
+  checkOptions,
+  checkRequired,
+  nonNegative,
+  oneOf,
+  positive,
+  positiveInteger,
+  valueError,
+} from './validate';
+import { type Damping, float32, type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from './weight-vector';
 
 /** Options of {@link LayerPreconditioner}. */
 export interface LayerPreconditionerOptions<Bias extends boolean = boolean> extends LayerOptions<Bias>, CgOptions {
@@ -300,6 +311,19 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     checkOptions(rows, 'record', recordNames);
     const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, 'record');
     callNative(() => this.#native.record(inputs, outputGrads, batch, fisherRows));
+  }
+
+  /**
+   * Changes the damping of the calls to come.
+   *
+   * @param damping - λ, as in the options.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_BUSY` while calls are pending,
+   * `ERR_CGFAC_DISPOSED`.
+   */
+  setDamping(damping: Damping): void {
+    this.#requireAlive();
+    const checked = checkedDamping(damping);
+    callNative(() => this.#native.setDamping({ damping: checked }));
   }
 
   /**

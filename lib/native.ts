@@ -129,6 +129,7 @@ export interface NativeLayerPreconditioner {
   precondition(...system: [...NativeSystem, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(...batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
+  setDamping(options: { readonly damping: NativeDamping }): void;
   memoryUsage(): NativeLayerMemory;
   estimatedCost(): number;
   reset(): void;
@@ -169,6 +170,68 @@ export interface NativeLayerSystem {
   readonly report: Float64Array;
 }
 
+/** The places of a factored layer's report of a step. */
+export const stepPlaces = [
+  'vx',
+  'xFx',
+  'formed', // 1 where v was formed
+  'inputDamping', // γ_A and γ_G, 0 where there is no curvature
+  'outputDamping',
+  'inputRows',
+  'outputRows',
+  'inputRank', // rows that are kept of a side, 0 where it is dense
+  'outputRank',
+  'inputLargest', // the largest eigenvalue
+  'outputLargest',
+  'inputEffectiveRank',
+  'outputEffectiveRank',
+  'microseconds',
+] as const;
+
+/** One side's factor, as it is kept. */
+export interface NativeFactorState {
+  readonly rows: Float32Array;
+  readonly average: Float32Array;
+  readonly squares: Float64Array;
+  readonly numbers: Float64Array;
+}
+
+/** Both sides' factors. */
+export interface NativeFactors {
+  readonly input: NativeFactorState;
+  readonly output: NativeFactorState;
+}
+
+export interface NativeFactoredLayer {
+  record(inputs: Float32Array, lossGrads: Float32Array, rows: number, samples: number, factor: number): void;
+  recordFisher(outputGrads: Float32Array, rows: number, factor: number): void;
+  requireFinite(): void;
+  clear(): void;
+  reset(): void;
+  memoryUsage(): { readonly recorded: number; readonly factors: number; readonly workspace: number };
+  state(): NativeFactors;
+  restore(state: NativeFactors): void;
+}
+
+export interface NativePreparedLayer {
+  readonly layer: NativeFactoredLayer;
+  readonly refresh: boolean;
+  readonly damping: NativeDamping;
+  readonly curvature: boolean;
+  readonly kernel: MaybeArray;
+  readonly bias: MaybeArray;
+  readonly report: Float64Array;
+}
+
+/** out ← keep·out + factor·x */
+export interface NativeWrittenLayer {
+  readonly layer: NativeFactoredLayer;
+  readonly kernel: Float32Array;
+  readonly bias: MaybeArray;
+  readonly factor: number;
+  readonly keep: number;
+}
+
 export interface NativeInfo {
   readonly version: string;
   readonly blas: { readonly vendor: string; readonly version: string; readonly core: string; readonly threads: number };
@@ -191,6 +254,29 @@ interface Native {
   readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
   readonly LayerPreconditioner: new (options: NativeShape & NativeCgOptions & NativeLayerSolve) => NativeLayerPreconditioner;
   preconditionAllSync(systems: readonly NativeLayerSystem[]): void;
+  readonly FactoredLayer: new (
+    options: NativeShape & {
+      readonly history: 'none' | 'panel' | 'dense';
+      readonly decay: number;
+      readonly rank: number;
+      readonly panelRows: number;
+      readonly window: number;
+    },
+  ) => NativeFactoredLayer;
+  prepareAllSync(layers: readonly NativePreparedLayer[]): void;
+  prepareAll(layers: readonly NativePreparedLayer[], token: NativeCancelToken | undefined): Promise<void>;
+  writeAllSync(layers: readonly NativeWrittenLayer[]): void;
+  writeAll(layers: readonly NativeWrittenLayer[]): Promise<void>;
+  /** out ← scale · lossGradsᵀ [inputs 1] */
+  formGradient(
+    shape: NativeShape,
+    inputs: Float32Array,
+    lossGrads: Float32Array,
+    rows: number,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    scale: number,
+  ): void;
   setThreads(threads: number): void;
   /** The floor of benchmarks: h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
   floorProducts(

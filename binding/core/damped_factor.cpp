@@ -47,6 +47,29 @@ double sum_of_squares(const FactorRows& side) {
   return blas::dot(side.rows.elements(), side.rows.elements()) + ones;
 }
 
+// The largest eigenvalue of a positive semidefinite matrix, by its lower triangle, from below: ‖Kx‖ after a few steps.
+double power_method(const MatrixView<double>& k) {
+  constexpr int steps = 5;
+  const std::size_t size = k.rows;
+  std::vector<double> x(size, 1.0);
+  std::vector<double> y(size);
+  double largest = 0;
+  for (int step = 0; step < steps; ++step) {
+    const double norm = std::sqrt(blas::dot(std::span<const double>(x), x));
+    if (!(norm > 0)) return 0;
+    for (double& element : x) element /= norm;
+    std::ranges::fill(y, 0.0);
+    for (std::size_t i = 0; i < size; ++i) {
+      const double* const row = k.data + (i * size);
+      y[i] += row[i] * x[i] + blas::dot(std::span(row, i), std::span<const double>(x).first(i));
+      blas::axpy(x[i], std::span(row, i), std::span(y).first(i));
+    }
+    largest = std::sqrt(blas::dot(std::span<const double>(y), y));
+    x.swap(y);
+  }
+  return largest;
+}
+
 // Directions whose share of a panel is rounding
 constexpr double negligible = 1e-12;
 
@@ -194,12 +217,20 @@ void DampedFactor::damp(double gamma) {
       gram_in_pieces(scale_, dense ? rows.transposed() : rows, gram);
       widen_lower(gram, matrix);
     }
+    largest_ = power_method(matrix);
     for (std::size_t i = 0; i < size; ++i) matrix(i, i) += total;
     if (!blas::cholesky(matrix)) {
       throw expected(ErrorCode::invalid_value, "a damping above the rounding of the rows", "damping", to_text(gamma));
     }
     blas::cholesky_inverse(matrix);
     narrow(matrix, inverse_.matrix(size, size));
+    effective_rank_ = static_cast<double>(size);
+    for (std::size_t i = 0; i < size; ++i) effective_rank_ -= total * matrix(i, i);
+    effective_rank_ = std::max(effective_rank_, 0.0);
+  } else {
+    largest_ = squares_.front();
+    effective_rank_ = 0;
+    for (const double square : squares_) effective_rank_ += square / (square + total);
   }
   asked_gamma_ = gamma;
 }
@@ -285,7 +316,8 @@ void DampedFactor::restore(const FactorState& state) {
   const bool dense = averaged_densely();
   const bool panel = !dense && options_.history == FactorHistory::panel;
   const std::size_t count = state.rows.size() / dimension_;
-  const bool fits = state.dimension == dimension_ && count * dimension_ == state.rows.size() && (!dense || count == 0) &&
+  const bool fits = state.dimension == dimension_ && count * dimension_ == state.rows.size() &&
+                    (!dense || count == 0) &&
                     state.average.size() == (dense && state.started ? dimension_ * dimension_ : 0) &&
                     state.squares.size() == (panel ? count : 0) && (state.started || count == 0) &&
                     (!state.started || dense || count > 0);

@@ -67,7 +67,10 @@ class DampedFactor {
   void damp(double gamma);
   /// What `damp` was given, and the cut-off.
   [[nodiscard]] double gamma() const { return gamma_; }
-  [[nodiscard]] bool damped() const { return asked_gamma_ > 0; }
+  /// F's largest eigenvalue, from below by a few steps of the power method (exact for a panel), as of `damp`.
+  [[nodiscard]] double largest() const { return largest_; }
+  /// Σ s/(s + γ) over the eigenvalues s that are kept, as of `damp`: the directions that the damping leaves.
+  [[nodiscard]] double effective_rank() const { return effective_rank_; }
 
   /// x ← x (F + γI)⁻¹ in place; `last` is x's last column where that lies apart from `body`. Split over the pool threads.
   void apply(MatrixView<float> body, MatrixView<float> last, Buffer<float>& scratch) const;
@@ -106,6 +109,8 @@ class DampedFactor {
   double trace_ = 0;
   double asked_gamma_ = 0;
   double gamma_ = 0;
+  double largest_ = 0;
+  double effective_rank_ = 0;
   Buffer<float> inverse_;  // S, or of the dense factor
   Buffer<float> single_;   // of Gram matrices, and of stacks
   Buffer<double> work_;

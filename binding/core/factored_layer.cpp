@@ -75,17 +75,17 @@ FactoredLayer::FactoredLayer(const LayerShape& shape, const FactoredLayerOptions
       input_(shape.in_features + (shape.bias ? 1 : 0), options.factor),
       output_(shape.out_features, options.factor) {}
 
-void FactoredLayer::record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples) {
+void FactoredLayer::record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
+                           double factor) {
   append(inputs_, inputs, 1);
-  append(loss_grads_, loss_grads, shape_.loss_reduction == LossReduction::mean ? static_cast<float>(samples) : 1.0F);
+  append(loss_grads_, loss_grads, static_cast<float>(factor));
   input_rows_ += inputs.rows;
   samples_ += samples;
   fresh_ = false;
 }
 
-void FactoredLayer::record_fisher(MatrixView<const float> output_grads, std::size_t samples) {
-  append(fisher_grads_, output_grads,
-         shape_.loss_reduction == LossReduction::mean ? static_cast<float>(samples) : 1.0F);
+void FactoredLayer::record_fisher(MatrixView<const float> output_grads, double factor) {
+  append(fisher_grads_, output_grads, static_cast<float>(factor));
   fisher_rows_ += output_grads.rows;
   fresh_ = false;
 }

@@ -34,10 +34,10 @@ class FactoredLayer {
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
 
   /// Copies a batch's rows, behind those recorded since `clear`. `samples` are those that the rows come from: A sums over a sample's
-  /// rows. With the reduction 'mean' output gradients are multiplied by it.
-  void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples);
+  /// rows. `factor` makes the gradients those of a sample's own loss.
+  void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor);
   /// The same for the gradients that the output factor is made of; without them they are the loss gradients (the empirical Fisher).
-  void record_fisher(MatrixView<const float> output_grads, std::size_t samples);
+  void record_fisher(MatrixView<const float> output_grads, double factor);
   [[nodiscard]] bool recorded() const { return input_rows_ > 0; }
   [[nodiscard]] std::size_t input_rows() const { return input_rows_; }
   [[nodiscard]] std::size_t fisher_rows() const { return fisher_rows_ > 0 ? fisher_rows_ : input_rows_; }

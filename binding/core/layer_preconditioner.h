@@ -107,6 +107,9 @@ class LayerPreconditioner {
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
   [[nodiscard]] const LayerOptions& options() const { return options_; }
 
+  /// Of the solves to come.
+  void set_damping(const Damping& damping) { options_.damping = damping; }
+
   /// Copies the rows of a batch. Throws Error(not_finite) for NaN or infinity; the batch recorded before is then kept.
   void record(const Batch& batch);
   /// The recorded batch. Throws Error(no_record) where there is none.

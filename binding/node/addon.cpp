@@ -6,6 +6,7 @@
 #include "node/arguments.h"
 #include "node/conjugate_gradient_wrap.h"
 #include "node/errors.h"
+#include "node/factored_layer_wrap.h"
 #include "node/fisher_operator_wrap.h"
 #include "node/layer_preconditioner_wrap.h"
 
@@ -15,13 +16,19 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   guarded(env, [] { blas::self_check(); });
   jobs_ = JobQueue::create(env);
   DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setThreads", &Addon::set_threads),
-                        InstanceMethod("floorProducts", &Addon::floor_products)});
+                        InstanceMethod("floorProducts", &Addon::floor_products),
+                        InstanceMethod("formGradient", &Addon::form_gradient)});
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("FisherOperator", FisherOperatorWrap::define(env));
   exports.Set("ConjugateGradient", ConjugateGradientWrap::define(env));
   exports.Set("LayerPreconditioner", LayerPreconditionerWrap::define(env));
   exports.Set("preconditionAllSync",
               Napi::Function::New(env, LayerPreconditionerWrap::precondition_all, "preconditionAllSync"));
+  exports.Set("FactoredLayer", FactoredLayerWrap::define(env));
+  exports.Set("prepareAllSync", Napi::Function::New(env, FactoredLayerWrap::prepare_all_sync, "prepareAllSync"));
+  exports.Set("prepareAll", Napi::Function::New(env, FactoredLayerWrap::prepare_all, "prepareAll"));
+  exports.Set("writeAllSync", Napi::Function::New(env, FactoredLayerWrap::write_all_sync, "writeAllSync"));
+  exports.Set("writeAll", Napi::Function::New(env, FactoredLayerWrap::write_all, "writeAll"));
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 
@@ -39,6 +46,21 @@ void Addon::floor_products(const Napi::CallbackInfo& info) {
     };
     cgfac::floor_products(array(0, "g", rows, m), array(1, "v", m, n), array(2, "a", rows, n), array(3, "h", rows, n),
                           array(4, "out", m, n), info[8].As<Napi::Number>().Uint32Value());
+  });
+}
+
+void Addon::form_gradient(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const LayerShape shape = layer_shape(info[0].As<Napi::Object>());
+    const std::size_t rows = info[3].As<Napi::Number>().Uint32Value();
+    const auto inputs = float32_array(info[1], "inputs", rows * shape.in_features);
+    const auto loss_grads = float32_array(info[2], "lossGrads", rows * shape.out_features);
+    const WeightArrays out = weight_arrays(info[4], info[5], "out", shape);
+    const MatrixView<const float> grads(loss_grads.data(), rows, shape.out_features);
+    const FisherBlock block =
+        fisher_block(shape, {.inputs = {inputs.data(), rows, shape.in_features}, .output_grads = grads});
+    cgfac::form_gradient(block, {.v = {}, .loss_grads = grads, .scale = info[6].As<Napi::Number>().DoubleValue()},
+                         out.view(block));
   });
 }
 

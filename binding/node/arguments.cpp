@@ -208,14 +208,14 @@ void write_report(const LayerSummary& summary, std::span<double> report) {
   std::ranges::copy(numbers, report.begin());
 }
 
-std::span<double> report_array(const Napi::Value& value) {
+std::span<double> report_array(const Napi::Value& value, std::size_t numbers) {
   napi_typedarray_type type = napi_float64_array;
   std::size_t length = 0;
   void* data = nullptr;
   if (!value.IsTypedArray() ||
       napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_float64_array || length != report_numbers) {
-    throw expected(ErrorCode::shape_mismatch, "a Float64Array of length " + std::to_string(report_numbers), "report",
+      type != napi_float64_array || length != numbers) {
+    throw expected(ErrorCode::shape_mismatch, "a Float64Array of length " + std::to_string(numbers), "report",
                    "another value");
   }
   return {static_cast<double*>(data), length};

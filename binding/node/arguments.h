@@ -53,7 +53,7 @@ void require_apart(Napi::Env env, const WeightArrays& out, const WeightArrays& o
 constexpr std::size_t report_numbers = 17;
 void write_report(const LayerSummary& summary, std::span<double> report);
 /// The memory of a Float64Array for a report.
-[[nodiscard]] std::span<double> report_array(const Napi::Value& value);
+[[nodiscard]] std::span<double> report_array(const Napi::Value& value, std::size_t numbers = report_numbers);
 /// { vx, xFx, xx }: those that are known
 void set_products(Napi::Object& object, const SolutionProducts& products);
 

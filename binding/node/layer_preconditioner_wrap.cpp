@@ -48,9 +48,9 @@ Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
       {InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::precondition_sync>("preconditionSync"),
        InstanceMethod<&Wrap::precondition>("precondition"),
        InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
-       InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
-       InstanceMethod<&Wrap::estimated_cost>("estimatedCost"), InstanceMethod<&Wrap::reset>("reset"),
-       InstanceMethod<&Wrap::dispose>("dispose")});
+       InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::set_damping>("setDamping"),
+       InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::estimated_cost>("estimatedCost"),
+       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info)
@@ -219,6 +219,13 @@ void LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
       if (entry.error) std::rethrow_exception(entry.error);
       write_report(entry.outcome.summary, entry.report);
     }
+  });
+}
+
+void LayerPreconditionerWrap::set_damping(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "setDamping()");
+    layer_->set_damping(damping(info[0].As<Napi::Object>()));
   });
 }
 

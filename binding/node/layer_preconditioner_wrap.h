@@ -54,6 +54,8 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   Napi::Value natural_gradient_sync(const Napi::CallbackInfo& info);
   /// … and cancelToken | undefined → Promise
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
+  /// ({ damping }): of the calls to come
+  void set_damping(const Napi::CallbackInfo& info);
   /// () → { batch, workspace, previous, factors }, bytes
   Napi::Value memory_usage(const Napi::CallbackInfo& info);
   /// () → the estimated work of a solve with the recorded batch, in no unit

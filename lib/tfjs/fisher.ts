@@ -5,10 +5,10 @@
  */
 import { type Scalar, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
+import { sampledErrors } from '../sampler';
 import { backward, dependents } from './graph';
 import { findHeads } from './head';
 import type { Site } from './layer-kind';
-import { sampledErrors } from './sampler';
 import type { TapeNode } from './tape';
 
 /** The output gradients of sampled targets. */

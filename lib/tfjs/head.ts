@@ -9,8 +9,8 @@
  */
 import { exp, onesLike, type Scalar, sigmoid, type Tensor } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
+import type { Distribution } from '../sampler';
 import { backward, backwards, dependents, producers } from './graph';
-import type { Distribution } from './sampler';
 import type { TapeNode } from './tape';
 
 /** One head of the model at this step. */

@@ -13,12 +13,12 @@ import {
   type Variable,
 } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
+import { uniforms } from '../sampler';
 import { positive, valueError } from '../validate';
 import { Block, type BlockDirection, type BlockVector } from './block';
 import { type Capture, type CapturedLayer, capture } from './capture';
 import { allFinite, diverged, gradientsByName, type NamedTensor, noCapture, readGradient, variablesOf } from './gradients';
 import { type CgfacOptions, optionsOf, type ResolvedOptions, resolveOptions } from './options';
-import { uniforms } from './sampler';
 import type { Layer, PlainVariable } from './sites';
 import type { StepReport } from './step-report';
 import { explainingKernels, registeredVariables, variableGradients } from './tape';

@@ -4,7 +4,7 @@
  * (output gradients)ᵀ (inputs) costs as much as the layer's own backward pass. Both sides are multiplied by one random vector of
  * signs instead, which a wrong row escapes with a probability of 2⁻ʳ in r wrong columns, and costs three passes over the data.
  */
-import { uniforms } from './sampler';
+import { uniforms } from '../sampler';
 
 /** What is compared: the rows of a layer as the framework's backward pass saw them, and the gradient of its loss. */
 export interface CheckedLayer {

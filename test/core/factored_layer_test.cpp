@@ -147,13 +147,13 @@ TEST_CASE("factored layer: directions of the batch's own gradient and of a given
         loss_grads = random_numbers<float>(layer.input_rows * layer.shape.out_features, seed + 2);
         network.clear();
         network.record({batch.inputs.data(), batch.input_rows, batch.shape.in_features},
-                       {loss_grads.data(), batch.input_rows, batch.shape.out_features}, samples);
+                       {loss_grads.data(), batch.input_rows, batch.shape.out_features}, samples, 1);
       };
       const FisherBlock block = layer.block();
       for (std::uint64_t refresh = 0; refresh < 3; ++refresh) {
         record(10 * (refresh + 1));
         network.record_fisher({batch.output_grads.data(), batch.output_rows, batch.shape.out_features},
-                              batch.output_rows);
+                              1);
         network.refresh();
         const double decay = history == FactorHistory::none ? 0 : 0.8;
         average(factors.a, dense_factor(batch.block().input), decay);
@@ -192,7 +192,7 @@ TEST_CASE("factored layer: the empirical Fisher, absolute damping, and the windo
     inputs.insert(inputs.begin(), random_numbers<float>(layer.inputs.size(), 100 + step));
     grads.insert(grads.begin(), random_numbers<float>(layer.output_grads.size(), 200 + step));
     network.clear();
-    network.record({inputs[0].data(), 10, 60}, {grads[0].data(), 10, 50}, 10);
+    network.record({inputs[0].data(), 10, 60}, {grads[0].data(), 10, 50}, 10, 1);
     network.refresh();
     const FactoredStep own = network.prepare({.value = 0.01}, true);
     network.write({.out = block.view(std::span(x))});
@@ -225,7 +225,7 @@ TEST_CASE("factored layer: a panel's cut-off goes into the damping") {
   const RandomLayer layer{
       .shape = {.in_features = 80, .out_features = 70, .bias = false}, .input_rows = 40, .output_rows = 40};
   FactoredLayer network(layer.shape, {.factor = {.history = FactorHistory::panel, .rank = 8, .dense_dimension = 0}});
-  network.record(layer.batch().inputs, layer.batch().output_grads, 40);
+  network.record(layer.batch().inputs, layer.batch().output_grads, 40, 1);
   network.refresh();
   const FactoredStep step = network.prepare({.value = 0.3, .relative = true}, false);
   const DampedFactor& input = network.input();
@@ -234,6 +234,21 @@ TEST_CASE("factored layer: a panel's cut-off goes into the damping") {
   CHECK(input.kept_trace() < 0.5 * input.trace());
   CHECK(step.gamma.input ==
         doctest::Approx(((0.3 * input.trace()) + input.trace() - input.kept_trace()) / 80).epsilon(1e-9));
+}
+
+TEST_CASE("factored layer: largest eigenvalue and effective rank of a side") {
+  // one direction repeated: eigenvalues 2·5 = 10 (and with a homogeneous coordinate nothing else), 0, 0, …
+  const std::vector<float> row{1, 2, 0, 0, 0, 0};
+  std::vector<float> rows;
+  for (int i = 0; i < 4; ++i) rows.insert(rows.end(), row.begin(), row.end());
+  for (const FactorHistory history : {FactorHistory::none, FactorHistory::panel, FactorHistory::dense}) {
+    DampedFactor factor(6, {.history = history, .rank = 3, .dense_dimension = 0});
+    factor.refresh({.rows = {rows.data(), 4, 6}, .homogeneous = false, .scale = 0.5});
+    factor.damp(10);
+    CHECK(factor.trace() == doctest::Approx(10));
+    CHECK(factor.largest() == doctest::Approx(10).epsilon(1e-6));
+    CHECK(factor.effective_rank() == doctest::Approx(0.5).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("factored layer: batches that accumulate are one batch") {
@@ -246,10 +261,10 @@ TEST_CASE("factored layer: batches that accumulate are one batch") {
   for (const bool split : {false, true}) {
     FactoredLayer network(layer.shape, {});
     if (split) {
-      network.record(all.inputs.rows_from(0, 6), all.output_grads.rows_from(0, 6), 6);
-      network.record(all.inputs.rows_from(6, 10), all.output_grads.rows_from(6, 10), 10);
+      network.record(all.inputs.rows_from(0, 6), all.output_grads.rows_from(0, 6), 6, 1);
+      network.record(all.inputs.rows_from(6, 10), all.output_grads.rows_from(6, 10), 10, 1);
     } else {
-      network.record(all.inputs, all.output_grads, 16);
+      network.record(all.inputs, all.output_grads, 16, 1);
     }
     network.refresh();
     (void)network.prepare({.value = 1, .relative = true}, false);
@@ -270,8 +285,8 @@ TEST_CASE("factored layer: a restored layer goes on with the same bits, with any
       const auto inputs = random_numbers<float>(layer.inputs.size(), seed);
       const auto grads = random_numbers<float>(70 * 230, seed + 1);
       network.clear();
-      network.record({inputs.data(), 70, 250}, {grads.data(), 70, 230}, 70);
-      network.record_fisher(layer.batch().output_grads, 35);
+      network.record({inputs.data(), 70, 250}, {grads.data(), 70, 230}, 70, 1);
+      network.record_fisher(layer.batch().output_grads, 1);
       if (seed % 2 == 0) network.refresh();
       x.assign(layer.size(), 0);
       (void)network.prepare({.value = 0.5, .relative = true}, false);
@@ -302,7 +317,7 @@ TEST_CASE("factored layer: zeros, and what is not finite") {
   CHECK_THROWS_WITH_AS((void)network.prepare({.value = 1}, false),
                        "Expected a batch from record() for the step but received none", Error);
   const std::vector<float> zeros(24);
-  network.record(layer.batch().inputs, {zeros.data(), 6, 4}, 6);
+  network.record(layer.batch().inputs, {zeros.data(), 6, 4}, 6, 1);
   network.refresh();
   CHECK(network.prepare({.value = 1, .relative = true}, true).vx == 0);
   std::vector<float> x(layer.size(), 3.0F);
@@ -311,7 +326,7 @@ TEST_CASE("factored layer: zeros, and what is not finite") {
   std::vector<float> bad = layer.inputs;
   bad[7] = std::numeric_limits<float>::quiet_NaN();
   network.clear();
-  network.record({bad.data(), 6, 5}, {zeros.data(), 6, 4}, 6);
+  network.record({bad.data(), 6, 5}, {zeros.data(), 6, 4}, 6, 1);
   CHECK_THROWS_WITH_AS(network.require_finite(), "Expected finite numbers for inputs but received NaN at index 7",
                        Error);
 }

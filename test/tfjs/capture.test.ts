@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Capture, type CapturedLayer, capture, concatenated } from '../../lib/tfjs/capture';
-import { uniforms } from '../../lib/tfjs/sampler';
+import { uniforms } from '../../lib/sampler';
 import { variableGradients } from '../../lib/tfjs/tape';
 import { normal, relativeError, useBackend, variable } from './backends';
 import { denseNetworks, SAMPLES } from './networks';

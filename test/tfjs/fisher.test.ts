@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
 import { type Capture, capture } from '../../lib/tfjs/capture';
-import { type Distribution, sampledErrors, uniforms } from '../../lib/tfjs/sampler';
+import { type Distribution, sampledErrors, uniforms } from '../../lib/sampler';
 import { variableGradients } from '../../lib/tfjs/tape';
 import { normal, relativeError, useBackend, variable } from './backends';
 

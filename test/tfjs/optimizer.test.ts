@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
-import { sampledErrors, uniforms } from '../../lib/tfjs/sampler';
+import { sampledErrors, uniforms } from '../../lib/sampler';
 import { normal, relativeError, useBackend, variable } from './backends';
 import { type Rows, referenceDirection } from './reference';
 

@@ -1,0 +1,859 @@
+import { CgfacError } from './error';
+import type { NativeFactors } from './native';
+import {
+  type BatchRows,
+  combine,
+  FactoredNetworkLayer,
+  type FisherRows,
+  type NetworkLayer,
+  type NetworkShape,
+  type PreparedStep,
+  prepare,
+  prepareSync,
+  SolvedNetworkLayer,
+  type WriteTarget,
+  write,
+  writeSync,
+} from './network-layer';
+import {
+  at,
+  type PreconditionerOptions,
+  type Preset,
+  type ResolvedPreconditionerOptions,
+  resolvePreconditionerOptions,
+  scheduled,
+} from './preconditioner-options';
+import { uniforms } from './sampler';
+import { diagnose, layerStepSummary, type StepSummary } from './step-summary';
+import { abortSignal, boolean, checkOptions, checkRequired, describe, oneOf, positiveInteger, typeError, valueError } from './validate';
+import { checkSize, float32, type KernelLayout, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
+
+/** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
+export interface DenseLayerOptions {
+  /** Inputs per row, without the bias. */
+  readonly inFeatures: number;
+  /** Outputs per row. */
+  readonly outFeatures: number;
+  /** Whether it has a bias. Default: true. */
+  readonly bias?: boolean;
+  /** How its kernel lies in memory. Default: 'out-in'. */
+  readonly kernelLayout?: KernelLayout;
+  /** Its weights, borrowed for good: updated in place by `naturalGradients`, averaged, decayed. Default: none. */
+  readonly weights?: WeightVector;
+}
+
+/** A batch's rows of a layer, for {@link Preconditioner.record}. */
+export interface RecordedBatchRows {
+  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. */
+  readonly inputs: Float32Array;
+  /** Gradients of the loss with respect to the layer's pre-activations, `(rows × outFeatures)`. Copied. */
+  readonly lossGrads: Float32Array;
+  /** Samples that the rows come from: their number, or a divisor of it where a sample has several rows (positions, time steps). */
+  readonly batch: number;
+}
+
+/** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
+export interface RecordedFisherRows {
+  /** Gradients of sampled targets' loss, `(rows × outFeatures)`; as many samples as you like. Copied. */
+  readonly outputGrads: Float32Array;
+  /** Samples that they come from. */
+  readonly batch: number;
+}
+
+/** The loss that goes with a step. */
+export interface StepOptions {
+  /** L, the loss at this step, of the batch that was recorded; needed by 'polyak'. */
+  readonly loss?: number;
+  /** L_min, what the loss cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default: 0. */
+  readonly lossFloor?: number;
+}
+
+/** Gradients, directions or weights of layers, by name. */
+export type LayerVectors = Readonly<Record<string, WeightVector>>;
+
+/** What {@link Preconditioner.naturalGradients} gives. */
+export interface NaturalGradientsResult {
+  /** What the step was. */
+  readonly summary: StepSummary;
+  /**
+   * The updates M of the layers without registered weights, to be subtracted; all of them zero where the step was skipped. They are the object's own
+   * arrays, valid until the next step.
+   */
+  readonly updates: LayerVectors;
+}
+
+/** What is preconditioned, how, and what is not and why: {@link Preconditioner.report}. */
+export interface NetworkReport {
+  /** The preset whose values fill in what was not given. */
+  readonly preset: Preset;
+  /** Method, damping, step rule and factors in one sentence. */
+  readonly recipe: string;
+  /** The layers that are preconditioned. */
+  readonly layers: readonly {
+    readonly name: string;
+    readonly shape: string;
+    readonly weights: number;
+    readonly method: string;
+    readonly averaged: boolean;
+  }[];
+  /** The layers that are not. */
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** Bytes that a {@link Preconditioner} keeps between steps. */
+export interface NetworkMemory {
+  /** The recorded rows. */
+  readonly recorded: number;
+  /** Factors and their inverses, warm starts. */
+  readonly factors: number;
+  /** Scratch. */
+  readonly workspace: number;
+  /** The momentum. */
+  readonly momentum: number;
+  /** Averages of the weights. */
+  readonly averages: number;
+  /** The sum. */
+  readonly total: number;
+}
+
+interface StoredVector {
+  readonly kernel: Float32Array;
+  readonly bias?: Float32Array;
+}
+
+/** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
+export interface PreconditionerState {
+  /** Of this form. */
+  readonly version: 1;
+  /** Steps done, skipped ones included. */
+  readonly steps: number;
+  /** Steps skipped. */
+  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  /** The seed of the uniform numbers. */
+  readonly seed: number;
+  /** By layer. */
+  readonly layers: Readonly<
+    Record<
+      string,
+      { readonly momentum?: StoredVector; readonly average?: StoredVector; readonly factors?: NativeFactors; readonly started: boolean }
+    >
+  >;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly shape: NetworkShape;
+  readonly weights: VectorArrays | undefined;
+  readonly layer: NetworkLayer;
+  momentum: VectorArrays | undefined;
+  average: VectorArrays | undefined;
+}
+
+/** A step between its phases. */
+interface Plan {
+  readonly entries: readonly Entry[];
+  readonly gradients: readonly (VectorArrays | undefined)[];
+  readonly loss: number | undefined;
+  readonly lossFloor: number;
+  readonly refresh: boolean;
+  readonly skipped?: string;
+}
+
+interface Decision {
+  readonly summary: StepSummary;
+  readonly momentum: number;
+  readonly stepSize: number;
+}
+
+const denseNames = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
+const recordNames = ['inputs', 'lossGrads', 'batch'];
+const fisherNames = ['outputGrads', 'batch'];
+const stepNames = ['loss', 'lossFloor'];
+const asyncStepNames = [...stepNames, 'signal'];
+
+/** So many steps in a row that have to be skipped are an error. */
+const SKIPPED_IN_A_ROW = 3;
+
+function zeros({ inFeatures, outFeatures, bias }: NetworkShape): VectorArrays {
+  return { kernel: new Float32Array(inFeatures * outFeatures), bias: bias ? new Float32Array(outFeatures) : undefined };
+}
+
+function forEachArray(a: VectorArrays, b: VectorArrays, body: (a: Float32Array, b: Float32Array) => void): void {
+  body(a.kernel, b.kernel);
+  if (a.bias && b.bias) body(a.bias, b.bias);
+}
+
+function copied(from: VectorArrays): VectorArrays {
+  return { kernel: from.kernel.slice(), bias: from.bias?.slice() };
+}
+
+function bytesOf(vector: VectorArrays | undefined): number {
+  return vector ? vector.kernel.byteLength + (vector.bias?.byteLength ?? 0) : 0;
+}
+
+function stored({ kernel, bias }: VectorArrays): StoredVector {
+  return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
+}
+
+function finite(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number', name, value);
+  return value;
+}
+
+/**
+ * Second-order training of a whole network, whatever computes its gradients: collects each layer's rows, turns gradients into
+ * natural-gradient directions, and chooses the length of the step.
+ *
+ * With explicit gradients: `record` each layer's rows, then `step(gradients, { loss })`, which rewrites the gradients in place so that any
+ * optimizer can follow (plain gradient descent with learning rate 1 takes the step as it is). Without: `naturalGradients({ loss })`
+ * needs the rows alone, and updates registered weights in place. The defaults are a recipe (true Fisher from sampled targets, factored damping
+ * relative to each factor's mean eigenvalue, a Polyak step, heavy ball, averages) that is meant to need no tuning; `method: 'cg'` is CG-FAC as its paper has it.
+ *
+ * Each call of a `…Sync` method works on the calling thread and the pool; the others on the pool, one step at a time. A step whose loss, rows or Σ⟨v, x⟩
+ * are not finite, or whose Σ⟨v, x⟩ is not positive, is skipped: weights, momentum and averages stay as they are, gradients become zero, and the summary says why;
+ * the third in a row is an error. docs/math.md derives the recipe.
+ *
+ * Source: Y. Chen, arXiv 2101.00218, 2021 (CG-FAC); J. Martens and R. Grosse, 2015 (K-FAC, factored damping, sampled targets); B. Polyak, "Introduction to
+ * optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992 (averages).
+ */
+export class Preconditioner {
+  readonly #options: ResolvedPreconditionerOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #skippedLayers = new Map<string, string>();
+  #steps = 0;
+  #skippedTotal = 0;
+  #skippedInARow = 0;
+  #seed: number;
+  #busy = false;
+  #averagesDue = false;
+
+  /**
+   * @param options - See {@link PreconditionerOptions}; a name that is not an option is refused.
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE`.
+   */
+  constructor(options: PreconditionerOptions) {
+    this.#options = resolvePreconditionerOptions(options, 'Preconditioner');
+    this.#seed = this.#options.seed;
+  }
+
+  /** Steps done, those that were skipped included. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /**
+   * Whether the factors take in rows at the next step: only then are sampled gradients worth their backward pass
+   * ({@link Preconditioner.recordFisher}).
+   */
+  get refreshDue(): boolean {
+    const every = this.#options.factorUpdateSteps;
+    return this.#steps % every === 0 || (every >= 4 && this.#steps < 10);
+  }
+
+  /** Share of a batch whose targets should be sampled. */
+  get fisherFraction(): number {
+    return this.#options.fisherFraction;
+  }
+
+  /**
+   * Uniform numbers in [0, 1) for sampling targets: a function of the seed and of the number of the step, so that a resumed run sees the same ones.
+   *
+   * @returns A generator, from the start at each call.
+   */
+  uniforms(): () => number {
+    return uniforms(this.#seed, this.#steps);
+  }
+
+  /**
+   * Takes a dense layer under its care, unless `skipLayers` names it.
+   *
+   * @param name - What it is called in every other method.
+   * @param options - Its shape, and its weights where they are to be updated in place; see {@link DenseLayerOptions}.
+   * @returns Whether it is preconditioned.
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE` (a name that is taken, too), `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_BUSY`.
+   */
+  registerDense(name: string, options: DenseLayerOptions): boolean {
+    this.#requireIdle('registerDense()');
+    if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
+    if (this.#entries.has(name) || this.#skippedLayers.has(name)) throw valueError('a name that is not taken', 'the name of a layer', name);
+    checkOptions(options, 'registerDense', denseNames);
+    checkRequired(options, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
+    const shape: NetworkShape = {
+      inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
+      outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
+      bias: boolean(options.bias ?? true, 'bias'),
+      kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
+    };
+    checkSize(shape.inFeatures, shape.outFeatures);
+    const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
+    if (this.#options.weightDecay > 0 && weights === undefined)
+      throw new CgfacError(
+        'ERR_CGFAC_MISSING_OPTION',
+        `Expected the weights of layer ${describe(name)} for weightDecay but received undefined`,
+      );
+    const pattern = this.#options.skipLayers.find((each) => (typeof each === 'string' ? each === name : each.test(name)));
+    if (pattern !== undefined) {
+      this.#skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
+      return false;
+    }
+    const { method, dampingMode } = this.#options;
+    const layer =
+      method === 'exact' && dampingMode === 'factored'
+        ? new FactoredNetworkLayer(shape, this.#options)
+        : new SolvedNetworkLayer(shape, this.#options, at(this.#options.damping, 0, 'damping', scheduled.damping));
+    const average = this.#options.useEma && weights !== undefined ? copied(weights) : undefined;
+    this.#entries.set(name, { name, shape, weights, layer, momentum: undefined, average });
+    return true;
+  }
+
+  /** What is preconditioned, how, and what is not and why. */
+  report(): NetworkReport {
+    const { preset, method, dampingMode, damping, stepRule, factorHistory, rank, factorUpdateSteps, useEma } = this.#options;
+    const factored = method === 'exact' && dampingMode === 'factored';
+    const shown =
+      typeof damping === 'function'
+        ? 'a function of the step'
+        : typeof damping === 'number'
+          ? String(damping)
+          : `${damping.relative} × mean eigenvalue`;
+    const panels =
+      factorHistory === 'panel' ? `panels of rank ${rank}` : factorHistory === 'dense' ? 'dense averages' : "the batch's own factors";
+    const recipe = `${method} with ${dampingMode} damping (${shown}), ${stepRule} steps${factored ? `, ${panels}` : ''}, factors every ${factorUpdateSteps} step${factorUpdateSteps === 1 ? '' : 's'}`;
+    const layers = [...this.#entries.values()].map(({ name, shape, average }) => ({
+      name,
+      shape: `${shape.outFeatures}×${shape.inFeatures}${shape.bias ? ' + bias' : ''}`,
+      weights: shape.outFeatures * (shape.inFeatures + (shape.bias ? 1 : 0)),
+      method,
+      averaged: useEma && average !== undefined,
+    }));
+    return { preset, recipe, layers, skipped: [...this.#skippedLayers].map(([name, reason]) => ({ name, reason })) };
+  }
+
+  /**
+   * Takes in a layer's rows of one batch. Several calls before a step accumulate: batches, sites that share the weights.
+   *
+   * @param name - The layer; of one that is skipped nothing is kept.
+   * @param rows - See {@link RecordedBatchRows}.
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`, `ERR_CGFAC_BUSY`.
+   */
+  record(name: string, rows: RecordedBatchRows): void {
+    this.#requireIdle('record()');
+    checkOptions(rows, 'record', recordNames);
+    checkRequired(rows, 'record', {
+      inputs: 'a Float32Array',
+      lossGrads: 'a Float32Array',
+      batch: 'a positive integer',
+    });
+    const entry = this.#entry(name);
+    if (entry === undefined) return;
+    const samples = positiveInteger(rows.batch, 'batch');
+    const { inFeatures, outFeatures } = entry.shape;
+    const count = this.#rowsOf(rows.inputs, inFeatures, samples);
+    const inputs = float32(rows.inputs, 'inputs', count * inFeatures, `rows ${count} × inFeatures ${inFeatures}`);
+    const lossGrads = float32(rows.lossGrads, 'lossGrads', count * outFeatures, `rows ${count} × outFeatures ${outFeatures}`);
+    const batch: BatchRows = { inputs, lossGrads, rows: count, samples, factor: this.#factor(samples) };
+    entry.layer.record(batch);
+  }
+
+  /**
+   * Takes in output gradients of sampled targets, which make the output factor that of the true Fisher matrix. Without them it is made of
+   * the loss gradients (the empirical Fisher, a poor one where outputs are many). Used by steps where {@link Preconditioner.refreshDue}.
+   *
+   * @param name - The layer.
+   * @param rows - See {@link RecordedFisherRows}; with the loss reduction 'mean' they carry 1/batch of their own batch.
+   * @throws {@link CgfacError} As {@link Preconditioner.record}.
+   */
+  recordFisher(name: string, rows: RecordedFisherRows): void {
+    this.#requireIdle('recordFisher()');
+    checkOptions(rows, 'recordFisher', fisherNames);
+    checkRequired(rows, 'recordFisher', { outputGrads: 'a Float32Array', batch: 'a positive integer' });
+    const entry = this.#entry(name);
+    if (entry === undefined) return;
+    const samples = positiveInteger(rows.batch, 'batch');
+    const { outFeatures } = entry.shape;
+    const count = this.#rowsOf(rows.outputGrads, outFeatures, samples);
+    const given = float32(rows.outputGrads, 'outputGrads', count * outFeatures, `rows ${count} × outFeatures ${outFeatures}`);
+    const fisher: FisherRows = { outputGrads: given, rows: count, factor: this.#factor(samples) };
+    entry.layer.recordFisher(fisher);
+  }
+
+  /**
+   * Rewrites gradients in place: gradient ← M, M ← μM + ηx. The gradients may hold more than the recorded batch's own, a regulariser's say.
+   *
+   * @param gradients - By layer; those of layers that are skipped, or not known, are left alone. A layer that has recorded rows must have one.
+   * @param options - The loss; `signal` cancels before the step's length is known, and the gradients are then spoilt.
+   * @returns What was done.
+   * @throws {@link CgfacError} as a rejection: as {@link Preconditioner.stepSync}; the reason of the signal.
+   */
+  async step(gradients: LayerVectors, options: StepOptions & { readonly signal?: AbortSignal } = {}): Promise<StepSummary> {
+    checkOptions(options, 'step', asyncStepNames);
+    const signal = abortSignal(options.signal);
+    return (await this.#run(this.#planOf(gradients, options, 'step'), signal)).summary;
+  }
+
+  /**
+   * The same on the calling thread and the pool.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION` (a loss, for 'polyak'), `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_NO_RECORD`, `ERR_CGFAC_BUSY`, `ERR_CGFAC_DIVERGED` for the third
+   * skipped step in a row.
+   */
+  stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
+    checkOptions(options, 'stepSync', stepNames);
+    return this.#runSync(this.#planOf(gradients, options, 'stepSync')).summary;
+  }
+
+  /**
+   * The step of the recorded batch's own gradient, which is never formed where that is dearer. Registered weights are updated in place,
+   * W ← W·(1 − η·weightDecay) − M.
+   *
+   * @param options - The loss; `signal` cancels before anything is updated.
+   * @returns What was done, and M of the layers without registered weights.
+   * @throws {@link CgfacError} as a rejection: as {@link Preconditioner.stepSync}; the reason of the signal.
+   */
+  async naturalGradients(options: StepOptions & { readonly signal?: AbortSignal } = {}): Promise<NaturalGradientsResult> {
+    checkOptions(options, 'naturalGradients', asyncStepNames);
+    const signal = abortSignal(options.signal);
+    return await this.#run(this.#planOf(undefined, options, 'naturalGradients'), signal);
+  }
+
+  /**
+   * The same on the calling thread and the pool.
+   *
+   * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
+   */
+  naturalGradientsSync(options: StepOptions = {}): NaturalGradientsResult {
+    checkOptions(options, 'naturalGradientsSync', stepNames);
+    return this.#runSync(this.#planOf(undefined, options, 'naturalGradientsSync'));
+  }
+
+  /**
+   * Puts the averages in the place of the registered weights while `callback` runs, and then the weights back.
+   *
+   * @param callback - What to do with the averages; a promise that it returns is awaited.
+   * @returns What `callback` returns.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY`; what `callback` throws.
+   */
+  async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
+    this.#requireIdle('withAveragedWeights()');
+    const averaged = this.#averaged('withAveragedWeights');
+    const kept = averaged.map(({ weights }) => copied(weights));
+    this.#busy = true;
+    try {
+      for (const { weights, average } of averaged) forEachArray(weights, average, (to, from) => to.set(from));
+      return await callback();
+    } finally {
+      averaged.forEach(({ weights }, index) => {
+        const before = kept[index];
+        if (before) forEachArray(weights, before, (to, from) => to.set(from));
+      });
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * Overwrites the registered weights by their averages: the end of training, as Keras's optimizers have it.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY`.
+   */
+  finalizeVariableValues(): void {
+    this.#requireIdle('finalizeVariableValues()');
+    for (const { weights, average } of this.#averaged('finalizeVariableValues')) forEachArray(weights, average, (to, from) => to.set(from));
+  }
+
+  /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
+  memoryUsage(): NetworkMemory {
+    this.#requireIdle('memoryUsage()');
+    const sums = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0 };
+    for (const { layer, momentum, average } of this.#entries.values()) {
+      const { recorded, factors, workspace } = layer.memory();
+      sums.recorded += recorded;
+      sums.factors += factors;
+      sums.workspace += workspace;
+      sums.momentum += bytesOf(momentum);
+      sums.averages += bytesOf(average);
+    }
+    return { ...sums, total: sums.recorded + sums.factors + sums.workspace + sums.momentum + sums.averages };
+  }
+
+  /** Forgets what was recorded for the step to come. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
+  discard(): void {
+    this.#requireIdle('discard()');
+    for (const { layer } of this.#entries.values()) layer.clear();
+  }
+
+  /** Forgets steps, factors, momentum and averages; the layers stay. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
+  reset(): void {
+    this.#requireIdle('reset()');
+    this.#steps = this.#skippedTotal = this.#skippedInARow = 0;
+    this.#seed = this.#options.seed;
+    this.#averagesDue = false;
+    for (const entry of this.#entries.values()) {
+      entry.layer.reset();
+      entry.momentum = undefined;
+      if (entry.average && entry.weights) entry.average = copied(entry.weights);
+    }
+  }
+
+  #entry(name: string): Entry | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined && !this.#skippedLayers.has(name)) throw valueError('the name of a registered layer', 'the layer', name);
+    return entry;
+  }
+
+  #rowsOf(array: unknown, features: number, samples: number): number {
+    const length = ArrayBuffer.isView(array) && 'length' in array ? Number(array.length) : 0;
+    const rows = Math.floor(length / features);
+    // what is no multiple is refused by its length, of as many rows as samples at the least
+    return rows > 0 && rows * features === length && rows % samples === 0 ? rows : Math.max(samples, Math.floor(rows / samples) * samples);
+  }
+
+  /** What makes recorded gradients those of a sample's own loss. */
+  #factor(samples: number): number {
+    return (this.#options.lossReduction === 'mean' ? samples : 1) * this.#options.accumulationSteps;
+  }
+
+  #requireIdle(call: string): void {
+    if (this.#busy) throw new CgfacError('ERR_CGFAC_BUSY', `Expected no pending step for ${call} but received one; await it first`);
+  }
+
+  #averaged(owner: string) {
+    this.#absorb();
+    const averaged = [...this.#entries.values()].flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
+    if (averaged.length === 0)
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        `Expected useEma and layers with registered weights for ${owner} but received ${this.#options.useEma ? 'no such layer' : 'useEma false'}`,
+      );
+    return averaged;
+  }
+
+  /** Checks a step's arguments. Nothing is changed before. */
+  #planOf(gradients: LayerVectors | undefined, options: StepOptions, call: string): Plan {
+    this.#requireIdle(`${call}()`);
+    if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
+      throw typeError('gradients by layer', 'gradients', gradients);
+    const loss = options.loss === undefined ? undefined : finite(options.loss, 'loss');
+    const lossFloor = options.lossFloor === undefined ? 0 : finite(options.lossFloor, 'lossFloor');
+    if (loss === undefined && this.#options.stepRule === 'polyak')
+      throw new CgfacError(
+        'ERR_CGFAC_MISSING_OPTION',
+        `Expected the loss for ${call} with stepRule 'polyak' but received undefined; give { loss }, or another stepRule`,
+      );
+    const unusable = this.#unusableLoss(loss, lossFloor);
+    if (unusable !== undefined) {
+      const entries = [...this.#entries.values()];
+      const skippedGradients = entries.map(({ name, shape }) => {
+        const found = gradients?.[name];
+        return found === undefined ? undefined : vectorArrays(found, `gradients.${name}`, shape);
+      });
+      return { entries, gradients: skippedGradients, loss, lossFloor, refresh: this.refreshDue, skipped: unusable };
+    }
+    const given = gradients && new Map(Object.entries(gradients).filter(([name]) => this.#entries.has(name)));
+    const entries = [...this.#entries.values()].filter(({ name, layer }) => layer.recorded || given?.has(name));
+    const arrays = entries.map(({ name, shape }) => {
+      if (given === undefined) return undefined;
+      return vectorArrays(given.get(name), `gradients.${name}`, shape);
+    });
+    if (entries.length === 0) throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
+    for (const { name, layer } of entries) {
+      if (!layer.recorded && !layer.started)
+        throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows of layer ${describe(name)} for ${call} but received none`);
+    }
+    this.#absorb();
+    const plan = { entries, gradients: arrays, loss, lossFloor, refresh: this.refreshDue };
+    const bad = this.#unusable(entries, arrays);
+    return bad === undefined ? plan : { ...plan, skipped: bad };
+  }
+
+  #unusableLoss(loss: number | undefined, lossFloor: number): string | undefined {
+    if (loss !== undefined && !Number.isFinite(loss)) return `the loss is ${loss}`;
+    return Number.isFinite(lossFloor) ? undefined : `the lossFloor is ${lossFloor}`;
+  }
+
+  /** Why the step cannot be taken, found before anything takes part in it. */
+  #unusable(entries: readonly Entry[], gradients: readonly (VectorArrays | undefined)[]): string | undefined {
+    for (const [index, { name, layer }] of entries.entries()) {
+      const gradient = gradients[index];
+      if (gradient) {
+        let sum = 0;
+        forEachArray(gradient, gradient, (values) => {
+          for (let i = 0; i < values.length; i++) sum += Math.abs(values[i] ?? 0);
+        });
+        if (!Number.isFinite(sum)) return `the gradient of layer ${name} is not finite`;
+      }
+      if (layer.kind !== 'factored') continue;
+      try {
+        layer.requireFinite();
+      } catch (error) {
+        if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+        return `layer ${name}: ${error.message}`;
+      }
+    }
+    return undefined;
+  }
+
+  #prepareOptions({ refresh }: Plan) {
+    return { refresh, damping: at(this.#options.damping, this.#steps, 'damping', scheduled.damping), curvature: false };
+  }
+
+  async #run(plan: Plan, signal: AbortSignal | undefined): Promise<NaturalGradientsResult> {
+    signal?.throwIfAborted();
+    this.#busy = true;
+    try {
+      const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
+      const decided = await this.#deciding(plan, () => prepare(tasks, this.#prepareOptions(plan), signal));
+      if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
+      const targets = this.#targets(plan, decided);
+      if (targets !== undefined)
+        await write(
+          plan.entries.map(({ layer }) => layer),
+          targets,
+        );
+      return this.#finish(plan, decided);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #runSync(plan: Plan): NaturalGradientsResult {
+    const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
+    let decided: Decision;
+    if (plan.skipped === undefined) {
+      try {
+        decided = this.#decide(plan, prepareSync(tasks, this.#prepareOptions(plan)));
+      } catch (error) {
+        decided = this.#refused(plan, error);
+      }
+    } else {
+      decided = this.#undecided(plan, plan.skipped);
+    }
+    if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
+    const targets = this.#targets(plan, decided);
+    if (targets !== undefined)
+      writeSync(
+        plan.entries.map(({ layer }) => layer),
+        targets,
+      );
+    return this.#finish(plan, decided);
+  }
+
+  async #deciding(plan: Plan, prepared: () => Promise<PreparedStep[]>): Promise<Decision> {
+    if (plan.skipped !== undefined) return this.#undecided(plan, plan.skipped);
+    try {
+      return this.#decide(plan, await prepared());
+    } catch (error) {
+      return this.#refused(plan, error);
+    }
+  }
+
+  /** What the solvers refused as not finite is a step to skip; anything else is an error. */
+  #refused(plan: Plan, error: unknown): Decision {
+    if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+    return this.#undecided(plan, error.message);
+  }
+
+  #undecided({ loss, lossFloor, refresh }: Plan, skipped: string): Decision {
+    const known = loss === undefined ? {} : { loss, lossFloor };
+    const summary: StepSummary = {
+      step: this.#steps,
+      skipped,
+      skippedSteps: { total: this.#skippedTotal + 1, inARow: this.#skippedInARow + 1 },
+      ...known,
+      innerProduct: Number.NaN,
+      stepSize: 0,
+      predictedDecrease: 0,
+      refreshed: refresh,
+      layers: [],
+      diagnoses: [`step ${this.#steps} was skipped: ${skipped}`],
+    };
+    return { summary, momentum: 0, stepSize: 0 };
+  }
+
+  /** The length of the step. */
+  #decide(plan: Plan, steps: readonly PreparedStep[]): Decision {
+    const { loss, lossFloor, refresh, entries } = plan;
+    const innerProduct = steps.reduce((sum, step) => sum + step.innerProduct, 0);
+    const layers = steps.map((step, index) => {
+      const entry = entries[index];
+      const { factors = 0, recorded = 0, workspace = 0 } = entry?.layer.memory() ?? {};
+      return layerStepSummary(entry?.name ?? '', step, factors + recorded + workspace);
+    });
+    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) {
+      const undecided = this.#undecided(plan, `Σ⟨v, x⟩ is ${innerProduct}`);
+      return { ...undecided, summary: { ...undecided.summary, innerProduct, layers } };
+    }
+    const momentum = at(this.#options.momentum, this.#steps, 'momentum', scheduled.momentum);
+    const stepSize = this.#stepSize(innerProduct, momentum, loss, lossFloor);
+    const summary: StepSummary = {
+      step: this.#steps,
+      skippedSteps: { total: this.#skippedTotal, inARow: 0 },
+      ...(loss === undefined ? {} : { loss, lossFloor }),
+      innerProduct,
+      stepSize,
+      predictedDecrease: (stepSize - stepSize ** 2 / 2) * innerProduct,
+      refreshed: refresh,
+      layers,
+      diagnoses: layers.flatMap(diagnose),
+    };
+    return { summary, momentum, stepSize };
+  }
+
+  /** What the schedules make of learningRate at this step. */
+  #rate(): number {
+    const rate = at(this.#options.learningRate, this.#steps, 'learningRate', scheduled.learningRate);
+    const { learningRateSchedule, totalSteps } = this.#options;
+    if (learningRateSchedule === 'constant' || totalSteps === undefined) return rate;
+    return rate * Math.min(1, Math.max(0, (2 * (totalSteps - this.#steps)) / totalSteps));
+  }
+
+  #stepSize(innerProduct: number, momentum: number, loss: number | undefined, lossFloor: number): number {
+    const rate = this.#rate();
+    switch (this.#options.stepRule) {
+      case 'fixed':
+        return rate;
+      case 'kl-clip': {
+        const klClip = at(this.#options.klClip, this.#steps, 'klClip', scheduled.klClip);
+        return rate > 0 ? rate * Math.min(1, Math.sqrt(klClip / innerProduct) / rate) : 0;
+      }
+      case 'polyak': {
+        const fraction = at(this.#options.polyakFraction, this.#steps, 'polyakFraction', scheduled.polyakFraction);
+        const excess = Math.max((loss ?? 0) - lossFloor, 0);
+        return rate * Math.min(1, (fraction * (1 - momentum) * excess) / innerProduct);
+      }
+    }
+  }
+
+  /** Where the directions are written; `undefined` where they are in the gradients already. */
+  #targets({ entries, gradients }: Plan, { momentum, stepSize }: Decision): WriteTarget[] | undefined {
+    if (gradients.some((gradient) => gradient !== undefined)) return undefined;
+    return entries.map((entry) => {
+      entry.momentum ??= zeros(entry.shape);
+      return { out: entry.momentum, factor: stepSize, keep: momentum };
+    });
+  }
+
+  #finish({ entries, gradients }: Plan, { summary, momentum, stepSize }: Decision): NaturalGradientsResult {
+    const { weightDecay } = this.#options;
+    const updates: Record<string, WeightVector> = {};
+    entries.forEach((entry, index) => {
+      const gradient = gradients[index];
+      const { weights } = entry;
+      if (gradient) {
+        if (momentum > 0) {
+          entry.momentum ??= zeros(entry.shape);
+          forEachArray(entry.momentum, gradient, (m, x) => {
+            combine(m, momentum, x, stepSize);
+            x.set(m);
+          });
+        } else {
+          forEachArray(gradient, gradient, (x) => combine(x, 0, x, stepSize));
+        }
+        if (weights && weightDecay > 0) forEachArray(gradient, weights, (m, w) => combine(m, 1, w, stepSize * weightDecay));
+        return;
+      }
+      const m = entry.momentum;
+      if (!m) return;
+      if (weights) forEachArray(weights, m, (w, update) => combine(w, 1 - stepSize * weightDecay, update, -1));
+      else updates[entry.name] = m.bias ? { kernel: m.kernel, bias: m.bias } : m.kernel;
+    });
+    for (const { layer } of entries) layer.clear();
+    this.#steps++;
+    this.#skippedInARow = 0;
+    this.#averagesDue = true;
+    if (gradients.every((gradient) => gradient === undefined)) this.#absorb();
+    return { summary, updates };
+  }
+
+  #skip({ entries, gradients }: Plan, summary: StepSummary): NaturalGradientsResult {
+    const updates: Record<string, WeightVector> = {};
+    entries.forEach(({ name, shape, layer, weights }, index) => {
+      layer.clear();
+      const gradient = gradients[index];
+      if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));
+      else if (!weights) {
+        const { kernel, bias } = zeros(shape);
+        updates[name] = bias ? { kernel, bias } : kernel;
+      }
+    });
+    this.#steps++;
+    this.#skippedTotal++;
+    this.#skippedInARow++;
+    if (this.#skippedInARow >= SKIPPED_IN_A_ROW) {
+      throw new CgfacError(
+        'ERR_CGFAC_DIVERGED',
+        `Expected a step that can be taken but received the ${this.#skippedInARow}rd in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
+      );
+    }
+    return { summary, updates };
+  }
+
+  /** Averages ← β_t·averages + (1 − β_t)·weights, once for a step, as soon as the weights are known to have been updated. */
+  #absorb(): void {
+    if (!this.#averagesDue) return;
+    this.#averagesDue = false;
+    const step = this.#steps - 1;
+    const decay = Math.min(this.#options.emaMomentum, (1 + step) / (10 + step));
+    for (const { weights, average } of this.#entries.values()) {
+      if (weights && average) forEachArray(average, weights, (mean, w) => combine(mean, decay, w, 1 - decay));
+    }
+  }
+
+  /**
+   * Everything that training goes on with: a resumed run has the same bits as one that was not interrupted. Copies; take it between steps.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_BUSY`.
+   */
+  stateDict(): PreconditionerState {
+    this.#requireIdle('stateDict()');
+    this.#absorb();
+    const layers: Record<string, PreconditionerState['layers'][string]> = {};
+    for (const { name, layer, momentum, average } of this.#entries.values()) {
+      layers[name] = {
+        started: layer.started,
+        ...(momentum ? { momentum: stored(momentum) } : {}),
+        ...(average ? { average: stored(average) } : {}),
+        ...(layer.kind === 'factored' ? { factors: layer.native.state() } : {}),
+      };
+    }
+    const skippedSteps = { total: this.#skippedTotal, inARow: this.#skippedInARow };
+    return { version: 1, steps: this.#steps, skippedSteps, seed: this.#seed, layers };
+  }
+
+  /**
+   * Takes over what {@link Preconditioner.stateDict} gave, for the same layers under the same options.
+   *
+   * @param state - Of all registered layers; copied.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_BUSY`; nothing is
+   * changed then.
+   */
+  loadStateDict(state: PreconditionerState): void {
+    this.#requireIdle('loadStateDict()');
+    if (typeof state !== 'object' || state === null || state.version !== 1 || typeof state.layers !== 'object')
+      throw typeError('a state of stateDict(), version 1', 'state', state);
+    const loaded = [...this.#entries.values()].map((entry) => {
+      const found = state.layers[entry.name];
+      if (found === undefined) throw valueError(`the state of layer ${describe(entry.name)}`, 'state.layers', state.layers);
+      const arrays = (vector: StoredVector | undefined, name: string) =>
+        vector && copied(vectorArrays(entry.shape.bias ? vector : vector.kernel, `state.layers.${entry.name}.${name}`, entry.shape));
+      return { entry, found, momentum: arrays(found.momentum, 'momentum'), average: arrays(found.average, 'average') };
+    });
+    for (const { entry, found } of loaded) {
+      if (entry.layer.kind === 'factored' && found.factors) entry.layer.native.restore(found.factors);
+    }
+    for (const { entry, found, momentum, average } of loaded) {
+      entry.layer.clear();
+      entry.layer.started = found.started;
+      entry.momentum = momentum;
+      entry.average = average ?? entry.average;
+    }
+    this.#steps = state.steps;
+    this.#skippedTotal = state.skippedSteps.total;
+    this.#skippedInARow = state.skippedSteps.inARow;
+    this.#seed = state.seed;
+    this.#averagesDue = false;
+  }
+}

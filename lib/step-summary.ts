@@ -1,0 +1,69 @@
+import type { PreparedStep } from './network-layer';
+
+/** What one layer's part of a step was. */
+export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax'> {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** ⟨v, x⟩ of its gradient and its direction. */
+  readonly innerProduct: number;
+  /** The largest eigenvalue of its F over λ (over γ_A·γ_G with factored damping): where it is below 1, damping dominates. */
+  readonly lambdaMaxOverDamping?: number;
+  /** Bytes that it keeps between steps, momentum and averages apart. */
+  readonly bytes: number;
+}
+
+/** What a step did, or why it did nothing. */
+export interface StepSummary {
+  /** The number of the step, 0 for the first. */
+  readonly step: number;
+  /** Whether, and why, the step was skipped: weights, momentum and averages are as before, gradients are zero. */
+  readonly skipped?: string;
+  /** Steps skipped so far, and of those the last ones in a row. */
+  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  /** L and L_min, where they were given. */
+  readonly loss?: number;
+  /** L_min. */
+  readonly lossFloor?: number;
+  /** Σ⟨v, x⟩ over the layers. */
+  readonly innerProduct: number;
+  /** η, the length of the step. */
+  readonly stepSize: number;
+  /** (η − η²/2)·Σ⟨v, x⟩: what the damped quadratic model of the loss promises, momentum apart. */
+  readonly predictedDecrease: number;
+  /** Whether the factors took in this step's rows. */
+  readonly refreshed: boolean;
+  /** The layers, in the order of their registration; those without rows at this step are left out. */
+  readonly layers: readonly LayerStepSummary[];
+  /** What deserves attention, in words. */
+  readonly diagnoses: readonly string[];
+}
+
+/** A side of fewer effective directions than this share of its rows is worth a word. */
+const FEW_DIRECTIONS = 0.02;
+
+/** What deserves attention in a layer's step. */
+export function diagnose(layer: LayerStepSummary): string[] {
+  const found: string[] = [];
+  const { name, lambdaMaxOverDamping: ratio, effectiveRank, inputRows, outputRows, reason } = layer;
+  if (reason === 'no-curvature') found.push(`no curvature in layer ${name}: all its inputs or output gradients are zero`);
+  if (reason === 'indefinite' || reason === 'broken-down')
+    found.push(`conjugate gradients ended early in layer ${name} (${reason}): the damping is near the rounding of float32`);
+  if (ratio !== undefined && ratio < 0.1) found.push(`damping dominates in layer ${name}: this is gradient descent`);
+  if (typeof effectiveRank === 'object') {
+    const alike = (rank: number, rows: number, what: string) => {
+      if (rows >= 16 && rank < 1 + FEW_DIRECTIONS * Math.min(rows, 64) && rank < 2)
+        found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: all ${what} alike`);
+    };
+    alike(effectiveRank.input, inputRows, 'inputs');
+    alike(effectiveRank.output, outputRows, 'output gradients');
+  }
+  return found;
+}
+
+/** A layer's summary of what was prepared. */
+export function layerStepSummary(name: string, { lambdaMax, ...step }: PreparedStep, bytes: number): LayerStepSummary {
+  const { damping } = step;
+  const lambda = typeof damping === 'object' ? damping.input * damping.output : damping;
+  const known = lambdaMax !== undefined && lambda !== undefined;
+  return { name, ...step, bytes, ...(known ? { lambdaMaxOverDamping: lambdaMax / lambda } : {}) };
+}
