@@ -21,6 +21,7 @@ import {
   type Preset,
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
+  type Schedule,
   scheduled,
 } from './preconditioner-options';
 import { uniforms } from './sampler';
@@ -217,7 +218,7 @@ function finite(value: unknown, name: string): number {
  * optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992 (averages).
  */
 export class Preconditioner {
-  readonly #options: ResolvedPreconditionerOptions;
+  #options: ResolvedPreconditionerOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #skippedLayers = new Map<string, string>();
   #steps = 0;
@@ -249,6 +250,17 @@ export class Preconditioner {
   get refreshDue(): boolean {
     const every = this.#options.factorUpdateSteps;
     return this.#steps % every === 0 || (every >= 4 && this.#steps < 10);
+  }
+
+  /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */
+  get learningRate(): Schedule<number> {
+    return this.#options.learningRate;
+  }
+
+  /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`. */
+  set learningRate(value: Schedule<number>) {
+    const learningRate = typeof value === 'function' ? value : scheduled.learningRate(value, 'learningRate');
+    this.#options = { ...this.#options, learningRate };
   }
 
   /** Share of a batch whose targets should be sampled. */
@@ -428,6 +440,21 @@ export class Preconditioner {
   naturalGradientsSync(options: StepOptions = {}): NaturalGradientsResult {
     checkOptions(options, 'naturalGradientsSync', stepNames);
     return this.#runSync(this.#planOf(undefined, options, 'naturalGradientsSync'));
+  }
+
+  /**
+   * Counts a step that the caller could not take, and forgets what was recorded for it.
+   *
+   * @param reason - Why, as a part of a sentence.
+   * @returns What was done: nothing.
+   * @throws {@link CgfacError} `ERR_CGFAC_DIVERGED` for the third skipped step in a row, `ERR_CGFAC_BUSY`.
+   */
+  skip(reason: string): StepSummary {
+    this.#requireIdle('skip()');
+    this.#absorb();
+    const entries = [...this.#entries.values()];
+    const plan = { entries, gradients: entries.map(() => undefined), loss: undefined, lossFloor: 0, refresh: this.refreshDue };
+    return this.#skip(plan, this.#undecided(plan, reason).summary).summary;
   }
 
   /**

@@ -2,9 +2,8 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import { LayerPreconditioner } from '../layer-preconditioner';
 import type { CgSummary } from '../options';
-import { type CapturedLayer, concatenated } from './capture';
-import type { ResolvedOptions } from './options';
-import { biasDiscrepancy, kernelDiscrepancy } from './self-check';
+import { type CapturedLayer, concatenated, requiredGrads } from './capture';
+import type { ResolvedCgOptions } from './options';
 import type { Layer } from './sites';
 import type { BlockReport } from './step-report';
 
@@ -39,25 +38,14 @@ function scaled(values: Float32Array, factor: number): Float32Array {
   return factor === 1 ? values : values.map((value) => factor * value);
 }
 
-function withoutPenalty(gradient: Float32Array, penalty: Float32Array | undefined): Float32Array {
-  return penalty ? gradient.map((value, at) => value - (penalty[at] ?? 0)) : gradient;
-}
-
-/** The gradients of the loss at the sites, if the backward pass reached them all. */
-function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
-  const reached = layer.lossGrads.flatMap((gradients) => gradients ?? []);
-  return reached.length === layer.sites.length ? concatenated(reached) : undefined;
-}
-
 /** One layer between steps: its preconditioner with the previous direction, and rows to fill up a short batch with. */
 export class Block {
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
   readonly #preconditioner: LayerPreconditioner<boolean>;
   #previous: Rows | undefined;
-  #state: 'unchecked' | 'checked' | 'refused' = 'unchecked';
 
-  constructor(layer: Layer, options: ResolvedOptions) {
+  constructor(layer: Layer, options: ResolvedCgOptions) {
     const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
     const { damping, space, maxIterations, tolerance, warmStart } = options;
     this.kernel = layer.kernel;
@@ -80,35 +68,6 @@ export class Block {
   /** Whether a layer is the one that this block was made for, with the same bias. */
   fits(layer: Layer): boolean {
     return layer.kernel === this.kernel && layer.bias === this.bias;
-  }
-
-  /** Whether the rows have been compared with the framework's gradient, and what came of it. */
-  get state(): 'unchecked' | 'checked' | 'refused' {
-    return this.#state;
-  }
-
-  /**
-   * Compares the rows with the framework's own gradient. From then on the block is `checked`, or `refused`.
-   *
-   * @returns What differs, as a sentence, or `undefined`.
-   */
-  check(layer: CapturedLayer, gradient: BlockVector): string | undefined {
-    const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
-    const outputGrads = reachedGrads(layer);
-    const differences: string[] = [];
-    if (outputGrads) {
-      const rows = { inputs: layer.inputs, outputGrads, inFeatures, outFeatures, kernelLayout };
-      const kernel = kernelDiscrepancy(rows, withoutPenalty(gradient.kernel, layer.penaltyGrads.get(layer.kernel)));
-      if (kernel > 0) differences.push(`${layer.kernel.name} by ${kernel.toExponential(1)}`);
-      if (layer.bias && gradient.bias) {
-        const bias = biasDiscrepancy(rows, withoutPenalty(gradient.bias, layer.penaltyGrads.get(layer.bias)));
-        if (bias > 0) differences.push(`${layer.bias.name} by ${bias.toExponential(1)}`);
-      }
-    } else {
-      differences.push(`${layer.kernel.name}, whose sites the backward pass did not reach`);
-    }
-    this.#state = differences.length === 0 ? 'checked' : 'refused';
-    return differences.length === 0 ? undefined : differences.join(' and ');
   }
 
   /** Solves (F + λI) x = v for this step's rows. What it returns is new. */
@@ -137,15 +96,8 @@ export class Block {
   #rowsOf(layer: CapturedLayer): Rows {
     const { inputs, samples, sampledGrads } = layer;
     if (sampledGrads) return { inputs, samples, outputGrads: sampledGrads };
-    const lossGrads = reachedGrads(layer);
-    if (!lossGrads) {
-      throw new CgfacError(
-        'ERR_CGFAC_TFJS_NO_CAPTURE',
-        `Expected output gradients of ${this.kernel.name} but received none from the backward pass`,
-      );
-    }
     // The loss is a mean over the samples: what arrives at a site is the per-sample gradient divided by their number.
-    return { inputs, samples, outputGrads: scaled(lossGrads, samples) };
+    return { inputs, samples, outputGrads: scaled(requiredGrads(layer), samples) };
   }
 
   /** A batch with fewer samples than the one before, filled up with rows of that one: the same rows on both sides. */

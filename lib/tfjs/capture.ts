@@ -1,7 +1,9 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { sampledGradients } from './fisher';
-import { backward } from './graph';
+import { CgfacError } from '../error';
+import { outputsOf, sampledGradients, samplesOf } from './fisher';
+import { backward, skipKernelGradient } from './graph';
+import { findHeads } from './head';
 import { findLayers, type Layer, type Layers, type PlainVariable } from './sites';
 import { type TapeNode, withoutRecording } from './tape';
 
@@ -11,7 +13,7 @@ export interface CapturedLayer extends Layer {
   readonly inputs: Float32Array;
   /** Samples that the rows come from. */
   readonly samples: number;
-  /** The output gradients of the sampled targets, per sample; `undefined` with the empirical Fisher matrix. */
+  /** The output gradients of the sampled targets, per sample; `undefined` without any. */
   readonly sampledGrads: Float32Array | undefined;
   /** The output gradients of the loss itself, site by site, filled by the normal backward pass where they are asked for. */
   readonly lossGrads: (Float32Array | undefined)[];
@@ -23,13 +25,29 @@ export interface CapturedLayer extends Layer {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly plain: readonly PlainVariable[];
+  /** What the loss cannot fall below, and whether targets are soft: 0 and false where no head was looked for. */
+  readonly floor: number;
+  readonly soft: boolean;
+  /** Samples whose targets were sampled. */
+  readonly sampled: number;
+  /** Whether a layer's gradient holds more than what its rows give: a penalty's. */
+  readonly penalised: boolean;
 }
+
+/** A capture of nothing. */
+export const NOTHING: Capture = { layers: [], plain: [], floor: 0, soft: false, sampled: 0, penalised: false };
 
 /** How to capture. */
 export interface CaptureOptions {
   readonly fisher: 'true' | 'empirical';
+  /** Of the samples, those whose targets are sampled, given what is known of the head: from 0 to 1. */
+  readonly share: (soft: boolean) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: () => number;
+  /** Whether the loss's own output gradients are wanted of every layer. */
+  readonly lossGrads: boolean;
+  /** Whether gradients of kernels may be left out, where every layer is checked and none has penalties: they are zero then. */
+  readonly kernelsMayBeSkipped: boolean;
   /** Which layers may be preconditioned; the variables of the others are plain, for the reason given. */
   readonly refused: (layer: Layer) => string | undefined;
   /** Which layers are checked against the framework's own gradient at this step. */
@@ -64,6 +82,22 @@ function penaltyGradients(
   return gradients;
 }
 
+/** The gradients of the loss at the sites, if the backward pass reached them all. */
+export function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
+  const reached = layer.lossGrads.flatMap((gradients) => gradients ?? []);
+  return reached.length === layer.sites.length ? concatenated(reached) : undefined;
+}
+
+/** The same, where a step cannot do without. */
+export function requiredGrads(layer: CapturedLayer): Float32Array {
+  const found = reachedGrads(layer);
+  if (found) return found;
+  throw new CgfacError(
+    'ERR_CGFAC_TFJS_NO_CAPTURE',
+    `Expected output gradients of ${layer.kernel.name} but received none from the backward pass`,
+  );
+}
+
 /** Has the normal backward pass leave its output gradients at the sites of `layer`. */
 function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
@@ -94,22 +128,34 @@ export function capture(tape: readonly TapeNode[], loss: Scalar, variables: read
     if (layer.bias) plain.push({ variable: layer.bias, reason });
   }
   const captured: CapturedLayer[] = [];
+  const sites = layers.flatMap((layer) => layer.sites);
+  const kernels = layers.flatMap((layer) => [layer.kernel, ...(layer.bias ? [layer.bias] : [])]);
+  const penalised = kernels.some((variable) => found.penalties.has(variable));
+  let [floor, soft, count] = [0, false, 0];
   withoutRecording(() =>
     tidy(() => {
-      const sites = layers.flatMap((layer) => layer.sites);
-      const sampled = options.fisher === 'true' && sites.length > 0 ? sampledGradients(tape, loss, sites, options.uniform) : undefined;
+      const heads = options.fisher === 'true' && sites.length > 0 ? findHeads(tape, loss, outputsOf(sites)) : [];
+      floor = heads.reduce((sum, head) => sum + head.floor, 0);
+      soft = heads.some((head) => head.soft);
+      const share = heads.length > 0 ? options.share(soft) : 0;
+      const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
+      count = sampled?.samples ?? 0;
+      // before the listeners, which see every gradient that comes
+      if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
+        for (const site of sites) skipKernelGradient(site.node, site.kernelInput);
+      }
       for (const layer of layers) {
         const checked = options.checked(layer);
         captured.push({
           ...layer,
           inputs: concatenated(layer.sites.map((site) => site.readInputs())),
-          samples: sampled?.samples ?? layer.sites[0].samples ?? layer.sites[0].rows,
+          samples: heads.length > 0 ? samplesOf(heads) : (layer.sites[0].samples ?? layer.sites[0].rows),
           sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
-          lossGrads: sampled && !checked ? [] : lossGradsOf(layer),
+          lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
           penaltyGrads: checked ? penaltyGradients(tape, loss, layer, found.penalties) : new Map(),
         });
       }
     }),
   );
-  return { layers: captured, plain };
+  return { layers: captured, plain, floor, soft, sampled: count, penalised };
 }

@@ -21,6 +21,7 @@ function dataTimesKernel(node: TapeNode, view: View, transposeA: boolean, transp
   const [inFeatures, outFeatures] = transposeB ? [columns, rows] : [rows, columns];
   return {
     node,
+    kernelInput: fused ? '1' : 'b',
     rows: saved.size / inFeatures,
     inFeatures,
     outFeatures,
@@ -43,6 +44,7 @@ function kernelTimesData(node: TapeNode, view: View, transposeA: boolean, transp
   const [outFeatures, inFeatures] = transposeA ? [columns, rows] : [rows, columns];
   return {
     node,
+    kernelInput: 'a',
     rows: saved.size / inFeatures,
     inFeatures,
     outFeatures,

@@ -3,40 +3,68 @@
  * tape of the training step, to the outputs of the sites and no further. (Martens and Grosse, "Optimizing Neural Networks with
  * Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
-import { type Scalar, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import { sampledErrors } from '../sampler';
 import { backward, dependents } from './graph';
-import { findHeads } from './head';
+import type { Head } from './head';
 import type { Site } from './layer-kind';
 import type { TapeNode } from './tape';
 
 /** The output gradients of sampled targets. */
 export interface SampledGradients {
-  /** The samples of the batch. */
+  /** The samples of the batch whose targets were sampled: the first ones. */
   readonly samples: number;
   /** The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the batch. */
   readonly outputGrads: ReadonlyMap<Site, Float32Array>;
 }
 
+/** The ids of the outputs of sites. */
+export function outputsOf(sites: readonly Site[]): Set<number> {
+  return new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
+}
+
+/** The samples of the batch that heads see. */
+export function samplesOf(heads: readonly Head[]): number {
+  const [samples = 1] = heads[0]?.logits.shape ?? [];
+  return samples;
+}
+
+/** p − y for the targets of the first samples, the rest zero. */
+function errorsOf({ distribution, logits, probabilities, factors }: Head, share: number, uniform: () => number): Float32Array {
+  const width = logits.shape.at(-1) ?? 1;
+  if (share === 1) return sampledErrors(distribution, probabilities, width, factors, uniform);
+  const count = Math.ceil(share * factors.length);
+  const some = Array.prototype.slice.call(probabilities, 0, (count * probabilities.length) / factors.length);
+  const errors = new Float32Array(probabilities.length);
+  errors.set(sampledErrors(distribution, some, width, factors.subarray(0, count), uniform));
+  return errors;
+}
+
 /**
- * Samples targets at every head and sends (p − y) of them back to the `sites`. Call it with recording paused and inside a `tidy`.
+ * Samples targets at the heads and sends (p − y) of them back to the `sites`. Call it with recording paused and inside a `tidy`.
  *
+ * @param share - Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1.
  * @param uniform - Uniform numbers in [0, 1).
- * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when a head is not recognised.
  */
-export function sampledGradients(tape: readonly TapeNode[], loss: Scalar, sites: readonly Site[], uniform: () => number): SampledGradients {
-  const siteOutputs = new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
-  const heads = findHeads(tape, loss, siteOutputs);
-  const seeds = heads.map(({ distribution, logits, probabilities, factors }): readonly [number, Tensor] => {
-    const errors = sampledErrors(distribution, probabilities, logits.shape.at(-1) ?? 1, factors, uniform);
-    return [logits.id, tensor(errors, logits.shape)];
-  });
+export function sampledGradients(
+  tape: readonly TapeNode[],
+  heads: readonly Head[],
+  sites: readonly Site[],
+  share: number,
+  uniform: () => number,
+): SampledGradients {
+  const siteOutputs = outputsOf(sites);
+  const seeds = heads.map((head): readonly [number, Tensor] => [head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape)]);
+  const samples = samplesOf(heads);
+  const sampled = Math.ceil(share * samples);
   const byNode = new Map(sites.map((site) => [site.node, site]));
   const outputGrads = new Map<Site, Float32Array>();
   backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {
     const site = byNode.get(node);
-    if (site) outputGrads.set(site, site.readOutputGrads(outputGradient));
+    if (!site) return;
+    const rows = site.readOutputGrads(outputGradient);
+    outputGrads.set(site, share === 1 ? rows : rows.subarray(0, (sampled * rows.length) / samples));
   });
   for (const site of sites) {
     if (!outputGrads.has(site)) {
@@ -46,6 +74,5 @@ export function sampledGradients(tape: readonly TapeNode[], loss: Scalar, sites:
       );
     }
   }
-  const [samples = 1] = heads[0]?.logits.shape ?? [];
-  return { samples, outputGrads };
+  return { samples: sampled, outputGrads };
 }

@@ -1,5 +1,5 @@
 /** Reachability and backward passes over a recorded tape. */
-import { add, matMul, reshape, type Tensor, tidy, transpose } from '@tensorflow/tfjs-core';
+import { add, matMul, reshape, sum, type Tensor, tidy, transpose, zeros } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import { FUSED_MAT_MUL, type TapeNode } from './tape';
 
@@ -74,6 +74,24 @@ function firstOperandGradient(node: TapeNode, outputGradient: Tensor): (() => Te
   };
 }
 
+/**
+ * Has the normal backward pass take zeros for the gradient of a kernel instead of computing it. A fused product's own gradient function computes
+ * all of its gradients at once, so that its others are replaced too.
+ */
+export function skipKernelGradient(node: TapeNode, kernelInput: string): void {
+  const kernel = node.inputs.get(kernelInput);
+  if (!kernel) return;
+  node.replaceGradient((outputGradient, own) => {
+    const nothing = { [kernelInput]: () => zeros(kernel.shape) };
+    const data = node.kernel === FUSED_MAT_MUL ? firstOperandGradient(node, outputGradient) : undefined;
+    if (!data) return { ...own(), ...nothing };
+    const bias = node.inputs.get('2');
+    const width = outputGradient.shape.at(-1) ?? 1;
+    const biasGradient = () => reshape(sum(reshape(outputGradient, [-1, width]), 0), bias?.shape ?? []);
+    return { '0': () => reshape(data(), node.inputs.get('0')?.shape ?? []), ...nothing, ...(bias ? { '2': biasGradient } : {}) };
+  });
+}
+
 function inputGradients(
   node: TapeNode,
   outputGradients: readonly (Tensor | null)[],
@@ -122,8 +140,8 @@ export function backward(
           `Expected a gradient for the input ${name} of the TensorFlow.js kernel '${node.kernel}' but received none`,
         );
       const share = tidy(gradient);
-      const sum = gradients.get(input.id);
-      gradients.set(input.id, sum ? add(sum, share) : share);
+      const before = gradients.get(input.id);
+      gradients.set(input.id, before ? add(before, share) : share);
     }
   }
   return gradients;

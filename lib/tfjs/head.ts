@@ -22,6 +22,10 @@ export interface Head {
   readonly probabilities: ArrayLike<number>;
   /** √(B·u·s) of each of the B samples: what makes E[g gᵀ] the Hessian of the per-sample loss. */
   readonly factors: Float64Array;
+  /** What this head's part of the loss cannot fall below: the entropy of its targets, weighed as the loss weighs them. */
+  readonly floor: number;
+  /** Whether its targets are probabilities other than 0 and 1. */
+  readonly soft: boolean;
 }
 
 /** Ops without one of which nothing is a log-likelihood, whatever its gradient looks like where all probabilities are alike. */
@@ -196,6 +200,29 @@ function constantFactors(nodes: readonly TapeNode[], fromSites: ReadonlySet<numb
   });
 }
 
+/** −y·ln y */
+function surprise(y: number): number {
+  return y > 0 && y < 1 ? -y * Math.log(y) : 0;
+}
+
+/** The weighed sum of the entropies of the targets, and whether there is any. */
+function entropyOf(distribution: Distribution, y: Numbers, s: Numbers, u: number): { floor: number; soft: boolean } {
+  const perSample = y.length / s.length;
+  let floor = 0;
+  let soft = false;
+  for (let at = 0, sample = 0; sample < s.length; sample++) {
+    let entropy = 0;
+    for (const end = at + perSample; at < end; at++) {
+      const target = y[at] ?? 0;
+      if (target <= 0 || target >= 1) continue;
+      soft = true;
+      entropy += surprise(target) + (distribution === 'bernoulli' ? surprise(1 - target) : 0);
+    }
+    floor += u * (s[sample] ?? 0) * entropy;
+  }
+  return { floor, soft };
+}
+
 function unrecognised(received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_HEAD',
@@ -227,6 +254,7 @@ function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tens
         logits,
         probabilities: p,
         factors: Float64Array.from(s, (weight) => Math.sqrt(Math.max(0, samples * u * weight))),
+        ...entropyOf(distribution, y, s, u),
       };
     }
   }

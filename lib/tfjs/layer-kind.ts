@@ -16,6 +16,8 @@ export interface View {
 export interface Site {
   /** The op. */
   readonly node: TapeNode;
+  /** The name of the input that the kernel is. */
+  readonly kernelInput: string;
   /** Rows of `inputs` and of `outputGrads`. */
   readonly rows: number;
   /** Width of a row of inputs, without a bias. */

@@ -1,24 +1,26 @@
 import {
   dispose,
-  mul,
+  keep,
   type NamedTensorMap,
   Optimizer,
   type Scalar,
   serialization,
-  sub,
   type Tensor,
-  tensor,
   tensor1d,
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../error';
+import type { NetworkMemory, NetworkReport } from '../preconditioner';
+import type { Schedule } from '../preconditioner-options';
 import { uniforms } from '../sampler';
 import { positive, valueError } from '../validate';
-import { Block, type BlockDirection, type BlockVector } from './block';
-import { type Capture, type CapturedLayer, capture } from './capture';
-import { allFinite, diverged, gradientsByName, type NamedTensor, noCapture, readGradient, variablesOf } from './gradients';
-import { type CgfacOptions, optionsOf, type ResolvedOptions, resolveOptions } from './options';
+import { type Capture, type CapturedLayer, capture, NOTHING } from './capture';
+import { CgEngine } from './cg-engine';
+import type { Step } from './engine';
+import { diverged, gradientsByName, type NamedTensor, noCapture, readGradient, variablesOf } from './gradients';
+import { type CgfacOptions, isCg, optionsOf } from './options';
+import { RecipeEngine } from './recipe-engine';
+import { discrepancyOf } from './self-check';
 import type { Layer, PlainVariable } from './sites';
 import type { StepReport } from './step-report';
 import { explainingKernels, registeredVariables, variableGradients } from './tape';
@@ -35,53 +37,52 @@ export interface LossAndGradients {
   grads: NamedTensorMap;
 }
 
-/** The gradients of one step, as far as the optimizer read them, and what they are to do. */
-interface Plan {
-  readonly directions: readonly { readonly layer: CapturedLayer; readonly direction: BlockDirection }[];
-  readonly plain: readonly { readonly variable: Variable; readonly gradient: Tensor }[];
-  readonly innerProduct: number;
-  readonly nu: number;
-}
+type CheckState = 'unchecked' | 'checked' | 'refused';
 
 /**
- * The CG-FAC optimizer for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies rows of data by a
+ * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies rows of data by a
  * trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest, which it names once.
  *
- * Per layer it solves (F + λI) x = v by conjugate gradients, F = A ⊗ G from the rows of the batch (Yingshi Chen, "An iterative K-FAC
- * algorithm for Deep Learning", arXiv 2101.00218; Kronecker factors: Martens and Grosse 2015; with several positions to a sample, A
- * sums over them and G averages: Grosse and Martens 2016), and then steps W ← W − learningRate·ν·x with
- * ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). Make it with {@link cgfac}, and give it to `model.compile` or call `minimize`.
+ * Its defaults are the recipe of {@link Preconditioner}: true Fisher from sampled targets, factored damping relative to each factor's mean
+ * eigenvalue, a Polyak step from the loss and the entropy of the targets, heavy ball, averages of the weights
+ * ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv
+ * 2101.00218): (F + λI) x = v by truncated conjugate gradients for each layer, then W ← W − learningRate·ν·x with
+ * ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). With several positions to a sample, A sums over them and G averages (Grosse and Martens 2016).
+ * Make it with {@link cgfac}, and give it to `model.compile` or call `minimize`.
  *
- * A step that throws has changed no variable and leaves no tensor behind. Not a part of the saved state are the previous directions
- * that warm starts begin at and the rows that fill up a short batch: the first step after loading starts without them.
+ * A step that throws has changed no variable and leaves no tensor behind but the averages, which the optimizer owns until it is disposed of.
+ * With 'cg' the previous directions that warm starts begin at and the rows that fill up a short batch are not a part of the saved state; of the other
+ * methods everything is.
  */
 export class CgfacOptimizer extends Optimizer {
   /** The name that a saved model knows this class by. */
   static readonly className = 'Cgfac';
 
-  #options: ResolvedOptions;
-  readonly #blocks = new Map<number, Block>();
+  readonly #engine: CgEngine | RecipeEngine;
+  readonly #states = new Map<number, CheckState>();
   readonly #named = new Set<string>();
-  #capture: Capture | undefined;
+  #capture: Step | undefined;
   #lastStep: StepReport | undefined;
 
   /**
    * @param options - See {@link CgfacOptions}.
-   * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
+   * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`,
+   * `ERR_CGFAC_MISSING_OPTION`.
    */
   constructor(options: CgfacOptions = {}) {
     super();
-    this.#options = resolveOptions(options);
+    this.#engine = isCg(options) ? new CgEngine(options) : new RecipeEngine(options);
   }
 
-  /** Length of a step before ν shortens it, > 0; may be set between steps. */
-  get learningRate(): number {
-    return this.#options.learningRate;
+  /** A factor of every step, > 0, or, where it was given as one, a function of the step; may be set between steps. */
+  get learningRate(): Schedule<number> {
+    return this.#engine.learningRate;
   }
 
   /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number > 0. */
-  set learningRate(value: number) {
-    this.#options = { ...this.#options, learningRate: positive(value, 'learningRate') };
+  set learningRate(value: Schedule<number>) {
+    if (this.#engine instanceof RecipeEngine) this.#engine.learningRate = value;
+    else this.#engine.learningRate = positive(value, 'learningRate');
   }
 
   /** What the last step did; `undefined` before the first. */
@@ -98,7 +99,7 @@ export class CgfacOptimizer extends Optimizer {
    * @throws {@link CgfacError} as {@link CgfacOptimizer.computeGradients} and {@link CgfacOptimizer.applyGradients} do.
    */
   override minimize(f: () => Scalar, returnCost = false, varList?: Variable[]): Scalar | null {
-    const { value, grads } = this.computeGradients(f, varList);
+    const { value, grads } = this.#compute(f, varList, true);
     let done = false;
     try {
       this.applyGradients(grads);
@@ -121,21 +122,34 @@ export class CgfacOptimizer extends Optimizer {
    * not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form.
    */
   override computeGradients(f: () => Scalar, varList?: Variable[]): LossAndGradients {
+    return this.#compute(f, varList, false);
+  }
+
+  /** `own`: the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
+  #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
     this.#capture = undefined;
+    const engine = this.#engine;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
-    let captured: Capture = { layers: [], plain: [] };
+    let captured: Capture = NOTHING;
+    let value = Number.NaN;
     const result = variableGradients(f, varList, (tape, loss) => {
-      const [value = Number.NaN] = loss.dataSync();
-      if (!Number.isFinite(value)) throw diverged('loss', String(value));
+      [value = Number.NaN] = loss.dataSync();
+      if (!Number.isFinite(value)) {
+        if (!engine.skips) throw diverged('loss', String(value));
+        return;
+      }
       captured = capture(tape, loss, variables, {
-        fisher: this.#options.fisher,
-        uniform: uniforms(this.#options.seed, this.iterations),
-        refused: (layer) => (this.#blockOf(layer).state === 'refused' ? REFUSED : undefined),
-        checked: (layer) => this.#blockOf(layer).state === 'unchecked',
+        fisher: engine.fisher,
+        share: (soft) => engine.share(soft),
+        uniform: uniforms(engine.seed, this.iterations),
+        lossGrads: engine.lossGrads,
+        kernelsMayBeSkipped: own && engine.lossGrads,
+        refused: (layer) => (this.#stateOf(layer) === 'refused' ? REFUSED : engine.refused(layer)),
+        checked: (layer) => this.#stateOf(layer) === 'unchecked',
       });
     });
     try {
-      this.#capture = this.#checked(captured, result.grads);
+      this.#capture = { ...this.#checked(captured, result.grads), iteration: this.iterations, loss: value, own };
     } catch (error) {
       dispose([result.value, result.grads]);
       throw error;
@@ -151,59 +165,98 @@ export class CgfacOptimizer extends Optimizer {
    * `ERR_CGFAC_TFJS_DIVERGED` for a gradient that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
-    const captured = this.#capture;
+    const step = this.#capture;
     this.#capture = undefined;
-    if (!captured) throw noCapture('gradients of a computeGradients before', 'none');
+    if (!step) throw noCapture('gradients of a computeGradients before', 'none');
     const gradients = gradientsByName(variableGradients);
-    explainingKernels(() =>
-      tidy(() => {
-        const plan = this.#plan(captured, gradients);
-        const next = this.#nextValues(plan);
+    if (Number.isFinite(step.loss)) this.#requireKnown(step, gradients);
+    explainingKernels(() => {
+      const changed = tidy(() => {
+        const { next, report } = this.#engine.apply(step, gradients);
         for (const [variable, value] of next) variable.assign(value);
-        this.#lastStep = {
-          iteration: this.iterations,
-          nu: plan.nu,
-          innerProduct: plan.innerProduct,
-          blocks: plan.directions.map(({ direction }) => direction.report),
-          plain: captured.plain.map(({ variable, reason }) => ({ name: variable.name, reason })),
-        };
-      }),
-    );
+        this.#lastStep = report;
+        return next.length > 0;
+      });
+      if (changed) this.#engine.assigned(step);
+    });
     this.incrementIterations();
-    this.#tellOfPlain(captured.plain);
+    this.#tellOfPlain(step.plain);
   }
 
   /**
-   * What has to be kept to go on with training: the number of steps, and the seed of the sampled targets.
+   * Puts the averages of the variables in their place while `callback` runs, and then the variables back.
    *
-   * @returns `iter` (int32, scalar) and `seed` (int32, 2: the low and the high word); the caller disposes of them.
+   * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is awaited.
+   * @returns What `callback` returns.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages; what `callback` throws.
+   */
+  async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
+    const averages = this.#averages('withAveragedWeights');
+    const before = averages.map(([variable]) => keep(variable.clone()));
+    try {
+      for (const [variable, average] of averages) variable.assign(average);
+      return await callback();
+    } finally {
+      averages.forEach(([variable], index) => {
+        const kept = before[index];
+        if (kept) variable.assign(kept);
+      });
+      dispose(before);
+    }
+  }
+
+  /**
+   * Overwrites the variables by their averages: the end of training.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages.
+   */
+  finalizeVariableValues(): void {
+    for (const [variable, average] of this.#averages('finalizeVariableValues')) variable.assign(average);
+  }
+
+  /** What is preconditioned and how; `undefined` before the first step and for 'cg'. */
+  report(): NetworkReport | undefined {
+    return this.#engine instanceof RecipeEngine ? this.#engine.report() : undefined;
+  }
+
+  /** Bytes kept between steps; `undefined` for 'cg'. */
+  memoryUsage(): NetworkMemory | undefined {
+    return this.#engine instanceof RecipeEngine ? this.#engine.memoryUsage() : undefined;
+  }
+
+  /**
+   * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, and, but for 'cg', the state of the
+   * preconditioner and the averages.
+   *
+   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state; the caller disposes of them.
    */
   override async getWeights(): Promise<NamedTensor[]> {
-    const { seed } = this.#options;
-    return [await this.saveIterations(), { name: 'seed', tensor: tensor1d([seed | 0, Math.floor(seed / UINT32)], 'int32') }];
+    const { seed } = this.#engine;
+    const words = tensor1d([seed | 0, Math.floor(seed / UINT32)], 'int32');
+    return [await this.saveIterations(), { name: 'seed', tensor: words }, ...this.#engine.weights()];
   }
 
   /**
    * Takes over what {@link CgfacOptimizer.getWeights} returned, by order.
    *
-   * @param weightValues - `iter` and `seed`; the names do not matter.
+   * @param weightValues - `iter`, `seed` and the state; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else.
    */
   override async setWeights(weightValues: NamedTensor[]): Promise<void> {
-    const [iter, seed] = weightValues;
-    if (iter?.tensor.size !== 1 || seed?.tensor.size !== 2 || weightValues.length !== 2) {
+    const [iter, seed, ...state] = weightValues;
+    if (iter?.tensor.size !== 1 || seed?.tensor.size !== 2) {
       throw valueError('the tensors iter (1 number) and seed (2 numbers)', 'the optimizer weights', weightValues);
     }
     const [iterations = 0] = await iter.tensor.data();
     const [low = 0, high = 0] = await seed.tensor.data();
+    await this.#engine.setWeights(state);
     this.iterations_ = iterations;
-    this.#options = { ...this.#options, seed: high * UINT32 + (low >>> 0) };
+    this.#engine.setSeed(high * UINT32 + (low >>> 0));
   }
 
-  /** The options, defaults and seed included. */
+  /** The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left out. */
   override getConfig(): serialization.ConfigDict {
-    const { gradientLearningRate = null, damping, ...options } = this.#options;
-    return { ...options, gradientLearningRate, damping: typeof damping === 'number' ? damping : { ...damping } };
+    return this.#engine.config() as serialization.ConfigDict;
   }
 
   /**
@@ -219,26 +272,15 @@ export class CgfacOptimizer extends Optimizer {
     return new cls(optionsOf(config));
   }
 
-  /** Lets go of the memory of the solvers. The optimizer can be used again. */
+  /** Lets go of the memory of the solvers and of the averages. The optimizer can be used again. */
   override dispose(): void {
-    for (const block of this.#blocks.values()) block.dispose();
-    this.#blocks.clear();
+    this.#engine.dispose();
     this.#capture = undefined;
     super.dispose();
   }
 
-  #blockOf(layer: Layer): Block {
-    const found = this.#blocks.get(layer.kernel.id);
-    if (found?.fits(layer)) return found;
-    found?.dispose();
-    for (const [id, block] of this.#blocks) {
-      if (!block.kernel.isDisposed) continue;
-      block.dispose();
-      this.#blocks.delete(id);
-    }
-    const made = new Block(layer, this.#options);
-    this.#blocks.set(layer.kernel.id, made);
-    return made;
+  #stateOf({ kernel }: Layer): CheckState {
+    return this.#states.get(kernel.id) ?? 'unchecked';
   }
 
   /** Compares the layers at their first step with the framework's gradients; those that differ become plain variables. */
@@ -246,8 +288,9 @@ export class CgfacOptimizer extends Optimizer {
     const layers: CapturedLayer[] = [];
     const plain = [...captured.plain];
     for (const layer of captured.layers) {
-      const block = this.#blockOf(layer);
-      const difference = block.state === 'unchecked' ? block.check(layer, readGradient(layer, new Map(Object.entries(grads)))) : undefined;
+      const unchecked = this.#stateOf(layer) === 'unchecked';
+      const difference = unchecked ? discrepancyOf(layer, readGradient(layer, new Map(Object.entries(grads)))) : undefined;
+      if (unchecked) this.#states.set(layer.kernel.id, difference === undefined ? 'checked' : 'refused');
       if (difference === undefined) {
         layers.push(layer);
         continue;
@@ -258,48 +301,20 @@ export class CgfacOptimizer extends Optimizer {
         plain.push({ variable, reason: REFUSED });
       }
     }
-    return { layers, plain };
+    return { ...captured, layers, plain };
   }
 
-  #plan(captured: Capture, gradients: ReadonlyMap<string, Tensor>): Plan {
-    const known = new Set(
-      [...captured.layers.flatMap(variablesOf), ...captured.plain.map(({ variable }) => variable)].map(({ name }) => name),
-    );
+  #requireKnown({ layers, plain }: Step, gradients: ReadonlyMap<string, Tensor>): void {
+    const known = new Set([...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)].map(({ name }) => name));
     for (const name of gradients.keys()) {
       if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
     }
-    const plain = captured.plain.flatMap(({ variable }) => {
-      const gradient = gradients.get(variable.name);
-      if (gradient && !allFinite(gradient)) throw diverged(`gradient of ${variable.name}`, 'NaN or infinity');
-      return gradient ? [{ variable, gradient }] : [];
-    });
-    const read = captured.layers.map((layer) => ({ layer, v: readGradient(layer, gradients) }));
-    const directions = read.map(({ layer, v }) => ({ layer, direction: this.#precondition(layer, v) }));
-    const innerProduct = directions.reduce((total, { direction }) => total + direction.report.innerProduct, 0);
-    const { klClip, learningRate } = this.#options;
-    const nu = innerProduct > 0 ? Math.min(1, Math.sqrt(klClip / innerProduct) / learningRate) : 1;
-    return { directions, plain, innerProduct, nu };
   }
 
-  #precondition(layer: CapturedLayer, v: BlockVector): BlockDirection {
-    try {
-      return this.#blockOf(layer).precondition(layer, v);
-    } catch (error) {
-      if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
-      throw diverged(`step of ${layer.kernel.name}`, 'NaN or infinity', error);
-    }
-  }
-
-  #nextValues({ directions, plain, nu }: Plan): [Variable, Tensor][] {
-    const { learningRate, gradientLearningRate = learningRate } = this.#options;
-    const next: [Variable, Tensor][] = [];
-    const step = (variable: Variable, direction: Tensor, length: number) => next.push([variable, sub(variable, mul(direction, length))]);
-    for (const { layer, direction } of directions) {
-      step(layer.kernel, tensor(direction.kernel, layer.kernel.shape), learningRate * nu);
-      if (layer.bias && direction.bias) step(layer.bias, tensor(direction.bias, layer.bias.shape), learningRate * nu);
-    }
-    for (const { variable, gradient } of plain) step(variable, gradient, gradientLearningRate);
-    return next;
+  #averages(owner: string) {
+    const averages = this.#engine instanceof RecipeEngine ? this.#engine.averages() : [];
+    if (averages.length > 0) return averages;
+    throw valueError("useEma, a method other than 'cg' and a step that was taken", `the averages of ${owner}`, 'none');
   }
 
   /** Names the variables with plain gradient steps, each of them once. */
@@ -307,7 +322,7 @@ export class CgfacOptimizer extends Optimizer {
     const untold = plain.filter(({ variable }) => !this.#named.has(variable.name));
     if (untold.length === 0) return;
     for (const { variable } of untold) this.#named.add(variable.name);
-    const { learningRate, gradientLearningRate = learningRate } = this.#options;
+    const { gradientLearningRate } = this.#engine;
     const names = untold.map(({ variable, reason }) => `${variable.name} (${reason})`).join(', ');
     console.warn(
       `cgfac: plain gradient steps, with learning rate ${gradientLearningRate}, for variables that are not preconditioned: ${names}`,

@@ -1,8 +1,34 @@
-import { checkOptions, damping, nonNegative, oneOf, positive, positiveInteger, typeError, valueError } from '../validate';
+import {
+  type PreconditionerOptions,
+  type Preset,
+  preconditionerOptionNames,
+  resolvePreconditionerOptions,
+  seedOf,
+} from '../preconditioner-options';
+import { checkOptions, damping, nonNegative, oneOf, positive, positiveInteger } from '../validate';
 import type { Damping } from '../weight-vector';
 
+/**
+ * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link PreconditionerOptions}, whose
+ * `lossReduction`, `accumulationSteps` and `window` follow from the graph. Without a `preset` the head decides: 'reconstruction' for soft targets,
+ * else 'safe'.
+ */
+export interface RecipeOptions extends Omit<PreconditionerOptions, 'lossReduction' | 'accumulationSteps'> {
+  /** `'exact'`, `'kfac'` or `'auto'`; see {@link PreconditionerOptions.method}. Default: 'exact'. */
+  readonly method?: 'auto' | 'exact' | 'kfac';
+  /** Learning rate, > 0, of the variables that take plain gradient steps. Default: 0.01. */
+  readonly gradientLearningRate?: number;
+  /** As {@link CgOptimizerOptions.fisher}. Default: 'true'. */
+  readonly fisher?: 'true' | 'empirical';
+}
+
 /** The options of {@link cgfac} and of {@link CgfacOptimizer}. */
-export interface CgfacOptions {
+export type CgfacOptions = RecipeOptions | CgOptimizerOptions;
+
+/** The options of {@link cgfac} with `method: 'cg'`: the algorithm CG-FAC of the paper. */
+export interface CgOptimizerOptions {
+  /** The method. */
+  readonly method: 'cg';
   /** Length of a step before ν shortens it, > 0, in units of the natural-gradient direction. Default 1. */
   readonly learningRate?: number;
   /** Learning rate, > 0, of the variables that take plain gradient steps. Default: `learningRate`. */
@@ -35,11 +61,22 @@ export interface CgfacOptions {
 }
 
 /** The options after their check, with the defaults filled in. */
-export interface ResolvedOptions extends Required<Omit<CgfacOptions, 'gradientLearningRate'>> {
+export interface ResolvedCgOptions extends Required<Omit<CgOptimizerOptions, 'gradientLearningRate'>> {
   readonly gradientLearningRate: number | undefined;
 }
 
-const NAMES: readonly (keyof CgfacOptions)[] = [
+/** The same of every other method; the options of the preconditioner are checked when they are given to it. */
+export interface ResolvedRecipeOptions {
+  readonly method: 'auto' | 'exact' | 'kfac';
+  readonly preset: Preset | undefined;
+  readonly gradientLearningRate: number;
+  readonly fisher: 'true' | 'empirical';
+  readonly seed: number;
+  readonly given: Readonly<Record<string, unknown>>;
+}
+
+const CG_NAMES: readonly (keyof CgOptimizerOptions)[] = [
+  'method',
   'learningRate',
   'gradientLearningRate',
   'damping',
@@ -52,24 +89,52 @@ const NAMES: readonly (keyof CgfacOptions)[] = [
   'seed',
 ];
 
-/** A seed: an integer that a double holds exactly. */
-function seed(value: unknown): number {
-  if (typeof value !== 'number') throw typeError('an integer from 0 to 2^53 - 1', 'seed', value);
-  if (!Number.isSafeInteger(value) || value < 0) throw valueError('an integer from 0 to 2^53 - 1', 'seed', value);
-  return value;
+const RECIPE_NAMES: readonly string[] = [
+  ...preconditionerOptionNames.filter((name) => name !== 'lossReduction' && name !== 'accumulationSteps'),
+  'gradientLearningRate',
+  'fisher',
+];
+
+const anySeed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+
+/** Whether options ask for the paper's algorithm. */
+export function isCg(options: unknown): boolean {
+  return typeof options === 'object' && options !== null && 'method' in options && options.method === 'cg';
 }
 
 /**
- * Checks the options and fills in the defaults.
+ * Checks the options of the recipe.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_MISSING_OPTION`.
+ */
+export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
+  checkOptions(options, 'cgfac', RECIPE_NAMES);
+  const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
+  const seed = given.seed === undefined ? anySeed() : seedOf(given.seed, 'seed');
+  const network = { ...given, seed };
+  const resolved = resolvePreconditionerOptions({ ...network, lossReduction: 'mean' }, 'cgfac');
+  return {
+    method: resolved.method === 'cg' ? 'exact' : resolved.method,
+    preset: given.preset === undefined ? undefined : resolved.preset,
+    gradientLearningRate: gradientLearningRate === undefined ? 0.01 : positive(gradientLearningRate, 'gradientLearningRate'),
+    fisher: fisher === undefined ? 'true' : oneOf(fisher, 'fisher', ['true', 'empirical']),
+    seed,
+    given: network,
+  };
+}
+
+/**
+ * Checks the options of the paper's algorithm and fills in the defaults.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
  */
-export function resolveOptions(options: unknown): ResolvedOptions {
-  checkOptions(options, 'cgfac', NAMES);
-  const given: Readonly<Partial<Record<keyof CgfacOptions, unknown>>> = options;
-  const read = <T>(name: keyof CgfacOptions, check: (value: unknown, name: string) => T, otherwise: T): T =>
+export function resolveCgOptions(options: unknown): ResolvedCgOptions {
+  checkOptions(options, 'cgfac', CG_NAMES);
+  const given: Readonly<Partial<Record<keyof CgOptimizerOptions, unknown>>> = options;
+  const read = <T>(name: keyof CgOptimizerOptions, check: (value: unknown, name: string) => T, otherwise: T): T =>
     given[name] === undefined ? otherwise : check(given[name], name);
   return {
+    method: 'cg',
     learningRate: read('learningRate', positive, 1),
     gradientLearningRate: read<number | undefined>('gradientLearningRate', positive, undefined),
     damping: read<Damping>('damping', damping, { relative: 10 }),
@@ -79,14 +144,14 @@ export function resolveOptions(options: unknown): ResolvedOptions {
     warmStart: read('warmStart', (value, name) => oneOf(value, name, ['none', 'previous', 'scaled']), 'previous'),
     space: read('space', (value, name) => oneOf(value, name, ['auto', 'weight', 'gram']), 'auto'),
     fisher: read('fisher', (value, name) => oneOf(value, name, ['true', 'empirical']), 'true'),
-    seed: read('seed', seed, Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)),
+    seed: read('seed', seedOf, anySeed()),
   };
 }
 
 /** Of a saved configuration, the options; what a loader adds, and what was saved as missing, is left out. */
 export function optionsOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {};
-  for (const name of NAMES) {
+  for (const name of isCg(config) ? CG_NAMES : RECIPE_NAMES) {
     if (config[name] !== undefined && config[name] !== null) options[name] = config[name];
   }
   return options;

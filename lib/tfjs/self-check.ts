@@ -5,6 +5,7 @@
  * signs instead, which a wrong row escapes with a probability of 2⁻ʳ in r wrong columns, and costs three passes over the data.
  */
 import { uniforms } from '../sampler';
+import { type CapturedLayer, reachedGrads } from './capture';
 
 /** What is compared: the rows of a layer as the framework's backward pass saw them, and the gradient of its loss. */
 export interface CheckedLayer {
@@ -77,6 +78,30 @@ export function biasDiscrepancy(layer: CheckedLayer, gradient: Float32Array): nu
     terms += norm(outputGrads.subarray(row * outFeatures, (row + 1) * outFeatures));
   }
   return significant(norm(difference), norm(gradient), terms);
+}
+
+function withoutPenalty(gradient: Float32Array, penalty: Float32Array | undefined): Float32Array {
+  return penalty ? gradient.map((value, at) => value - (penalty[at] ?? 0)) : gradient;
+}
+
+/**
+ * Compares a captured layer's rows with the framework's own gradient.
+ *
+ * @returns What differs, as a part of a sentence, or `undefined`.
+ */
+export function discrepancyOf(layer: CapturedLayer, gradient: { readonly kernel: Float32Array; readonly bias: Float32Array | undefined }) {
+  const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
+  const outputGrads = reachedGrads(layer);
+  if (!outputGrads) return `${layer.kernel.name}, whose sites the backward pass did not reach`;
+  const differences: string[] = [];
+  const rows = { inputs: layer.inputs, outputGrads, inFeatures, outFeatures, kernelLayout };
+  const kernel = kernelDiscrepancy(rows, withoutPenalty(gradient.kernel, layer.penaltyGrads.get(layer.kernel)));
+  if (kernel > 0) differences.push(`${layer.kernel.name} by ${kernel.toExponential(1)}`);
+  if (layer.bias && gradient.bias) {
+    const bias = biasDiscrepancy(rows, withoutPenalty(gradient.bias, layer.penaltyGrads.get(layer.bias)));
+    if (bias > 0) differences.push(`${layer.bias.name} by ${bias.toExponential(1)}`);
+  }
+  return differences.length === 0 ? undefined : differences.join(' and ');
 }
 
 function significant(difference: number, size: number, terms: number): number {

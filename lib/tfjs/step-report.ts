@@ -1,3 +1,5 @@
+import type { StepSummary } from '../step-summary';
+
 /** What one block did in a step. */
 export interface BlockReport {
   /** Name of the kernel variable. */
@@ -43,12 +45,14 @@ export interface PlainReport {
 export interface StepReport {
   /** The steps before this one. */
   readonly iteration: number;
-  /** ν, the factor that the bound on the step's size put on it, in (0, 1]. */
+  /** ν, the factor that the bound on the step's size put on it, in (0, 1]; of every method but 'cg' η, the length of the step. */
   readonly nu: number;
   /** Σ⟨v, x⟩ over the blocks. */
   readonly innerProduct: number;
-  /** The preconditioned blocks. */
+  /** The preconditioned blocks of method 'cg'. */
   readonly blocks: readonly BlockReport[];
+  /** Of every other method, what the step was, its layers named by their kernels. */
+  readonly summary?: StepSummary;
   /** The variables that took a plain gradient step. */
   readonly plain: readonly PlainReport[];
 }

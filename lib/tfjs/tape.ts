@@ -91,6 +91,16 @@ export class TapeNode {
     return this.#node.gradient(outputGradients);
   }
 
+  /** Has the normal backward pass use other gradient functions, made of the gradient of the first output and of the kernel's own. */
+  replaceGradient(make: (outputGradient: Tensor, own: () => InputGradients) => InputGradients): void {
+    const inner = this.#node.gradient;
+    if (!inner) return;
+    this.#node.gradient = (outputGradients) => {
+      const first = outputGradients[0];
+      return first ? make(first, () => inner(outputGradients)) : inner(outputGradients);
+    };
+  }
+
   /** Has `listener` called with the gradient of the first output when the normal backward pass reaches this node. */
   observe(listener: (outputGradient: Tensor) => void): void {
     const inner = this.#node.gradient;

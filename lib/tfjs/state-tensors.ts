@@ -1,0 +1,87 @@
+/** The state of a preconditioner as tensors and back: what an optimizer's weights can be, which are told apart by their order alone. */
+import { type Tensor, tensor1d } from '@tensorflow/tfjs-core';
+import type { PreconditionerState } from '../preconditioner';
+import { valueError } from '../validate';
+import type { NamedTensor } from './gradients';
+
+/** What is saved of the recipe. */
+export interface SavedState {
+  readonly steps: number;
+  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  /** Steps that entered the averages. */
+  readonly averaged: number;
+  /** Whether the preset was that of soft targets. */
+  readonly soft: boolean;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly state: PreconditionerState['layers'][string];
+    readonly averages: readonly [Float32Array | undefined, Float32Array | undefined];
+  }[];
+}
+
+type Numbers = Float32Array | Float64Array;
+
+/** Where a typed array stood: its place among the tensors. */
+interface Placeholder {
+  readonly array: 'float32' | 'float64';
+  readonly place: number;
+}
+
+function isPlaceholder(value: unknown): value is Placeholder {
+  return typeof value === 'object' && value !== null && 'array' in value && 'place' in value;
+}
+
+/** The state as a table of contents, text in an int32 tensor, and its arrays, a float64 number as two int32. */
+export function stateTensors(state: SavedState): NamedTensor[] {
+  const arrays: Numbers[] = [];
+  const contents = JSON.stringify(state, (_, value: unknown) => {
+    if (!(value instanceof Float32Array || value instanceof Float64Array)) return value;
+    arrays.push(value);
+    return { array: value instanceof Float32Array ? 'float32' : 'float64', place: arrays.length - 1 } satisfies Placeholder;
+  });
+  const text = Int32Array.from(new TextEncoder().encode(contents));
+  return [
+    { name: 'contents', tensor: tensor1d(text, 'int32') },
+    ...arrays.map((array, place) => ({
+      name: `state/${place}`,
+      tensor: array instanceof Float32Array ? tensor1d(array.slice()) : tensor1d(new Int32Array(array.slice().buffer), 'int32'),
+    })),
+  ];
+}
+
+async function numbersOf(found: Tensor, type: Placeholder['array']): Promise<Numbers> {
+  const data = await found.data();
+  if (type === 'float32') return Float32Array.from(data);
+  return new Float64Array(Int32Array.from(data).buffer);
+}
+
+/** Reads what {@link stateTensors} made. @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else. */
+export async function readState(weights: readonly NamedTensor[]): Promise<SavedState> {
+  const [contents, ...tensors] = weights.map(({ tensor: each }) => each);
+  const bad = () => valueError('the weights of an optimizer of the same method', 'the optimizer weights', weights);
+  if (contents === undefined) throw bad();
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder().decode(Uint8Array.from(await contents.data())));
+  } catch {
+    throw bad();
+  }
+  const arrays: Numbers[] = [];
+  const places: Placeholder[] = [];
+  JSON.stringify(parsed, (_, value: unknown) => {
+    if (isPlaceholder(value)) places.push(value);
+    return value;
+  });
+  for (const { array, place } of places) {
+    const found = tensors[place];
+    if (found === undefined) throw bad();
+    arrays[place] = await numbersOf(found, array);
+  }
+  const revived = (value: unknown): unknown => {
+    if (isPlaceholder(value)) return arrays[value.place];
+    if (Array.isArray(value)) return value.map((each) => (each === null ? undefined : revived(each)));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, revived(each)]));
+  };
+  return revived(parsed) as SavedState;
+}
