@@ -8,6 +8,7 @@
 #include "node/errors.h"
 #include "node/fisher_operator_wrap.h"
 #include "node/layer_preconditioner_wrap.h"
+#include "node/matrix_product_wrap.h"
 
 namespace cgfac::node {
 
@@ -22,6 +23,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   exports.Set("LayerPreconditioner", LayerPreconditionerWrap::define(env));
   exports.Set("preconditionAllSync",
               Napi::Function::New(env, LayerPreconditionerWrap::precondition_all, "preconditionAllSync"));
+  exports.Set("matrixProducts", Napi::Function::New(env, node::matrix_products, "matrixProducts"));
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 
