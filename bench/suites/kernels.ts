@@ -20,20 +20,14 @@ const measuredLayers: readonly [number, number][] = [
 ];
 
 async function load() {
-  const warn = console.warn;
-  console.warn = () => {}; // TensorFlow.js's advertisement
-  try {
-    const tf = await import('@tensorflow/tfjs-core');
-    await import('@tensorflow/tfjs-layers'); // registers the gradients
-    await import('@tensorflow/tfjs-backend-cpu');
-    await import('@tensorflow/tfjs-backend-wasm');
-    const { installKernels } = await import('cgfac/tfjs');
-    await tf.setBackend('wasm');
-    await tf.ready();
-    return { tf, installKernels };
-  } finally {
-    console.warn = warn;
-  }
+  const tf = await import('@tensorflow/tfjs-core');
+  await import('@tensorflow/tfjs-layers'); // registers the gradients
+  await import('@tensorflow/tfjs-backend-cpu');
+  await import('@tensorflow/tfjs-backend-wasm');
+  const { installKernels } = await import('cgfac/tfjs');
+  await tf.setBackend('wasm');
+  await tf.ready();
+  return { tf, installKernels };
 }
 
 /** The deep autoencoder: tanh in every layer but the last, sigmoid cross-entropy with its own input. */
@@ -77,6 +71,8 @@ async function gradientError(tf: Tfjs, { loss, variables }: Model): Promise<numb
 }
 
 async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]> {
+  const { warn } = console;
+  console.warn = () => {}; // TensorFlow.js's advertisement
   const { tf, installKernels } = await load();
   let installed: InstalledKernels | undefined;
   const beforeReference = () => {
@@ -122,6 +118,7 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
     });
     return [...products, row(widths.join('-'), 'adam', step, { gradientError: error })];
   } finally {
+    console.warn = warn;
     installed?.uninstall();
   }
 }

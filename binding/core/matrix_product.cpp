@@ -26,7 +26,7 @@ struct BroadcastRow {
 BroadcastRow row_of(const Broadcast& numbers, const Place& place, std::size_t i) {
   const std::size_t offset =
       (place.pair * numbers.batch_step) + ((place.row + i) * numbers.row_step) + (place.col * numbers.col_step);
-  return {numbers.data + offset, numbers.col_step};
+  return {.data = numbers.data + offset, .step = numbers.col_step};
 }
 
 // C ← bias

@@ -30,7 +30,7 @@ const functions = ['backend', 'getBackend', 'getKernel', 'registerKernel', 'unre
 const activations: readonly Activation[] = ['linear', 'relu', 'relu6', 'prelu', 'leakyrelu', 'sigmoid', 'elu'];
 
 /** Flops from which a product is computed here (docs/decisions.md has the measurements). */
-const nativeFlops = { plain: 5e5, transposed: 3e4 } as const;
+const nativeFlops = { plain: 5e4, transposed: 4e3 } as const;
 
 /** What is used of the wasm backend. */
 interface WasmBackend {
@@ -172,38 +172,45 @@ function stacked(product: Product, { bias, slopes }: Epilogue): Product {
 
 /** Computes on the wasm heap, and returns the output. */
 function compute(backend: WasmBackend, a: TensorInfo, b: TensorInfo, product: Product, epilogue: Epilogue): TensorInfo {
-  // Each of these may make the heap grow: a tensor of another backend is moved here when it is first looked up.
   const offset = ({ dataId }: TensorInfo): number => {
     const data = backend.dataIdMap.get(dataId);
     if (typeof data?.memoryOffset !== 'number')
       throw formError('a number memoryOffset', 'a tensor of the wasm backend', data?.memoryOffset);
     return data.memoryOffset;
   };
-  const at = new Map(
-    [a, b, epilogue.bias?.tensor, epilogue.slopes?.tensor].flatMap((tensor) => (tensor ? [[tensor, offset(tensor)]] : [])),
-  );
+  const place = (tensor: TensorInfo) => ({ start: offset(tensor), length: size(tensor.shape) });
+  const placeOf = (input: BroadcastInput | undefined) => input && { ...place(input.tensor), shape: input.shape };
+  // Each of these may make the heap grow: a tensor of another backend is moved here when it is first looked up.
+  const [atA, atB, atBias, atSlopes] = [place(a), place(b), placeOf(epilogue.bias), placeOf(epilogue.slopes)];
   const out = backend.makeOutput([...product.shape], 'float32');
   try {
-    const start = offset(out);
-    if (start === 0) {
+    const atOut = place(out);
+    if (atOut.start === 0) {
       throw new CgfacError(
         'ERR_CGFAC_OUT_OF_MEMORY',
         `Expected memory of the wasm heap for a product of shape ${product.shape} but received none`,
       );
     }
-    // from here on nothing allocates, so the buffer stays what it is
+    // from here on nothing allocates there, so the buffer stays what it is
     const heap = backend.wasm.HEAPU8.buffer;
-    const values = (tensor: TensorInfo) => new Float32Array(heap, at.get(tensor) ?? offset(tensor), size(tensor.shape));
-    const numbers = (input: BroadcastInput | undefined) => input && { values: values(input.tensor), shape: input.shape };
+    const values = ({ start, length }: ReturnType<typeof place>) => new Float32Array(heap, start, length);
+    const { pairs, countA, countB, rows, cols, inner, transposeA, transposeB } = stacked(product, epilogue);
     matrixProducts({
-      ...stacked(product, epilogue),
-      a: values(a),
-      b: values(b),
-      out: new Float32Array(heap, start, size(product.shape)),
-      bias: numbers(epilogue.bias),
+      a: values(atA),
+      b: values(atB),
+      out: values(atOut),
+      pairs,
+      countA,
+      countB,
+      rows,
+      cols,
+      inner,
+      transposeA,
+      transposeB,
+      bias: atBias && { values: values(atBias), shape: atBias.shape },
       activation: epilogue.activation,
       slope: epilogue.slope,
-      slopes: numbers(epilogue.slopes),
+      slopes: atSlopes && { values: values(atSlopes), shape: atSlopes.shape },
     });
     return out;
   } catch (error) {
@@ -307,7 +314,7 @@ function stockKernel(tf: TfjsKernelRegistry, name: string): KernelConfig {
  * every model and every optimizer of the process, until it is undone.
  *
  * A product is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the help of idle pool
- * threads, with the same bits for any number of them. Left to the stock kernel is what is small (below 5·10⁵ flops, 3·10⁴ where an
+ * threads, with the same bits for any number of them. Left to the stock kernel is what is small (below 5·10⁴ flops, 4·10³ where an
  * operand is transposed), what is not float32, and what it refuses. What the stock kernel would not compute (a bias of another rank than 1,
  * a slope of prelu for each row, two batch shapes that broadcast to each other) is computed here in any size.
  *

@@ -225,9 +225,9 @@ describe('what goes where', () => {
     expect(counts(kernels)).toEqual([0, 1]);
     product(100, 100, 100).dispose();
     expect(counts(kernels)).toEqual([1, 1]);
-    product(40, 40, 40).dispose();
+    product(20, 20, 20).dispose();
     expect(counts(kernels)).toEqual([1, 2]);
-    product(40, 40, 40, true).dispose();
+    product(20, 20, 20, true).dispose();
     expect(counts(kernels)).toEqual([2, 2]);
   });
 
@@ -366,8 +366,10 @@ describe('the memory of the wasm heap', () => {
       Float32Array.from({ length: count * k }, (_, at) => (Math.floor(at / k) + 1) / k),
       [count, k],
     );
-  const isRight = (values: ArrayLike<number>) =>
-    Array.prototype.every.call(values, (x: number, at: number) => x === Math.floor(at / n) + 1);
+  const isRight = (values: ArrayLike<number>) => {
+    for (let at = 0; at < values.length; at++) if (values[at] !== Math.floor(at / n) + 1) return false;
+    return values.length > 0;
+  };
 
   it('may be replaced between installing and a product', () => {
     const kernels = install();
@@ -437,7 +439,7 @@ describe('the memory of the wasm heap', () => {
 });
 
 describe('training', () => {
-  const batch = 16;
+  const batch = 8;
   const widths = [784, 1000, 500, 250, 30, 250, 500, 1000, 784];
 
   /** The gradients of the deep autoencoder. */
@@ -470,7 +472,7 @@ describe('training', () => {
     gradients().forEach((gradient, which) => {
       expect(relativeError(gradient, expected[which] ?? [])).toBeLessThanOrEqual(TOLERANCE);
     });
-    expect(kernels.nativeProducts).toBe(3 * 8 - 3); // nobody asks for the gradient of x; 250 × 30 forward is small
+    expect(kernels.nativeProducts).toBe(3 * 8 - 1); // nobody asks for the gradient of x
     expect(tf.memory().numTensors).toBe(before);
   });
 
