@@ -7,12 +7,13 @@ import { heading, machine, table } from './rows';
 import type { Suite } from './suite';
 import { eventloop } from './suites/eventloop';
 import { fv } from './suites/fv';
+import { kernels } from './suites/kernels';
 import { overhead } from './suites/overhead';
 import { scaling } from './suites/scaling';
 import { solve } from './suites/solve';
 import { threads } from './suites/threads';
 
-const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads];
+const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels];
 
 function positive(text: string): number {
   const value = Number(text);

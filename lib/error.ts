@@ -21,6 +21,7 @@
  * - `ERR_CGFAC_TFJS_KERNEL`: the TensorFlow.js backend lacks an op that the step needs.
  * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute.
  * - `ERR_CGFAC_TFJS_HEAD`: the output distribution of the model was not recognised.
+ * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is known.
  * - `ERR_CGFAC_TFJS_DIVERGED`: the loss or a gradient of the model is no longer finite.
  */
 export type CgfacErrorCode =
@@ -44,6 +45,7 @@ export type CgfacErrorCode =
   | 'ERR_CGFAC_TFJS_KERNEL'
   | 'ERR_CGFAC_TFJS_NO_CAPTURE'
   | 'ERR_CGFAC_TFJS_HEAD'
+  | 'ERR_CGFAC_TFJS_BACKEND'
   | 'ERR_CGFAC_TFJS_DIVERGED';
 
 /**

@@ -231,6 +231,29 @@ export interface NativeWrittenLayer {
   readonly factor: number;
   readonly keep: number;
 }
+/**
+ * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed in storage
+ * where the flag says so. The shapes of bias and slopes (φ's, for prelu) have three extents, each 1 or that of out.
+ */
+export type NativeMatrixProducts = [
+  a: Float32Array,
+  b: Float32Array,
+  out: Float32Array,
+  pairs: Uint32Array,
+  countA: number,
+  countB: number,
+  rows: number,
+  cols: number,
+  inner: number,
+  transposeA: boolean,
+  transposeB: boolean,
+  bias: MaybeArray,
+  biasShape: Uint32Array | undefined,
+  activation: 'linear' | 'relu' | 'relu6' | 'prelu' | 'leakyrelu' | 'sigmoid' | 'elu',
+  slope: number,
+  slopes: MaybeArray,
+  slopesShape: Uint32Array | undefined,
+];
 
 export interface NativeInfo {
   readonly version: string;
@@ -278,6 +301,7 @@ interface Native {
     scale: number,
   ): void;
   setThreads(threads: number): void;
+  matrixProducts(...products: NativeMatrixProducts): void;
   /** The floor of benchmarks: h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
   floorProducts(
     g: Float32Array,

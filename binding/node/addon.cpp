@@ -9,6 +9,7 @@
 #include "node/factored_layer_wrap.h"
 #include "node/fisher_operator_wrap.h"
 #include "node/layer_preconditioner_wrap.h"
+#include "node/matrix_product_wrap.h"
 
 namespace cgfac::node {
 
@@ -29,6 +30,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   exports.Set("prepareAll", Napi::Function::New(env, FactoredLayerWrap::prepare_all, "prepareAll"));
   exports.Set("writeAllSync", Napi::Function::New(env, FactoredLayerWrap::write_all_sync, "writeAllSync"));
   exports.Set("writeAll", Napi::Function::New(env, FactoredLayerWrap::write_all, "writeAll"));
+  exports.Set("matrixProducts", Napi::Function::New(env, node::matrix_products, "matrixProducts"));
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 

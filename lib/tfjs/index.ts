@@ -4,6 +4,7 @@ export type { Preset, Schedule } from '../preconditioner-options';
 export type { LayerStepSummary, StepSummary } from '../step-summary';
 export type { Damping } from '../weight-vector';
 export type { NamedTensor } from './gradients';
+export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels';
 export { CgfacOptimizer, cgfac, type LossAndGradients } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
 export type { BlockReport, PlainReport, StepReport } from './step-report';

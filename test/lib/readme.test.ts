@@ -37,18 +37,24 @@ function run(code: string) {
   }
 }
 
-const snippetOf = (entry: string) => {
-  const found = snippets.filter((code) => code.includes(`from '${entry}'`));
-  if (found.length !== 1) throw new Error(`${found.length} snippets of the README import ${entry}`);
-  return `${before[entry] ?? ''}\n${found[0] ?? ''}\n${after[entry] ?? ''}`;
+const snippetOf = (entry: string, name: string, first = before[entry] ?? '', then = after[entry] ?? '') => {
+  const found = snippets.filter((code) => code.includes(`import { ${name} } from '${entry}'`));
+  if (found.length !== 1) throw new Error(`${found.length} snippets of the README import ${name} from ${entry}`);
+  return `${first}\n${found[0] ?? ''}\n${then}`;
 };
 
 test('the snippet with TensorFlow.js trains', () => {
-  expect(run(snippetOf('cgfac/tfjs'))).toEqual({ status: 0, stdout: 'true 6\n', stderr: '' });
+  expect(run(snippetOf('cgfac/tfjs', 'cgfac'))).toEqual({ status: 0, stdout: 'true 6\n', stderr: '' });
+});
+
+test('the snippet with native products installs and uninstalls them', () => {
+  const first = `import * as tf from '@tensorflow/tfjs-core';`;
+  const code = snippetOf('cgfac/tfjs', 'installKernels', first, 'console.log(tf.getBackend(), kernels.installed);');
+  expect(run(code)).toEqual({ status: 0, stdout: 'wasm false\n', stderr: '' });
 });
 
 test('the snippet with typed arrays solves', () => {
-  const { status, stdout, stderr } = run(snippetOf('cgfac'));
+  const { status, stdout, stderr } = run(snippetOf('cgfac', 'LayerPreconditioner'));
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatch(/Float32Array\(6\).*Float32Array\(2\).*iterations: \d+, *residual: [\d.e-]+, *reason: 'converged'/s);
 });
