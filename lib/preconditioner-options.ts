@@ -67,8 +67,8 @@ export interface PreconditionerOptions extends CgOptions {
   /** Their decay, 0 ≤ β < 1: β_t = min(β, (1 + t)/(10 + t)) at step t. Default: 0.99; 0.95 with `totalSteps` below 200. */
   readonly emaMomentum?: number;
   /**
-   * T: the factors take in a batch every so many steps, and, where T ≥ 4, at each of the first 10. Default: the preset's for
-   * 'exact', else 1.
+   * T: the factors take in a batch every so many steps, and at each of the first two, or of the first 10 where T ≥ 4. Default: the
+   * preset's for 'exact', else 1.
    */
   readonly factorUpdateSteps?: number;
   /** Of 'kfac': the factors are decomposed every so many updates. Default: 1. */
@@ -86,7 +86,10 @@ export interface PreconditionerOptions extends CgOptions {
   readonly panelRows?: number;
   /** Without a history: rows that a factor is made of at the least; shorter batches are filled up with older rows. Default: 256. */
   readonly window?: number;
-  /** Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5. */
+  /**
+   * Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5; 1 for the
+   * preset 'reconstruction'.
+   */
   readonly fisherFraction?: number;
   /**
    * Batches that make a step, where the loss of each is divided by their number: recorded gradients are multiplied by it. Batches whose losses
@@ -140,13 +143,30 @@ interface PresetValues {
   readonly factorHistory: 'none' | 'panel';
   readonly rank: number;
   readonly factorUpdateSteps: number;
+  readonly fisherFraction: number;
 }
 
 /** The presets: ρ, φ, μ, factors and T. */
 export const presets: Readonly<Record<Preset, PresetValues>> = {
-  safe: { relative: 1, polyakFraction: 1, momentum: 0.5, factorHistory: 'panel', rank: 128, factorUpdateSteps: 5 },
-  reconstruction: { relative: 0.3, polyakFraction: 0.5, momentum: 0.5, factorHistory: 'none', rank: 128, factorUpdateSteps: 2 },
-  'image-classifier': { relative: 3, polyakFraction: 2, momentum: 0, factorHistory: 'panel', rank: 64, factorUpdateSteps: 10 },
+  safe: { relative: 1, polyakFraction: 1, momentum: 0.5, factorHistory: 'panel', rank: 128, factorUpdateSteps: 5, fisherFraction: 0.5 },
+  reconstruction: {
+    relative: 0.3,
+    polyakFraction: 0.5,
+    momentum: 0.5,
+    factorHistory: 'none',
+    rank: 128,
+    factorUpdateSteps: 2,
+    fisherFraction: 1,
+  },
+  'image-classifier': {
+    relative: 3,
+    polyakFraction: 2,
+    momentum: 0,
+    factorHistory: 'panel',
+    rank: 64,
+    factorUpdateSteps: 10,
+    fisherFraction: 0.5,
+  },
 };
 
 const cgOnly = [...cgOptionNames, 'warmStart'];
@@ -310,7 +330,7 @@ export function resolvePreconditionerOptions(options: unknown, owner: string): R
     rank: read('rank', positiveInteger, defaults.rank),
     panelRows: read('panelRows', positiveInteger, 64),
     window: read('window', positiveInteger, 256),
-    fisherFraction: read('fisherFraction', share, 0.5),
+    fisherFraction: read('fisherFraction', share, defaults.fisherFraction),
     accumulationSteps: read('accumulationSteps', positiveInteger, 1),
     warmStart: read('warmStart', among(['none', 'previous', 'scaled']), 'previous'),
     skipLayers: read('skipLayers', layerPatterns, []),

@@ -249,7 +249,7 @@ export class Preconditioner {
    */
   get refreshDue(): boolean {
     const every = this.#options.factorUpdateSteps;
-    return this.#steps % every === 0 || (every >= 4 && this.#steps < 10);
+    return this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2);
   }
 
   /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */
