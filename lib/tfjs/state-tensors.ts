@@ -1,4 +1,5 @@
 /** The state of a preconditioner as tensors and back: what an optimizer's weights can be, which are told apart by their order alone. */
+import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { type Tensor, tensor1d } from '@tensorflow/tfjs-core';
 import type { PreconditionerState } from '../preconditioner';
 import { valueError } from '../validate';
@@ -27,6 +28,11 @@ interface Placeholder {
   readonly place: number;
 }
 
+/** Whatever realm they come from. */
+function isNumbers(value: unknown): value is Numbers {
+  return isFloat32Array(value) || isFloat64Array(value);
+}
+
 function isPlaceholder(value: unknown): value is Placeholder {
   return typeof value === 'object' && value !== null && 'array' in value && 'place' in value;
 }
@@ -35,16 +41,16 @@ function isPlaceholder(value: unknown): value is Placeholder {
 export function stateTensors(state: SavedState): NamedTensor[] {
   const arrays: Numbers[] = [];
   const contents = JSON.stringify(state, (_, value: unknown) => {
-    if (!(value instanceof Float32Array || value instanceof Float64Array)) return value;
+    if (!isNumbers(value)) return value;
     arrays.push(value);
-    return { array: value instanceof Float32Array ? 'float32' : 'float64', place: arrays.length - 1 } satisfies Placeholder;
+    return { array: isFloat32Array(value) ? 'float32' : 'float64', place: arrays.length - 1 } satisfies Placeholder;
   });
   const text = Int32Array.from(new TextEncoder().encode(contents));
   return [
     { name: 'contents', tensor: tensor1d(text, 'int32') },
     ...arrays.map((array, place) => ({
       name: `state/${place}`,
-      tensor: array instanceof Float32Array ? tensor1d(array.slice()) : tensor1d(new Int32Array(array.slice().buffer), 'int32'),
+      tensor: isFloat32Array(array) ? tensor1d(array.slice()) : tensor1d(new Int32Array(array.slice().buffer), 'int32'),
     })),
   ];
 }

@@ -2,6 +2,8 @@ import '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { uniforms } from '../../lib/sampler';
+import type { CaptureOptions } from '../../lib/tfjs/capture';
 
 /** Makes a backend the current one. */
 export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
@@ -37,4 +39,17 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
     return error as { code: string; message: string; cause?: unknown };
   }
   throw new Error('nothing was thrown');
+}
+
+/** How to capture a step with everything there is, all layers checked or none, under the true Fisher matrix or the empirical one. */
+export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, seed = 1): CaptureOptions {
+  return {
+    fisher,
+    share: () => 1,
+    uniform: uniforms(seed, 0),
+    lossGrads: false,
+    kernelsMayBeSkipped: false,
+    refused: () => undefined,
+    checked: () => checked,
+  };
 }

@@ -1,16 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Capture, type CapturedLayer, capture, concatenated } from '../../lib/tfjs/capture';
-import { uniforms } from '../../lib/sampler';
+import { type Capture, type CapturedLayer, capture, concatenated, NOTHING } from '../../lib/tfjs/capture';
 import { variableGradients } from '../../lib/tfjs/tape';
-import { normal, relativeError, useBackend, variable } from './backends';
+import { captureOptions, normal, relativeError, useBackend, variable } from './backends';
 import { denseNetworks, SAMPLES } from './networks';
 
 /** Captures one step with the empirical Fisher matrix: the rows are those of the framework's own backward pass. */
 function captured(loss: () => tf.Scalar, variables: readonly tf.Variable[]): { taken: Capture; grads: tf.NamedTensorMap } {
-  let taken: Capture = { layers: [], plain: [] };
+  let taken: Capture = NOTHING;
   const { value, grads } = variableGradients(loss, [...variables], (tape, result) => {
-    const options = { fisher: 'empirical', uniform: uniforms(1, 0), refused: () => undefined, checked: () => true } as const;
-    taken = capture(tape, result, variables, options);
+    taken = capture(tape, result, variables, captureOptions('empirical', true));
   });
   value.dispose();
   return { taken, grads };
@@ -66,7 +64,7 @@ describe('the tape', () => {
     const lengths: (number | undefined)[] = [];
     const { value, grads } = variableGradients(network.loss, [...network.variables], (tape, result) => {
       lengths.push(state.activeTape?.length);
-      capture(tape, result, network.variables, { fisher: 'true', uniform: uniforms(1, 0), refused: () => undefined, checked: () => true });
+      capture(tape, result, network.variables, captureOptions('true', true));
       lengths.push(state.activeTape?.length);
     });
     expect(lengths[0]).toBeGreaterThan(10);

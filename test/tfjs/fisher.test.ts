@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
-import { type Capture, capture } from '../../lib/tfjs/capture';
 import { type Distribution, sampledErrors, uniforms } from '../../lib/sampler';
+import { type Capture, capture, NOTHING } from '../../lib/tfjs/capture';
 import { variableGradients } from '../../lib/tfjs/tape';
-import { normal, relativeError, useBackend, variable } from './backends';
+import { captureOptions, normal, relativeError, useBackend, variable } from './backends';
 
 const B = 16;
 const SEED = 7;
@@ -68,17 +68,12 @@ describe.each(['cpu', 'wasm'] as const)('sampled output gradients on %s', (backe
     };
     const zeros = [5, 7, 5, 3, D].map((width) => tf.zeros([B, width])) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 
-    let taken: Capture = { layers: [], plain: [] };
+    let taken: Capture = NOTHING;
     const { value, grads } = variableGradients(
       () => loss(logits(...zeros), y) as tf.Scalar,
       variables,
       (tape, result) => {
-        taken = capture(tape, result, variables, {
-          fisher: 'true',
-          uniform: uniforms(SEED, 0),
-          refused: () => undefined,
-          checked: () => false,
-        });
+        taken = capture(tape, result, variables, captureOptions('true', false, SEED));
       },
     );
 

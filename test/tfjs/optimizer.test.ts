@@ -1,11 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
 import { sampledErrors, uniforms } from '../../lib/sampler';
+import { CgfacOptimizer, type CgOptimizerOptions, cgfac } from '../../lib/tfjs';
 import { normal, relativeError, useBackend, variable } from './backends';
 import { type Rows, referenceDirection } from './reference';
 
 const SEED = 9;
+
+/** The paper's algorithm. */
+const cg = (options: Partial<CgOptimizerOptions> = {}) => cgfac({ ...options, method: 'cg' });
 
 let warn: jest.SpyInstance;
 beforeEach(() => {
@@ -69,7 +72,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const direction = referenceDirection({ inputs: withOne(rowsOf(x)), outputGrads: sampledGrads, samples: 8, damping: 0.1 }, v);
     const innerProduct = direction.flat().reduce((sum, value, at) => sum + value * (v.flat()[at] ?? 0), 0);
     const nu = Math.min(1, Math.sqrt(1e-2 / innerProduct));
-    const optimizer = cgfac(exact);
+    const optimizer = cg(exact);
     const changed = change(optimizer, layer.loss(x, y), [layer.w, layer.b]);
     expect(
       relativeError(
@@ -93,7 +96,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const lengths = [1, 4].map((learningRate) => {
       const layer = oneLayer();
-      const changed = change(cgfac({ ...exact, learningRate }), layer.loss(x, y), [layer.w, layer.b]);
+      const changed = change(cg({ ...exact, learningRate }), layer.loss(x, y), [layer.w, layer.b]);
       layer.dispose();
       return Math.hypot(...changed);
     });
@@ -107,7 +110,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const { lossGrads, v } = layer.rows(x, y, 0);
     const outputGrads = lossGrads.map((row) => row.map((value) => 8 * value));
     const direction = referenceDirection({ inputs: withOne(rowsOf(x)), outputGrads, samples: 8, damping: 0.1 }, v);
-    const changed = change(cgfac({ ...exact, fisher: 'empirical', klClip: 1e6 }), layer.loss(x, y), [layer.w, layer.b]);
+    const changed = change(cg({ ...exact, fisher: 'empirical', klClip: 1e6 }), layer.loss(x, y), [layer.w, layer.b]);
     expect(
       relativeError(
         changed,
@@ -127,7 +130,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
       const z = tf.reshape(layer.logits(tf.reshape(x, [-1, 4])), [4, 5, 3]);
       return tf.neg(tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1))) as tf.Scalar;
     };
-    const changed = change(cgfac({ ...exact, fisher, klClip: 1e6 }), loss, [layer.w, layer.b]);
+    const changed = change(cg({ ...exact, fisher, klClip: 1e6 }), loss, [layer.w, layer.b]);
     expect(
       relativeError(
         changed,
@@ -141,7 +144,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const [shortX, shortY] = [tf.slice(x, [5, 0], [3, 4]), tf.slice(y, [5, 0], [3, 3])];
     const layer = oneLayer();
-    const optimizer = cgfac({ ...exact, klClip: 1e6 });
+    const optimizer = cg({ ...exact, klClip: 1e6 });
     const full = layer.rows(x, y, 0);
     optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
     const short = layer.rows(shortX, shortY, 1);
@@ -165,7 +168,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
   it('calls f once, returns the loss when asked to, and keeps no tensor', () => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
-    const optimizer = cgfac({ seed: SEED });
+    const optimizer = cg({ seed: SEED });
     const f = jest.fn(layer.loss(x, y));
     const before = tf.memory().numTensors;
     const cost = optimizer.minimize(f, true, [layer.w, layer.b]);
@@ -183,7 +186,7 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
     const [bystander, frozen] = [variable([2], 5), tf.variable(tf.ones([3]), false)];
-    cgfac({ seed: SEED }).minimize(() => tf.losses.softmaxCrossEntropy(y, tf.mul(frozen, layer.logits(x))) as tf.Scalar);
+    cg({ seed: SEED }).minimize(() => tf.losses.softmaxCrossEntropy(y, tf.mul(frozen, layer.logits(x))) as tf.Scalar);
     expect(Array.from(frozen.dataSync())).toEqual([1, 1, 1]);
     expect(Array.from(bystander.dataSync())).toEqual(Array.from(normal([2], 5).dataSync()));
     expect(Array.from(layer.w.dataSync())).not.toEqual(Array.from(normal([4, 3], 1).dataSync()));
@@ -195,10 +198,10 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
 describe('the seed', () => {
   beforeAll(() => useBackend('cpu'));
 
-  const trained = (options: Parameters<typeof cgfac>[0], steps: number) => {
+  const trained = (options: Partial<CgOptimizerOptions>, steps: number) => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
-    const optimizer = cgfac(options);
+    const optimizer = cg(options);
     for (let step = 0; step < steps; step++) optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
     const weights = [layer.w, layer.b].flatMap((v) => Array.from(v.dataSync()));
     layer.dispose();
@@ -211,8 +214,8 @@ describe('the seed', () => {
   });
 
   it('is drawn when it is left out, and told by the configuration', () => {
-    const optimizer = cgfac();
-    expect(optimizer.getConfig()).not.toEqual(cgfac().getConfig());
+    const optimizer = cg();
+    expect(optimizer.getConfig()).not.toEqual(cg().getConfig());
     expect(CgfacOptimizer.fromConfig(CgfacOptimizer, optimizer.getConfig()).getConfig()).toEqual(optimizer.getConfig());
   });
 
@@ -221,13 +224,13 @@ describe('the seed', () => {
     const seed = 2 ** 53 - 12345;
     const [one, other] = [oneLayer(), oneLayer()];
     const options = { warmStart: 'none' } as const;
-    const first = cgfac({ ...options, seed });
+    const first = cg({ ...options, seed });
     for (let step = 0; step < 3; step++) first.minimize(one.loss(x, y), false, [one.w, one.b]);
     other.w.assign(one.w);
     other.b.assign(one.b);
     const weights = await first.getWeights();
     expect(weights.map(({ name }) => name)).toEqual(['iter', 'seed']);
-    const second = cgfac({ ...options, seed: 1 });
+    const second = cg({ ...options, seed: 1 });
     await second.setWeights(weights.map(({ tensor }, index) => ({ name: `renamed_${index}`, tensor })));
     tf.dispose(weights.map(({ tensor }) => tensor));
     expect(second.iterations).toBe(3);
@@ -320,7 +323,7 @@ describe('under model.compile and model.fit', () => {
 
   it.each(Object.entries(models))('%s: every weight is preconditioned, the loss falls, no tensor is kept', async (_, make) => {
     const { net, x, y, loss, blocks, rows } = make();
-    const optimizer = cgfac({ seed: SEED });
+    const optimizer = cg({ seed: SEED });
     net.compile({ optimizer, loss, metrics: ['accuracy'] });
     const first = (await net.trainOnBatch(x, y)) as number[];
     const before = tf.memory().numTensors;
@@ -341,7 +344,7 @@ describe('under model.compile and model.fit', () => {
     const net = sequential({
       layers: [dense(6, 1, { inputShape: [4] }), layers.batchNormalization({ name: 'norm' }), dense(3, 2, { activation: 'softmax' })],
     });
-    const optimizer = cgfac({ seed: SEED, gradientLearningRate: 0.25 });
+    const optimizer = cg({ seed: SEED, gradientLearningRate: 0.25 });
     net.compile({ optimizer, loss: 'categoricalCrossentropy' });
     const [x, y] = [normal([12, 4], 3), oneHot(12, 4)];
     const beta = () => net.getLayer('norm').getWeights()[1]?.dataSync().slice() ?? [];
@@ -368,7 +371,7 @@ describe('under model.compile and model.fit', () => {
     const [x, y] = [normal([12, 4], 3), oneHot(12, 4)];
     const net = sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })] });
     const options = { seed: 77, warmStart: 'none', damping: { relative: 3 }, fisher: 'true', learningRate: 0.5, space: 'gram' } as const;
-    net.compile({ optimizer: cgfac(options), loss: 'categoricalCrossentropy' });
+    net.compile({ optimizer: cg(options), loss: 'categoricalCrossentropy' });
     await net.trainOnBatch(x, y);
     let artifacts: tf.io.ModelArtifacts = {};
     const handler = tf.io.withSaveHandler((saved) => {
@@ -391,7 +394,7 @@ describe('under model.compile and model.fit', () => {
     for (const backend of ['cpu', 'wasm'] as const) {
       await useBackend(backend);
       const net = sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })] });
-      net.compile({ optimizer: cgfac({ seed: SEED }), loss: 'categoricalCrossentropy' });
+      net.compile({ optimizer: cg({ seed: SEED }), loss: 'categoricalCrossentropy' });
       const before = net.getWeights().map((weight) => weight.dataSync().slice());
       await net.trainOnBatch(normal([12, 4], 3), oneHot(12, 4));
       directions.push(
@@ -411,7 +414,7 @@ describe('what can happen to a block', () => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
     // The bound on the step is so narrow that the second system is the first one.
-    const optimizer = cgfac({ fisher: 'empirical', damping: 0.1, maxIterations: 1, klClip: 1e-12 });
+    const optimizer = cg({ fisher: 'empirical', damping: 0.1, maxIterations: 1, klClip: 1e-12 });
     optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
     expect(optimizer.lastStep?.blocks).toMatchObject([{ restarted: false, initialResidual: 1 }]);
     // From x₀ = αv, and for −v/100, one iteration goes along r ≈ −αFv, where F is larger than along v: it does not get as far as back to 0.
@@ -432,7 +435,7 @@ describe('what can happen to a block', () => {
       return tf.add(penalty, layer.loss(tf.add(x, tf.relu(tf.sub(tf.matMul(x, dead), 1e3))), y)()) as tf.Scalar;
     };
     const before = dead.dataSync().slice();
-    const optimizer = cgfac({ seed: SEED, damping: { relative: 1 } });
+    const optimizer = cg({ seed: SEED, damping: { relative: 1 } });
     optimizer.minimize(loss, false, [layer.w, layer.b, dead]);
     expect(dead.dataSync()).toEqual(before);
     expect(optimizer.lastStep?.blocks.find((block) => block.kernel === dead.name)).toMatchObject({
@@ -448,7 +451,7 @@ describe('what can happen to a block', () => {
     const buffer = normal([8, 4], 3).dataSync<'float32'>().slice();
     const original = buffer.slice();
     const layer = oneLayer();
-    const optimizer = cgfac({ seed: SEED });
+    const optimizer = cg({ seed: SEED });
     optimizer.minimize(layer.loss(tf.tensor2d(buffer, [8, 4]), oneHot(8, 4)), false, [layer.w, layer.b]);
     expect(buffer).toEqual(original);
     buffer.fill(Number.NaN);
@@ -461,7 +464,7 @@ describe('what can happen to a block', () => {
   it('a bias that is frozen leaves a block of the kernel alone', () => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
-    const optimizer = cgfac({ seed: SEED });
+    const optimizer = cg({ seed: SEED });
     optimizer.minimize(layer.loss(x, y), false, [layer.w]);
     expect(optimizer.lastStep).toMatchObject({ blocks: [{ kernel: layer.w.name, bias: undefined }], plain: [] });
     optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
@@ -477,7 +480,7 @@ describe('the check of the first step', () => {
     const original = tf.getGradient('BatchMatMul');
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
-    const optimizer = cgfac({ seed: SEED, learningRate: 0.5 });
+    const optimizer = cg({ seed: SEED, learningRate: 0.5 });
     tf.unregisterGradient('BatchMatMul');
     tf.registerGradient({
       ...original,
