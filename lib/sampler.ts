@@ -44,14 +44,14 @@ export function uniforms(seed: number, step: number): () => number {
   };
 }
 
-/** The output distributions whose targets can be sampled. */
-export type Distribution = 'categorical' | 'bernoulli';
+/** The output distributions whose targets can be sampled; `'gaussian'` is of unit variance about the outputs. */
+export type Distribution = 'categorical' | 'bernoulli' | 'gaussian';
 
 /**
  * Samples targets y from the model's own output distribution and returns the errors p − y, the gradient of the negative log-likelihood
  * with respect to the logits, each row times its factor.
  *
- * @param distribution - `'categorical'`: one of `width` classes a row; `'bernoulli'`: every number on its own.
+ * @param distribution - `'categorical'`: one of `width` classes a row; `'bernoulli'` and `'gaussian'`: every number on its own.
  * @param probabilities - p, (rows × width), row-major; read only.
  * @param width - Numbers in a row.
  * @param factors - One factor for each of as many equal groups of rows as there are factors: one a sample.
@@ -69,6 +69,10 @@ export function sampledErrors(
   const perFactor = probabilities.length / factors.length;
   for (let start = 0; start < errors.length; start += width) {
     const factor = factors[Math.floor(start / perFactor)] ?? 0;
+    if (distribution === 'gaussian') {
+      for (let at = start; at < start + width; at++) errors[at] = factor * normal(uniform);
+      continue;
+    }
     const target = distribution === 'categorical' ? start + sampleClass(probabilities, start, width, uniform()) : -1;
     for (let at = start; at < start + width; at++) {
       const p = probabilities[at] ?? 0;
@@ -77,6 +81,11 @@ export function sampledErrors(
     }
   }
   return errors;
+}
+
+/** A standard normal number (G. Box and M. Muller, "A note on the generation of random normal deviates", 1958). */
+function normal(uniform: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
 /** The class whose share of the cumulated probabilities `u` falls into. */

@@ -6,8 +6,10 @@
  * the probabilities p, the targets y, one number u, and the weights s of the samples. That gradient is measured at every step by the
  * short backward pass from the loss to z. It also tells how the loss is reduced: B·u is the weight of one distribution in the
  * per-sample loss, which is 1 for a mean over samples and 1/D where the mean is over D outputs too, as Keras's binary cross-entropy is.
+ *
+ * A squared error is the head of a Gaussian: what is squared, z = ŷ − y, stands for the logits, and the gradient is u·s·z.
  */
-import { exp, onesLike, type Scalar, sigmoid, type Tensor } from '@tensorflow/tfjs-core';
+import { exp, onesLike, type Scalar, sigmoid, type Tensor, zerosLike } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import type { Distribution } from '../sampler';
 import { backward, backwards, dependents, producers } from './graph';
@@ -24,7 +26,7 @@ export interface Head {
   readonly factors: Float64Array;
   /** What this head's part of the loss cannot fall below: the entropy of its targets, weighed as the loss weighs them. */
   readonly floor: number;
-  /** Whether its targets are probabilities other than 0 and 1. */
+  /** Whether its targets are probabilities other than 0 and 1, or those of a squared error. */
   readonly soft: boolean;
 }
 
@@ -58,8 +60,17 @@ const TOLERANCE = 1e-2;
 const SATURATED = 2e-5;
 
 /** The head whose op is this node, if it is one. */
-function candidateAt(node: TapeNode): Candidate | undefined {
+function candidateAt(node: TapeNode, fromSites: ReadonlySet<number>): Candidate | undefined {
   const [saved, logProbabilities] = node.saved;
+  const [factor, other] = [node.inputs.get('a') ?? node.inputs.get('x'), node.inputs.get('b')];
+  if (saved && factor && (node.kernel === 'Square' || (node.kernel === 'Multiply' && factor === other)))
+    return { distribution: 'gaussian', logits: factor, probabilities: () => saved, targets: zerosLike(saved) };
+  if (node.kernel === 'SquaredDifference' && saved && logProbabilities && factor && other) {
+    const [first, second] = [fromSites.has(factor.id), fromSites.has(other.id)];
+    if (first === second) return undefined;
+    const [mean, target, logits] = first ? [saved, logProbabilities, factor] : [logProbabilities, saved, other];
+    return mean.size === target.size ? { distribution: 'gaussian', logits, probabilities: () => mean, targets: target } : undefined;
+  }
   const logits = node.inputs.get('logits') ?? node.inputs.get('x');
   // Two ops with a gradient of their own, known by their scopes: tf.losses.softmaxCrossEntropy and tf.logSoftmax.
   if (node.kernel === 'softmaxCrossEntropy__op') {
@@ -111,7 +122,7 @@ function frontierOf(
   for (const node of backwards(tape)) {
     if (!node.outputs.some((output) => wanted.has(output.id))) continue;
     nodes.push(node);
-    const head = stops.size === 0 ? candidateAt(node) : undefined;
+    const head = stops.size === 0 ? candidateAt(node, fromSites) : undefined;
     if (head) {
       candidates.set(head.logits.id, head);
       continue;
@@ -150,6 +161,7 @@ type Numbers = ArrayLike<number>;
 /** Marks with 1 where p is so near to its bounds, in a row of a categorical or at a number of a Bernoulli, that nothing can be compared. */
 function saturated(distribution: Distribution, p: Numbers, y: Numbers, width: number): Uint8Array {
   const marks = new Uint8Array(p.length);
+  if (distribution === 'gaussian') return marks;
   for (let row = 0; row < p.length; row += width) {
     let whole = 0;
     for (let at = row; at < row + width; at++) {
@@ -207,6 +219,7 @@ function surprise(y: number): number {
 
 /** The weighed sum of the entropies of the targets, and whether there is any. */
 function entropyOf(distribution: Distribution, y: Numbers, s: Numbers, u: number): { floor: number; soft: boolean } {
+  if (distribution === 'gaussian') return { floor: 0, soft: true };
   const perSample = y.length / s.length;
   let floor = 0;
   let soft = false;
@@ -226,13 +239,15 @@ function entropyOf(distribution: Distribution, y: Numbers, s: Numbers, u: number
 function unrecognised(received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_HEAD',
-    `Expected a softmax with a categorical cross-entropy or a sigmoid with a binary cross-entropy for the head of the model but received ${received}; fisher: 'empirical' works with every loss`,
+    `Expected a softmax with a categorical cross-entropy, a sigmoid with a binary cross-entropy or a squared error for the head of the model but received ${received}; fisher: 'empirical' works with every loss`,
   );
 }
 
 function opsOf(nodes: readonly TapeNode[]): string {
   return [...new Set(nodes.map((node) => node.kernel).filter((kernel) => kernel !== 'Identity'))].reverse().join(', ');
 }
+
+const OPS: Readonly<Record<Distribution, string>> = { categorical: 'softmax', bernoulli: 'sigmoid', gaussian: 'square' };
 
 /** Accepts a candidate by the gradient of the loss with respect to its logits, and scales it. */
 function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tensor[], nodes: readonly TapeNode[]): Head {
@@ -258,7 +273,7 @@ function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tens
       };
     }
   }
-  throw unrecognised(`a ${distribution === 'categorical' ? 'softmax' : 'sigmoid'} with another loss (${opsOf(nodes)})`);
+  throw unrecognised(`a ${OPS[distribution]} with another loss (${opsOf(nodes)})`);
 }
 
 /**
@@ -270,7 +285,8 @@ function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tens
 export function findHeads(tape: readonly TapeNode[], loss: Scalar, siteOutputs: ReadonlySet<number>): readonly Head[] {
   const { candidates, nodes, open } = propose(tape, loss, siteOutputs);
   const logarithmic = nodes.some((node) => LOGARITHMS.includes(node.kernel));
-  if (open || !logarithmic || candidates.length === 0) throw unrecognised(`another output or loss (${opsOf(nodes)})`);
+  const likelihoods = candidates.some(({ distribution }) => distribution !== 'gaussian');
+  if (open || (likelihoods && !logarithmic) || candidates.length === 0) throw unrecognised(`another output or loss (${opsOf(nodes)})`);
   const within = dependents(
     tape,
     candidates.map(({ logits }) => logits.id),

@@ -102,6 +102,22 @@ export function isCg(options: unknown): boolean {
   return typeof options === 'object' && options !== null && 'method' in options && options.method === 'cg';
 }
 
+/** Options that fit one of the presets that the head may choose. */
+function resolveUnderSome(network: object) {
+  const resolve = (preset?: Preset) =>
+    resolvePreconditionerOptions({ ...(preset ? { preset } : {}), ...network, lossReduction: 'mean' }, 'cgfac');
+  try {
+    return resolve();
+  } catch (error) {
+    if ('preset' in network) throw error;
+    try {
+      return resolve('reconstruction');
+    } catch {
+      throw error;
+    }
+  }
+}
+
 /**
  * Checks the options of the recipe.
  *
@@ -112,7 +128,7 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
   const seed = given.seed === undefined ? anySeed() : seedOf(given.seed, 'seed');
   const network = { ...given, seed };
-  const resolved = resolvePreconditionerOptions({ ...network, lossReduction: 'mean' }, 'cgfac');
+  const resolved = resolveUnderSome(network);
   return {
     method: resolved.method === 'cg' ? 'exact' : resolved.method,
     preset: given.preset === undefined ? undefined : resolved.preset,

@@ -68,33 +68,45 @@ const recognised: Readonly<Record<string, [Loss, () => tf.Tensor, Head['distribu
   'sigmoid, tf.losses.logLoss': [(z, y) => tf.losses.logLoss(y, tf.sigmoid(z)), bits, 'bernoulli', 1 / D],
   'tf.losses.sigmoidCrossEntropy': [(z, y) => tf.losses.sigmoidCrossEntropy(y, z), bits, 'bernoulli', 1 / D],
   'softplus by ops, sum over outputs': [(z, y) => mean(tf.sum(logistic(z, y), -1)), bits, 'bernoulli', 1],
+  'mean squared error': [(z, y) => tf.losses.meanSquaredError(y, z), shares, 'gaussian', 2 / D],
+  'Keras mean squared error': [(z, y) => mean(metrics.meanSquaredError(y, z)), shares, 'gaussian', 2 / D],
+  'squared error of a sigmoid': [(z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(z)), bits, 'gaussian', 2 / D],
+  'squared error of a sigmoid near one half': [
+    (z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(tf.mul(0.3, z))),
+    bits,
+    'gaussian',
+    2 / D,
+  ],
+  'squared error of a softmax': [(z, y) => tf.losses.meanSquaredError(y, tf.softmax(z)), oneHot, 'gaussian', 2 / D],
+  'half of a squared error, sum over outputs': [(z, y) => tf.mul(0.5, mean(tf.sum(tf.square(tf.sub(y, z)), 1))), shares, 'gaussian', 1],
+  'mean squared logarithmic error': [
+    (z, y) => mean(tf.square(tf.sub(tf.log(tf.add(1, y)), tf.log(tf.add(1, tf.sigmoid(z)))))),
+    bits,
+    'gaussian',
+    2 / D,
+  ],
+  'squared error of a linear output that a sigmoid gates': [
+    (z, y) => tf.losses.meanSquaredError(y, tf.mul(z, tf.sigmoid(z))),
+    shares,
+    'gaussian',
+    2 / D,
+  ],
   'a loss times 3': [(z, y) => tf.mul(3, mean(metrics.categoricalCrossentropy(y, tf.softmax(z)))), oneHot, 'categorical', 3],
 };
 
 /** What is refused: losses with another gradient than a cross-entropy's, and outputs that are no distribution. */
 const refused: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
-  'mean squared error': [(z, y) => tf.losses.meanSquaredError(y, z), shares],
-  'mean squared error of a sigmoid': [(z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(z)), bits],
-  'mean squared error of a sigmoid near one half': [(z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(tf.mul(0.3, z))), bits],
-  'mean squared error of a sigmoid that is one half': [(z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(tf.mul(0.01, z))), bits],
-  'the same, multiplied out': [
+  'a squared error of a sigmoid, multiplied out': [
     (z, y) => {
       const p = tf.sigmoid(tf.mul(0.01, z));
       return tf.mean(tf.sub(tf.square(p), tf.mul(2, tf.mul(y, p))));
     },
     bits,
   ],
-  'mean squared error of a softmax': [(z, y) => tf.losses.meanSquaredError(y, tf.softmax(z)), oneHot],
-  'mean squared logarithmic error, one output': [
-    (z, y) => mean(tf.square(tf.sub(tf.log(tf.add(1, y)), tf.log(tf.add(1, tf.sigmoid(z)))))),
-    () => tf.slice(bits(), [0, 0], [B, 1]),
-    1,
-  ],
   'focal loss': [(z, y) => tf.neg(mean(tf.mul(y, tf.mul(tf.square(tf.sub(1, tf.softmax(z))), tf.logSoftmax(z))))), oneHot],
   'Poisson of a sigmoid': [(z, y) => mean(tf.sub(tf.sigmoid(z), tf.mul(y, tf.log(tf.sigmoid(z))))), shares],
   'hinge loss': [(z, y) => tf.losses.hingeLoss(y, z), bits],
   'a reward to be raised': [(z, y) => tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1)), oneHot],
-  'a sigmoid that gates a linear output': [(z, y) => tf.losses.meanSquaredError(y, tf.mul(z, tf.sigmoid(z))), shares],
   'a cross-entropy with a penalty on the outputs': [(z, y) => tf.add(tf.losses.softmaxCrossEntropy(y, z), tf.mean(tf.square(z))), oneHot],
 };
 
@@ -108,6 +120,10 @@ describe('heads', () => {
     expect(head?.distribution).toBe(distribution);
     // The weight is measured on a float32 gradient. tf.losses.logLoss adds 1e-7 to probabilities, the least of which is about 1e-3.
     expect(relativeError(head?.factors ?? [], new Array(B).fill(Math.sqrt(weight)))).toBeLessThan(1e-4);
+    if (distribution === 'gaussian') {
+      expect(head).toMatchObject({ floor: 0, soft: true });
+      return;
+    }
     const z = tf.matMul(normal([B, 4], 2), normal([4, D], 1));
     const p = distribution === 'categorical' ? tf.softmax(z) : tf.sigmoid(z);
     expect(relativeError(head?.probabilities ?? [], p.dataSync())).toBeLessThan(1e-6);

@@ -153,6 +153,23 @@ describe('the recipe', () => {
     x.dispose();
   });
 
+  it('a squared error is the head of a Gaussian: the steps of a linear model go straight to its solution', async () => {
+    const [x, truth] = [normal([40, 6], 1), normal([6, 3], 2)];
+    const y = tf.matMul(x, truth) as tf.Tensor2D;
+    // next to Newton's direction a Polyak step with φ = 1 is half of the way: what is left of the loss falls by 4 at every step, but for
+    // what sampling does to G
+    const optimizer = recipe({ damping: { relative: 1e-4 }, momentum: 0, polyakFraction: 1 });
+    const net = sequential({ layers: [layers.dense({ units: 3, inputShape: [6], useBias: false })] });
+    net.compile({ optimizer, loss: 'meanSquaredError' });
+    const losses: number[] = [];
+    for (let step = 0; step < 8; step++) losses.push(await train(net, x, y, 1));
+    expect(optimizer.report()?.preset).toBe('reconstruction');
+    expect(losses[7]).toBeLessThan(0.02 * (losses[0] ?? 0));
+    optimizer.dispose();
+    net.dispose();
+    tf.dispose([x, y, truth]);
+  });
+
   it('averages are those of the weights after each step, and give way to them again', async () => {
     const x = pixels(20, 1);
     const optimizer = recipe({ emaMomentum: 0.9 });
