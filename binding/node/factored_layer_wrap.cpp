@@ -23,11 +23,13 @@ std::size_t size_of(const Napi::Value& value) {
   return value.As<Napi::Number>().Uint32Value();
 }
 
+FactorHistory factor_history(const std::string& name) {
+  if (name == "panel") return FactorHistory::panel;
+  return name == "dense" ? FactorHistory::dense : FactorHistory::none;
+}
+
 FactorOptions factor_options(const Napi::Object& options) {
-  const std::string history = options.Get("history").As<Napi::String>().Utf8Value();
-  return {.history = history == "panel"   ? FactorHistory::panel
-                     : history == "dense" ? FactorHistory::dense
-                                          : FactorHistory::none,
+  return {.history = factor_history(options.Get("history").As<Napi::String>().Utf8Value()),
           .decay = options.Get("decay").As<Napi::Number>().DoubleValue(),
           .rank = size_of(options.Get("rank")),
           .panel_rows = size_of(options.Get("panelRows")),

@@ -47,6 +47,12 @@ test('the snippet with TensorFlow.js trains', () => {
   expect(run(snippetOf('cgfac/tfjs', 'cgfac'))).toEqual({ status: 0, stdout: 'true 6\n', stderr: '' });
 });
 
+test('the snippet with a preconditioner updates the weights', () => {
+  const { status, stdout, stderr } = run(snippetOf('cgfac', 'Preconditioner', '', 'console.log(weights.kernel[0] < 0.1);'));
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout.endsWith('true\n')).toBe(true);
+});
+
 test('the snippet with native products installs and uninstalls them', () => {
   const first = `import * as tf from '@tensorflow/tfjs-core';`;
   const code = snippetOf('cgfac/tfjs', 'installKernels', first, 'console.log(tf.getBackend(), kernels.installed);');
