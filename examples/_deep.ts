@@ -12,17 +12,17 @@ async function main() {
   const m: any = require('cgfac/tfjs'); if (kernels==='1' && m.installKernels) m.installKernels(tf);
   const widths = [1000, 500, 250, 30, 250, 500, 1000, 784];
   const model = tfl.sequential();
-  widths.forEach((units, i) => model.add(tfl.layers.dense({ units, activation: i === 7 ? 'sigmoid' : i === 3 ? 'linear' : 'tanh', kernelInitializer: tfl.initializers.glorotNormal({ seed: Number(seed) * 8 + i }), ...(i === 0 ? { inputShape: [PIXELS] } : {}) })));
+  widths.forEach((units, i) => model.add(tfl.layers.dense({ units, activation: i === 7 ? 'sigmoid' : i === 3 ? 'linear' : 'tanh', kernelInitializer: (tfl.initializers as any).varianceScaling({ scale: Number(process.env.SC ?? 1/3), mode: (process.env.MODE ?? 'fanIn') as any, distribution: 'uniform', seed: Number(seed) * 8 + i }), ...(i === 0 ? { inputShape: [PIXELS] } : {}) })));
   const opt: any = name === 'adam' ? tf.train.adam(0.001) : cgfac({ seed: Number(seed), ...JSON.parse(opts) });
   model.compile({ optimizer: opt, loss: 'binaryCrossentropy' });
-  const ev = tf.tensor2d(digits.pixels.subarray(0, 2000 * PIXELS), [2000, PIXELS]);
+  const ev = tf.tensor2d(digits.pixels.subarray(0, 8960 * PIXELS), [8960, PIXELS]);
   const ho = tf.tensor2d(digits.pixels.subarray(8960 * PIXELS, 9960 * PIXELS), [1000, PIXELS]);
   let ms = 0; const each: number[] = [];
   for (let s = 1; s <= Number(steps); s++) {
     const first = ((s - 1) % 35) * 256 * PIXELS;
     const b = tf.tensor2d(digits.pixels.subarray(first, first + 256 * PIXELS), [256, PIXELS]);
     const t = performance.now(); const l = await model.trainOnBatch(b, b); const d = performance.now() - t; ms += d; each.push(d); b.dispose();
-    if ([1,2,3,5].includes(s)) console.log(s, Number(l) * 784, opt.lastStep?.summary?.stepSize, opt.lastStep?.summary?.innerProduct, opt.lastStep?.summary?.lossFloor*784);
+    if (process.env.W) console.log(s, Number(l) * 784, opt.lastStep?.summary?.stepSize, opt.lastStep?.summary?.innerProduct, opt.lastStep?.summary?.lossFloor*784);
     if (s % 10 === 0 || s === 25) {
       const e = async (x: tf.Tensor) => { const r = model.evaluate(x, x, { batchSize: 2000 }) as tf.Scalar; const v = (await r.data())[0]! * 784; r.dispose(); return v; };
       let out = `${s}: train ${(await e(ev)).toFixed(2)} held ${(await e(ho)).toFixed(2)}`;
