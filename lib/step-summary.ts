@@ -1,7 +1,7 @@
 import type { PreparedStep } from './network-layer';
 
 /** What one layer's part of a step was. */
-export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax'> {
+export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax' | 'bound'> {
   /** The name it was registered under. */
   readonly name: string;
   /** ⟨v, x⟩ of its gradient and its direction. */
@@ -61,7 +61,7 @@ export function diagnose(layer: LayerStepSummary): string[] {
 }
 
 /** A layer's summary of what was prepared. */
-export function layerStepSummary(name: string, { lambdaMax, ...step }: PreparedStep, bytes: number): LayerStepSummary {
+export function layerStepSummary(name: string, { lambdaMax, bound: _, ...step }: PreparedStep, bytes: number): LayerStepSummary {
   const { damping } = step;
   const lambda = typeof damping === 'object' ? damping.input * damping.output : damping;
   const known = lambdaMax !== undefined && lambda !== undefined;
