@@ -201,6 +201,8 @@ export const stepPlaces = [
   'outputLargest',
   'inputEffectiveRank',
   'outputEffectiveRank',
+  'inputTrace',
+  'outputTrace',
   'bound', // ≥ ‖x‖
   'microseconds',
 ] as const;

@@ -65,6 +65,8 @@ export interface PreparedStep {
   readonly damping?: LayerSummary['damping'];
   readonly lambdaMax?: number;
   readonly effectiveRank?: { readonly input: number; readonly output: number } | number;
+  /** tr/λmax of each factor: 1 where all its rows are multiples of one, whatever the damping. */
+  readonly stableRank?: { readonly input: number; readonly output: number };
   readonly microseconds: number;
 }
 
@@ -389,6 +391,10 @@ function factoredStep(report: Float64Array, rows: FactorRows): PreparedStep {
           damping: { input: value('inputDamping'), output: value('outputDamping') },
           lambdaMax: value('inputLargest') * value('outputLargest'),
           effectiveRank: { input: value('inputEffectiveRank'), output: value('outputEffectiveRank') },
+          stableRank: {
+            input: value('inputTrace') / value('inputLargest'),
+            output: value('outputTrace') / value('outputLargest'),
+          },
         }
       : {}),
     microseconds: value('microseconds'),

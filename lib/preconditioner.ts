@@ -91,6 +91,8 @@ const asyncStepNames = [...stepNames, 'signal'];
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
 
+const noShape = { inFeatures: 0, outFeatures: 0, bias: false };
+
 /** Beyond it x, or a sum of two, may leave the range of float32. */
 const LARGEST_NORM = 3.4028234663852886e38 / 4;
 
@@ -676,17 +678,16 @@ export class Preconditioner {
       const { factors = 0, recorded = 0, workspace = 0 } = entry?.layer.memory() ?? {};
       return layerStepSummary(entry?.name ?? '', step, factors + recorded + workspace);
     });
-    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) {
-      const undecided = this.#undecided(plan, `Σ⟨v, x⟩ is ${innerProduct}`);
-      return { ...undecided, summary: { ...undecided.summary, innerProduct, refreshed: refresh, layers } };
-    }
+    const found = layers.flatMap((layer, index) => diagnose(layer, entries[index]?.shape ?? noShape));
+    const skipped = (why: string): Decision => {
+      const { summary, ...rest } = this.#undecided(plan, why);
+      return { ...rest, summary: { ...summary, innerProduct, refreshed: refresh, layers, diagnoses: [...summary.diagnoses, ...found] } };
+    };
+    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);
     const fraction = this.#adaptation.fraction(now.polyakFraction);
     const eta = stepSize(this.#options.stepRule, { ...now, polyakFraction: fraction }, { innerProduct, loss, lossFloor });
     const beyond = steps.findIndex(({ bound = 0 }) => !(eta * bound <= LARGEST_NORM));
-    if (beyond >= 0) {
-      const undecided = this.#undecided(plan, `the step of layer ${entries[beyond]?.name} leaves the range of float32`);
-      return { ...undecided, summary: { ...undecided.summary, innerProduct, refreshed: refresh, layers } };
-    }
+    if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
     const below = loss !== undefined && loss < lossFloor && this.#options.stepRule === 'polyak';
     const summary: StepSummary = {
       step: this.#steps,
@@ -697,7 +698,7 @@ export class Preconditioner {
       predictedDecrease: (eta - eta ** 2 / 2) * innerProduct,
       refreshed: refresh,
       layers,
-      diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...layers.flatMap(diagnose)],
+      diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
     };
     return { summary, momentum: now.momentum, stepSize: eta };
   }
