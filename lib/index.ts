@@ -16,8 +16,10 @@ export {
 export type { CgOptions, CgSummary, LayerOptions } from './options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './precondition-all';
 export {
+  type AdaptationState,
   type DenseLayerOptions,
   type LayerVectors,
+  type LossReport,
   type NaturalGradientsResult,
   type NetworkMemory,
   type NetworkReport,
@@ -25,7 +27,10 @@ export {
   type PreconditionerState,
   type RecordedBatchRows,
   type RecordedFisherRows,
+  type ReportableStep,
   type StepOptions,
+  type StoredLayer,
+  type StoredVector,
 } from './preconditioner';
 export type { PreconditionerOptions, Preset, Schedule } from './preconditioner-options';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './spectrum';

@@ -123,6 +123,20 @@ export interface NativeConjugateGradient {
   ): Promise<NativeSummary>;
 }
 
+/** What a layer goes on with: the recorded batch, the warm start, and direct K-FAC's averages; arrays are empty where there is none. */
+export interface NativeLayerState {
+  readonly inputs: Float32Array;
+  readonly outputGrads: Float32Array;
+  readonly previous: Float32Array;
+  readonly inputFactor: Float32Array;
+  readonly outputFactor: Float32Array;
+  readonly inputVectors: Float32Array;
+  readonly outputVectors: Float32Array;
+  readonly inputValues: Float32Array;
+  readonly outputValues: Float32Array;
+  readonly numbers: Float64Array;
+}
+
 export interface NativeLayerPreconditioner {
   record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
   preconditionSync(...system: NativeSystem): NativeSpectrum | undefined;
@@ -131,6 +145,8 @@ export interface NativeLayerPreconditioner {
   naturalGradient(...batch: [...NativeOwnGradient, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   setDamping(options: { readonly damping: NativeDamping }): void;
   memoryUsage(): NativeLayerMemory;
+  state(): NativeLayerState;
+  restore(state: NativeLayerState): void;
   estimatedCost(): number;
   reset(): void;
   dispose(): void;
@@ -185,6 +201,9 @@ export const stepPlaces = [
   'outputLargest',
   'inputEffectiveRank',
   'outputEffectiveRank',
+  'inputTrace',
+  'outputTrace',
+  'bound', // ≥ ‖x‖
   'microseconds',
 ] as const;
 

@@ -2,11 +2,15 @@
  * The layers of a {@link Preconditioner}: what it asks of each, whichever method preconditions it. A step asks in turn for the rows of its batches, for the
  * inner product ⟨v, x⟩, and for x once its length is known.
  */
-import { LayerPreconditioner, type LayerSummary } from './layer-preconditioner';
+import { CgfacError } from './error';
+import { LayerPreconditioner, type LayerSummary, partsOfLayer } from './layer-preconditioner';
 import {
   callNative,
   callNativeAsync,
   type NativeFactoredLayer,
+  type NativeFactors,
+  type NativeLayerPreconditioner,
+  type NativeLayerState,
   type NativePreparedLayer,
   type NativeWrittenLayer,
   native,
@@ -14,6 +18,7 @@ import {
 } from './native';
 import { preconditionAll, preconditionAllSync } from './precondition-all';
 import type { ResolvedPreconditionerOptions } from './preconditioner-options';
+import { type SolvedSpectrum, trustFactor } from './trust-region';
 import type { Damping, KernelLayout, LayerShape, VectorArrays, WeightVector } from './weight-vector';
 
 /** A layer's shape and layout. */
@@ -42,6 +47,10 @@ export interface FisherRows {
 /** What a layer says of a step before its length is known. */
 export interface PreparedStep {
   readonly innerProduct: number;
+  /** xᵀF x, where it is known. */
+  readonly curvature?: number;
+  /** ≥ ‖x‖, where x is written later. */
+  readonly bound?: number;
   /** Whatever of it is known goes into the step's summary. */
   readonly method: 'cg' | 'exact' | 'kfac';
   readonly space: 'gram' | 'weight' | 'rows';
@@ -49,11 +58,15 @@ export interface PreparedStep {
   readonly residual?: number;
   readonly initialResidual?: number;
   readonly reason: LayerSummary['reason'] | 'no-curvature';
+  /** Rows that the factors took in last. */
   readonly inputRows: number;
+  /** The same of the output side. */
   readonly outputRows: number;
   readonly damping?: LayerSummary['damping'];
   readonly lambdaMax?: number;
   readonly effectiveRank?: { readonly input: number; readonly output: number } | number;
+  /** tr/λmax of each factor: 1 where all its rows are multiples of one, whatever the damping. */
+  readonly stableRank?: { readonly input: number; readonly output: number };
   readonly microseconds: number;
 }
 
@@ -64,12 +77,38 @@ export interface NetworkLayerMemory {
   readonly workspace: number;
 }
 
+/** Rows of each side that a layer's factors took in last. */
+export interface FactorRows {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** What a layer goes on with. */
+export interface NetworkLayerState {
+  /** Whether it has factors. */
+  readonly started: boolean;
+  /** Rows that they took in last. */
+  readonly rows?: FactorRows;
+  /** The factors under factored damping. */
+  readonly factors?: NativeFactors;
+  /** What the other methods go on with. */
+  readonly solver?: NativeLayerState;
+}
+
+/** ½η²Σ xᵀF x that λ is made to meet. */
+export interface TrustTarget {
+  readonly kl: number;
+  /** η */
+  readonly stepSize: number;
+}
+
 /** How to prepare a step. */
 export interface PrepareOptions {
   /** Whether the factors take in what was recorded. */
   readonly refresh: boolean;
   readonly damping: Damping;
   readonly curvature: boolean;
+  readonly trust?: TrustTarget;
 }
 
 /** Where x goes: out ← keep·out + factor·x. */
@@ -91,6 +130,31 @@ function concatenated(arrays: readonly Float32Array[]): Float32Array {
   return all;
 }
 
+function bytesOf(arrays: readonly Float32Array[]): number {
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+/** Refuses NaN, infinity, and squares beyond float32. */
+function requireFinite(name: string, arrays: readonly Float32Array[]): void {
+  let sum = 0;
+  for (const array of arrays) for (let at = 0; at < array.length; at++) sum += (array[at] ?? 0) ** 2;
+  if (sum <= LARGEST_FLOAT32) return;
+  const bad = arrays.flatMap((array) => array.find((value) => !Number.isFinite(value)) ?? []);
+  const [received = 'an overflow'] = bad;
+  throw new CgfacError(
+    'ERR_CGFAC_NOT_FINITE',
+    `Expected finite numbers, with squares within the range of float32, for ${name} but received ${received}`,
+  );
+}
+
+const LARGEST_FLOAT32 = 3.4028234663852886e38;
+const noRows: FactorRows = { input: 0, output: 0 };
+
+/** A state of another method. */
+function otherState(expected: string): CgfacError {
+  return new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', `Expected the state of ${expected} for a layer but received that of another method`);
+}
+
 function multiplied(values: Float32Array, factor: number): Float32Array {
   return factor === 1 ? values.slice() : values.map((value) => value * factor);
 }
@@ -101,6 +165,7 @@ export class FactoredNetworkLayer {
   readonly native: NativeFactoredLayer;
   recorded = false;
   started = false;
+  factorRows = noRows;
 
   constructor(
     readonly shape: NetworkShape,
@@ -138,6 +203,20 @@ export class FactoredNetworkLayer {
   reset(): void {
     callNative(() => this.native.reset());
     this.recorded = this.started = false;
+    this.factorRows = noRows;
+  }
+
+  state(): NetworkLayerState {
+    return { started: this.started, rows: this.factorRows, factors: callNative(() => this.native.state()) };
+  }
+
+  restore({ started, rows, factors, solver }: NetworkLayerState): void {
+    if (solver !== undefined || (started && factors === undefined)) throw otherState('factored damping');
+    if (factors === undefined) this.reset();
+    else callNative(() => this.native.restore(factors));
+    this.recorded = false;
+    this.started = started;
+    this.factorRows = rows ?? noRows;
   }
 
   memory(): NetworkLayerMemory {
@@ -151,10 +230,12 @@ export class SolvedNetworkLayer {
   readonly solver: LayerPreconditioner<boolean>;
   readonly direction: VectorArrays;
   started = false;
+  factorRows = noRows;
   #damping: string;
   readonly #inputs: Float32Array[] = [];
   readonly #lossGrads: Float32Array[] = [];
   readonly #fisher: Float32Array[] = [];
+  readonly #native: NativeLayerPreconditioner;
   #rows = 0;
   #samples = 0;
   #fisherRows = 0;
@@ -175,22 +256,14 @@ export class SolvedNetworkLayer {
       ...(method === 'cg' || method === 'auto' ? { ...cg, warmStart } : {}),
       ...(method === 'kfac' ? { inverseUpdateSteps, factorDecay } : {}),
     });
-    this.direction = {
-      kernel: new Float32Array(shape.inFeatures * shape.outFeatures),
-      bias: shape.bias ? new Float32Array(shape.outFeatures) : undefined,
-    };
+    const parts = partsOfLayer(this.solver);
+    if (parts === undefined) throw new CgfacError('ERR_CGFAC_INTERNAL', 'a layer without its native half');
+    this.#native = parts.native;
+    this.direction = newVector(shape);
   }
 
   get recorded(): boolean {
     return this.#rows > 0;
-  }
-
-  get inputRows(): number {
-    return this.#rows;
-  }
-
-  get outputRows(): number {
-    return this.#fisherRows > 0 ? this.#fisherRows : this.#rows;
   }
 
   record({ inputs, lossGrads, rows, samples, factor }: BatchRows): void {
@@ -205,20 +278,27 @@ export class SolvedNetworkLayer {
     this.#fisherRows += rows;
   }
 
-  /** Hands the recorded rows to the solver, which refuses what is not finite. */
+  requireFinite(): void {
+    requireFinite('inputs', this.#inputs);
+    requireFinite('lossGrads', this.#lossGrads);
+    requireFinite('outputGrads', this.#fisher);
+  }
+
+  /** Hands the recorded rows to the solver. */
   refresh(): void {
     const { inFeatures } = this.shape;
     const inputs = concatenated(this.#inputs);
     const grads = concatenated(this.#fisherRows > 0 ? this.#fisher : this.#lossGrads);
     // A sums over a sample's rows where the solver averages over all: G makes up for it.
     const outputGrads = multiplied(grads, Math.sqrt(this.#rows / this.#samples));
-    this.solver.record({ inputs, outputGrads, batch: inputs.length / inFeatures, fisherRows: this.outputRows });
+    const output = this.#fisherRows > 0 ? this.#fisherRows : this.#rows;
+    this.solver.record({ inputs, outputGrads, batch: inputs.length / inFeatures, fisherRows: output });
+    this.factorRows = { input: this.#rows, output };
     this.started = true;
   }
 
-  /** The batch's own gradient, lossGradsᵀ·inputs/samples, into `direction`. */
-  formGradient(): void {
-    const { kernel, bias } = this.direction;
+  /** v ← the batch's own gradient, lossGradsᵀ·inputs/samples. */
+  formGradient({ kernel, bias }: VectorArrays): void {
     callNative(() =>
       native.formGradient(
         { ...this.shape, lossReduction: 'sum' },
@@ -248,12 +328,28 @@ export class SolvedNetworkLayer {
     this.clear();
     this.solver.reset();
     this.started = false;
+    this.factorRows = noRows;
+  }
+
+  state(): NetworkLayerState {
+    return { started: this.started, rows: this.factorRows, solver: callNative(() => this.#native.state()) };
+  }
+
+  /** A layer whose state lacks the solver's takes in the next step's rows. */
+  restore({ started, rows, factors, solver }: NetworkLayerState): void {
+    if (factors !== undefined) throw otherState('a method that solves');
+    if (solver === undefined) this.reset();
+    else callNative(() => this.#native.restore(solver));
+    this.clear();
+    this.started = started && solver !== undefined;
+    this.factorRows = rows ?? noRows;
   }
 
   memory(): NetworkLayerMemory {
     const { batch, workspace, previous, factors } = this.solver.memoryUsage();
     const { kernel, bias } = this.direction;
-    return { recorded: batch, factors: factors + previous, workspace: workspace + kernel.byteLength + (bias?.byteLength ?? 0) };
+    const own = bytesOf([...this.#inputs, ...this.#lossGrads, ...this.#fisher]);
+    return { recorded: own + batch, factors: factors + previous, workspace: workspace + kernel.byteLength + (bias?.byteLength ?? 0) };
   }
 }
 
@@ -266,24 +362,39 @@ export interface LayerTask {
   readonly gradient: VectorArrays | undefined;
 }
 
-const placeOf = Object.fromEntries(stepPlaces.map((place, index) => [place, index])) as Record<(typeof stepPlaces)[number], number>;
+type StepPlace = (typeof stepPlaces)[number];
+const placeOf = Object.fromEntries(stepPlaces.map((place, index) => [place, index])) as Record<StepPlace, number>;
 
-function factoredStep(report: Float64Array): PreparedStep {
-  const value = (place: (typeof stepPlaces)[number]) => report[placeOf[place]] ?? Number.NaN;
+function reported(report: Float64Array, place: StepPlace): number {
+  return report[placeOf[place]] ?? Number.NaN;
+}
+
+/** Zeros of a layer's form. */
+export function newVector({ inFeatures, outFeatures, bias }: LayerShape): VectorArrays {
+  return { kernel: new Float32Array(inFeatures * outFeatures), bias: bias ? new Float32Array(outFeatures) : undefined };
+}
+
+function factoredStep(report: Float64Array, rows: FactorRows): PreparedStep {
+  const value = (place: StepPlace) => reported(report, place);
   const damped = value('inputDamping') > 0;
   return {
     innerProduct: value('vx'),
+    bound: value('bound'),
     method: 'exact',
     space: value('formed') === 1 ? 'weight' : 'rows',
     iterations: 0,
     reason: damped ? 'solved' : 'no-curvature',
-    inputRows: value('inputRows'),
-    outputRows: value('outputRows'),
+    inputRows: rows.input,
+    outputRows: rows.output,
     ...(damped
       ? {
           damping: { input: value('inputDamping'), output: value('outputDamping') },
           lambdaMax: value('inputLargest') * value('outputLargest'),
           effectiveRank: { input: value('inputEffectiveRank'), output: value('outputEffectiveRank') },
+          stableRank: {
+            input: value('inputTrace') / value('inputLargest'),
+            output: value('outputTrace') / value('outputLargest'),
+          },
         }
       : {}),
     microseconds: value('microseconds'),
@@ -291,16 +402,17 @@ function factoredStep(report: Float64Array): PreparedStep {
 }
 
 function solvedStep(layer: SolvedNetworkLayer, innerProduct: number, summary: LayerSummary, microseconds: number): PreparedStep {
-  const { method, space, iterations, residual, initialResidual, reason, damping, lambdaMax, effectiveRank } = summary;
+  const { method, space, iterations, residual, initialResidual, reason, damping, lambdaMax, effectiveRank, xFx } = summary;
   return {
     innerProduct,
     method,
     space,
     iterations,
     reason,
-    inputRows: layer.inputRows,
-    outputRows: layer.outputRows,
+    inputRows: layer.factorRows.input,
+    outputRows: layer.factorRows.output,
     microseconds,
+    ...(xFx === undefined ? {} : { curvature: xFx }),
     ...(residual === undefined ? {} : { residual }),
     ...(initialResidual === undefined ? {} : { initialResidual }),
     ...(damping === undefined ? {} : { damping }),
@@ -316,6 +428,12 @@ function dot(a: VectorArrays, b: VectorArrays): number {
   return sum;
 }
 
+function ownGradient(layer: SolvedNetworkLayer): VectorArrays {
+  const own = newVector(layer.shape);
+  layer.formGradient(own);
+  return own;
+}
+
 function vectorOf({ kernel, bias }: VectorArrays): WeightVector {
   return bias === undefined ? kernel : { kernel, bias };
 }
@@ -328,7 +446,7 @@ interface Parts {
 function partsOf(tasks: readonly LayerTask[], { refresh, damping, curvature }: PrepareOptions): Parts {
   const parts: Parts = { factored: [], solved: [] };
   tasks.forEach(({ layer, gradient }, index) => {
-    const due = refresh || !layer.started;
+    const due = layer.recorded && (refresh || !layer.started); // an older factor serves a gradient without rows
     if (layer.kind === 'factored') {
       const report = new Float64Array(stepPlaces.length);
       const item = { layer: layer.native, refresh: due, damping, curvature, kernel: gradient?.kernel, bias: gradient?.bias, report };
@@ -341,7 +459,7 @@ function partsOf(tasks: readonly LayerTask[], { refresh, damping, curvature }: P
       layer.direction.kernel.set(gradient.kernel);
       if (gradient.bias) layer.direction.bias?.set(gradient.bias);
     } else {
-      layer.formGradient();
+      layer.formGradient(layer.direction);
     }
     parts.solved.push({ index, layer, v: layer.direction });
   });
@@ -351,15 +469,19 @@ function partsOf(tasks: readonly LayerTask[], { refresh, damping, curvature }: P
 function collected(tasks: readonly LayerTask[], parts: Parts, summaries: readonly LayerSummary[], microseconds: number): PreparedStep[] {
   const steps: PreparedStep[] = [];
   for (const { index, item } of parts.factored) {
-    steps[index] = factoredStep(item.report);
     const layer = tasks[index]?.layer;
-    if (layer && item.refresh) layer.started = true;
+    if (layer?.kind !== 'factored') continue;
+    if (item.refresh) {
+      layer.started = true;
+      layer.factorRows = { input: reported(item.report, 'inputRows'), output: reported(item.report, 'outputRows') };
+    }
+    steps[index] = factoredStep(item.report, layer.factorRows);
   }
   parts.solved.forEach(({ index, layer, v }, place) => {
     const summary = summaries[place];
     if (!summary) return;
     const gradient = tasks[index]?.gradient;
-    const innerProduct = summary.vx ?? (gradient ? dot(gradient, v) : Number.NaN);
+    const innerProduct = summary.vx ?? dot(gradient ?? ownGradient(layer), v); // a solve that broke down has none of its own
     if (gradient) {
       gradient.kernel.set(v.kernel);
       if (v.bias) gradient.bias?.set(v.bias);
@@ -369,11 +491,25 @@ function collected(tasks: readonly LayerTask[], parts: Parts, summaries: readonl
   return steps;
 }
 
+/** Multiplies every λ by the factor that meets the predicted divergence. */
+function meetTrust(parts: Parts, summaries: readonly LayerSummary[], { kl, stepSize }: TrustTarget): void {
+  const solved = parts.solved.flatMap(({ layer }, place) => {
+    const { spectrum, damping } = summaries[place] ?? {};
+    return spectrum && typeof damping === 'number' ? [{ layer, spectrum, damping }] : [];
+  });
+  const factor = trustFactor(solved satisfies readonly SolvedSpectrum[], kl, stepSize);
+  for (const { layer, damping } of solved) layer.setDamping(damping * factor);
+}
+
 /** ⟨v, x⟩ of every layer, x in the gradient where one is given and ready to be written where not; in the order of the tasks. */
 export function prepareSync(tasks: readonly LayerTask[], options: PrepareOptions): PreparedStep[] {
   const parts = partsOf(tasks, options);
   callNative(() => native.prepareAllSync(parts.factored.map(({ item }) => item)));
   const before = performance.now();
+  if (options.trust) {
+    const spectra = parts.solved.map(({ layer, v }) => layer.solver.preconditionSync(vectorOf(v), { spectrum: true }));
+    meetTrust(parts, spectra, options.trust);
+  }
   const summaries = preconditionAllSync(parts.solved.map(({ layer, v }) => ({ layer: layer.solver, v: vectorOf(v), out: vectorOf(v) })));
   return collected(tasks, parts, summaries, 1000 * (performance.now() - before));
 }
@@ -393,9 +529,15 @@ export async function prepare(
     ),
   );
   const before = performance.now();
+  const cancellable = signal === undefined ? {} : { signal };
+  if (options.trust) {
+    const spectra: LayerSummary[] = [];
+    for (const { layer, v } of parts.solved) spectra.push(await layer.solver.precondition(vectorOf(v), { spectrum: true, ...cancellable }));
+    meetTrust(parts, spectra, options.trust);
+  }
   const summaries = await preconditionAll(
     parts.solved.map(({ layer, v }) => ({ layer: layer.solver, v: vectorOf(v), out: vectorOf(v) })),
-    signal === undefined ? {} : { signal },
+    cancellable,
   );
   return collected(tasks, parts, summaries, 1000 * (performance.now() - before));
 }

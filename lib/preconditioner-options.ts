@@ -1,3 +1,4 @@
+import type { Adapted } from './adaptation';
 import { CgfacError } from './error';
 import { type CgOptions, cgOptionNames, parseCgOptions } from './options';
 import {
@@ -45,13 +46,29 @@ export interface PreconditionerOptions extends CgOptions {
   readonly damping?: Schedule<Damping>;
   /**
    * The length η of a step. `'polyak'`: min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step. `'kl-clip'`:
-   * ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default: 'polyak' for 'exact', else 'kl-clip'.
+   * ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default: 'polyak' for 'exact', else
+   * 'kl-clip'; 'fixed' with `trustRegion`.
    */
   readonly stepRule?: 'polyak' | 'kl-clip' | 'fixed';
   /** φ of 'polyak', > 0, a schedule. Default: the preset's. */
   readonly polyakFraction?: Schedule<number>;
   /** κ of 'kl-clip', > 0, a schedule. Default: 1e-2. */
   readonly klClip?: Schedule<number>;
+  /**
+   * For 'exact' with Tikhonov damping and 'fixed' steps: every layer's λ is multiplied by the one factor for which ½η²Σ xᵀF x, the
+   * Kullback–Leibler divergence that the step predicts, is `kl`. It costs a second solve. Default: none.
+   */
+  readonly trustRegion?: {
+    /** The divergence, > 0. */
+    readonly kl: number;
+  };
+  /**
+   * Whether {@link Preconditioner.reportLoss} adapts the damping, by the rule of Levenberg and Marquardt: smaller where the loss fell by more
+   * than 3/4 of what was predicted, larger where by less than 1/4. Default: false.
+   */
+  readonly adaptiveDamping?: boolean;
+  /** Whether it adapts φ of 'polyak' instead, by the same thresholds. Default: false. */
+  readonly adaptiveFraction?: boolean;
   /** A factor of every step, > 0, a schedule. Default: 1. */
   readonly learningRate?: Schedule<number>;
   /** `'linear'`: steps keep their length for half of `totalSteps`, then shrink linearly to 0. Default: 'constant'. */
@@ -114,6 +131,8 @@ export interface ResolvedPreconditionerOptions {
   readonly stepRule: 'polyak' | 'kl-clip' | 'fixed';
   readonly polyakFraction: Schedule<number>;
   readonly klClip: Schedule<number>;
+  readonly trustRegion: { readonly kl: number } | undefined;
+  readonly adapted: Adapted;
   readonly learningRate: Schedule<number>;
   readonly learningRateSchedule: 'constant' | 'linear';
   readonly totalSteps: number | undefined;
@@ -183,6 +202,9 @@ export const preconditionerOptionNames: readonly (keyof PreconditionerOptions)[]
   'stepRule',
   'polyakFraction',
   'klClip',
+  'trustRegion',
+  'adaptiveDamping',
+  'adaptiveFraction',
   'learningRate',
   'learningRateSchedule',
   'totalSteps',
@@ -233,7 +255,13 @@ function layerPatterns(value: unknown, name: string): readonly (string | RegExp)
     if (typeof pattern !== 'string' && Object.prototype.toString.call(pattern) !== '[object RegExp]')
       throw typeError('a name or a regular expression', `${name}[${index}]`, pattern);
   });
-  return value;
+  return [...value];
+}
+
+function trustRegionOf(value: unknown, name: string): { readonly kl: number } {
+  checkOptions(value, name, ['kl']);
+  checkRequired(value, name, { kl: 'a number > 0' });
+  return { kl: positive((value as { readonly kl: unknown }).kl, `${name}.kl`) };
 }
 
 type Check<T> = (value: unknown, name: string) => T;
@@ -291,7 +319,17 @@ export function resolvePreconditionerOptions(options: unknown, owner: string): R
   if (!factored) refuse(factoredOnly, "method 'exact' with dampingMode 'factored'", `'${method}' with '${dampingMode}'`);
   if (!factored && method !== 'kfac') refuse(['factorDecay'], "method 'kfac' or a factorHistory", `'${method}' with '${dampingMode}'`);
 
-  const stepRule = read('stepRule', among(['polyak', 'kl-clip', 'fixed']), method === 'exact' ? 'polyak' : 'kl-clip');
+  const trustRegion = read<{ readonly kl: number } | undefined>('trustRegion', trustRegionOf, undefined);
+  if (method !== 'exact' || factored)
+    refuse(['trustRegion'], "method 'exact' with dampingMode 'tikhonov'", `'${method}' with '${dampingMode}'`);
+  const usual = trustRegion ? 'fixed' : method === 'exact' ? 'polyak' : 'kl-clip';
+  const stepRule = read('stepRule', among(['polyak', 'kl-clip', 'fixed']), usual);
+  if (stepRule !== 'fixed') refuse(['trustRegion'], "stepRule 'fixed'", `'${stepRule}'`);
+  const adaptiveDamping = read('adaptiveDamping', boolean, false);
+  const adaptiveFraction = read('adaptiveFraction', boolean, false);
+  if (adaptiveDamping && trustRegion) refuse(['adaptiveDamping'], 'no trustRegion', 'one');
+  if (adaptiveFraction && stepRule !== 'polyak') refuse(['adaptiveFraction'], "stepRule 'polyak'", `'${stepRule}'`);
+  if (adaptiveFraction && adaptiveDamping) refuse(['adaptiveFraction'], 'no adaptiveDamping', 'both');
   if (stepRule !== 'polyak') refuse(['polyakFraction'], "stepRule 'polyak'", `'${stepRule}'`);
   if (stepRule !== 'kl-clip') refuse(['klClip'], "stepRule 'kl-clip'", `'${stepRule}'`);
   const factorHistory = read('factorHistory', among(['none', 'panel', 'dense']), defaults.factorHistory);
@@ -316,6 +354,8 @@ export function resolvePreconditionerOptions(options: unknown, owner: string): R
     stepRule,
     polyakFraction: read('polyakFraction', schedule(positive), defaults.polyakFraction),
     klClip: read('klClip', schedule(positive), 1e-2),
+    trustRegion,
+    adapted: adaptiveDamping ? 'damping' : adaptiveFraction ? 'fraction' : 'nothing',
     learningRate: read('learningRate', schedule(positive), 1),
     learningRateSchedule,
     totalSteps,

@@ -1,13 +1,16 @@
+import { Adaptation, type LossReport } from './adaptation';
 import { CgfacError } from './error';
-import type { NativeFactors } from './native';
 import {
   type BatchRows,
   combine,
   FactoredNetworkLayer,
   type FisherRows,
   type NetworkLayer,
+  type NetworkLayerState,
   type NetworkShape,
+  newVector,
   type PreparedStep,
+  type PrepareOptions,
   prepare,
   prepareSync,
   SolvedNetworkLayer,
@@ -15,131 +18,43 @@ import {
   write,
   writeSync,
 } from './network-layer';
+import type {
+  DenseLayerOptions,
+  LayerVectors,
+  NaturalGradientsResult,
+  NetworkMemory,
+  NetworkReport,
+  RecordedBatchRows,
+  RecordedFisherRows,
+  StepOptions,
+} from './network-types';
 import {
   at,
   type PreconditionerOptions,
-  type Preset,
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
   type Schedule,
   scheduled,
 } from './preconditioner-options';
+import { checkState, copied, layerOf, type PreconditionerState, restored, type StoredLayer, stored } from './preconditioner-state';
 import { uniforms } from './sampler';
+import { hyperparametersAt, type StepHyperparameters, stepSize } from './step-size';
 import { diagnose, layerStepSummary, type StepSummary } from './step-summary';
 import { abortSignal, boolean, checkOptions, checkRequired, describe, oneOf, positiveInteger, typeError, valueError } from './validate';
-import { checkSize, float32, type KernelLayout, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
+import { checkSize, float32, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
 
-/** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
-export interface DenseLayerOptions {
-  /** Inputs per row, without the bias. */
-  readonly inFeatures: number;
-  /** Outputs per row. */
-  readonly outFeatures: number;
-  /** Whether it has a bias. Default: true. */
-  readonly bias?: boolean;
-  /** How its kernel lies in memory. Default: 'out-in'. */
-  readonly kernelLayout?: KernelLayout;
-  /** Its weights, borrowed for good: updated in place by `naturalGradients`, averaged, decayed. Default: none. */
-  readonly weights?: WeightVector;
-}
-
-/** A batch's rows of a layer, for {@link Preconditioner.record}. */
-export interface RecordedBatchRows {
-  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. */
-  readonly inputs: Float32Array;
-  /** Gradients of the loss with respect to the layer's pre-activations, `(rows × outFeatures)`. Copied. */
-  readonly lossGrads: Float32Array;
-  /** Samples that the rows come from: their number, or a divisor of it where a sample has several rows (positions, time steps). */
-  readonly batch: number;
-}
-
-/** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
-export interface RecordedFisherRows {
-  /** Gradients of sampled targets' loss, `(rows × outFeatures)`; as many samples as you like. Copied. */
-  readonly outputGrads: Float32Array;
-  /** Samples that they come from. */
-  readonly batch: number;
-}
-
-/** The loss that goes with a step. */
-export interface StepOptions {
-  /** L, the loss at this step, of the batch that was recorded; needed by 'polyak'. */
-  readonly loss?: number;
-  /** L_min, what the loss cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default: 0. */
-  readonly lossFloor?: number;
-}
-
-/** Gradients, directions or weights of layers, by name. */
-export type LayerVectors = Readonly<Record<string, WeightVector>>;
-
-/** What {@link Preconditioner.naturalGradients} gives. */
-export interface NaturalGradientsResult {
-  /** What the step was. */
-  readonly summary: StepSummary;
-  /**
-   * The updates M of the layers without registered weights, to be subtracted; all of them zero where the step was skipped. They are the object's own
-   * arrays, valid until the next step.
-   */
-  readonly updates: LayerVectors;
-}
-
-/** What is preconditioned, how, and what is not and why: {@link Preconditioner.report}. */
-export interface NetworkReport {
-  /** The preset whose values fill in what was not given. */
-  readonly preset: Preset;
-  /** Method, damping, step rule and factors in one sentence. */
-  readonly recipe: string;
-  /** The layers that are preconditioned. */
-  readonly layers: readonly {
-    readonly name: string;
-    readonly shape: string;
-    readonly weights: number;
-    readonly method: string;
-    readonly averaged: boolean;
-  }[];
-  /** The layers that are not. */
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
-}
-
-/** Bytes that a {@link Preconditioner} keeps between steps. */
-export interface NetworkMemory {
-  /** The recorded rows. */
-  readonly recorded: number;
-  /** Factors and their inverses, warm starts. */
-  readonly factors: number;
-  /** Scratch. */
-  readonly workspace: number;
-  /** The momentum. */
-  readonly momentum: number;
-  /** Averages of the weights. */
-  readonly averages: number;
-  /** The sum. */
-  readonly total: number;
-}
-
-interface StoredVector {
-  readonly kernel: Float32Array;
-  readonly bias?: Float32Array;
-}
-
-/** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
-export interface PreconditionerState {
-  /** Of this form. */
-  readonly version: 1;
-  /** Steps done, skipped ones included. */
-  readonly steps: number;
-  /** Steps skipped. */
-  readonly skippedSteps: { readonly total: number; readonly inARow: number };
-  /** The seed of the uniform numbers. */
-  readonly seed: number;
-  /** By layer. */
-  readonly layers: Readonly<
-    Record<
-      string,
-      { readonly momentum?: StoredVector; readonly average?: StoredVector; readonly factors?: NativeFactors; readonly started: boolean }
-    >
-  >;
-}
+export type { AdaptationState, LossReport, ReportableStep } from './adaptation';
+export type {
+  DenseLayerOptions,
+  LayerVectors,
+  NaturalGradientsResult,
+  NetworkMemory,
+  NetworkReport,
+  RecordedBatchRows,
+  RecordedFisherRows,
+  StepOptions,
+} from './network-types';
+export type { PreconditionerState, StoredLayer, StoredVector } from './preconditioner-state';
 
 interface Entry {
   readonly name: string;
@@ -157,6 +72,7 @@ interface Plan {
   readonly loss: number | undefined;
   readonly lossFloor: number;
   readonly refresh: boolean;
+  readonly now: StepHyperparameters;
   readonly skipped?: string;
 }
 
@@ -175,28 +91,47 @@ const asyncStepNames = [...stepNames, 'signal'];
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
 
-function zeros({ inFeatures, outFeatures, bias }: NetworkShape): VectorArrays {
-  return { kernel: new Float32Array(inFeatures * outFeatures), bias: bias ? new Float32Array(outFeatures) : undefined };
-}
+const noShape = { inFeatures: 0, outFeatures: 0, bias: false };
+
+/** Beyond it x, or a sum of two, may leave the range of float32. */
+const LARGEST_NORM = 3.4028234663852886e38 / 4;
 
 function forEachArray(a: VectorArrays, b: VectorArrays, body: (a: Float32Array, b: Float32Array) => void): void {
   body(a.kernel, b.kernel);
   if (a.bias && b.bias) body(a.bias, b.bias);
 }
 
-function copied(from: VectorArrays): VectorArrays {
-  return { kernel: from.kernel.slice(), bias: from.bias?.slice() };
-}
-
 function bytesOf(vector: VectorArrays | undefined): number {
   return vector ? vector.kernel.byteLength + (vector.bias?.byteLength ?? 0) : 0;
 }
 
-function stored({ kernel, bias }: VectorArrays): StoredVector {
-  return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
+function weightVector({ kernel, bias }: VectorArrays): WeightVector {
+  return bias ? { kernel, bias } : kernel;
 }
 
-function finite(value: unknown, name: string): number {
+function arraysOf({ kernel, bias }: VectorArrays): readonly Float32Array[] {
+  return bias ? [kernel, bias] : [kernel];
+}
+
+/** Refuses vectors that share memory: what is written of one layer would be another's too. */
+function requireApart(vectors: readonly (VectorArrays | undefined)[], name: string): void {
+  const arrays = vectors.flatMap((vector) => (vector ? arraysOf(vector) : []));
+  const sorted = arrays.filter(({ length }) => length > 0).sort((a, b) => a.byteOffset - b.byteOffset);
+  const ends = new Map<ArrayBufferLike, number>();
+  for (const { buffer, byteOffset, byteLength } of sorted) {
+    if (byteOffset < (ends.get(buffer) ?? 0))
+      throw new CgfacError('ERR_CGFAC_OVERLAP', `Expected arrays that share no memory for ${name} but received an overlap`);
+    ends.set(buffer, byteOffset + byteLength);
+  }
+}
+
+/** A gradient, a direction or weights by name: own properties alone. */
+function named(vectors: LayerVectors, name: string): unknown {
+  return Object.hasOwn(vectors, name) ? vectors[name] : undefined;
+}
+
+/** A number, which may be NaN: a reason to skip a step, not an error. */
+function number(value: unknown, name: string): number {
   if (typeof value !== 'number') throw typeError('a number', name, value);
   return value;
 }
@@ -212,7 +147,7 @@ function finite(value: unknown, name: string): number {
  *
  * Each call of a `…Sync` method works on the calling thread and the pool; the others on the pool, one step at a time. A step whose loss, rows or Σ⟨v, x⟩
  * are not finite, or whose Σ⟨v, x⟩ is not positive, is skipped: weights, momentum and averages stay as they are, gradients become zero, and the summary says why;
- * the third in a row is an error. docs/math.md derives the recipe.
+ * the third in a row is an error. An error of a step whose arguments were accepted, an abort among them, forgets what was recorded. docs/math.md derives the recipe.
  *
  * Source: Y. Chen, arXiv 2101.00218, 2021 (CG-FAC); J. Martens and R. Grosse, 2015 (K-FAC, factored damping, sampled targets); B. Polyak, "Introduction to
  * optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992 (averages).
@@ -225,6 +160,7 @@ export class Preconditioner {
   #skippedTotal = 0;
   #skippedInARow = 0;
   #seed: number;
+  readonly #adaptation: Adaptation;
   #busy = false;
   #averagesDue = false;
 
@@ -236,6 +172,7 @@ export class Preconditioner {
   constructor(options: PreconditionerOptions) {
     this.#options = resolvePreconditionerOptions(options, 'Preconditioner');
     this.#seed = this.#options.seed;
+    this.#adaptation = new Adaptation(this.#options.adapted);
   }
 
   /** Steps done, those that were skipped included. */
@@ -245,11 +182,11 @@ export class Preconditioner {
 
   /**
    * Whether the factors take in rows at the next step: only then are sampled gradients worth their backward pass
-   * ({@link Preconditioner.recordFisher}).
+   * ({@link Preconditioner.recordFisher}). A step after one that was skipped always does.
    */
   get refreshDue(): boolean {
     const every = this.#options.factorUpdateSteps;
-    return this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2);
+    return this.#skippedInARow > 0 || this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2);
   }
 
   /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */
@@ -284,7 +221,8 @@ export class Preconditioner {
    * @param options - Its shape, and its weights where they are to be updated in place; see {@link DenseLayerOptions}.
    * @returns Whether it is preconditioned.
    * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
-   * `ERR_CGFAC_INVALID_ARG_VALUE` (a name that is taken, too), `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_BUSY`.
+   * `ERR_CGFAC_INVALID_ARG_VALUE` (a name that is taken, too), `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_OVERLAP` for weights that another layer
+   * has (sites that share weights are one layer, recorded several times), `ERR_CGFAC_BUSY`.
    */
   registerDense(name: string, options: DenseLayerOptions): boolean {
     this.#requireIdle('registerDense()');
@@ -300,12 +238,13 @@ export class Preconditioner {
     };
     checkSize(shape.inFeatures, shape.outFeatures);
     const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
+    requireApart([...this.#entries.values()].map((entry) => entry.weights).concat(weights), 'the weights of layers');
     if (this.#options.weightDecay > 0 && weights === undefined)
       throw new CgfacError(
         'ERR_CGFAC_MISSING_OPTION',
         `Expected the weights of layer ${describe(name)} for weightDecay but received undefined`,
       );
-    const pattern = this.#options.skipLayers.find((each) => (typeof each === 'string' ? each === name : each.test(name)));
+    const pattern = this.#options.skipLayers.find((each) => (typeof each === 'string' ? each === name : name.search(each) >= 0));
     if (pattern !== undefined) {
       this.#skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
       return false;
@@ -314,7 +253,7 @@ export class Preconditioner {
     const layer =
       method === 'exact' && dampingMode === 'factored'
         ? new FactoredNetworkLayer(shape, this.#options)
-        : new SolvedNetworkLayer(shape, this.#options, at(this.#options.damping, 0, 'damping', scheduled.damping));
+        : new SolvedNetworkLayer(shape, this.#options, at(this.#options.damping, this.#steps, 'damping', scheduled.damping));
     const average = this.#options.useEma && weights !== undefined ? copied(weights) : undefined;
     this.#entries.set(name, { name, shape, weights, layer, momentum: undefined, average });
     return true;
@@ -403,6 +342,7 @@ export class Preconditioner {
   async step(gradients: LayerVectors, options: StepOptions & { readonly signal?: AbortSignal } = {}): Promise<StepSummary> {
     checkOptions(options, 'step', asyncStepNames);
     const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
     return (await this.#run(this.#planOf(gradients, options, 'step'), signal)).summary;
   }
 
@@ -429,6 +369,7 @@ export class Preconditioner {
   async naturalGradients(options: StepOptions & { readonly signal?: AbortSignal } = {}): Promise<NaturalGradientsResult> {
     checkOptions(options, 'naturalGradients', asyncStepNames);
     const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
     return await this.#run(this.#planOf(undefined, options, 'naturalGradients'), signal);
   }
 
@@ -453,8 +394,22 @@ export class Preconditioner {
     this.#requireIdle('skip()');
     this.#absorb();
     const entries = [...this.#entries.values()];
-    const plan = { entries, gradients: entries.map(() => undefined), loss: undefined, lossFloor: 0, refresh: this.refreshDue };
-    return this.#skip(plan, this.#undecided(plan, reason).summary).summary;
+    const plan = { entries, gradients: entries.map(() => undefined) };
+    return this.#skip(plan, this.#undecided({ loss: undefined, lossFloor: 0 }, reason).summary).summary;
+  }
+
+  /**
+   * Tells what became of the loss, on the same batch, by the last step: with `adaptiveDamping` the damping of the steps to come follows, with
+   * `adaptiveFraction` their φ. As often as its evaluation is worth it; a loss that is not finite counts as one that grew.
+   *
+   * @param newLoss - L at the weights after the step.
+   * @returns The ratio of measured to predicted decrease, and the factors from now on.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` where no step was taken with a loss, or it has been reported,
+   * `ERR_CGFAC_BUSY`.
+   */
+  reportLoss(newLoss: number): LossReport {
+    this.#requireIdle('reportLoss()');
+    return this.#adaptation.report(number(newLoss, 'newLoss'));
   }
 
   /**
@@ -518,6 +473,7 @@ export class Preconditioner {
     this.#steps = this.#skippedTotal = this.#skippedInARow = 0;
     this.#seed = this.#options.seed;
     this.#averagesDue = false;
+    this.#adaptation.restore(undefined);
     for (const entry of this.#entries.values()) {
       entry.layer.reset();
       entry.momentum = undefined;
@@ -550,6 +506,9 @@ export class Preconditioner {
   #averaged(owner: string) {
     this.#absorb();
     const averaged = [...this.#entries.values()].flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
+    // before the first step the average is what the weights are, wherever they have come from since they were registered
+    if (this.#steps === this.#skippedTotal)
+      for (const { weights, average } of averaged) forEachArray(average, weights, (mean, w) => mean.set(w));
     if (averaged.length === 0)
       throw new CgfacError(
         'ERR_CGFAC_INVALID_ARG_VALUE',
@@ -563,37 +522,38 @@ export class Preconditioner {
     this.#requireIdle(`${call}()`);
     if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
       throw typeError('gradients by layer', 'gradients', gradients);
-    const loss = options.loss === undefined ? undefined : finite(options.loss, 'loss');
-    const lossFloor = options.lossFloor === undefined ? 0 : finite(options.lossFloor, 'lossFloor');
+    const loss = options.loss === undefined ? undefined : number(options.loss, 'loss');
+    const lossFloor = options.lossFloor === undefined ? 0 : number(options.lossFloor, 'lossFloor');
     if (loss === undefined && this.#options.stepRule === 'polyak')
       throw new CgfacError(
         'ERR_CGFAC_MISSING_OPTION',
         `Expected the loss for ${call} with stepRule 'polyak' but received undefined; give { loss }, or another stepRule`,
       );
-    const unusable = this.#unusableLoss(loss, lossFloor);
-    if (unusable !== undefined) {
-      const entries = [...this.#entries.values()];
-      const skippedGradients = entries.map(({ name, shape }) => {
-        const found = gradients?.[name];
-        return found === undefined ? undefined : vectorArrays(found, `gradients.${name}`, shape);
-      });
-      return { entries, gradients: skippedGradients, loss, lossFloor, refresh: this.refreshDue, skipped: unusable };
+    const unusableLoss = this.#unusableLoss(loss, lossFloor);
+    const entries = [...this.#entries.values()].filter(
+      ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
+    );
+    const arrays = entries.map(({ name, shape }) =>
+      gradients === undefined ? undefined : vectorArrays(named(gradients, name), `gradients.${name}`, shape),
+    );
+    requireApart(arrays, 'the gradients of layers');
+    for (const { name, shape, weights } of entries) {
+      if (weights) vectorArrays(weightVector(weights), `the weights of layer ${describe(name)}`, shape); // still there
     }
-    const given = gradients && new Map(Object.entries(gradients).filter(([name]) => this.#entries.has(name)));
-    const entries = [...this.#entries.values()].filter(({ name, layer }) => layer.recorded || given?.has(name));
-    const arrays = entries.map(({ name, shape }) => {
-      if (given === undefined) return undefined;
-      return vectorArrays(given.get(name), `gradients.${name}`, shape);
-    });
+    if (unusableLoss === undefined) this.#requireRows(entries, call);
+    const now = hyperparametersAt(this.#options, this.#steps);
+    this.#absorb();
+    const plan = { entries, gradients: arrays, loss, lossFloor, refresh: this.refreshDue, now };
+    const skipped = unusableLoss ?? this.#unusable(entries, arrays);
+    return skipped === undefined ? plan : { ...plan, skipped };
+  }
+
+  #requireRows(entries: readonly Entry[], call: string): void {
     if (entries.length === 0) throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
     for (const { name, layer } of entries) {
       if (!layer.recorded && !layer.started)
         throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows of layer ${describe(name)} for ${call} but received none`);
     }
-    this.#absorb();
-    const plan = { entries, gradients: arrays, loss, lossFloor, refresh: this.refreshDue };
-    const bad = this.#unusable(entries, arrays);
-    return bad === undefined ? plan : { ...plan, skipped: bad };
   }
 
   #unusableLoss(loss: number | undefined, lossFloor: number): string | undefined {
@@ -612,7 +572,6 @@ export class Preconditioner {
         });
         if (!Number.isFinite(sum)) return `the gradient of layer ${name} is not finite`;
       }
-      if (layer.kind !== 'factored') continue;
       try {
         layer.requireFinite();
       } catch (error) {
@@ -623,49 +582,59 @@ export class Preconditioner {
     return undefined;
   }
 
-  #prepareOptions({ refresh }: Plan) {
-    return { refresh, damping: at(this.#options.damping, this.#steps, 'damping', scheduled.damping), curvature: false };
+  #prepareOptions({ refresh, now }: Plan): PrepareOptions {
+    const { dampingMode, trustRegion } = this.#options;
+    const damping = this.#adaptation.damping(now.damping, dampingMode === 'factored');
+    return { refresh, damping, curvature: false, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
 
   async #run(plan: Plan, signal: AbortSignal | undefined): Promise<NaturalGradientsResult> {
-    signal?.throwIfAborted();
     this.#busy = true;
     try {
-      const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
+      const layers = plan.entries.map(({ layer }) => layer);
+      const tasks = layers.map((layer, index) => ({ layer, gradient: plan.gradients[index] }));
       const decided = await this.#deciding(plan, () => prepare(tasks, this.#prepareOptions(plan), signal));
       if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
       const targets = this.#targets(plan, decided);
-      if (targets !== undefined)
-        await write(
-          plan.entries.map(({ layer }) => layer),
-          targets,
-        );
+      if (targets !== undefined) await write(layers, targets);
       return this.#finish(plan, decided);
+    } catch (error) {
+      this.#forgetRows();
+      throw error;
     } finally {
       this.#busy = false;
     }
   }
 
   #runSync(plan: Plan): NaturalGradientsResult {
-    const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
-    let decided: Decision;
-    if (plan.skipped === undefined) {
-      try {
-        decided = this.#decide(plan, prepareSync(tasks, this.#prepareOptions(plan)));
-      } catch (error) {
-        decided = this.#refused(plan, error);
-      }
-    } else {
-      decided = this.#undecided(plan, plan.skipped);
+    this.#busy = true; // a schedule or a getter that calls back is refused
+    try {
+      const layers = plan.entries.map(({ layer }) => layer);
+      const tasks = layers.map((layer, index) => ({ layer, gradient: plan.gradients[index] }));
+      const decided = this.#decidingSync(plan, () => prepareSync(tasks, this.#prepareOptions(plan)));
+      if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
+      const targets = this.#targets(plan, decided);
+      if (targets !== undefined) writeSync(layers, targets);
+      return this.#finish(plan, decided);
+    } catch (error) {
+      this.#forgetRows();
+      throw error;
+    } finally {
+      this.#busy = false;
     }
-    if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
-    const targets = this.#targets(plan, decided);
-    if (targets !== undefined)
-      writeSync(
-        plan.entries.map(({ layer }) => layer),
-        targets,
-      );
-    return this.#finish(plan, decided);
+  }
+
+  #forgetRows(): void {
+    for (const { layer } of this.#entries.values()) layer.clear();
+  }
+
+  #decidingSync(plan: Plan, prepared: () => PreparedStep[]): Decision {
+    if (plan.skipped !== undefined) return this.#undecided(plan, plan.skipped);
+    try {
+      return this.#decide(plan, prepared());
+    } catch (error) {
+      return this.#refused(plan, error);
+    }
   }
 
   async #deciding(plan: Plan, prepared: () => Promise<PreparedStep[]>): Promise<Decision> {
@@ -683,7 +652,7 @@ export class Preconditioner {
     return this.#undecided(plan, error.message);
   }
 
-  #undecided({ loss, lossFloor, refresh }: Plan, skipped: string): Decision {
+  #undecided({ loss, lossFloor }: Pick<Plan, 'loss' | 'lossFloor'>, skipped: string): Decision {
     const known = loss === undefined ? {} : { loss, lossFloor };
     const summary: StepSummary = {
       step: this.#steps,
@@ -693,7 +662,7 @@ export class Preconditioner {
       innerProduct: Number.NaN,
       stepSize: 0,
       predictedDecrease: 0,
-      refreshed: refresh,
+      refreshed: false,
       layers: [],
       diagnoses: [`step ${this.#steps} was skipped: ${skipped}`],
     };
@@ -702,63 +671,46 @@ export class Preconditioner {
 
   /** The length of the step. */
   #decide(plan: Plan, steps: readonly PreparedStep[]): Decision {
-    const { loss, lossFloor, refresh, entries } = plan;
+    const { loss, lossFloor, refresh, entries, now } = plan;
     const innerProduct = steps.reduce((sum, step) => sum + step.innerProduct, 0);
     const layers = steps.map((step, index) => {
       const entry = entries[index];
       const { factors = 0, recorded = 0, workspace = 0 } = entry?.layer.memory() ?? {};
       return layerStepSummary(entry?.name ?? '', step, factors + recorded + workspace);
     });
-    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) {
-      const undecided = this.#undecided(plan, `Σ⟨v, x⟩ is ${innerProduct}`);
-      return { ...undecided, summary: { ...undecided.summary, innerProduct, layers } };
-    }
-    const momentum = at(this.#options.momentum, this.#steps, 'momentum', scheduled.momentum);
-    const stepSize = this.#stepSize(innerProduct, momentum, loss, lossFloor);
+    const found = layers.flatMap((layer, index) => diagnose(layer, entries[index]?.shape ?? noShape));
+    const skipped = (why: string): Decision => {
+      const { summary, ...rest } = this.#undecided(plan, why);
+      return { ...rest, summary: { ...summary, innerProduct, refreshed: refresh, layers, diagnoses: [...summary.diagnoses, ...found] } };
+    };
+    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);
+    const fraction = this.#adaptation.fraction(now.polyakFraction);
+    const eta = stepSize(this.#options.stepRule, { ...now, polyakFraction: fraction }, { innerProduct, loss, lossFloor });
+    const beyond = steps.findIndex(({ bound = 0 }) => !(eta * bound <= LARGEST_NORM));
+    if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
+    const below = loss !== undefined && loss < lossFloor && this.#options.stepRule === 'polyak';
     const summary: StepSummary = {
       step: this.#steps,
       skippedSteps: { total: this.#skippedTotal, inARow: 0 },
       ...(loss === undefined ? {} : { loss, lossFloor }),
       innerProduct,
-      stepSize,
-      predictedDecrease: (stepSize - stepSize ** 2 / 2) * innerProduct,
+      stepSize: eta,
+      predictedDecrease: (eta - eta ** 2 / 2) * innerProduct,
       refreshed: refresh,
       layers,
-      diagnoses: layers.flatMap(diagnose),
+      diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
     };
-    return { summary, momentum, stepSize };
-  }
-
-  /** What the schedules make of learningRate at this step. */
-  #rate(): number {
-    const rate = at(this.#options.learningRate, this.#steps, 'learningRate', scheduled.learningRate);
-    const { learningRateSchedule, totalSteps } = this.#options;
-    if (learningRateSchedule === 'constant' || totalSteps === undefined) return rate;
-    return rate * Math.min(1, Math.max(0, (2 * (totalSteps - this.#steps)) / totalSteps));
-  }
-
-  #stepSize(innerProduct: number, momentum: number, loss: number | undefined, lossFloor: number): number {
-    const rate = this.#rate();
-    switch (this.#options.stepRule) {
-      case 'fixed':
-        return rate;
-      case 'kl-clip': {
-        const klClip = at(this.#options.klClip, this.#steps, 'klClip', scheduled.klClip);
-        return rate > 0 ? rate * Math.min(1, Math.sqrt(klClip / innerProduct) / rate) : 0;
-      }
-      case 'polyak': {
-        const fraction = at(this.#options.polyakFraction, this.#steps, 'polyakFraction', scheduled.polyakFraction);
-        const excess = Math.max((loss ?? 0) - lossFloor, 0);
-        return rate * Math.min(1, (fraction * (1 - momentum) * excess) / innerProduct);
-      }
-    }
+    return { summary, momentum: now.momentum, stepSize: eta };
   }
 
   /** Where the directions are written; `undefined` where they are in the gradients already. */
   #targets({ entries, gradients }: Plan, { momentum, stepSize }: Decision): WriteTarget[] | undefined {
     if (gradients.some((gradient) => gradient !== undefined)) return undefined;
     return entries.map((entry) => {
-      entry.momentum ??= zeros(entry.shape);
+      const { weights } = entry;
+      if (weights && !this.#keepsMomentum(entry, momentum))
+        return { out: weights, factor: -stepSize, keep: 1 - stepSize * this.#options.weightDecay };
+      entry.momentum ??= newVector(entry.shape);
       return { out: entry.momentum, factor: stepSize, keep: momentum };
     });
   }
@@ -770,8 +722,8 @@ export class Preconditioner {
       const gradient = gradients[index];
       const { weights } = entry;
       if (gradient) {
-        if (momentum > 0) {
-          entry.momentum ??= zeros(entry.shape);
+        if (this.#keepsMomentum(entry, momentum)) {
+          entry.momentum ??= newVector(entry.shape);
           forEachArray(entry.momentum, gradient, (m, x) => {
             combine(m, momentum, x, stepSize);
             x.set(m);
@@ -783,36 +735,42 @@ export class Preconditioner {
         return;
       }
       const m = entry.momentum;
-      if (!m) return;
+      if (!m || (weights && !this.#keepsMomentum(entry, momentum))) return;
       if (weights) forEachArray(weights, m, (w, update) => combine(w, 1 - stepSize * weightDecay, update, -1));
-      else updates[entry.name] = m.bias ? { kernel: m.kernel, bias: m.bias } : m.kernel;
+      else updates[entry.name] = weightVector(m);
     });
-    for (const { layer } of entries) layer.clear();
+    this.#forgetRows();
     this.#steps++;
     this.#skippedInARow = 0;
+    this.#adaptation.stepped(summary.loss, summary.predictedDecrease);
     this.#averagesDue = true;
     if (gradients.every((gradient) => gradient === undefined)) this.#absorb();
     return { summary, updates };
   }
 
-  #skip({ entries, gradients }: Plan, summary: StepSummary): NaturalGradientsResult {
+  /** Whether M has to be kept apart: not for steps that never have a momentum. */
+  #keepsMomentum(entry: Entry, momentum: number): boolean {
+    return momentum > 0 || typeof this.#options.momentum === 'function' || entry.momentum !== undefined;
+  }
+
+  #skip({ entries, gradients }: Pick<Plan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
     const updates: Record<string, WeightVector> = {};
-    entries.forEach(({ name, shape, layer, weights }, index) => {
-      layer.clear();
+    this.#forgetRows();
+    entries.forEach(({ name, shape, weights }, index) => {
       const gradient = gradients[index];
       if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));
       else if (!weights) {
-        const { kernel, bias } = zeros(shape);
-        updates[name] = bias ? { kernel, bias } : kernel;
+        updates[name] = weightVector(newVector(shape));
       }
     });
     this.#steps++;
     this.#skippedTotal++;
     this.#skippedInARow++;
+    this.#adaptation.forget();
     if (this.#skippedInARow >= SKIPPED_IN_A_ROW) {
       throw new CgfacError(
         'ERR_CGFAC_DIVERGED',
-        `Expected a step that can be taken but received the ${this.#skippedInARow}rd in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
+        `Expected a step that can be taken but received ${this.#skippedInARow} in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
       );
     }
     return { summary, updates };
@@ -830,57 +788,66 @@ export class Preconditioner {
   }
 
   /**
-   * Everything that training goes on with: a resumed run has the same bits as one that was not interrupted. Copies; take it between steps.
+   * Everything that training goes on with, the weights apart: a resumed run has the same bits as one that was not interrupted. Copies; take it between steps,
+   * after the gradients of the last one were applied. What was recorded for the step to come is not in it.
    *
    * @throws {@link CgfacError} `ERR_CGFAC_BUSY`.
    */
   stateDict(): PreconditionerState {
     this.#requireIdle('stateDict()');
     this.#absorb();
-    const layers: Record<string, PreconditionerState['layers'][string]> = {};
+    const layers: Record<string, StoredLayer> = {};
     for (const { name, layer, momentum, average } of this.#entries.values()) {
       layers[name] = {
-        started: layer.started,
+        ...layer.state(),
         ...(momentum ? { momentum: stored(momentum) } : {}),
         ...(average ? { average: stored(average) } : {}),
-        ...(layer.kind === 'factored' ? { factors: layer.native.state() } : {}),
       };
     }
     const skippedSteps = { total: this.#skippedTotal, inARow: this.#skippedInARow };
-    return { version: 1, steps: this.#steps, skippedSteps, seed: this.#seed, layers };
+    return { version: 1, steps: this.#steps, skippedSteps, seed: this.#seed, adaptation: this.#adaptation.state(), layers };
   }
 
   /**
    * Takes over what {@link Preconditioner.stateDict} gave, for the same layers under the same options.
    *
    * @param state - Of all registered layers; copied.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_BUSY`; nothing is
-   * changed then.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_NOT_FINITE`,
+   * `ERR_CGFAC_BUSY`; nothing is changed then but that what was recorded for the step to come is forgotten.
    */
   loadStateDict(state: PreconditionerState): void {
     this.#requireIdle('loadStateDict()');
-    if (typeof state !== 'object' || state === null || state.version !== 1 || typeof state.layers !== 'object')
-      throw typeError('a state of stateDict(), version 1', 'state', state);
+    checkState(state);
     const loaded = [...this.#entries.values()].map((entry) => {
-      const found = state.layers[entry.name];
-      if (found === undefined) throw valueError(`the state of layer ${describe(entry.name)}`, 'state.layers', state.layers);
-      const arrays = (vector: StoredVector | undefined, name: string) =>
-        vector && copied(vectorArrays(entry.shape.bias ? vector : vector.kernel, `state.layers.${entry.name}.${name}`, entry.shape));
-      return { entry, found, momentum: arrays(found.momentum, 'momentum'), average: arrays(found.average, 'average') };
+      const found = layerOf(state, entry.name);
+      const vector = (name: 'momentum' | 'average') => restored(found[name], `state.layers.${entry.name}.${name}`, entry.shape);
+      return { entry, found, momentum: vector('momentum'), average: vector('average') };
     });
-    for (const { entry, found } of loaded) {
-      if (entry.layer.kind === 'factored' && found.factors) entry.layer.native.restore(found.factors);
-    }
-    for (const { entry, found, momentum, average } of loaded) {
-      entry.layer.clear();
-      entry.layer.started = found.started;
+    this.#forgetRows();
+    this.#restoreLayers(loaded);
+    for (const { entry, momentum, average } of loaded) {
       entry.momentum = momentum;
-      entry.average = average ?? entry.average;
+      if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
     }
     this.#steps = state.steps;
     this.#skippedTotal = state.skippedSteps.total;
     this.#skippedInARow = state.skippedSteps.inARow;
     this.#seed = state.seed;
+    this.#adaptation.restore(state.adaptation);
     this.#averagesDue = false;
+  }
+
+  /** All layers, or none. */
+  #restoreLayers(loaded: readonly { readonly entry: Entry; readonly found: NetworkLayerState }[]): void {
+    const before: { readonly layer: NetworkLayer; readonly state: NetworkLayerState }[] = [];
+    try {
+      for (const { entry, found } of loaded) {
+        before.push({ layer: entry.layer, state: entry.layer.state() });
+        entry.layer.restore(found);
+      }
+    } catch (error) {
+      for (const { layer, state } of before) layer.restore(state);
+      throw error;
+    }
   }
 }

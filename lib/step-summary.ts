@@ -1,7 +1,8 @@
 import type { PreparedStep } from './network-layer';
+import type { LayerShape } from './weight-vector';
 
 /** What one layer's part of a step was. */
-export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax'> {
+export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax' | 'bound'> {
   /** The name it was registered under. */
   readonly name: string;
   /** ⟨v, x⟩ of its gradient and its direction. */
@@ -38,30 +39,30 @@ export interface StepSummary {
   readonly diagnoses: readonly string[];
 }
 
-/** A side of fewer effective directions than this share of its rows is worth a word. */
-const FEW_DIRECTIONS = 0.02;
+/** Rows whose second moments lie within this of one direction are alike; sides with fewer features have few directions by nature. */
+const ALIKE = 1.05;
+const FEWEST_FEATURES = 4;
+const FEWEST_ROWS = 16;
 
 /** What deserves attention in a layer's step. */
-export function diagnose(layer: LayerStepSummary): string[] {
+export function diagnose(layer: LayerStepSummary, { inFeatures, outFeatures }: LayerShape): string[] {
   const found: string[] = [];
-  const { name, lambdaMaxOverDamping: ratio, effectiveRank, inputRows, outputRows, reason } = layer;
+  const { name, lambdaMaxOverDamping: ratio, stableRank, inputRows, outputRows, reason } = layer;
   if (reason === 'no-curvature') found.push(`no curvature in layer ${name}: all its inputs or output gradients are zero`);
   if (reason === 'indefinite' || reason === 'broken-down')
     found.push(`conjugate gradients ended early in layer ${name} (${reason}): the damping is near the rounding of float32`);
   if (ratio !== undefined && ratio < 0.1) found.push(`damping dominates in layer ${name}: this is gradient descent`);
-  if (typeof effectiveRank === 'object') {
-    const alike = (rank: number, rows: number, what: string) => {
-      if (rows >= 16 && rank < 1 + FEW_DIRECTIONS * Math.min(rows, 64) && rank < 2)
-        found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: all ${what} alike`);
-    };
-    alike(effectiveRank.input, inputRows, 'inputs');
-    alike(effectiveRank.output, outputRows, 'output gradients');
-  }
+  const alike = (rank: number | undefined, rows: number, features: number, what: string) => {
+    if (rank !== undefined && rank < ALIKE && rows >= FEWEST_ROWS && features >= FEWEST_FEATURES)
+      found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: all ${what} alike`);
+  };
+  alike(stableRank?.input, inputRows, inFeatures, 'inputs');
+  alike(stableRank?.output, outputRows, outFeatures, 'output gradients');
   return found;
 }
 
 /** A layer's summary of what was prepared. */
-export function layerStepSummary(name: string, { lambdaMax, ...step }: PreparedStep, bytes: number): LayerStepSummary {
+export function layerStepSummary(name: string, { lambdaMax, bound: _, ...step }: PreparedStep, bytes: number): LayerStepSummary {
   const { damping } = step;
   const lambda = typeof damping === 'object' ? damping.input * damping.output : damping;
   const known = lambdaMax !== undefined && lambda !== undefined;

@@ -322,6 +322,11 @@ void DampedFactor::restore(const FactorState& state) {
                     state.squares.size() == (panel ? count : 0) && (state.started || count == 0) &&
                     (!state.started || dense || count > 0);
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
+  require_finite("the rows of a state", state.rows);
+  require_finite("the average of a state", state.average);
+  double sum = state.scale + state.trace + state.gamma;
+  for (const double square : state.squares) sum += square;
+  if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
   reset();
   started_ = state.started;
   count_ = count;

@@ -52,6 +52,10 @@ void DirectKfac::update(const FisherBlock& block) {
   const MatrixView<float> a = input_factor_.matrix(n, n);
   const MatrixView<float> g = output_factor_.matrix(m, m);
   const double decay = steps_ == 0 ? 0 : options_.factor_decay;
+  if (steps_ == 0) {  // the upper triangles stay zero
+    std::ranges::fill(a.elements(), 0.0F);
+    std::ranges::fill(g.elements(), 0.0F);
+  }
   if (steps_ % options_.factor_update_steps == 0) {
     average(block.input, decay, a);
     average(block.output, decay, g);
@@ -146,6 +150,48 @@ SolutionProducts DirectKfac::precondition(const FisherBlock& block, const Invers
     gemm_in_tiles(factor, product, input.columns(in_features, 1), keep, {destination.out.bias.data(), m, 1});
   }
   return products;
+}
+
+DirectKfacState DirectKfac::state(std::size_t m, std::size_t n) const {
+  if (steps_ == 0) return {};
+  const auto copy = [](const Buffer<float>& from, std::size_t size) {
+    const std::span<float> numbers = from.held(size);
+    return std::vector<float>(numbers.begin(), numbers.end());
+  };
+  return {.steps = steps_,
+          .traces = traces_,
+          .input_factor = copy(input_factor_, n * n),
+          .output_factor = copy(output_factor_, m * m),
+          .input_vectors = copy(input_vectors_, n * n),
+          .output_vectors = copy(output_vectors_, m * m),
+          .input_values = copy(input_values_, n),
+          .output_values = copy(output_values_, m)};
+}
+
+void DirectKfac::restore(const DirectKfacState& state, std::size_t m, std::size_t n) {
+  const std::size_t squares = state.steps > 0 ? 1 : 0;
+  const auto check = [&](const std::vector<float>& numbers, std::size_t size) {
+    if (numbers.size() != squares * size)
+      throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
+    require_finite("the factors of a state", numbers);
+  };
+  check(state.input_factor, n * n);
+  check(state.output_factor, m * m);
+  check(state.input_vectors, n * n);
+  check(state.output_vectors, m * m);
+  check(state.input_values, n);
+  check(state.output_values, m);
+  const auto take = [](const std::vector<float>& from, Buffer<float>& to) {
+    std::ranges::copy(from, to.span(from.size()).data());
+  };
+  take(state.input_factor, input_factor_);
+  take(state.output_factor, output_factor_);
+  take(state.input_vectors, input_vectors_);
+  take(state.output_vectors, output_vectors_);
+  take(state.input_values, input_values_);
+  take(state.output_values, output_values_);
+  steps_ = state.steps;
+  traces_ = state.traces;
 }
 
 void DirectKfac::reset() {

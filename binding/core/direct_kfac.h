@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "core/buffer.h"
 #include "core/factored_solver.h"
@@ -13,6 +14,18 @@ struct DirectKfacOptions {
   int factor_update_steps = 1;   ///< batches between two that enter the factors
   int inverse_update_steps = 1;  ///< batches between two eigendecompositions
   double factor_decay = 0.95;    ///< of the running average, once there is one: decay·old + (1 − decay)·new
+};
+
+/// What direct K-FAC needs to go on with; everything empty before the first batch.
+struct DirectKfacState {
+  long steps = 0;
+  BlockTraces traces{};
+  std::vector<float> input_factor;  ///< n × n
+  std::vector<float> output_factor;
+  std::vector<float> input_vectors;
+  std::vector<float> output_vectors;
+  std::vector<float> input_values;
+  std::vector<float> output_values;
 };
 
 /// Direct K-FAC: forms A (n × n) and G (m × m), keeps their running averages, decomposes them, and preconditions through the
@@ -39,6 +52,10 @@ class DirectKfac {
   SolutionProducts precondition(const FisherBlock& block, const Inverse& inverse, const WeightView<const float>& v,
                                 const Destination& destination);
 
+  /// n includes the homogeneous coordinate.
+  [[nodiscard]] DirectKfacState state(std::size_t m, std::size_t n) const;
+  /// Throws Error(shape_mismatch) for the state of another shape, Error(not_finite) for numbers that are not; nothing is changed then.
+  void restore(const DirectKfacState& state, std::size_t m, std::size_t n);
   void reset();
   [[nodiscard]] std::size_t bytes() const;
 

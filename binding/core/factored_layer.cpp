@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "core/blas.h"
@@ -92,7 +93,9 @@ void FactoredLayer::record_fisher(MatrixView<const float> output_grads, double f
 
 void FactoredLayer::require_finite() const {
   const auto check = [](std::string_view name, const std::vector<float>& numbers) {
-    if (std::isfinite(blas::dot(std::span(numbers), std::span(numbers)))) return;
+    // a sum beyond float32 would stay in an average for good
+    if (blas::dot(std::span(numbers), std::span(numbers)) <= static_cast<double>(std::numeric_limits<float>::max()))
+      return;
     cgfac::require_finite(name, numbers);
     throw expected(ErrorCode::not_finite, "squares within the range of float32", name, "an overflow");
   };
@@ -171,7 +174,8 @@ FactoredStep FactoredLayer::prepare(const Damping& damping, bool curvature) {
   } else {
     step = prepare_rows(curvature);
   }
-  if (!std::isfinite(step.vx + step.xfx)) {
+  step.bound = bound_;
+  if (!(std::isfinite(step.vx + step.xfx) && bound_ <= largest_norm)) {
     require_finite();
     throw expected(ErrorCode::not_finite, "products within the range of float32", "inputs, outputGrads and lossGrads",
                    "an overflow");
@@ -300,6 +304,7 @@ FactoredStep FactoredLayer::precondition(const Damping& damping, const WeightVie
   copy(v, x);
   FactoredStep step = apply_both(v, x, curvature);
   step.formed = true;
+  step.bound = bound_;
   if (!(std::isfinite(step.vx + step.xfx) && bound_ <= largest_norm)) {
     cgfac::require_finite("gradients", v);
     throw expected(ErrorCode::not_finite, "products within the range of float32",

@@ -17,6 +17,7 @@ struct FactoredLayerOptions {
 struct FactoredStep {
   double vx = 0;            ///< ⟨v, x⟩
   double xfx = 0;           ///< xᵀ(A ⊗ G)x, where it was asked for
+  double bound = 0;         ///< ≥ ‖x‖
   bool formed = false;      ///< whether v was formed: cheaper than the products of rows where these outnumber a side
   FactoredDamping gamma{};  ///< γ_A and γ_G, with what panels cut off; zero where there was nothing to precondition
 };

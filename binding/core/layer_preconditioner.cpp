@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
+#include <utility>
 
 #include "core/blas.h"
 #include "core/cost.h"
@@ -148,6 +150,48 @@ LayerSummary LayerPreconditioner::natural_gradient(const Batch& batch, MatrixVie
   const double scale = shape_.loss_reduction == LossReduction::mean ? 1 : 1 / static_cast<double>(batch.inputs.rows);
   return solve(block, sums, {.v = {}, .loss_grads = loss_grads, .scale = scale}, std::nullopt, destination, cancel,
                spectrum);
+}
+
+LayerState LayerPreconditioner::state() const {
+  const std::size_t m = shape_.out_features;
+  const std::size_t n = shape_.in_features + (shape_.bias ? 1 : 0);
+  LayerState state;
+  state.kfac = kfac_.state(m, n);
+  if (has_previous_) {
+    const std::span<float> previous = previous_.held(m * n);
+    state.previous.assign(previous.begin(), previous.end());
+  }
+  if (!batch_) return state;
+  const auto& [input, output, layout] = batch_->block();
+  state.input_rows = input.rows.rows;
+  state.output_rows = output.rows.rows;
+  state.inputs.assign(input.rows.elements().begin(), input.rows.elements().end());
+  state.output_grads.assign(output.rows.elements().begin(), output.rows.elements().end());
+  state.averaged = averaged_.lock() == batch_;
+  return state;
+}
+
+void LayerPreconditioner::restore(const LayerState& state) {
+  const std::size_t m = shape_.out_features;
+  const std::size_t n = shape_.in_features + (shape_.bias ? 1 : 0);
+  const bool fits = state.inputs.size() == state.input_rows * shape_.in_features &&
+                    state.output_grads.size() == state.output_rows * m &&
+                    (state.input_rows > 0) == (state.output_rows > 0) &&
+                    (state.previous.empty() || state.previous.size() == m * n);
+  if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
+  require_finite("the previous solution of a state", state.previous);
+  std::shared_ptr<const RecordedBatch> batch;
+  if (state.input_rows > 0) {
+    batch = std::make_shared<const RecordedBatch>(
+        shape_, Batch{.inputs = {state.inputs.data(), state.input_rows, shape_.in_features},
+                      .output_grads = {state.output_grads.data(), state.output_rows, m}});
+  }
+  kfac_.restore(state.kfac, m, n);
+  batch_ = std::move(batch);
+  averaged_.reset();
+  if (state.averaged) averaged_ = batch_;
+  has_previous_ = !state.previous.empty();
+  std::ranges::copy(state.previous, previous_.span(state.previous.size()).data());
 }
 
 void LayerPreconditioner::reset() {

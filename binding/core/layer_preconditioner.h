@@ -96,6 +96,17 @@ struct LayerMemory {
   std::size_t factors = 0;    ///< of direct K-FAC: averages, eigenvectors and scratch
 };
 
+/// What a layer needs to go on with: `restore` makes the same layer of it, bit for bit.
+struct LayerState {
+  std::size_t input_rows = 0;  ///< of the recorded batch; 0 where there is none
+  std::size_t output_rows = 0;
+  std::vector<float> inputs;
+  std::vector<float> output_grads;
+  std::vector<float> previous;  ///< the warm start; empty where there is none
+  bool averaged = false;        ///< whether the batch has entered the averages
+  DirectKfacState kfac{};
+};
+
 /// Keeps for one layer what outlives a step: the recorded batch, the workspace, and the previous solution.
 ///
 /// Not safe for concurrent calls. A batch handed out by `batch()` stays valid, and unchanged, when another is recorded.
@@ -126,6 +137,9 @@ class LayerPreconditioner {
   LayerSummary natural_gradient(const Batch& batch, MatrixView<const float> loss_grads, const Destination& destination,
                                 const CancelFlag* cancel, Spectrum* spectrum);
 
+  [[nodiscard]] LayerState state() const;
+  /// Throws Error(shape_mismatch) for the state of another layer, Error(not_finite) for numbers that are not; nothing is changed then.
+  void restore(const LayerState& state);
   /// Forgets the batch, the previous solution and the averages.
   void reset();
 

@@ -17,7 +17,7 @@ namespace cgfac::node {
 namespace {
 
 // Places of a report, in the order that lib/native.ts names.
-constexpr std::size_t step_report_numbers = 14;
+constexpr std::size_t step_report_numbers = 17;
 
 std::size_t size_of(const Napi::Value& value) {
   return value.As<Napi::Number>().Uint32Value();
@@ -132,6 +132,9 @@ struct FactoredLayerWrap::Item {
                                       output.largest(),
                                       input.effective_rank(),
                                       output.effective_rank(),
+                                      input.trace(),
+                                      output.trace(),
+                                      step.bound,
                                       microseconds};
     std::ranges::copy(numbers, report.begin());
   }

@@ -1,7 +1,9 @@
 #include "node/layer_preconditioner_wrap.h"
 
 #include <algorithm>
+#include <array>
 #include <exception>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -15,6 +17,36 @@
 #include "node/fisher_operator_wrap.h"
 
 namespace cgfac::node {
+namespace {
+
+// The arrays of a state, by name
+constexpr std::array<std::pair<const char*, std::vector<float> LayerState::*>, 3> layer_arrays{
+    {{"inputs", &LayerState::inputs}, {"outputGrads", &LayerState::output_grads}, {"previous", &LayerState::previous}}};
+constexpr std::array<std::pair<const char*, std::vector<float> DirectKfacState::*>, 6> kfac_arrays{
+    {{"inputFactor", &DirectKfacState::input_factor},
+     {"outputFactor", &DirectKfacState::output_factor},
+     {"inputVectors", &DirectKfacState::input_vectors},
+     {"outputVectors", &DirectKfacState::output_vectors},
+     {"inputValues", &DirectKfacState::input_values},
+     {"outputValues", &DirectKfacState::output_values}}};
+
+template <typename Array, typename T>
+Array typed_array(Napi::Env env, const std::vector<T>& numbers) {
+  Array result = Array::New(env, numbers.size());
+  std::ranges::copy(numbers, result.Data());
+  return result;
+}
+
+template <typename Array, typename T>
+std::vector<T> numbers_of(const Napi::Object& object, const char* name, napi_typedarray_type type) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
+  const auto array = value.As<Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+}  // namespace
 
 Napi::Function SpectrumWrap::define(Napi::Env env) {
   return DefineClass(env, "Spectrum", {InstanceMethod<&SpectrumWrap::at>("at")});
@@ -50,6 +82,7 @@ Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
        InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::set_damping>("setDamping"),
        InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::estimated_cost>("estimatedCost"),
+       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
        InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
@@ -245,6 +278,54 @@ Napi::Value LayerPreconditionerWrap::memory_usage(const Napi::CallbackInfo& info
 Napi::Value LayerPreconditionerWrap::estimated_cost(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     return Napi::Number::New(info.Env(), layer_->estimated_cost(layer_->batch()->block()));
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::state(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Env env = info.Env();
+    require_idle(env, "state()");
+    const LayerState state = layer_->state();
+    Napi::Object result = Napi::Object::New(env);
+    for (const auto& [name, array] : layer_arrays) result.Set(name, typed_array<Napi::Float32Array>(env, state.*array));
+    for (const auto& [name, array] : kfac_arrays)
+      result.Set(name, typed_array<Napi::Float32Array>(env, state.kfac.*array));
+    const std::vector<double> numbers{static_cast<double>(state.input_rows),
+                                      static_cast<double>(state.output_rows),
+                                      state.averaged ? 1.0 : 0.0,
+                                      static_cast<double>(state.kfac.steps),
+                                      state.kfac.traces.input,
+                                      state.kfac.traces.output};
+    result.Set("numbers", typed_array<Napi::Float64Array>(env, numbers));
+    return result;
+  });
+}
+
+void LayerPreconditionerWrap::restore(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "restore()");
+    const auto unfit = [] {
+      return expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
+    };
+    if (!info[0].IsObject()) throw unfit();
+    const auto object = info[0].As<Napi::Object>();
+    const auto numbers = numbers_of<Napi::Float64Array, double>(object, "numbers", napi_float64_array);
+    const bool countable = numbers.size() == 6 && std::ranges::all_of(numbers, [](double number) {
+                             return number >= 0 && number <= static_cast<double>(std::numeric_limits<float>::max());
+                           });
+    if (!countable || std::ranges::any_of(std::span(numbers).first(4), [](double number) { return number > 9e15; }))
+      throw unfit();
+    LayerState state;
+    state.input_rows = static_cast<std::size_t>(numbers[0]);
+    state.output_rows = static_cast<std::size_t>(numbers[1]);
+    state.averaged = numbers[2] != 0;
+    state.kfac.steps = static_cast<long>(numbers[3]);
+    state.kfac.traces = {.input = numbers[4], .output = numbers[5]};
+    for (const auto& [name, array] : layer_arrays)
+      state.*array = numbers_of<Napi::Float32Array, float>(object, name, napi_float32_array);
+    for (const auto& [name, array] : kfac_arrays)
+      state.kfac.*array = numbers_of<Napi::Float32Array, float>(object, name, napi_float32_array);
+    layer_->restore(state);
   });
 }
 

@@ -60,6 +60,9 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   Napi::Value memory_usage(const Napi::CallbackInfo& info);
   /// () → the estimated work of a solve with the recorded batch, in no unit
   Napi::Value estimated_cost(const Napi::CallbackInfo& info);
+  /// () → { inputs, outputGrads, previous, numbers } and, of direct K-FAC, its factors, eigenvectors and eigenvalues
+  Napi::Value state(const Napi::CallbackInfo& info);
+  void restore(const Napi::CallbackInfo& info);
   void reset(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
   [[nodiscard]] Work parse(Napi::Env env, const WeightArrays& v, const WeightArrays& out, bool spectrum) const;
