@@ -5,7 +5,7 @@ const COLUMNS = [10, 25, 50];
 
 const NAME = 10;
 const SPEED = 8;
-const CELLS = [7, 8, 6] as const;
+const CELLS = [7, 7, 6] as const;
 const COLUMN = CELLS[0] + CELLS[1] + CELLS[2];
 
 function cells(...texts: [string, string, string]): string {

@@ -94,10 +94,9 @@ async function main(signal: AbortSignal): Promise<void> {
     results.push(await trainAutoencoder(name, { network, seed, steps, digits, shown, signal }));
   }
 
-  console.log(
-    `\nNats per image on the ${thousands(TRAINING_DIGITS)} training digits and on ${thousands(HELD_OUT_DIGITS)} held out, squared error per image`,
-  );
-  console.log('(summed over its pixels; held out), and the median time of a training step:\n');
+  const counts = [TRAINING_DIGITS, HELD_OUT_DIGITS].map(thousands);
+  console.log(`\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, squared error (sq.; of an image`);
+  console.log('held out, summed over its pixels), and milliseconds of a training step (median):\n');
   console.log(errorTable(results));
   for (const result of results) {
     const text = costText(result);
