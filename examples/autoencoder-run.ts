@@ -1,28 +1,45 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
-import { cgfac } from 'cgfac/tfjs';
-import { BATCH, BATCHES, type Digits, PIXELS } from './digits';
+import type { NetworkMemory } from 'cgfac/tfjs';
+import { type Errors, evaluate } from './autoencoder-evaluation';
+import { createModel, type NetworkName } from './autoencoder-model';
+import { createOptimizer, isCgfac, type OptimizerName } from './contenders';
+import { BATCH, BATCHES, type DigitSets, PIXELS } from './digits';
 import { startProgress } from './progress';
 
-export const OPTIMIZERS = ['cgfac', 'adam', 'sgd'] as const;
-export type OptimizerName = (typeof OPTIMIZERS)[number];
-
-export interface Evaluation {
+export interface Evaluation extends Errors {
   /** Training steps done. */
   readonly step: number;
-  /** Binary cross-entropy on the evaluation digits, mean over pixels, in nats. */
-  readonly loss: number;
   /** Training time so far, evaluations excluded. */
   readonly seconds: number;
+  /** Whether it is of the optimizer's averages of the weights instead of the weights themselves. */
+  readonly averaged: boolean;
+}
+
+/** What preconditioning took. */
+export interface PreconditionerCost {
+  /** Method, damping, step rule and factors, in words. */
+  readonly recipe: string;
+  /** Its own part of a step's time, median over the steps. */
+  readonly share: number;
+  /** Bytes kept between steps. */
+  readonly memory: NetworkMemory;
 }
 
 export interface Run {
   readonly optimizer: OptimizerName;
+  readonly network: NetworkName;
   readonly seed: number;
   readonly steps: number;
+  /** Milliseconds of a training step, median. */
+  readonly msPerStep: number;
+  /** At every 5th step and after the last one, there with averaged weights too where the optimizer keeps them. */
   readonly evaluations: readonly Evaluation[];
+  /** Bytes of the model's weights. */
+  readonly weightBytes: number;
+  /** Of the optimizers that tell it. */
+  readonly preconditioner?: PreconditionerCost;
 }
 
 export interface RunResult extends Run {
@@ -30,45 +47,21 @@ export interface RunResult extends Run {
   readonly reconstructions: Float32Array;
 }
 
-/** Evaluations are on the first digits of the set, every few steps and after the last one. */
-export const EVALUATION_DIGITS = 2000;
+export interface RunOptions {
+  readonly network: NetworkName;
+  readonly seed: number;
+  readonly steps: number;
+  readonly digits: DigitSets;
+  /** Digits to reconstruct at the end, (count × 784). */
+  readonly shown: Float32Array;
+  /** Ends the run between two steps. */
+  readonly signal: AbortSignal;
+}
+
 const EVALUATION_STEPS = 5;
 
 /** A run whose loss rises above this multiple of the first step's loss has diverged. */
 const DIVERGED = 1.5;
-
-/** The learning rates of Adam and SGD are the best after 50 steps of 0.003, 0.01, 0.03 and of 1, 3, 10, 30. */
-const CREATE: Record<OptimizerName, (seed: number) => tf.Optimizer> = {
-  cgfac: (seed) => cgfac({ learningRate: 1, damping: 3e-4, maxIterations: 15, seed }),
-  adam: () => tf.train.adam(0.01),
-  sgd: () => tf.train.sgd(10),
-};
-
-/** The deep autoencoder 784-256-64-16-64-256-784: tanh, a linear code layer, sigmoid output. */
-function createModel(seed: number): tfl.Sequential {
-  const widths = [256, 64, 16, 64, 256, PIXELS];
-  const code = 2;
-  const model = tfl.sequential();
-  widths.forEach((units, i) => {
-    const activation = i === widths.length - 1 ? 'sigmoid' : i === code ? 'linear' : 'tanh';
-    model.add(
-      tfl.layers.dense({
-        units,
-        activation,
-        kernelInitializer: tfl.initializers.glorotNormal({ seed: seed * widths.length + i }),
-        ...(i === 0 ? { inputShape: [PIXELS] } : {}),
-      }),
-    );
-  });
-  return model;
-}
-
-async function evaluate(model: tfl.Sequential, digits: tf.Tensor2D): Promise<number> {
-  const loss = model.evaluate(digits, digits, { batchSize: EVALUATION_DIGITS }) as tf.Scalar;
-  const [value = Number.NaN] = await loss.data();
-  loss.dispose();
-  return value;
-}
 
 /** Ends a run that diverged, by an error that says where. */
 export function checkLoss(name: OptimizerName, step: number, loss: number, start: number): void {
@@ -80,54 +73,88 @@ export function checkLoss(name: OptimizerName, step: number, loss: number, start
   }
 }
 
+/** The middle of the values, or the mean of the two there. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return ((sorted[Math.ceil(half) - 1] ?? Number.NaN) + (sorted[Math.floor(half)] ?? Number.NaN)) / 2;
+}
+
+/** Milliseconds that the last step spent on preconditioning; `undefined` where the optimizer does not tell. */
+function preconditioning(optimizer: tf.Optimizer): number | undefined {
+  const summary = isCgfac(optimizer) ? optimizer.lastStep?.summary : undefined;
+  return summary?.layers.reduce((sum, { microseconds }) => sum + microseconds / 1000, 0);
+}
+
+function costOf(optimizer: tf.Optimizer, shares: readonly number[]): PreconditionerCost | undefined {
+  if (!isCgfac(optimizer)) return undefined;
+  const report = optimizer.report();
+  const memory = optimizer.memoryUsage();
+  return report && memory && { recipe: `preset '${report.preset}', ${report.recipe}`, share: median(shares), memory };
+}
+
 /**
  * Trains the autoencoder with one optimizer. Weights depend on the seed, batches on nothing, so runs of two optimizers
  * with one seed start alike and see the same data.
- *
- * @param shown - Digits to reconstruct at the end, (count × 784).
- * @param signal - Ends the run between two steps.
  */
 export async function trainAutoencoder(
   optimizer: OptimizerName,
-  { seed, steps, digits, shown, signal }: { seed: number; steps: number; digits: Digits; shown: Float32Array; signal: AbortSignal },
+  { network, seed, steps, digits, shown, signal }: RunOptions,
 ): Promise<RunResult> {
-  const model = createModel(seed);
-  const update = CREATE[optimizer](seed);
+  const model = createModel(network, seed);
+  const update = createOptimizer(optimizer, network, seed);
   model.compile({ optimizer: update, loss: 'binaryCrossentropy' });
-  const evaluationDigits = tf.tensor2d(digits.pixels.subarray(0, EVALUATION_DIGITS * PIXELS), [EVALUATION_DIGITS, PIXELS]);
 
   const evaluations: Evaluation[] = [];
-  let milliseconds = 0;
+  const times: number[] = [];
+  const shares: number[] = [];
+  let total = 0;
   let start = Number.NaN;
+  const addEvaluation = async (step: number, averaged: boolean) => {
+    const errors = await evaluate(model, digits);
+    checkLoss(optimizer, step, errors.loss, start);
+    evaluations.push({ step, ...errors, seconds: total / 1000, averaged });
+  };
   const progress = startProgress(optimizer, steps);
   try {
     for (let step = 1; step <= steps; step++) {
       const first = ((step - 1) % BATCHES) * BATCH * PIXELS;
-      const batch = tf.tensor2d(digits.pixels.subarray(first, first + BATCH * PIXELS), [BATCH, PIXELS]);
+      const batch = tf.tensor2d(digits.training.pixels.subarray(first, first + BATCH * PIXELS), [BATCH, PIXELS]);
       const before = performance.now();
       const loss = (await model.trainOnBatch(batch, batch)) as number;
-      milliseconds += performance.now() - before;
+      const milliseconds = performance.now() - before;
       batch.dispose();
 
+      times.push(milliseconds);
+      total += milliseconds;
+      const own = preconditioning(update);
+      if (own !== undefined) shares.push(own / milliseconds);
       if (step === 1) start = loss;
       checkLoss(optimizer, step, loss, start);
-      progress.update(step, loss, milliseconds / step);
-      if (step % EVALUATION_STEPS === 0 || step === steps) {
-        const evaluationLoss = await evaluate(model, evaluationDigits);
-        checkLoss(optimizer, step, evaluationLoss, start);
-        evaluations.push({ step, loss: evaluationLoss, seconds: milliseconds / 1000 });
-      }
+      progress.update(step, loss, total / step);
+      if (step % EVALUATION_STEPS === 0 || step === steps) await addEvaluation(step, false);
       // A step is one block of computation: give the display and Ctrl-C their turn.
       await setImmediate();
       signal.throwIfAborted();
     }
+    if (isCgfac(update) && update.report()) await update.withAveragedWeights(() => addEvaluation(steps, true));
   } finally {
     progress.stop();
-    evaluationDigits.dispose();
   }
 
-  const reconstructions = tf.tidy(() => model.predict(tf.tensor2d(shown, [shown.length / PIXELS, PIXELS])) as tf.Tensor2D);
-  const result = { optimizer, seed, steps, evaluations, reconstructions: (await reconstructions.data()) as Float32Array };
+  const reconstructions = tf.tidy(() => model.apply(tf.tensor2d(shown, [shown.length / PIXELS, PIXELS])) as tf.Tensor2D);
+  const cost = costOf(update, shares);
+  const result = {
+    optimizer,
+    network,
+    seed,
+    steps,
+    msPerStep: median(times),
+    evaluations,
+    weightBytes: 4 * model.countParams(),
+    ...(cost ? { preconditioner: cost } : {}),
+    reconstructions: (await reconstructions.data()) as Float32Array,
+  };
   reconstructions.dispose();
   model.dispose();
   update.dispose();

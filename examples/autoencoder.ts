@@ -1,26 +1,32 @@
 /**
- * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` and once
- * with Adam, and compares them. `npm start`, or `npm start -- --help` for the options.
+ * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` as it comes, once with its
+ * CG-FAC and once with Adam, and compares them. `npm start`, or `npm start -- --help` for the options.
  */
 import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { installKernels } from 'cgfac/tfjs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { EVALUATION_DIGITS, OPTIMIZERS, type OptimizerName, type RunResult, trainAutoencoder } from './autoencoder-run';
-import { lossTable } from './autoencoder-table';
-import { type Digits, loadDigits, PIXELS } from './digits';
+import { type NetworkName, networkShape } from './autoencoder-model';
+import { type RunResult, trainAutoencoder } from './autoencoder-run';
+import { costText, errorTable } from './autoencoder-table';
+import { OPTIMIZERS, type OptimizerName } from './contenders';
+import { type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from './digits';
 import { writeDigitsPng } from './digits-png';
 
 interface Options {
   readonly steps: number;
   readonly optimizer?: OptimizerName;
   readonly seed: number;
+  readonly small: boolean;
   readonly json?: string;
 }
 
 const PNG_FILE = 'out/autoencoder.png';
+const DEFAULT_OPTIMIZERS: readonly OptimizerName[] = ['cgfac', 'cg', 'adam'];
+const thousands = (count: number) => count.toLocaleString('en');
 
 function integer(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
@@ -50,10 +56,13 @@ function writableFile(text: string): string {
 
 function parseOptions(): Options {
   return new Command('npm start --')
-    .description('Trains a deep autoencoder (784-256-64-16-64-256-784) on 9,984 handwritten digits with TensorFlow.js.')
+    .description(
+      `Trains a deep autoencoder (${networkShape('deep')}) on ${thousands(TRAINING_DIGITS)} handwritten digits with TensorFlow.js.`,
+    )
     .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1, 100_000)))
-    .addOption(new Option('--optimizer <name>', 'train with this one alone (default: cgfac, then adam)').choices(OPTIMIZERS))
+    .addOption(new Option('--optimizer <name>', 'train with this one alone (default: cgfac, then cg, then adam)').choices(OPTIMIZERS))
     .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
+    .addOption(new Option('--small', `train the smaller network ${networkShape('small')} instead`).default(false))
     .addOption(new Option('--json <file>', 'write the evaluations, one at every 5th step, to a file').argParser(writableFile))
     .parse()
     .opts<Options>();
@@ -70,20 +79,29 @@ function oneOfEach({ pixels, labels }: Digits): Float32Array {
 }
 
 async function main(signal: AbortSignal): Promise<void> {
-  const { steps, optimizer, seed, json } = parseOptions();
+  const { steps, optimizer, seed, small, json } = parseOptions();
+  const network: NetworkName = small ? 'small' : 'deep';
   setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
   if (!(await tf.setBackend('wasm'))) throw new Error('The wasm backend of TensorFlow.js could not be started.');
+  installKernels(tf);
   const digits = loadDigits();
-  const shown = oneOfEach(digits);
-  console.log(`Autoencoder 784-256-64-16-64-256-784, ${steps} steps of 256 digits, seed ${seed}, TensorFlow.js ${tf.version_core} on wasm`);
+  const shown = oneOfEach(digits.heldOut);
+  console.log(`Autoencoder ${networkShape(network)}, ${steps} steps of 256 digits, seed ${seed}`);
+  console.log(`TensorFlow.js ${tf.version_core} on wasm with the matrix products of cgfac, for every optimizer`);
 
   const results: RunResult[] = [];
-  for (const name of optimizer ? [optimizer] : (['cgfac', 'adam'] as const)) {
-    results.push(await trainAutoencoder(name, { seed, steps, digits, shown, signal }));
+  for (const name of optimizer ? [optimizer] : DEFAULT_OPTIMIZERS) {
+    results.push(await trainAutoencoder(name, { network, seed, steps, digits, shown, signal }));
   }
 
-  console.log(`\nBinary cross-entropy on the first ${EVALUATION_DIGITS} digits, mean over pixels, and seconds of training:\n`);
-  console.log(lossTable(results));
+  const counts = [TRAINING_DIGITS, HELD_OUT_DIGITS].map(thousands);
+  console.log(`\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, squared error (sq.; of an image`);
+  console.log('held out, summed over its pixels), and milliseconds of a training step (median):\n');
+  console.log(errorTable(results));
+  for (const result of results) {
+    const text = costText(result);
+    if (text) console.log(`\n${text}`);
+  }
   writeDigitsPng(PNG_FILE, [shown, ...results.map(({ reconstructions }) => reconstructions)], 10);
   console.log(`\nReconstructions (rows: ${['digits', ...results.map((result) => result.optimizer)].join(', ')}): ${PNG_FILE}`);
   if (json) {

