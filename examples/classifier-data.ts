@@ -19,9 +19,6 @@ export interface ClassifierData {
 export const DATA = ['digits', 'fashion'] as const;
 export type DataName = (typeof DATA)[number];
 
-const TRAINING_DIGITS = 35 * BATCH;
-const HELD_OUT_DIGITS = 1000;
-
 function part({ pixels, labels }: Pictures, first: number, count: number): Pictures {
   return { pixels: pixels.subarray(first * PIXELS, (first + count) * PIXELS), labels: labels.subarray(first, first + count) };
 }
@@ -31,12 +28,6 @@ export function batchOf(data: Pictures, step: number): Pictures {
   const batches = Math.ceil(data.labels.length / BATCH);
   const first = (step % batches) * BATCH;
   return part(data, first, Math.min(BATCH, data.labels.length - first));
-}
-
-function loadDigitsData(): ClassifierData {
-  const digits = loadDigits();
-  const count = digits.labels.length;
-  return { training: part(digits, 0, TRAINING_DIGITS), heldOut: part(digits, count - HELD_OUT_DIGITS, HELD_OUT_DIGITS) };
 }
 
 // --- Fashion images (H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST", arXiv 1708.07747, 2017) ------------------------
@@ -109,5 +100,5 @@ export function loadFashion(folder: string): ClassifierData {
 
 /** @param folder - Of the fashion images' files. Default: Debian's package is looked for, and fetched. */
 export function loadData(name: DataName, folder?: string): ClassifierData {
-  return name === 'digits' ? loadDigitsData() : loadFashion(folder ?? fetchFashion(resolve('out', PACKAGE)));
+  return name === 'digits' ? loadDigits() : loadFashion(folder ?? fetchFashion(resolve('out', PACKAGE)));
 }

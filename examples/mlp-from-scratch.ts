@@ -5,13 +5,12 @@
 import { performance } from 'node:perf_hooks';
 import { Preconditioner } from 'cgfac';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BATCH, loadDigits, PIXELS } from './digits';
+import { BATCH, HELD_OUT_DIGITS, loadDigits, PIXELS } from './digits';
 import { startProgress } from './progress';
 
 export const CLASSES = 10;
 const WIDTHS = [PIXELS, 500, 300, CLASSES];
 const TRAINING_BATCHES = 35;
-const HELD_OUT = 1000;
 const EVALUATION_STEPS = 5;
 
 /** y = relu(W x + b), of the last layer without relu; the kernel is (outFeatures × inFeatures), row-major. */
@@ -206,12 +205,13 @@ async function main(): Promise<void> {
     .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0)))
     .parse()
     .opts<{ steps: number; seed: number }>();
-  const { pixels, labels } = loadDigits();
-  const held = [pixels.subarray(-HELD_OUT * PIXELS), labels.subarray(-HELD_OUT)] as const;
+  const { training, heldOut } = loadDigits();
+  const { pixels, labels } = training;
+  const held = [heldOut.pixels, heldOut.labels] as const;
   const layers = createLayers(WIDTHS, seed);
   const preconditioner = precondition(layers, seed);
   console.log(
-    `Classifier ${WIDTHS.join('-')}, ${steps} steps of ${BATCH} digits, seed ${seed}; on ${HELD_OUT} held-out digits, averaged weights:`,
+    `Classifier ${WIDTHS.join('-')}, ${steps} steps of ${BATCH} digits, seed ${seed}; on ${HELD_OUT_DIGITS} held-out digits, averaged weights:`,
   );
 
   const progress = startProgress('train', steps);

@@ -19,7 +19,7 @@ const PROGRAM = join(ROOT, 'dist/examples/mlp-from-scratch.js');
 const MINUTE = 60_000;
 const WIDTHS = [PIXELS, 24, 15, 10];
 
-const digits = loadDigits();
+const { training: digits } = loadDigits();
 const slice = (first: number, count: number) =>
   [digits.pixels.subarray(first * PIXELS, (first + count) * PIXELS), digits.labels.subarray(first, first + count)] as const;
 
