@@ -13,6 +13,8 @@ export {
   type PreconditionResult,
   type RecordedRows,
 } from './layer-preconditioner';
+export type { EffectiveRanks, FactorRows } from './network-layer';
+export type { ReportedLayer, SkippedLayer } from './network-types';
 export type { CgOptions, CgSummary, LayerOptions } from './options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './precondition-all';
 export {
@@ -34,5 +36,5 @@ export {
 } from './preconditioner';
 export type { PreconditionerOptions, Preset, Schedule } from './preconditioner-options';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './spectrum';
-export type { LayerStepSummary, StepSummary } from './step-summary';
+export type { LayerStepSummary, SkippedSteps, StepSummary } from './step-summary';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './weight-vector';

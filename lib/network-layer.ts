@@ -44,6 +44,14 @@ export interface FisherRows {
   readonly factor: number;
 }
 
+/** A number for each factor of a layer. */
+export interface EffectiveRanks {
+  /** Of A. */
+  readonly input: number;
+  /** Of G. */
+  readonly output: number;
+}
+
 /** What a layer says of a step before its length is known. */
 export interface PreparedStep {
   readonly innerProduct: number;
@@ -53,20 +61,28 @@ export interface PreparedStep {
   readonly bound?: number;
   /** Whatever of it is known goes into the step's summary. */
   readonly method: 'cg' | 'exact' | 'kfac';
+  /** Where it was solved; 'rows': by the rows of the batch, without forming v. */
   readonly space: 'gram' | 'weight' | 'rows';
+  /** Conjugate-gradient iterations; 0 for the other methods. */
   readonly iterations: number;
+  /** Of 'cg': ‖r‖/‖v‖ at the end. */
   readonly residual?: number;
+  /** Of 'cg': the same at its start. */
   readonly initialResidual?: number;
+  /** Why the solve ended; 'no-curvature' where a factor is zero, and the direction with it. */
   readonly reason: LayerSummary['reason'] | 'no-curvature';
   /** Rows that the factors took in last. */
   readonly inputRows: number;
   /** The same of the output side. */
   readonly outputRows: number;
+  /** λ, or γ_A and γ_G with what their panels cut off. */
   readonly damping?: LayerSummary['damping'];
   readonly lambdaMax?: number;
-  readonly effectiveRank?: { readonly input: number; readonly output: number } | number;
+  /** Σ s/(s + γ) over the eigenvalues of each factor, or Σ E/(E + λ) over those of F: the directions that the damping leaves. */
+  readonly effectiveRank?: EffectiveRanks | number;
   /** tr/λmax of each factor: 1 where all its rows are multiples of one, whatever the damping. */
-  readonly stableRank?: { readonly input: number; readonly output: number };
+  readonly stableRank?: EffectiveRanks;
+  /** Time that its pool threads and the caller's took, the final product apart. */
   readonly microseconds: number;
 }
 
@@ -79,7 +95,9 @@ export interface NetworkLayerMemory {
 
 /** Rows of each side that a layer's factors took in last. */
 export interface FactorRows {
+  /** Of the input side. */
   readonly input: number;
+  /** Of the output side. */
   readonly output: number;
 }
 

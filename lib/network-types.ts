@@ -57,6 +57,28 @@ export interface NaturalGradientsResult {
   readonly updates: LayerVectors;
 }
 
+/** A layer that is preconditioned. */
+export interface ReportedLayer {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** outFeatures × inFeatures, and whether there is a bias. */
+  readonly shape: string;
+  /** Weights, the bias among them. */
+  readonly weights: number;
+  /** How it is preconditioned. */
+  readonly method: string;
+  /** Whether its weights are averaged. */
+  readonly averaged: boolean;
+}
+
+/** A layer that is not preconditioned. */
+export interface SkippedLayer {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** Why not. */
+  readonly reason: string;
+}
+
 /** What is preconditioned, how, and what is not and why: {@link Preconditioner.report}. */
 export interface NetworkReport {
   /** The preset whose values fill in what was not given. */
@@ -64,15 +86,9 @@ export interface NetworkReport {
   /** Method, damping, step rule and factors in one sentence. */
   readonly recipe: string;
   /** The layers that are preconditioned. */
-  readonly layers: readonly {
-    readonly name: string;
-    readonly shape: string;
-    readonly weights: number;
-    readonly method: string;
-    readonly averaged: boolean;
-  }[];
+  readonly layers: readonly ReportedLayer[];
   /** The layers that are not. */
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
+  readonly skipped: readonly SkippedLayer[];
 }
 
 /** Bytes that a {@link Preconditioner} keeps between steps. */

@@ -37,7 +37,7 @@ export interface PreconditionerOptions extends CgOptions {
    * averages. `'auto'`: 'cg' or 'exact' by estimated time. Default: 'exact'.
    */
   readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';
-  /** As {@link LayerPreconditionerOptions.dampingMode}. Default: 'factored' for 'exact', else 'tikhonov'. */
+  /** As `LayerPreconditionerOptions.dampingMode`. Default: 'factored' for 'exact', else 'tikhonov'. */
   readonly dampingMode?: 'tikhonov' | 'factored';
   /**
    * λ, a schedule: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue, else of the
@@ -63,7 +63,7 @@ export interface PreconditionerOptions extends CgOptions {
     readonly kl: number;
   };
   /**
-   * Whether {@link Preconditioner.reportLoss} adapts the damping, by the rule of Levenberg and Marquardt: smaller where the loss fell by more
+   * Whether `Preconditioner.reportLoss` adapts the damping, by the rule of Levenberg and Marquardt: smaller where the loss fell by more
    * than 3/4 of what was predicted, larger where by less than 1/4. Default: false.
    */
   readonly adaptiveDamping?: boolean;
@@ -113,11 +113,11 @@ export interface PreconditionerOptions extends CgOptions {
    * are not divided accumulate without it. Default: 1.
    */
   readonly accumulationSteps?: number;
-  /** Where a 'cg' solve starts; see {@link LayerPreconditionerOptions.warmStart}. Default: 'previous'. */
+  /** Where a 'cg' solve starts; see `LayerPreconditionerOptions.warmStart`. Default: 'previous'. */
   readonly warmStart?: 'none' | 'previous' | 'scaled';
   /** Layers that are left to the optimizer that follows: their names, or expressions that match them. Default: none. */
   readonly skipLayers?: readonly (string | RegExp)[];
-  /** Seed of {@link Preconditioner.uniforms}, an integer from 0 to 2⁵³ − 1. Default: 0. */
+  /** Seed of `Preconditioner.uniforms`, an integer from 0 to 2⁵³ − 1. Default: 0. */
   readonly seed?: number;
 }
 

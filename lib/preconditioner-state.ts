@@ -2,6 +2,7 @@
 import type { AdaptationState } from './adaptation';
 import type { NetworkLayerState, NetworkShape } from './network-layer';
 import { seedOf } from './preconditioner-options';
+import type { SkippedSteps } from './step-summary';
 import { describe, typeError, valueError } from './validate';
 import { type VectorArrays, vectorArrays } from './weight-vector';
 
@@ -28,7 +29,7 @@ export interface PreconditionerState {
   /** Steps done, skipped ones included. */
   readonly steps: number;
   /** Steps skipped. */
-  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  readonly skippedSteps: SkippedSteps;
   /** The seed of the uniform numbers. */
   readonly seed: number;
   /** What `adaptiveDamping` and `adaptiveFraction` have found. */

@@ -13,6 +13,14 @@ export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'l
   readonly bytes: number;
 }
 
+/** Steps that were skipped. */
+export interface SkippedSteps {
+  /** All of them. */
+  readonly total: number;
+  /** The last ones, up to now without one between that was taken. */
+  readonly inARow: number;
+}
+
 /** What a step did, or why it did nothing. */
 export interface StepSummary {
   /** The number of the step, 0 for the first. */
@@ -20,7 +28,7 @@ export interface StepSummary {
   /** Whether, and why, the step was skipped: weights, momentum and averages are as before, gradients are zero. */
   readonly skipped?: string;
   /** Steps skipped so far, and of those the last ones in a row. */
-  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  readonly skippedSteps: SkippedSteps;
   /** L and L_min, where they were given. */
   readonly loss?: number;
   /** L_min. */

@@ -1,7 +1,9 @@
 export { CgfacError, type CgfacErrorCode } from '../error';
+export type { EffectiveRanks } from '../network-layer';
+export type { ReportedLayer, SkippedLayer } from '../network-types';
 export type { NetworkMemory, NetworkReport } from '../preconditioner';
 export type { Preset, Schedule } from '../preconditioner-options';
-export type { LayerStepSummary, StepSummary } from '../step-summary';
+export type { LayerStepSummary, SkippedSteps, StepSummary } from '../step-summary';
 export type { Damping } from '../weight-vector';
 export type { NamedTensor } from './gradients';
 export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels';

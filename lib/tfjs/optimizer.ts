@@ -43,7 +43,7 @@ type CheckState = 'unchecked' | 'checked' | 'refused';
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies rows of data by a
  * trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest, which it names once.
  *
- * Its defaults are the recipe of {@link Preconditioner}: true Fisher from sampled targets, factored damping relative to each factor's mean
+ * Its defaults are the recipe of `Preconditioner`: true Fisher from sampled targets, factored damping relative to each factor's mean
  * eigenvalue, a Polyak step from the loss and the entropy of the targets, heavy ball, averages of the weights
  * ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv
  * 2101.00218): (F + λI) x = v by truncated conjugate gradients for each layer, then W ← W − learningRate·ν·x with

@@ -8,12 +8,21 @@ import {
 import { checkOptions, damping, nonNegative, oneOf, positive, positiveInteger } from '../validate';
 import type { Damping } from '../weight-vector';
 
+/** What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not tell. */
+type NotInTheGraph = 'lossReduction' | 'accumulationSteps' | 'adaptiveDamping' | 'adaptiveFraction';
+const NOT_IN_THE_GRAPH: readonly string[] = [
+  'lossReduction',
+  'accumulationSteps',
+  'adaptiveDamping',
+  'adaptiveFraction',
+] satisfies NotInTheGraph[];
+
 /**
  * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link PreconditionerOptions}, whose
- * `lossReduction`, `accumulationSteps` and `window` follow from the graph. Without a `preset` the head decides: 'reconstruction' for soft targets,
+ * `lossReduction` and `accumulationSteps` follow from the graph. Without a `preset` the head decides: 'reconstruction' for soft targets,
  * else 'safe'.
  */
-export interface RecipeOptions extends Omit<PreconditionerOptions, 'lossReduction' | 'accumulationSteps'> {
+export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   /** `'exact'`, `'kfac'` or `'auto'`; see {@link PreconditionerOptions.method}. Default: 'exact'. */
   readonly method?: 'auto' | 'exact' | 'kfac';
   /** Learning rate, > 0, of the variables that take plain gradient steps. Default: 0.01. */
@@ -90,7 +99,7 @@ const CG_NAMES: readonly (keyof CgOptimizerOptions)[] = [
 ];
 
 const RECIPE_NAMES: readonly string[] = [
-  ...preconditionerOptionNames.filter((name) => name !== 'lossReduction' && name !== 'accumulationSteps'),
+  ...preconditionerOptionNames.filter((name) => !NOT_IN_THE_GRAPH.includes(name)),
   'gradientLearningRate',
   'fisher',
 ];
