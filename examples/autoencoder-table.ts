@@ -37,16 +37,31 @@ export function errorTable(runs: readonly Run[]): string {
   return [''.padEnd(NAME + SPEED) + steps, 'optimizer'.padEnd(NAME) + 'ms/step'.padStart(SPEED) + units, ...rows].join('\n');
 }
 
+const WIDTH = 100;
+const INDENT = '  ';
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** Parts with commas between them, in lines that fit. */
+function listed(parts: readonly string[]): string[] {
+  const lines: string[] = [];
+  parts.forEach((part, i) => {
+    const text = i < parts.length - 1 ? `${part},` : part;
+    const longer = `${lines.at(-1)} ${text}`;
+    if (lines.length > 0 && longer.length <= WIDTH) lines[lines.length - 1] = longer;
+    else lines.push(INDENT + text);
+  });
+  return lines;
+}
 
 /** What the run's preconditioner is, and what it cost; `undefined` where it does not tell. */
 export function costText({ optimizer, preconditioner, weightBytes }: Run): string | undefined {
   if (!preconditioner) return undefined;
   const { recipe, share, memory } = preconditioner;
-  const parts = (['momentum', 'averages', 'factors', 'recorded', 'workspace'] as const).map((key) => `${key} ${megabytes(memory[key])}`);
+  const kept = (['momentum', 'averages', 'factors', 'recorded', 'workspace'] as const).map((key) => `${key} ${megabytes(memory[key])}`);
   return [
-    `${optimizer}: ${recipe}`,
-    `  ${(100 * share).toFixed(0)} % of a step (median) is the preconditioner's own; it keeps ${megabytes(memory.total)} beside ${megabytes(weightBytes)} of weights:`,
-    `  ${parts.join(', ')}`,
+    `${optimizer}:`,
+    ...listed(recipe.split(', ')),
+    `${INDENT}${(100 * share).toFixed(0)} % of a step (median) is the preconditioner's own; it keeps ${megabytes(memory.total)} beside ${megabytes(weightBytes)} of weights:`,
+    ...listed(kept),
   ].join('\n');
 }

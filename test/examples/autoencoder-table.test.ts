@@ -61,12 +61,13 @@ test('a shorter run has a column for its last step', () => {
 
 test('tells what the preconditioner is and keeps, where there is one', () => {
   expect(costText(run('adam', 50, []))).toBeUndefined();
-  const text = costText({ ...run('cgfac', 50, []), preconditioner: { recipe: "preset 'safe', exact", share: 0.384, memory } });
-  expect(text).toBe(
-    [
-      "cgfac: preset 'safe', exact",
-      "  38 % of a step (median) is the preconditioner's own; it keeps 63.2 MB beside 11.3 MB of weights:",
-      '  momentum 11.3 MB, averages 0.0 MB, factors 23.4 MB, recorded 13.3 MB, workspace 15.2 MB',
-    ].join('\n'),
-  );
+  const recipe = "preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps, running averages by 128 directions";
+  const text = costText({ ...run('cgfac', 50, []), preconditioner: { recipe, share: 0.384, memory } });
+  expect(text?.split('\n')).toEqual([
+    'cgfac:',
+    "  preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps,",
+    '  running averages by 128 directions',
+    "  38 % of a step (median) is the preconditioner's own; it keeps 63.2 MB beside 11.3 MB of weights:",
+    '  momentum 11.3 MB, averages 0.0 MB, factors 23.4 MB, recorded 13.3 MB, workspace 15.2 MB',
+  ]);
 });
