@@ -58,6 +58,11 @@ export class CgfacOptimizer extends Optimizer {
   /** The name that a saved model knows this class by. */
   static readonly className = 'Cgfac';
 
+  /** Optimizers of this class alone: that of `tf.Optimizer`, which is inherited otherwise, takes whatever can minimise. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #engine in value;
+  }
+
   readonly #engine: CgEngine | RecipeEngine;
   readonly #states = new Map<number, CheckState>();
   readonly #named = new Set<string>();

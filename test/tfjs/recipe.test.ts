@@ -135,6 +135,12 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
 describe('the recipe', () => {
   beforeAll(() => useBackend('cpu'));
 
+  it('is no other optimizer', () => {
+    expect(recipe()).toBeInstanceOf(CgfacOptimizer);
+    expect(recipe()).toBeInstanceOf(tf.Optimizer);
+    expect(tf.train.adam(1)).not.toBeInstanceOf(CgfacOptimizer);
+  });
+
   it('a penalty is a part of the step', async () => {
     const x = pixels(20, 1);
     const norms = await Promise.all(
