@@ -18,7 +18,7 @@ const RATES: Record<NetworkName, Record<'sgd' | 'momentum' | 'adagrad' | 'rmspro
 /**
  * An optimizer with its documented settings for a network: for `cgfac` these are the defaults. The bound on the size of a step, `klClip`, is in
  * the units of the loss, a mean over pixels; 1e-3 is the best for 'cg' after 50 steps of the deep network of 3e-4, 1e-3 and 3e-3, and its
- * default damping, relative 10, the best of 1, 3, 10, 30 and 100. 'kfac' has factored damping, relative 1: with its Tikhonov damping the
+ * default damping, relative 10, the best of 3, 10, 30 and 100. 'kfac' has factored damping, relative 1: with its Tikhonov damping the
  * deep network diverged (relative 3) or hardly learned (10).
  */
 export function createOptimizer(name: OptimizerName, network: NetworkName, seed: number): tf.Optimizer {
