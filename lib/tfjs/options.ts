@@ -47,7 +47,10 @@ export interface CgOptimizerOptions {
    * own F. Default `{ relative: 10 }`, which does not depend on the scale of the loss, as a number does.
    */
   readonly damping?: Damping;
-  /** Bound κ on the size of a step as the Fisher matrix measures it, > 0: ν = min(1, √(κ/(learningRate²·Σ⟨v, x⟩))). Default 1e-2. */
+  /**
+   * Bound κ on the size of a step as the Fisher matrix measures it, > 0: ν = min(1, √(κ/(learningRate²·Σ⟨v, x⟩))). In the units of the
+   * loss: of one that is a mean over D outputs it is D times as much as of their sum. Default 1e-2.
+   */
   readonly klClip?: number;
   /** Conjugate-gradient iterations for each block and step, at least 1. Default 15. */
   readonly maxIterations?: number;
