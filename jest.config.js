@@ -20,4 +20,6 @@ module.exports = {
   },
   // A test that outlives its time is a failure to look into, not one to start again.
   testTimeout: 30_000,
+  // Jest's own choice on two cores is one; what takes long here are programs that tests start and wait for.
+  maxWorkers: 2,
 };
