@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import type { NetworkMemory } from 'cgfac/tfjs';
+import { CgfacOptimizer, type NetworkMemory } from 'cgfac/tfjs';
 import { type Errors, evaluate } from './autoencoder-evaluation';
 import { createModel, type NetworkName } from './autoencoder-model';
-import { createOptimizer, isCgfac, type OptimizerName } from './contenders';
+import { createOptimizer, type OptimizerName } from './contenders';
 import { BATCH, BATCHES, type DigitSets, PIXELS } from './digits';
 import { startProgress } from './progress';
+import { median } from './statistics';
 
 export interface Evaluation extends Errors {
   /** Training steps done. */
@@ -73,21 +74,14 @@ export function checkLoss(name: OptimizerName, step: number, loss: number, start
   }
 }
 
-/** The middle of the values, or the mean of the two there. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length / 2;
-  return ((sorted[Math.ceil(half) - 1] ?? Number.NaN) + (sorted[Math.floor(half)] ?? Number.NaN)) / 2;
-}
-
 /** Milliseconds that the last step spent on preconditioning; `undefined` where the optimizer does not tell. */
 function preconditioning(optimizer: tf.Optimizer): number | undefined {
-  const summary = isCgfac(optimizer) ? optimizer.lastStep?.summary : undefined;
+  const summary = optimizer instanceof CgfacOptimizer ? optimizer.lastStep?.summary : undefined;
   return summary?.layers.reduce((sum, { microseconds }) => sum + microseconds / 1000, 0);
 }
 
 function costOf(optimizer: tf.Optimizer, shares: readonly number[]): PreconditionerCost | undefined {
-  if (!isCgfac(optimizer)) return undefined;
+  if (!(optimizer instanceof CgfacOptimizer)) return undefined;
   const report = optimizer.report();
   const memory = optimizer.memoryUsage();
   return report && memory && { recipe: `preset '${report.preset}', ${report.recipe}`, share: median(shares), memory };
@@ -137,7 +131,7 @@ export async function trainAutoencoder(
       await setImmediate();
       signal.throwIfAborted();
     }
-    if (isCgfac(update) && update.report()) await update.withAveragedWeights(() => addEvaluation(steps, true));
+    if (update instanceof CgfacOptimizer && update.report()) await update.withAveragedWeights(() => addEvaluation(steps, true));
   } finally {
     progress.stop();
   }

@@ -2,16 +2,16 @@
  * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` as it comes, once with its
  * CG-FAC and once with Adam, and compares them. `npm start`, or `npm start -- --help` for the options.
  */
-import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
-import { constants as system } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { installKernels } from 'cgfac/tfjs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { type NetworkName, networkShape } from './autoencoder-model';
 import { type RunResult, trainAutoencoder } from './autoencoder-run';
 import { costText, errorTable } from './autoencoder-table';
+import { integer, runInterruptibly, writableFile } from './command-line';
 import { OPTIMIZERS, type OptimizerName } from './contenders';
 import { type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from './digits';
 import { writeDigitsPng } from './digits-png';
@@ -27,32 +27,6 @@ interface Options {
 const PNG_FILE = 'out/autoencoder.png';
 const DEFAULT_OPTIMIZERS: readonly OptimizerName[] = ['cgfac', 'cg', 'adam'];
 const thousands = (count: number) => count.toLocaleString('en');
-
-function integer(minimum: number, maximum: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`Expected an integer from ${minimum} to ${maximum}.`);
-  };
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A file that can be written when the run is over: better to know before it begins. */
-function writableFile(text: string): string {
-  const file = resolve(text);
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found?.isDirectory()) throw new InvalidArgumentError('It is a directory.');
-  if (!isWritable(found ? file : dirname(file))) throw new InvalidArgumentError('It cannot be written, or its directory does not exist.');
-  return file;
-}
 
 function parseOptions(): Options {
   return new Command('npm start --')
@@ -111,19 +85,4 @@ async function main(signal: AbortSignal): Promise<void> {
   }
 }
 
-const interruption = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    process.exitCode = 128 + system.signals[signal]; // as shells have it
-    interruption.abort();
-  });
-}
-
-main(interruption.signal).catch((error: unknown) => {
-  if (interruption.signal.aborted && error === interruption.signal.reason) {
-    console.error('Stopped.');
-    return;
-  }
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+runInterruptibly(main);

@@ -6,6 +6,7 @@ import { type CgfacOptimizer, cgfac } from 'cgfac/tfjs';
 import { batchOf, type ClassifierData, type DataName, type Pictures } from './classifier-data';
 import { PIXELS } from './digits';
 import { startProgress } from './progress';
+import { median } from './statistics';
 
 export const OPTIMIZERS = ['cgfac', 'adam'] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
@@ -143,7 +144,7 @@ class Trainer {
 
   /** Median milliseconds of a step. */
   get stepMilliseconds(): number {
-    return [...this.#milliseconds].sort((a, b) => a - b)[this.#milliseconds.length >> 1] ?? Number.NaN;
+    return median(this.#milliseconds);
   }
 
   dispose(): void {

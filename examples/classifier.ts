@@ -3,15 +3,15 @@
  * other, and compares them. `node dist/examples/classifier.js`, or with `--help` for the options.
  */
 import { writeFileSync } from 'node:fs';
-import { constants as system } from 'node:os';
 import { dirname } from 'node:path';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { installKernels } from 'cgfac/tfjs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { DATA, type DataName, loadData } from './classifier-data';
 import { OPTIMIZERS, type OptimizerName, trainClassifiers } from './classifier-run';
 import { classifierTable } from './classifier-table';
+import { integer, runInterruptibly, writableFile } from './command-line';
 import { BATCH } from './digits';
 
 interface Options {
@@ -28,14 +28,6 @@ const DEFAULT_STEPS = 100;
 const DEFAULT_EPOCHS = 2;
 const EVALUATION_STEPS = 25;
 
-function integer(minimum: number, maximum: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`Expected an integer from ${minimum} to ${maximum}.`);
-  };
-}
-
 function parseOptions(): Options {
   return new Command('classifier')
     .description('Trains a classifier (784-500-300-10, relu) with TensorFlow.js.')
@@ -47,7 +39,7 @@ function parseOptions(): Options {
     )
     .addOption(new Option('--optimizer <name>', 'train with this one alone (default: both)').choices(OPTIMIZERS))
     .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
-    .addOption(new Option('--json <file>', 'write the evaluations to a file'))
+    .addOption(new Option('--json <file>', 'write the evaluations to a file').argParser(writableFile))
     .parse()
     .opts<Options>();
 }
@@ -79,19 +71,4 @@ async function main(signal: AbortSignal): Promise<void> {
   }
 }
 
-const interruption = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    process.exitCode = 128 + system.signals[signal]; // as shells have it
-    interruption.abort();
-  });
-}
-
-main(interruption.signal).catch((error: unknown) => {
-  if (interruption.signal.aborted && error === interruption.signal.reason) {
-    console.error('Stopped.');
-    return;
-  }
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+runInterruptibly(main);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { CgfacOptimizer, cgfac } from 'cgfac/tfjs';
+import { cgfac } from 'cgfac/tfjs';
 import type { NetworkName } from './autoencoder-model';
 
 /** The methods of the paper's survey that can run here, and the default of `cgfac/tfjs`. */
@@ -41,9 +41,4 @@ export function createOptimizer(name: OptimizerName, network: NetworkName, seed:
     case 'cgfac':
       return cgfac({ seed });
   }
-}
-
-/** Whether an optimizer is of this package. `instanceof` does not tell: TensorFlow.js has every optimizer be an instance of every class of them. */
-export function isCgfac(optimizer: tf.Optimizer): optimizer is CgfacOptimizer {
-  return optimizer.constructor === CgfacOptimizer;
 }

@@ -3,8 +3,10 @@
  * steps are those of `Preconditioner`. `node dist/examples/mlp-from-scratch.js`, or with `--help` for the options.
  */
 import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers/promises';
 import { Preconditioner } from 'cgfac';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { integer, runInterruptibly } from './command-line';
 import { BATCH, HELD_OUT_DIGITS, loadDigits, PIXELS } from './digits';
 import { startProgress } from './progress';
 
@@ -190,19 +192,11 @@ export function evaluate(layers: readonly Layer[], x: Float32Array, labels: Uint
   };
 }
 
-function integer(minimum: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= minimum && value <= 1_000_000) return value;
-    throw new InvalidArgumentError(`Expected an integer from ${minimum} to 1000000.`);
-  };
-}
-
-async function main(): Promise<void> {
+async function main(signal: AbortSignal): Promise<void> {
   const { steps, seed } = new Command('mlp-from-scratch')
     .description('Trains a classifier (784-500-300-10, relu) of handwritten digits with forward and backward passes in plain JavaScript.')
-    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1)))
-    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0)))
+    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1, 1_000_000)))
+    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
     .parse()
     .opts<{ steps: number; seed: number }>();
   const { training, heldOut } = loadDigits();
@@ -228,6 +222,9 @@ async function main(): Promise<void> {
       );
       milliseconds += performance.now() - before;
       progress.update(step, loss, milliseconds / step);
+      // A step is one block of computation: give the display and Ctrl-C their turn.
+      await setImmediate();
+      signal.throwIfAborted();
       if (step % EVALUATION_STEPS !== 0 && step !== steps) continue;
       const found = await preconditioner.withAveragedWeights(() => evaluate(layers, ...held));
       if (process.stderr.isTTY) process.stderr.write('\r\x1b[K'); // the bar's line, which is drawn anew below
@@ -241,9 +238,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (require.main === module) {
-  main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  });
-}
+if (require.main === module) runInterruptibly(main);

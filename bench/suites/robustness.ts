@@ -18,8 +18,6 @@ const widths = [1000, 500, 250, 30, 250, 500, 1000, pixelsPerImage];
 const code = 3;
 const network = [pixelsPerImage, ...widths].join('-');
 const usualBatch = 256;
-const trainingDigits = 35 * usualBatch;
-const heldOutDigits = 1000;
 const steps = 50;
 const seed = 1;
 /** Adam's learning rate, and the share of its loss that no variation is to exceed. */
@@ -53,10 +51,14 @@ const variations: readonly Variation[] = [
   { name: 'loss=10', scale: 10 },
 ];
 
+interface Digits {
+  readonly pixels: Float32Array;
+}
+
 /** The digits of the examples, which are another project of TypeScript: compiled beside this one, and found when it runs. */
-function loadPixels(): Float32Array {
-  const { loadDigits } = require('../../examples/digits') as { loadDigits: () => { readonly pixels: Float32Array } };
-  return loadDigits().pixels;
+function loadImages(): { readonly training: Digits; readonly heldOut: Digits } {
+  const { loadDigits } = require('../../examples/digits') as { loadDigits: () => ReturnType<typeof loadImages> };
+  return loadDigits();
 }
 
 async function load(): Promise<{ tf: Tfjs; tfl: Layers; own: Own }> {
@@ -84,7 +86,7 @@ interface Trained {
 }
 
 class Bench {
-  readonly #pixels = loadPixels();
+  readonly #digits = loadImages();
 
   constructor(
     readonly tf: Tfjs,
@@ -92,9 +94,9 @@ class Bench {
     readonly tick: () => void,
   ) {}
 
-  #images(first: number, count: number): Tensor2D {
-    const pixels = this.#pixels.subarray(first * pixelsPerImage, (first + count) * pixelsPerImage);
-    return this.tf.tensor2d(pixels, [count, pixelsPerImage]);
+  /** Some of the images, all of them by default. */
+  #images({ pixels }: Digits, first = 0, count = pixels.length / pixelsPerImage): Tensor2D {
+    return this.tf.tensor2d(pixels.subarray(first * pixelsPerImage, (first + count) * pixelsPerImage), [count, pixelsPerImage]);
   }
 
   #model(optimizer: Optimizer, scale: number) {
@@ -117,22 +119,23 @@ class Bench {
     { batch = usualBatch, scale = 1 }: Partial<Variation>,
   ): Promise<Trained> {
     const model = this.#model(optimizer, scale);
-    const held = this.#images(this.#pixels.length / pixelsPerImage - heldOutDigits, heldOutDigits);
+    const { training, heldOut } = this.#digits;
+    const held = this.#images(heldOut);
     const natsOf = (loss: number) => (loss * pixelsPerImage) / scale;
     const evaluate = async () => {
-      const loss = model.evaluate(held, held, { batchSize: heldOutDigits }) as Scalar;
+      const loss = model.evaluate(held, held, { batchSize: held.shape[0] }) as Scalar;
       const [value = Number.NaN] = await loss.data();
       loss.dispose();
       return natsOf(value);
     };
-    const batches = Math.floor(trainingDigits / batch);
+    const batches = Math.floor(training.pixels.length / pixelsPerImage / batch);
     const losses: number[] = [];
     const times: number[] = [];
     let atCap = 0;
     const trained = () => ({ losses, ms: median(times), atCap, skipped: own?.lastStep?.summary?.skippedSteps.total ?? 0 });
     try {
       for (let step = 0; step < steps; step++) {
-        const images = this.#images((step % batches) * batch, batch);
+        const images = this.#images(training, (step % batches) * batch, batch);
         const begin = performance.now();
         losses.push(natsOf((await model.trainOnBatch(images, images)) as number));
         times.push(performance.now() - begin);

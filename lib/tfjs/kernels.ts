@@ -6,7 +6,7 @@
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import * as tfjsCore from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
-import { type Activation, type BroadcastNumbers, matrixProducts } from '../matrix-product';
+import { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from '../matrix-product';
 import { describe, typeError } from '../validate';
 
 /** What {@link installKernels} uses of TensorFlow.js: the module `@tensorflow/tfjs-core`, or `@tensorflow/tfjs`, has it. */
@@ -41,16 +41,8 @@ interface WasmBackend {
 }
 
 /** A product in terms of matrices. */
-interface Product {
+interface Product extends Pick<MatrixProducts, 'pairs' | 'countA' | 'countB' | 'rows' | 'cols' | 'inner' | 'transposeA' | 'transposeB'> {
   readonly shape: number[];
-  readonly pairs: Uint32Array;
-  readonly countA: number;
-  readonly countB: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly inner: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
 }
 
 /** An input for each place of the results, as TensorFlow.js broadcasts it. */
@@ -194,19 +186,12 @@ function compute(backend: WasmBackend, a: TensorInfo, b: TensorInfo, product: Pr
     // from here on nothing allocates there, so the buffer stays what it is
     const heap = backend.wasm.HEAPU8.buffer;
     const values = ({ start, length }: ReturnType<typeof place>) => new Float32Array(heap, start, length);
-    const { pairs, countA, countB, rows, cols, inner, transposeA, transposeB } = stacked(product, epilogue);
+    const { shape: _, ...matrices } = stacked(product, epilogue);
     matrixProducts({
+      ...matrices,
       a: values(atA),
       b: values(atB),
       out: values(atOut),
-      pairs,
-      countA,
-      countB,
-      rows,
-      cols,
-      inner,
-      transposeA,
-      transposeB,
       bias: atBias && { values: values(atBias), shape: atBias.shape },
       activation: epilogue.activation,
       slope: epilogue.slope,

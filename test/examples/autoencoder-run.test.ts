@@ -1,4 +1,4 @@
-import { checkLoss, median } from '../../examples/autoencoder-run';
+import { checkLoss } from '../../examples/autoencoder-run';
 
 test('a loss that falls, or rises a little, is no divergence', () => {
   expect(() => checkLoss('adam', 2, 0.5, 0.7)).not.toThrow();
@@ -13,12 +13,4 @@ test('a loss above 1.5 times that of the first step is a divergence', () => {
   expect(() => checkLoss('cgfac', 4, 1.06, 0.7)).toThrow(
     'cgfac diverged: the loss at step 4 is 1.0600, more than 1.5 times the 0.7000 of the first step.',
   );
-});
-
-test.each([
-  [[7], 7],
-  [[30, 1, 2], 2],
-  [[10, 1, 2, 4], 3],
-])('the median of %j is %d', (values, expected) => {
-  expect(median(values)).toBe(expected);
 });
