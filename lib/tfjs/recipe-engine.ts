@@ -1,7 +1,7 @@
 /** Every method but the paper's: a {@link Preconditioner} over the captured layers, and averages of the variables. */
 import { add, dispose, keep, mul, sub, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { type NetworkMemory, type NetworkReport, Preconditioner } from '../preconditioner';
-import { type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule } from '../preconditioner-options';
+import { at, type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
 import type { WeightVector } from '../weight-vector';
 import { type CapturedLayer, requiredGrads } from './capture';
@@ -108,7 +108,8 @@ export class RecipeEngine implements Engine {
       summary = preconditioner.stepSync(updates, loss);
     }
     if (summary.skipped !== undefined) return { next: [], report: report(summary) };
-    const decay = 1 - summary.stepSize * (this.#network?.weightDecay ?? 0);
+    const weightDecay = this.#network ? at(this.#network.weightDecay, summary.step, 'weightDecay', scheduled.weightDecay) : 0;
+    const decay = 1 - summary.stepSize * weightDecay;
     const moved = (variable: Variable, update: Float32Array) =>
       [variable, sub(decay === 1 ? variable : mul(variable, decay), tensor(update, variable.shape))] as const;
     const next = step.layers.flatMap((layer, index) => {
@@ -123,7 +124,8 @@ export class RecipeEngine implements Engine {
   assigned(step: Step): void {
     const network = this.#network;
     if (!network?.useEma) return;
-    const decay = Math.min(network.emaMomentum, (1 + this.#averaged) / (10 + this.#averaged));
+    const emaMomentum = at(network.emaMomentum, this.#averaged, 'emaMomentum', scheduled.emaMomentum);
+    const decay = Math.min(emaMomentum, (1 + this.#averaged) / (10 + this.#averaged));
     this.#averaged++;
     for (const variable of [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable: each }) => each)]) {
       const before = this.#averages.get(variable.id);

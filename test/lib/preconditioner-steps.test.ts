@@ -392,7 +392,7 @@ test('presets: ρ, φ, μ, factors, T', () => {
       fisherFraction: 1,
     },
     'image-classifier': {
-      relative: 3,
+      relative: 0.3,
       polyakFraction: 2,
       momentum: 0,
       factorHistory: 'panel',
