@@ -101,11 +101,11 @@ export interface PreconditionerOptions extends CgOptions {
   readonly rank?: number;
   /** Rows of a batch that enter a panel at a time, drawn from all of it. Default: 128. */
   readonly panelRows?: number;
-  /** Without a history: rows that a factor is made of at the least; shorter batches are filled up with older rows. Default: 256. */
+  /** Without a history: rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of them that
+   * targets were sampled for. Default: 256. */
   readonly window?: number;
   /**
-   * Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5; 1 for the
-   * preset 'reconstruction'.
+   * Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5.
    */
   readonly fisherFraction?: Schedule<number>;
   /**
@@ -175,7 +175,7 @@ export const presets: Readonly<Record<Preset, PresetValues>> = {
     factorHistory: 'none',
     rank: 128,
     factorUpdateSteps: 2,
-    fisherFraction: 1,
+    fisherFraction: 0.5,
   },
   'image-classifier': {
     relative: 0.3,

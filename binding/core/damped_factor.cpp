@@ -110,14 +110,14 @@ double DampedFactor::mean_eigenvalue() const {
   return now_.trace / static_cast<double>(std::max<std::size_t>(eigenvalues, 1));
 }
 
-void DampedFactor::refresh(const FactorRows& rows) {
+void DampedFactor::refresh(const FactorRows& rows, double share) {
   can_roll_back_ = false;
   if (averaged_densely()) {
     refresh_average(rows);
   } else if (options_.history == FactorHistory::panel) {
     refresh_panel(rows);
   } else {
-    refresh_rows(rows);
+    refresh_rows(rows, static_cast<std::size_t>(share * static_cast<double>(options_.window)));
   }
   other_.refreshes = now_.refreshes + 1;
   std::swap(now_, other_);
@@ -133,9 +133,9 @@ void DampedFactor::roll_back() {
 }
 
 // New rows before older ones, and of those as many as fill the window.
-void DampedFactor::refresh_rows(const FactorRows& rows) {
+void DampedFactor::refresh_rows(const FactorRows& rows, std::size_t window) {
   const std::size_t fresh = rows.count();
-  const std::size_t older = std::min(now_.count, options_.window - std::min(options_.window, fresh));
+  const std::size_t older = std::min(now_.count, window - std::min(window, fresh));
   const std::size_t count = fresh + older;
   const MatrixView<float> all = other_.rows.matrix(count, dimension_);
   for (std::size_t i = 0; i < fresh; ++i) copy_row(rows, i, 1, all.data + (i * dimension_));

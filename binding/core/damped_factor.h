@@ -55,8 +55,9 @@ class DampedFactor {
   /// `dimension` includes the homogeneous coordinate.
   DampedFactor(std::size_t dimension, const FactorOptions& options);
 
-  /// Takes in a batch's rows. They are copied; all of them must be finite.
-  void refresh(const FactorRows& rows);
+  /// Takes in a batch's rows. They are copied; all of them must be finite. `share`: of the batch's samples, those that rows are there
+  /// of; a stack fills up as large a share of the window.
+  void refresh(const FactorRows& rows, double share = 1);
   /// Takes back the last refresh since `settle`, if there was one, as if it had not been: of a step that is not taken after all.
   void roll_back();
   /// What was taken in stays.
@@ -118,7 +119,7 @@ class DampedFactor {
   [[nodiscard]] bool averaged_densely() const;
   [[nodiscard]] double total_gamma(double gamma) const;
   // each makes the next factor of `now_` in `other_`
-  void refresh_rows(const FactorRows& rows);
+  void refresh_rows(const FactorRows& rows, std::size_t window);
   void refresh_panel(const FactorRows& rows);
   void refresh_average(const FactorRows& rows);
 

@@ -120,7 +120,9 @@ FisherBlock FactoredLayer::block() const {
 void FactoredLayer::refresh() {
   const FisherBlock rows = block();
   input_.refresh(rows.input);
-  output_.refresh(rows.output);
+  // sampled targets of half a batch are no short batch
+  const double share = static_cast<double>(rows.output.count()) / static_cast<double>(rows.input.count());
+  output_.refresh(rows.output, std::min(share, 1.0));
   fresh_ = true;
 }
 

@@ -223,6 +223,26 @@ TEST_CASE("factored layer: the empirical Fisher, absolute damping, and the windo
   }
 }
 
+TEST_CASE("factored layer: sampled gradients of a part of a batch are no short batch") {
+  const RandomLayer layer{
+      .shape = {.in_features = 30, .out_features = 30, .bias = false}, .input_rows = 20, .output_rows = 10};
+  FactoredLayer network(layer.shape, {.factor = {.window = 20}});
+  FactoredLayer wider(layer.shape, {.factor = {.window = 30}});
+  const std::vector<float> loss_grads = random_numbers<float>(20 * 30, 7);
+  for (FactoredLayer* const each : {&network, &wider}) {
+    for (int step = 0; step < 3; ++step) {
+      each->clear();
+      each->record(layer.batch().inputs, {loss_grads.data(), 20, 30}, 20, 1);
+      each->record_fisher(layer.batch().output_grads, 1);
+      each->refresh();
+    }
+  }
+  CHECK(network.input().rows() == 20);
+  CHECK(network.output().rows() == 10);
+  CHECK(wider.input().rows() == 30);
+  CHECK(wider.output().rows() == 15);
+}
+
 TEST_CASE("factored layer: a panel's cut-off goes into the damping") {
   const RandomLayer layer{
       .shape = {.in_features = 80, .out_features = 70, .bias = false}, .input_rows = 40, .output_rows = 40};

@@ -389,7 +389,7 @@ test('presets: ρ, φ, μ, factors, T', () => {
       factorHistory: 'none',
       rank: 128,
       factorUpdateSteps: 2,
-      fisherFraction: 1,
+      fisherFraction: 0.5,
     },
     'image-classifier': {
       relative: 0.3,
