@@ -113,8 +113,6 @@ export interface LayerSummary extends Partial<SolutionProducts> {
         /** γ_G. */
         readonly output: number;
       };
-  /** Time that the solve took. */
-  readonly microseconds?: number;
   /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
   readonly lambdaMax?: number;
   /** The same: Σ E/(E + λ). */
@@ -225,7 +223,7 @@ const reasons = ['converged', 'max-iterations', 'indefinite', 'broken-down', 'so
 const spaces = ['gram', 'weight'] as const;
 const bases = ['plain', 'tridiagonal'] as const;
 const forms = ['panel', 'covariance'] as const;
-const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx', 'microseconds'] as const;
+const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
 const firstKnown = reportPlaces.indexOf('lambdaMax');
 
 /** Room for what the addon says of a solve. */

@@ -49,7 +49,6 @@ export const reportPlaces = [
   'vx',
   'xFx',
   'xx',
-  'microseconds',
 ] as const;
 
 /** The places of the spectra of a layer's factors; NaN for what is not known. */
@@ -61,6 +60,7 @@ export const spectraPlaces = [
   'inputEffectiveRank', // of direct K-FAC with factored damping
   'outputEffectiveRank',
   'effectiveRank', // with Tikhonov damping
+  'microseconds', // that the last solve took
 ] as const;
 
 export interface NativeLayerMemory {

@@ -64,7 +64,7 @@ interface Solution {
 }
 
 function solvedStep(layer: SolvedNetworkLayer, { summary, innerProduct, restarted }: Solution): PreparedStep {
-  const { method, space, iterations, residual, initialResidual, reason, damping, effectiveRank, xFx, xx, microseconds = 0 } = summary;
+  const { method, space, iterations, residual, initialResidual, reason, damping, effectiveRank, xFx, xx } = summary;
   return {
     innerProduct,
     bound: xx === undefined ? norm(layer.direction) : Math.sqrt(xx),
@@ -74,7 +74,6 @@ function solvedStep(layer: SolvedNetworkLayer, { summary, innerProduct, restarte
     reason,
     inputRows: layer.factorRows.input,
     outputRows: layer.factorRows.output,
-    microseconds,
     ...(restarted ? { restarted } : {}),
     ...(xFx === undefined ? {} : { curvature: xFx }),
     ...(residual === undefined ? {} : { residual }),

@@ -15,8 +15,8 @@ import type { ResolvedPreconditionerOptions } from './preconditioner-options';
 import { newVector } from './vector-arrays';
 import type { Damping, VectorArrays } from './weight-vector';
 
-/** What is known of the factors besides a solution. */
-export type SolvedSpectra = Required<Pick<PreparedStep, 'lambdaMax' | 'stableRank'>> & Pick<PreparedStep, 'effectiveRank'>;
+/** What is known of the factors and of the solve besides a solution. */
+export type SolvedSpectra = Required<Pick<PreparedStep, 'lambdaMax' | 'stableRank' | 'microseconds'>> & Pick<PreparedStep, 'effectiveRank'>;
 
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
 
@@ -156,19 +156,16 @@ export class SolvedNetworkLayer {
   spectra(): SolvedSpectra {
     const report = new Float64Array(spectraPlaces.length);
     callNative(() => this.#native.factorSpectra(report));
-    const [
-      inputTrace = 0,
-      outputTrace = 0,
-      inputLargest = 0,
-      outputLargest = 0,
-      input = Number.NaN,
-      output = Number.NaN,
-      both = Number.NaN,
-    ] = report;
+    const value = (place: (typeof spectraPlaces)[number]) => report[spectraPlaces.indexOf(place)] ?? Number.NaN;
+    const [input, output, both] = [value('inputEffectiveRank'), value('outputEffectiveRank'), value('effectiveRank')];
     const effectiveRank = Number.isNaN(both) ? { input, output } : both;
     return {
-      lambdaMax: inputLargest * outputLargest,
-      stableRank: { input: inputTrace / inputLargest, output: outputTrace / outputLargest },
+      lambdaMax: value('inputLargest') * value('outputLargest'),
+      stableRank: {
+        input: value('inputTrace') / value('inputLargest'),
+        output: value('outputTrace') / value('outputLargest'),
+      },
+      microseconds: value('microseconds'),
       ...(Number.isNaN(both) && Number.isNaN(input) ? {} : { effectiveRank }),
     };
   }

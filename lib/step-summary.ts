@@ -51,11 +51,15 @@ export interface StepSummary {
 const ALIKE = 1.05;
 const FEWEST_FEATURES = 4;
 const FEWEST_ROWS = 16;
+/** Directions that the damping leaves of a side with many features: where it is not the damping that leaves so few, there are no more. */
+const FEW = 3.5;
+const MANY_FEATURES = 16;
+const UNDAMPED = 10;
 
 /** What deserves attention in a layer's step. */
 export function diagnose(layer: LayerStepSummary, { inFeatures, outFeatures }: LayerShape): string[] {
   const found: string[] = [];
-  const { name, lambdaMaxOverDamping: ratio, stableRank, inputRows, outputRows, reason } = layer;
+  const { name, lambdaMaxOverDamping: ratio, stableRank, effectiveRank, inputRows, outputRows, reason } = layer;
   if (reason === 'no-curvature') found.push(`no curvature in layer ${name}: all its inputs or output gradients are zero`);
   if (reason === 'indefinite' || reason === 'broken-down')
     found.push(`conjugate gradients ended early in layer ${name} (${reason}): the damping is near the rounding of float32`);
@@ -66,6 +70,14 @@ export function diagnose(layer: LayerStepSummary, { inFeatures, outFeatures }: L
   };
   alike(stableRank?.input, inputRows, inFeatures, 'inputs');
   alike(stableRank?.output, outputRows, outFeatures, 'output gradients');
+  const few = (side: 'input' | 'output', rows: number, features: number, what: string) => {
+    const rank = typeof effectiveRank === 'object' ? effectiveRank[side] : Number.NaN;
+    const spread = stableRank?.[side] ?? 1;
+    if (rank < FEW && spread >= ALIKE && ratio !== undefined && ratio >= UNDAMPED && rows >= FEWEST_ROWS && features >= MANY_FEATURES)
+      found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: its ${what} lie in few directions`);
+  };
+  few('input', inputRows, inFeatures, 'inputs');
+  few('output', outputRows, outFeatures, 'output gradients');
   return found;
 }
 

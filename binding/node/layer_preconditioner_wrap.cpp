@@ -52,7 +52,7 @@ double microseconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 // Places of `factor_spectra`
-constexpr std::size_t spectra_numbers = 7;
+constexpr std::size_t spectra_numbers = 8;
 
 }  // namespace
 
@@ -118,13 +118,13 @@ void LayerPreconditionerWrap::record(const Napi::CallbackInfo& info) {
 LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse(Napi::Env env, const WeightArrays& v,
                                                              const WeightArrays& out, bool spectrum) const {
   require_no_overlap(env, out, v, std::nullopt, {}, {});
-  return [layer = layer_, batch = layer_->batch(), v, out, spectrum](const CancelFlag* cancel) {
+  return [layer = layer_, time = microseconds_, batch = layer_->batch(), v, out, spectrum](const CancelFlag* cancel) {
     Outcome outcome;
     if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
     const auto start = std::chrono::steady_clock::now();
     outcome.summary =
         layer->precondition(batch, v.view(batch->block()), out.view(batch->block()), cancel, outcome.spectrum.get());
-    outcome.microseconds = microseconds_since(start);
+    *time = microseconds_since(start);
     if (!outcome.summary.exact) outcome.spectrum.reset();
     return outcome;
   };
@@ -152,21 +152,21 @@ LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse_natural_gradient(co
   const Batch batch{.inputs = {inputs.data(), input_rows, shape.in_features},
                     .output_grads = {output_grads.data(), output_rows, shape.out_features}};
   const MatrixView<const float> own(loss_grads.data(), input_rows, shape.out_features);
-  return [layer = layer_, batch, own, out, factor, keep, spectrum](const CancelFlag* cancel) {
+  return [layer = layer_, time = microseconds_, batch, own, out, factor, keep, spectrum](const CancelFlag* cancel) {
     Outcome outcome;
     if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
     const FisherBlock block = fisher_block(layer->shape(), batch);
     const auto start = std::chrono::steady_clock::now();
     outcome.summary = layer->natural_gradient(batch, own, {.out = out.view(block), .factor = factor, .keep = keep},
                                               cancel, outcome.spectrum.get());
-    outcome.microseconds = microseconds_since(start);
+    *time = microseconds_since(start);
     if (!outcome.summary.exact) outcome.spectrum.reset();
     return outcome;
   };
 }
 
 Napi::Value LayerPreconditionerWrap::finish(Napi::Env env, const Outcome& outcome, std::span<double> report) {
-  write_report(outcome.summary, outcome.microseconds, report);
+  write_report(outcome.summary, report);
   if (!outcome.spectrum) return env.Undefined();
   return SpectrumWrap::create(env, outcome.spectrum);
 }
@@ -265,7 +265,7 @@ void LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
     });
     for (const Entry& entry : entries) {
       if (entry.error) std::rethrow_exception(entry.error);
-      write_report(entry.outcome.summary, entry.outcome.microseconds, entry.report);
+      write_report(entry.outcome.summary, entry.report);
     }
   });
 }
@@ -283,8 +283,8 @@ void LayerPreconditionerWrap::factor_spectra(const Napi::CallbackInfo& info) {
     const std::span<double> report = report_array(info[0], spectra_numbers);
     const FactorSpectra spectra = layer_->factor_spectra();
     const std::array<double, spectra_numbers> numbers{
-        spectra.traces.input,         spectra.traces.output,         spectra.input_largest, spectra.output_largest,
-        spectra.input_effective_rank, spectra.output_effective_rank, spectra.effective_rank};
+        spectra.traces.input,         spectra.traces.output,         spectra.input_largest,  spectra.output_largest,
+        spectra.input_effective_rank, spectra.output_effective_rank, spectra.effective_rank, *microseconds_};
     std::ranges::copy(numbers, report.begin());
   });
 }

@@ -40,7 +40,6 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   struct Outcome {
     LayerSummary summary;
     std::shared_ptr<Spectrum> spectrum;  // where it was asked for and there is one
-    double microseconds = 0;             // that the solve took
   };
   using Work = std::function<Outcome(const CancelFlag*)>;
 
@@ -57,7 +56,7 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
   /// () → whether the recorded batch gives a damping to solve with
   Napi::Value has_damping(const Napi::CallbackInfo& info);
-  /// (numbers): writes the spectra of the factors, in the order that lib/native.ts names
+  /// (numbers): writes the spectra of the factors and the time of the last solve, in the order that lib/native.ts names
   void factor_spectra(const Napi::CallbackInfo& info);
   void forget_previous(const Napi::CallbackInfo& info);
   /// ({ damping }): of the calls to come
@@ -78,7 +77,8 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   static Napi::Value finish(Napi::Env env, const Outcome& outcome, std::span<double> report);
   void require_idle(Napi::Env env, const char* call) const;
 
-  std::shared_ptr<LayerPreconditioner> layer_;  // none once disposed; jobs under way keep it
+  std::shared_ptr<LayerPreconditioner> layer_;                          // none once disposed; jobs under way keep it
+  std::shared_ptr<double> microseconds_ = std::make_shared<double>(0);  // that the last solve took
   std::shared_ptr<Strand> strand_ = std::make_shared<Strand>(ThreadPool::shared());
   std::shared_ptr<std::size_t> pending_ = std::make_shared<std::size_t>(0);
 };

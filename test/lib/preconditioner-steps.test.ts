@@ -405,7 +405,7 @@ test('presets: ρ, φ, μ, factors, T', () => {
   expect(recipes.map(({ preset, recipe }) => [preset, recipe])).toEqual([
     ['safe', 'exact with factored damping (1 × mean eigenvalue), polyak steps, panels of rank 128, factors every 5 steps'],
     ['reconstruction', "exact with factored damping (0.3 × mean eigenvalue), polyak steps, the batch's own factors, factors every 2 steps"],
-    ['image-classifier', 'exact with factored damping (3 × mean eigenvalue), polyak steps, panels of rank 64, factors every 10 steps'],
+    ['image-classifier', 'exact with factored damping (0.3 × mean eigenvalue), polyak steps, panels of rank 64, factors every 10 steps'],
   ]);
   // what they do: the step of the formula, γ = ρ·tr/d
   for (const [preset, { polyakFraction, momentum, relative }] of Object.entries(presets)) {
