@@ -5,7 +5,7 @@ import { positive, valueError } from '../validate';
 import { Block, type BlockDirection, type BlockVector } from './block';
 import type { CapturedLayer } from './capture';
 import type { Engine, Outcome, Step } from './engine';
-import { allFinite, diverged, type NamedTensor, readGradient } from './gradients';
+import { allFinite, diverged, type NamedTensor, notFinite, readGradient } from './gradients';
 import { type ResolvedCgOptions, resolveCgOptions } from './options';
 import type { Layer } from './sites';
 
@@ -54,7 +54,12 @@ export class CgEngine implements Engine {
       if (gradient && !allFinite(gradient)) throw diverged(`gradient of ${variable.name}`, 'NaN or infinity');
       return gradient ? [{ variable, gradient }] : [];
     });
-    const read = step.layers.map((layer) => ({ layer, v: readGradient(layer, gradients) }));
+    const read = step.layers.map((layer) => {
+      const v = readGradient(layer, gradients);
+      const bad = notFinite(layer, v);
+      if (bad) throw diverged(`gradient of ${bad.name}`, 'NaN or infinity');
+      return { layer, v };
+    });
     const directions = read.map(({ layer, v }) => ({ layer, direction: this.#precondition(layer, v) }));
     const innerProduct = directions.reduce((total, { direction }) => total + direction.report.innerProduct, 0);
     const { klClip, learningRate } = this.#options;

@@ -37,6 +37,14 @@ export interface LossAndGradients {
   grads: NamedTensorMap;
 }
 
+/** Gives variables the values that stand beside them, and disposes of these. */
+function takeOn(values: readonly (readonly [Variable, Tensor])[]): void {
+  for (const [variable, value] of values) {
+    variable.assign(value);
+    value.dispose();
+  }
+}
+
 type CheckState = 'unchecked' | 'checked' | 'refused';
 
 /**
@@ -199,12 +207,12 @@ export class CgfacOptimizer extends Optimizer {
     const averages = this.#averages('withAveragedWeights');
     const before = averages.map(([variable]) => keep(variable.clone()));
     try {
-      for (const [variable, average] of averages) variable.assign(average);
+      takeOn(averages);
       return await callback();
     } finally {
       averages.forEach(([variable], index) => {
         const kept = before[index];
-        if (kept) variable.assign(kept);
+        if (kept && !variable.isDisposed) variable.assign(kept);
       });
       dispose(before);
     }
@@ -216,7 +224,7 @@ export class CgfacOptimizer extends Optimizer {
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages.
    */
   finalizeVariableValues(): void {
-    for (const [variable, average] of this.#averages('finalizeVariableValues')) variable.assign(average);
+    takeOn(this.#averages('finalizeVariableValues'));
   }
 
   /** What is preconditioned and how; `undefined` before the first step and for 'cg'. */
@@ -242,7 +250,9 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Takes over what {@link CgfacOptimizer.getWeights} returned, by order.
+   * Takes over what {@link CgfacOptimizer.getWeights} returned. Counters count on at once; the state of the layers, and the averages, go to
+   * the layers of the model in the order in which the steps to come meet them, and are part of {@link CgfacOptimizer.getWeights} until then.
+   * A step whose layers have other shapes is refused and leaves them where they are.
    *
    * @param weightValues - `iter`, `seed` and the state; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else.
@@ -319,7 +329,11 @@ export class CgfacOptimizer extends Optimizer {
   #averages(owner: string) {
     const averages = this.#engine instanceof RecipeEngine ? this.#engine.averages() : [];
     if (averages.length > 0) return averages;
-    throw valueError("useEma, a method other than 'cg' and a step that was taken", `the averages of ${owner}`, 'none');
+    throw valueError(
+      "useEma, a method other than 'cg', and a step, or loaded averages of all trainable variables,",
+      `the averages of ${owner}`,
+      'none',
+    );
   }
 
   /** Names the variables with plain gradient steps, each of them once. */

@@ -1,24 +1,47 @@
 /** Every method but the paper's: a {@link Preconditioner} over the captured layers, and averages of the variables. */
-import { add, dispose, keep, mul, sub, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { type NetworkMemory, type NetworkReport, Preconditioner } from '../preconditioner';
+import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../error';
+import {
+  type DenseLayerOptions,
+  type NetworkMemory,
+  type NetworkReport,
+  Preconditioner,
+  type PreconditionerState,
+} from '../preconditioner';
 import { type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule } from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
 import type { WeightVector } from '../weight-vector';
+import { Averages } from './averages';
 import { type CapturedLayer, requiredGrads } from './capture';
 import type { Engine, Outcome, Step } from './engine';
-import { allFinite, type NamedTensor, readGradient, variablesOf } from './gradients';
+import { allFinite, type LayerGradient, type NamedTensor, readGradient, variablesOf } from './gradients';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from './options';
 import type { Layer } from './sites';
-import { readState, type SavedState, stateTensors } from './state-tensors';
+import { readState, type SavedAverage, type SavedState, stateTensors } from './state-tensors';
+import { registeredVariables } from './tape';
 
 interface Known {
   readonly name: string;
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
+  readonly shape: DenseLayerOptions;
 }
 
-function copyOf(vector: { readonly kernel: Float32Array; readonly bias: Float32Array | undefined }): WeightVector {
+/** A saved average and the variable that it is of. */
+type LoadedAverage = readonly [Variable, SavedAverage];
+
+function isGone({ kernel, bias }: Known): boolean {
+  return kernel.isDisposed || bias?.isDisposed === true;
+}
+
+function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
+}
+
+/** The error of a model that a saved state is not of. */
+function unlikeSaved(name: string, cause: CgfacError): CgfacError {
+  const expected = 'Expected the layers of the saved state in the same order for the step after setWeights';
+  return new CgfacError(cause.code, `${expected} but received ${name}: ${cause.message}`, { cause });
 }
 
 /** {@link Engine} of the methods 'exact', 'kfac' and 'auto'. */
@@ -28,10 +51,9 @@ export class RecipeEngine implements Engine {
   #options: ResolvedRecipeOptions;
   #network: ResolvedPreconditionerOptions | undefined;
   #preconditioner: Preconditioner | undefined;
-  readonly #known: Known[] = [];
-  /** By variable id, kept tensors. */
-  readonly #averages = new Map<number, Tensor>();
-  #averaged = 0;
+  #known: readonly Known[] = [];
+  readonly #averages = new Averages();
+  /** What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known. */
   #saved: SavedState | undefined;
 
   constructor(options: unknown) {
@@ -72,7 +94,7 @@ export class RecipeEngine implements Engine {
   }
 
   apply(step: Step, gradients: ReadonlyMap<string, Tensor>): Outcome {
-    const preconditioner = this.#open(step.soft);
+    this.#prune();
     const report = (summary: StepSummary) => ({
       iteration: step.iteration,
       nu: summary.stepSize,
@@ -82,10 +104,10 @@ export class RecipeEngine implements Engine {
       summary,
     });
     const reason = Number.isFinite(step.loss) ? this.#unusable(step, gradients) : `the loss is ${step.loss}`;
-    if (reason !== undefined) return { next: [], report: report(preconditioner.skip(reason)) };
+    if (reason !== undefined) return { next: [], report: report(this.#open(step.soft).skip(reason)) };
 
-    const names = step.layers.map((layer) => this.#register(preconditioner, layer));
-    this.#restore(preconditioner);
+    const names = this.#admit(step);
+    const preconditioner = this.#open(step.soft);
     const rate = this.gradientLearningRate;
     const plain = step.plain.flatMap(({ variable }) => {
       const gradient = gradients.get(variable.name);
@@ -123,24 +145,25 @@ export class RecipeEngine implements Engine {
   assigned(step: Step): void {
     const network = this.#network;
     if (!network?.useEma) return;
-    const decay = Math.min(network.emaMomentum, (1 + this.#averaged) / (10 + this.#averaged));
-    this.#averaged++;
-    for (const variable of [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable: each }) => each)]) {
-      const before = this.#averages.get(variable.id);
-      const after = tidy(() => keep(before ? add(mul(before, decay), mul(variable, 1 - decay)) : variable.clone()));
-      before?.dispose();
-      this.#averages.set(variable.id, after);
-    }
+    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], network.emaMomentum);
   }
 
-  /** The variables with averages, and these. */
+  /**
+   * The variables with averages, and these, which the caller disposes of. Those that were loaded belong to variables that are not known
+   * before a step: to all trainable ones, in the order in which they were created, or nothing is said.
+   */
   averages(): readonly (readonly [Variable, Tensor])[] {
-    return this.#known.flatMap(({ kernel, bias }) =>
-      [kernel, ...(bias ? [bias] : [])].flatMap((variable) => {
-        const average = this.#averages.get(variable.id);
-        return average && !variable.isDisposed ? [[variable, average] as const] : [];
-      }),
-    );
+    this.#prune();
+    const saved = this.#saved;
+    if (saved === undefined || this.#known.length > 0) return this.#averages.clones();
+    const loaded = [
+      ...saved.layers.flatMap(({ averages }) => averages.flatMap((each) => each ?? [])),
+      ...saved.plain.map(({ average }) => average),
+    ];
+    loaded.sort((a, b) => a.created - b.created);
+    const variables = registeredVariables().filter(({ trainable }) => trainable);
+    if (variables.length !== loaded.length || variables.some(({ size }, index) => size !== loaded[index]?.values.length)) return [];
+    return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
   }
 
   report(): NetworkReport | undefined {
@@ -148,24 +171,48 @@ export class RecipeEngine implements Engine {
   }
 
   memoryUsage(): NetworkMemory {
+    this.#prune();
     const kept = this.#preconditioner?.memoryUsage() ?? { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
-    const averages = [...this.#averages.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+    const averages = this.#averages.bytes();
     return { ...kept, averages, total: kept.total + averages };
   }
 
   weights(): NamedTensor[] {
+    this.#prune();
+    const saved = this.#saved;
     const state = this.#preconditioner?.stateDict();
-    if (state === undefined) return this.#saved ? stateTensors(this.#saved) : [];
+    const { steps, skippedSteps } = state ?? saved ?? {};
+    if (steps === undefined || skippedSteps === undefined) return [];
+    const averaged = this.#averages.variables();
+    const places = new Map([...averaged].sort((a, b) => a.id - b.id).map((variable, created) => [variable, created]));
+    const average = (variable: Variable | undefined): SavedAverage | undefined => {
+      const created = variable && places.get(variable);
+      const values = variable && this.#averages.read(variable);
+      return created === undefined || values === undefined ? undefined : { created, values };
+    };
+    const later = (pending: SavedAverage | undefined) => pending && { ...pending, created: averaged.length + pending.created };
     const layers = this.#known.map(({ name, kernel, bias }) => {
-      const average = (variable: Variable | undefined) => variable && this.#averages.get(variable.id)?.dataSync<'float32'>().slice();
-      return { name, state: state.layers[name] ?? { started: false }, averages: [average(kernel), average(bias)] as const };
+      const own = state?.layers[name] ?? { started: false };
+      return { name, state: own, averages: [average(kernel), average(bias)] as const };
+    });
+    const inLayers = new Set(this.#known.flatMap(variablesOf));
+    const plain = averaged.flatMap((variable) => {
+      const own = inLayers.has(variable) ? undefined : average(variable);
+      return own ? [{ name: variable.name, average: own }] : [];
+    });
+    const pending = (saved?.layers ?? []).map(({ averages: [kernel, bias], ...layer }) => {
+      return { ...layer, averages: [later(kernel), later(bias)] as const };
+    });
+    const pendingPlain = (saved?.plain ?? []).map(({ name, average: { created, values } }) => {
+      return { name, average: { created: averaged.length + created, values } };
     });
     return stateTensors({
-      steps: state.steps,
-      skippedSteps: state.skippedSteps,
-      averaged: this.#averaged,
-      soft: this.#network?.preset === 'reconstruction',
-      layers,
+      steps,
+      skippedSteps,
+      averaged: this.#averages.steps,
+      soft: this.#network ? this.#network.preset === 'reconstruction' : saved?.soft === true,
+      layers: [...layers, ...pending],
+      plain: [...plain, ...pendingPlain],
     });
   }
 
@@ -173,6 +220,7 @@ export class RecipeEngine implements Engine {
     const saved = weights.length === 0 ? undefined : await readState(weights);
     this.dispose();
     this.#saved = saved;
+    this.#averages.steps = saved?.averaged ?? 0;
   }
 
   setSeed(seed: number): void {
@@ -191,50 +239,111 @@ export class RecipeEngine implements Engine {
     this.#preconditioner?.reset();
     this.#preconditioner = undefined;
     this.#network = undefined;
-    this.#known.length = 0;
-    dispose([...this.#averages.values()]);
-    this.#averages.clear();
-    this.#averaged = 0;
+    this.#known = [];
+    this.#averages.dispose();
     this.#saved = undefined;
   }
 
-  /** The preconditioner, made at the first step, when the head is known. */
+  /** The preconditioner, made at the first step, when the head is known, and counting on from what was saved. */
   #open(soft: boolean): Preconditioner {
     if (this.#preconditioner) return this.#preconditioner;
-    const { skipLayers: _, weightDecay, ...given } = this.#options.given;
-    const reconstruction = this.#saved?.soft ?? soft;
+    const saved = this.#saved;
+    const { skipLayers: _, ...given } = this.#options.given;
+    const reconstruction = saved?.soft ?? soft;
     const preset = this.#options.preset ?? (reconstruction && this.#options.method === 'exact' ? 'reconstruction' : 'safe');
-    const options = { ...given, preset, lossReduction: 'mean' };
-    this.#network = resolvePreconditionerOptions({ ...options, ...(weightDecay === undefined ? {} : { weightDecay }) }, 'cgfac');
-    this.#preconditioner = new Preconditioner({ ...(options as { preset: typeof preset; lossReduction: 'mean' }), useEma: false });
+    this.#network = resolvePreconditionerOptions({ ...given, preset, lossReduction: 'mean' }, 'cgfac');
+    const counted = saved && { version: 1 as const, steps: saved.steps, skippedSteps: saved.skippedSteps, seed: this.seed, layers: {} };
+    this.#preconditioner = this.#made(preset, [], counted);
     return this.#preconditioner;
   }
 
-  #register(preconditioner: Preconditioner, layer: CapturedLayer): string {
-    const found = this.#known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
-    if (found) return found.name;
-    const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
-    const taken = this.#known.filter(({ kernel }) => kernel.name === layer.kernel.name).length;
-    const name = taken === 0 ? layer.kernel.name : `${layer.kernel.name}#${taken + 1}`;
-    preconditioner.registerDense(name, { inFeatures, outFeatures, bias: layer.bias !== undefined, kernelLayout });
-    this.#known.push({ name, kernel: layer.kernel, bias: layer.bias });
-    return name;
+  /** A preconditioner of the layers `known`, with a state where there is one. */
+  #made(preset: ResolvedPreconditionerOptions['preset'], known: readonly Known[], state: PreconditionerState | undefined): Preconditioner {
+    // the variables are decayed and averaged here
+    const { skipLayers: _, weightDecay: __, ...given } = this.#options.given;
+    const made = new Preconditioner({ ...given, preset, lossReduction: 'mean', useEma: false });
+    for (const { name, shape } of known) made.registerDense(name, shape);
+    if (state) made.loadStateDict(state);
+    return made;
   }
 
-  /** Takes over a saved state, its layers by order: variables are renamed when a model is loaded. */
-  #restore(preconditioner: Preconditioner): void {
-    const saved = this.#saved;
-    if (saved === undefined || saved.layers.length > this.#known.length) return;
-    this.#saved = undefined;
-    const layers = Object.fromEntries(this.#known.map(({ name }, index) => [name, saved.layers[index]?.state ?? { started: false }]));
-    const { steps, skippedSteps } = saved;
-    preconditioner.loadStateDict({ version: 1, steps, skippedSteps, seed: this.seed, layers });
-    this.#averaged = saved.averaged;
-    this.#known.forEach(({ kernel, bias }, index) => {
-      const [kernelAverage, biasAverage] = saved.layers[index]?.averages ?? [];
-      if (kernelAverage) this.#averages.set(kernel.id, keep(tensor(kernelAverage, kernel.shape)));
-      if (bias && biasAverage) this.#averages.set(bias.id, keep(tensor(biasAverage, bias.shape)));
+  /**
+   * Takes the layers and the plain variables of a step under its care, with what was saved of them, by order: variables are renamed when a
+   * model is loaded. Nothing is changed where a saved state does not fit.
+   *
+   * @returns The names of the layers.
+   */
+  #admit(step: Step): string[] {
+    const preconditioner = this.#open(step.soft);
+    const known = [...this.#known];
+    const names = step.layers.map((layer) => {
+      const found = known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
+      if (found) return found.name;
+      const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
+      let name = layer.kernel.name;
+      for (let use = 2; known.some((each) => each.name === name); use++) name = `${layer.kernel.name}#${use}`;
+      const shape = { inFeatures, outFeatures, bias: layer.bias !== undefined, kernelLayout };
+      known.push({ name, kernel: layer.kernel, bias: layer.bias, shape });
+      return name;
     });
+    const fresh = known.slice(this.#known.length);
+    const saved = this.#saved;
+    if (saved === undefined) {
+      for (const { name, shape } of fresh) preconditioner.registerDense(name, shape);
+    } else {
+      this.#takeOver(saved, step, preconditioner, fresh);
+    }
+    this.#known = known;
+    return names;
+  }
+
+  #takeOver(saved: SavedState, step: Step, preconditioner: Preconditioner, fresh: readonly Known[]): void {
+    const taken = saved.layers.slice(0, fresh.length);
+    const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
+    const averages: LoadedAverage[] = [
+      ...fresh.flatMap(({ kernel, bias }, index): LoadedAverage[] => {
+        const [ofKernel, ofBias] = taken[index]?.averages ?? [];
+        return [...(ofKernel ? [[kernel, ofKernel] as const] : []), ...(bias && ofBias ? [[bias, ofBias] as const] : [])];
+      }),
+      ...saved.plain.slice(0, plain.length).flatMap(({ average }, index): LoadedAverage[] => {
+        const variable = plain[index];
+        return variable ? [[variable, average]] : [];
+      }),
+    ];
+    const unlike = averages.find(([variable, { values }]) => variable.size !== values.length);
+    if (unlike) throw unlikeSaved(unlike[0].name, new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', 'its average has another shape'));
+    if (fresh.length > 0) {
+      const before = preconditioner.stateDict();
+      const added = fresh.map(({ name }, index) => [name, taken[index]?.state ?? { started: false }] as const);
+      this.#replace([...this.#known, ...fresh], { ...before, layers: { ...before.layers, ...Object.fromEntries(added) } });
+    }
+    if (this.#network?.useEma) for (const [variable, { values }] of averages) this.#averages.load(variable, values);
+    const rest = { ...saved, layers: saved.layers.slice(taken.length), plain: saved.plain.slice(plain.length) };
+    this.#saved = rest.layers.length + rest.plain.length > 0 ? rest : undefined;
+  }
+
+  /** Another preconditioner in the place of the present one, or, where the state does not fit, an error. */
+  #replace(known: readonly Known[], state: PreconditionerState): void {
+    const network = this.#network;
+    if (network === undefined) return;
+    let made: Preconditioner;
+    try {
+      made = this.#made(network.preset, known, state);
+    } catch (error) {
+      throw error instanceof CgfacError ? unlikeSaved(known.map(({ name }) => name).join(', '), error) : error;
+    }
+    this.#preconditioner?.reset();
+    this.#preconditioner = made;
+  }
+
+  /** Lets go of the layers and averages of variables that were disposed of. */
+  #prune(): void {
+    this.#averages.prune();
+    const alive = this.#known.filter((known) => !isGone(known));
+    const state = alive.length < this.#known.length ? this.#preconditioner?.stateDict() : undefined;
+    if (state === undefined) return;
+    this.#replace(alive, state);
+    this.#known = alive;
   }
 
   #record(preconditioner: Preconditioner, name: string, layer: CapturedLayer): void {
