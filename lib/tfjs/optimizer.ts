@@ -17,7 +17,7 @@ import { positive, valueError } from '../validate';
 import { type Capture, type CapturedLayer, capture, NOTHING } from './capture';
 import { CgEngine } from './cg-engine';
 import type { Step } from './engine';
-import { diverged, gradientsByName, type NamedTensor, noCapture, readGradient, variablesOf } from './gradients';
+import { diverged, gradientsByName, type NamedTensor, noCapture, notFinite, readGradient, variablesOf } from './gradients';
 import { type CgfacOptions, isCg, optionsOf } from './options';
 import { RecipeEngine } from './recipe-engine';
 import { discrepancyOf } from './self-check';
@@ -303,8 +303,10 @@ export class CgfacOptimizer extends Optimizer {
     const layers: CapturedLayer[] = [];
     const plain = [...captured.plain];
     for (const layer of captured.layers) {
-      const unchecked = this.#stateOf(layer) === 'unchecked';
-      const difference = unchecked ? discrepancyOf(layer, readGradient(layer, new Map(Object.entries(grads)))) : undefined;
+      const gradient = this.#stateOf(layer) === 'unchecked' ? readGradient(layer, new Map(Object.entries(grads))) : undefined;
+      // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
+      const unchecked = gradient !== undefined && notFinite(layer, gradient) === undefined;
+      const difference = unchecked ? discrepancyOf(layer, gradient) : undefined;
       if (unchecked) this.#states.set(layer.kernel.id, difference === undefined ? 'checked' : 'refused');
       if (difference === undefined) {
         layers.push(layer);

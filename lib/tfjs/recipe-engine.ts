@@ -3,6 +3,7 @@ import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-c
 import { CgfacError } from '../error';
 import {
   type DenseLayerOptions,
+  type NaturalGradientsResult,
   type NetworkMemory,
   type NetworkReport,
   Preconditioner,
@@ -12,9 +13,9 @@ import { type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type 
 import type { StepSummary } from '../step-summary';
 import type { WeightVector } from '../weight-vector';
 import { Averages } from './averages';
-import { type CapturedLayer, requiredGrads } from './capture';
+import { requiredGrads } from './capture';
 import type { Engine, Outcome, Step } from './engine';
-import { allFinite, type LayerGradient, type NamedTensor, readGradient, variablesOf } from './gradients';
+import { allFinite, type LayerGradient, type NamedTensor, notFinite, readGradient, variablesOf } from './gradients';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from './options';
 import type { Layer } from './sites';
 import { readState, type SavedAverage, type SavedState, stateTensors } from './state-tensors';
@@ -36,6 +37,22 @@ function isGone({ kernel, bias }: Known): boolean {
 
 function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
+}
+
+/** Why the step cannot be taken, found before anything takes part in it. */
+function unusable(step: Step, gradients: ReadonlyMap<string, Tensor>, read: readonly LayerGradient[] | undefined): string | undefined {
+  if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
+  if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
+  const bad =
+    step.layers.flatMap((layer, index) => {
+      const gradient = read?.[index];
+      return (gradient && notFinite(layer, gradient)) ?? [];
+    })[0] ??
+    step.plain.find(({ variable }) => {
+      const gradient = gradients.get(variable.name);
+      return gradient && !allFinite(gradient);
+    })?.variable;
+  return bad && `the gradient of ${bad.name} is not finite`;
 }
 
 /** The error of a model that a saved state is not of. */
@@ -103,11 +120,14 @@ export class RecipeEngine implements Engine {
       plain: step.plain.map(({ variable, reason }) => ({ name: variable.name, reason })),
       summary,
     });
-    const reason = Number.isFinite(step.loss) ? this.#unusable(step, gradients) : `the loss is ${step.loss}`;
+    // the rows say it all where no gradient but their own can be there
+    const own = step.own && !step.penalised;
+    const read = own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
+    const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: report(this.#open(step.soft).skip(reason)) };
 
+    const lossGrads = step.layers.map(requiredGrads);
     const names = this.#admit(step);
-    const preconditioner = this.#open(step.soft);
     const rate = this.gradientLearningRate;
     const plain = step.plain.flatMap(({ variable }) => {
       const gradient = gradients.get(variable.name);
@@ -119,16 +139,7 @@ export class RecipeEngine implements Engine {
       return { next: plain, report: { iteration, nu: 0, innerProduct: 0, blocks: [], plain: told } };
     }
 
-    for (const [index, layer] of step.layers.entries()) this.#record(preconditioner, names[index] ?? '', layer);
-    const loss = { loss: step.loss, lossFloor: Math.min(step.floor, step.loss) };
-    let summary: StepSummary;
-    let updates: Readonly<Record<string, WeightVector>>;
-    if (step.own && !step.penalised) {
-      ({ summary, updates } = preconditioner.naturalGradientsSync(loss));
-    } else {
-      updates = Object.fromEntries(step.layers.map((layer, index) => [names[index] ?? '', copyOf(readGradient(layer, gradients))]));
-      summary = preconditioner.stepSync(updates, loss);
-    }
+    const { summary, updates } = this.#step(step, names, lossGrads, read);
     if (summary.skipped !== undefined) return { next: [], report: report(summary) };
     const decay = 1 - summary.stepSize * (this.#network?.weightDecay ?? 0);
     const moved = (variable: Variable, update: Float32Array) =>
@@ -346,18 +357,28 @@ export class RecipeEngine implements Engine {
     this.#known = alive;
   }
 
-  #record(preconditioner: Preconditioner, name: string, layer: CapturedLayer): void {
-    preconditioner.record(name, { inputs: layer.inputs, lossGrads: requiredGrads(layer), batch: layer.samples });
-    // sampled errors are those of single samples: a batch of one, as far as its reduction goes
-    if (layer.sampledGrads) preconditioner.recordFisher(name, { outputGrads: layer.sampledGrads, batch: 1 });
-  }
-
-  /** Why plain variables cannot take their step, and so no variable does. */
-  #unusable(step: Step, gradients: ReadonlyMap<string, Tensor>): string | undefined {
-    const bad = step.plain.find(({ variable }) => {
-      const gradient = gradients.get(variable.name);
-      return gradient && !allFinite(gradient);
-    });
-    return bad && `the gradient of ${bad.variable.name} is not finite`;
+  /** Takes the step, of the rows' own gradients or of those given. An error forgets what was recorded for it. */
+  #step(
+    { layers, loss, soft, floor }: Step,
+    names: readonly string[],
+    lossGrads: readonly Float32Array[],
+    gradients: readonly LayerGradient[] | undefined,
+  ): NaturalGradientsResult {
+    const preconditioner = this.#open(soft);
+    const options = { loss, lossFloor: Math.min(floor, loss) };
+    try {
+      for (const [index, { inputs, samples, sampledGrads }] of layers.entries()) {
+        const name = names[index] ?? '';
+        preconditioner.record(name, { inputs, lossGrads: lossGrads[index] ?? inputs, batch: samples });
+        // sampled errors are those of single samples: a batch of one, as far as its reduction goes
+        if (sampledGrads) preconditioner.recordFisher(name, { outputGrads: sampledGrads, batch: 1 });
+      }
+      if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
+      const updates = Object.fromEntries(gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)]));
+      return { summary: preconditioner.stepSync(updates, options), updates };
+    } catch (error) {
+      preconditioner.discard();
+      throw error;
+    }
   }
 }
