@@ -10,6 +10,7 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../error';
 import type { NetworkMemory, NetworkReport } from '../preconditioner';
 import type { Schedule } from '../preconditioner-options';
 import { uniforms } from '../sampler';
@@ -76,6 +77,8 @@ export class CgfacOptimizer extends Optimizer {
   readonly #named = new Set<string>();
   #capture: Step | undefined;
   #lastStep: StepReport | undefined;
+  /** Whether the averages stand in the place of the variables. */
+  #averaging = false;
 
   /**
    * @param options - See {@link CgfacOptions}.
@@ -132,7 +135,8 @@ export class CgfacOptimizer extends Optimizer {
    * @returns The loss and the gradients by variable name; the caller disposes of them.
    * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and the loss is not one of a known output
    * distribution, `ERR_CGFAC_TFJS_DIVERGED` for a loss or gradient that is not finite, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is
-   * not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form.
+   * not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
+   * `ERR_CGFAC_BUSY` during {@link CgfacOptimizer.withAveragedWeights}.
    */
   override computeGradients(f: () => Scalar, varList?: Variable[]): LossAndGradients {
     return this.#compute(f, varList, false);
@@ -140,6 +144,7 @@ export class CgfacOptimizer extends Optimizer {
 
   /** `own`: the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
   #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
+    this.#requireOwnWeights(own ? 'minimize' : 'computeGradients');
     this.#capture = undefined;
     const engine = this.#engine;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
@@ -178,6 +183,7 @@ export class CgfacOptimizer extends Optimizer {
    * `ERR_CGFAC_TFJS_DIVERGED` for a gradient that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
+    this.#requireOwnWeights('applyGradients');
     const step = this.#capture;
     this.#capture = undefined;
     if (!step) throw noCapture('gradients of a computeGradients before', 'none');
@@ -201,11 +207,14 @@ export class CgfacOptimizer extends Optimizer {
    *
    * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is awaited.
    * @returns What `callback` returns.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages; what `callback` throws.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` in a callback of its own; what
+   * `callback` throws.
    */
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
+    this.#requireOwnWeights('withAveragedWeights');
     const averages = this.#averages('withAveragedWeights');
     const before = averages.map(([variable]) => keep(variable.clone()));
+    this.#averaging = true;
     try {
       takeOn(averages);
       return await callback();
@@ -215,15 +224,17 @@ export class CgfacOptimizer extends Optimizer {
         if (kept && !variable.isDisposed) variable.assign(kept);
       });
       dispose(before);
+      this.#averaging = false;
     }
   }
 
   /**
    * Overwrites the variables by their averages: the end of training.
    *
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during `withAveragedWeights`.
    */
   finalizeVariableValues(): void {
+    this.#requireOwnWeights('finalizeVariableValues');
     takeOn(this.#averages('finalizeVariableValues'));
   }
 
@@ -326,6 +337,15 @@ export class CgfacOptimizer extends Optimizer {
     for (const name of gradients.keys()) {
       if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
     }
+  }
+
+  /** A step from the averages would be undone with them. */
+  #requireOwnWeights(call: string): void {
+    if (!this.#averaging) return;
+    throw new CgfacError(
+      'ERR_CGFAC_BUSY',
+      `Expected the weights themselves for ${call}() but received their averages; await withAveragedWeights first`,
+    );
   }
 
   #averages(owner: string) {

@@ -19,10 +19,27 @@ const NOT_IN_THE_GRAPH: readonly string[] = [
 
 /**
  * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link PreconditionerOptions}, whose
- * `lossReduction` and `accumulationSteps` follow from the graph. Without a `preset` the head decides: 'reconstruction' for soft targets,
- * else 'safe'.
+ * `lossReduction` and `accumulationSteps` follow from the graph.
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
+  /**
+   * A set of defaults; see {@link PreconditionerOptions.preset}. Default: the head decides, 'reconstruction' for soft targets, else 'safe';
+   * but options that only one of the two can have choose that one, whatever the head: {@link RecipeOptions.rank},
+   * {@link RecipeOptions.panelRows} and, without a `factorHistory`, {@link RecipeOptions.factorDecay} are of 'safe',
+   * {@link RecipeOptions.window} is of 'reconstruction'. {@link CgfacOptimizer.report} tells.
+   */
+  readonly preset?: Preset;
+  /** Directions of a panel. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. Default: the preset's, or 128. */
+  readonly rank?: number;
+  /** Rows of a batch that enter a panel at a time. Likewise. Default: 64. */
+  readonly panelRows?: number;
+  /** Weight of the old average, 0 ≤ decay < 1, with a history and of 'kfac'. Likewise. Default: 0.95. */
+  readonly factorDecay?: number;
+  /**
+   * Without a history: rows that a factor is made of at the least. Without a `preset` or a `factorHistory` it chooses the preset
+   * 'reconstruction'. Default: 256.
+   */
+  readonly window?: number;
   /** `'exact'`, `'kfac'` or `'auto'`; see {@link PreconditionerOptions.method}. Default: 'exact'. */
   readonly method?: 'auto' | 'exact' | 'kfac';
   /** Learning rate, > 0, of the variables that take plain gradient steps. Default: 0.01. */
@@ -80,7 +97,10 @@ export interface ResolvedCgOptions extends Required<Omit<CgOptimizerOptions, 'gr
 /** The same of every other method; the options of the preconditioner are checked when they are given to it. */
 export interface ResolvedRecipeOptions {
   readonly method: 'auto' | 'exact' | 'kfac';
-  readonly preset: Preset | undefined;
+  /** Those that the options fit: where there are several the head chooses. */
+  readonly presets: readonly Preset[];
+  /** Whether the preset is an option given. */
+  readonly chosen: boolean;
   readonly gradientLearningRate: number;
   readonly fisher: 'true' | 'empirical';
   readonly seed: number;
@@ -114,20 +134,20 @@ export function isCg(options: unknown): boolean {
   return typeof options === 'object' && options !== null && 'method' in options && options.method === 'cg';
 }
 
-/** Options that fit one of the presets that the head may choose. */
-function resolveUnderSome(network: object) {
-  const resolve = (preset?: Preset) =>
-    resolvePreconditionerOptions({ ...(preset ? { preset } : {}), ...network, lossReduction: 'mean' }, 'cgfac');
-  try {
-    return resolve();
-  } catch (error) {
-    if ('preset' in network) throw error;
+/** The presets that the head may choose from and that the options fit. */
+function presetsFor(network: object): readonly Preset[] {
+  const refusals: unknown[] = [];
+  const fitting = (['safe', 'reconstruction'] as const).filter((preset) => {
     try {
-      return resolve('reconstruction');
-    } catch {
-      throw error;
+      resolvePreconditionerOptions({ ...network, preset, lossReduction: 'mean' }, 'cgfac');
+      return true;
+    } catch (error) {
+      refusals.push(error);
+      return false;
     }
-  }
+  });
+  if (fitting.length === 0) throw refusals[0];
+  return fitting;
 }
 
 /**
@@ -140,10 +160,12 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
   const seed = given.seed === undefined ? anySeed() : seedOf(given.seed, 'seed');
   const network = { ...given, seed };
-  const resolved = resolveUnderSome(network);
+  const fitting = given.preset === undefined ? presetsFor(network) : undefined;
+  const { preset, method } = resolvePreconditionerOptions({ preset: fitting?.[0], ...network, lossReduction: 'mean' }, 'cgfac');
   return {
-    method: resolved.method === 'cg' ? 'exact' : resolved.method,
-    preset: given.preset === undefined ? undefined : resolved.preset,
+    method: method === 'cg' ? 'exact' : method,
+    presets: fitting ?? [preset],
+    chosen: fitting === undefined,
     gradientLearningRate: gradientLearningRate === undefined ? 0.01 : positive(gradientLearningRate, 'gradientLearningRate'),
     fisher: fisher === undefined ? 'true' : oneOf(fisher, 'fisher', ['true', 'empirical']),
     seed,

@@ -9,8 +9,9 @@ import {
   Preconditioner,
   type PreconditionerState,
 } from '../preconditioner';
-import { type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule } from '../preconditioner-options';
+import { type Preset, type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule } from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
+import { positive } from '../validate';
 import type { WeightVector } from '../weight-vector';
 import { Averages } from './averages';
 import { requiredGrads } from './capture';
@@ -27,6 +28,9 @@ interface Known {
   readonly bias: Variable | undefined;
   readonly shape: DenseLayerOptions;
 }
+
+/** Of a loss in float32, a mean of many terms, relative to itself. */
+const ROUNDING = 1e-5;
 
 /** A saved average and the variable that it is of. */
 type LoadedAverage = readonly [Variable, SavedAverage];
@@ -70,6 +74,8 @@ export class RecipeEngine implements Engine {
   #preconditioner: Preconditioner | undefined;
   #known: readonly Known[] = [];
   readonly #averages = new Averages();
+  /** The variables that took plain gradient steps, and why. */
+  readonly #plain = new Map<Variable, string>();
   /** What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known. */
   #saved: SavedState | undefined;
 
@@ -94,14 +100,16 @@ export class RecipeEngine implements Engine {
   }
 
   set learningRate(value: Schedule<number>) {
-    resolvePreconditionerOptions({ ...this.#options.given, skipLayers: [], lossReduction: 'mean', learningRate: value }, 'cgfac');
+    if (typeof value !== 'function') positive(value, 'learningRate');
     this.#options = { ...this.#options, given: { ...this.#options.given, learningRate: value } };
     if (this.#preconditioner) this.#preconditioner.learningRate = value;
   }
 
   refused(layer: Layer): string | undefined {
     const { skipLayers } = this.#options.given as { readonly skipLayers?: readonly (string | RegExp)[] };
-    const pattern = skipLayers?.find((each) => (typeof each === 'string' ? each === layer.kernel.name : each.test(layer.kernel.name)));
+    const pattern = skipLayers?.find((each) =>
+      typeof each === 'string' ? each === layer.kernel.name : layer.kernel.name.search(each) >= 0,
+    );
     return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
   }
 
@@ -112,6 +120,8 @@ export class RecipeEngine implements Engine {
 
   apply(step: Step, gradients: ReadonlyMap<string, Tensor>): Outcome {
     this.#prune();
+    for (const variable of step.layers.flatMap(variablesOf)) this.#plain.delete(variable);
+    for (const { variable, reason } of step.plain) this.#plain.set(variable, reason);
     const report = (summary: StepSummary) => ({
       iteration: step.iteration,
       nu: summary.stepSize,
@@ -134,6 +144,7 @@ export class RecipeEngine implements Engine {
       return gradient ? [[variable, sub(variable, mul(gradient, rate))] as const] : [];
     });
     if (step.layers.length === 0) {
+      this.#endRow();
       const { iteration, plain: named } = step;
       const told = named.map(({ variable, reason: why }) => ({ name: variable.name, reason: why }));
       return { next: plain, report: { iteration, nu: 0, innerProduct: 0, blocks: [], plain: told } };
@@ -178,7 +189,20 @@ export class RecipeEngine implements Engine {
   }
 
   report(): NetworkReport | undefined {
-    return this.#preconditioner?.report();
+    this.#prune();
+    const report = this.#preconditioner?.report();
+    if (report === undefined) return undefined;
+    const averaged = new Set(this.#known.flatMap(({ name, kernel }) => (this.#averages.has(kernel) ? [name] : [])));
+    const plain = [...this.#plain].map(([{ name }, reason]) => ({ name, reason }));
+    const { presets, chosen } = this.#options;
+    const [only] = presets;
+    return {
+      ...report,
+      recipe:
+        presets.length === 1 && !chosen ? `${report.recipe}; preset '${only}' by the options given, whatever the head` : report.recipe,
+      layers: report.layers.map((layer) => ({ ...layer, averaged: averaged.has(layer.name) })),
+      skipped: [...report.skipped, ...plain],
+    };
   }
 
   memoryUsage(): NetworkMemory {
@@ -252,6 +276,7 @@ export class RecipeEngine implements Engine {
     this.#network = undefined;
     this.#known = [];
     this.#averages.dispose();
+    this.#plain.clear();
     this.#saved = undefined;
   }
 
@@ -260,16 +285,22 @@ export class RecipeEngine implements Engine {
     if (this.#preconditioner) return this.#preconditioner;
     const saved = this.#saved;
     const { skipLayers: _, ...given } = this.#options.given;
-    const reconstruction = saved?.soft ?? soft;
-    const preset = this.#options.preset ?? (reconstruction && this.#options.method === 'exact' ? 'reconstruction' : 'safe');
+    const preset = this.#presetOf(saved?.soft ?? soft);
     this.#network = resolvePreconditionerOptions({ ...given, preset, lossReduction: 'mean' }, 'cgfac');
     const counted = saved && { version: 1 as const, steps: saved.steps, skippedSteps: saved.skippedSteps, seed: this.seed, layers: {} };
     this.#preconditioner = this.#made(preset, [], counted);
     return this.#preconditioner;
   }
 
+  /** The preset of the head, or where the options do not fit it, the other one. */
+  #presetOf(soft: boolean): Preset {
+    const { method, presets } = this.#options;
+    const ofHead = soft && method === 'exact' ? 'reconstruction' : 'safe';
+    return presets.includes(ofHead) ? ofHead : (presets[0] ?? ofHead);
+  }
+
   /** A preconditioner of the layers `known`, with a state where there is one. */
-  #made(preset: ResolvedPreconditionerOptions['preset'], known: readonly Known[], state: PreconditionerState | undefined): Preconditioner {
+  #made(preset: Preset, known: readonly Known[], state: PreconditionerState | undefined): Preconditioner {
     // the variables are decayed and averaged here
     const { skipLayers: _, weightDecay: __, ...given } = this.#options.given;
     const made = new Preconditioner({ ...given, preset, lossReduction: 'mean', useEma: false });
@@ -350,11 +381,19 @@ export class RecipeEngine implements Engine {
   /** Lets go of the layers and averages of variables that were disposed of. */
   #prune(): void {
     this.#averages.prune();
+    for (const variable of this.#plain.keys()) if (variable.isDisposed) this.#plain.delete(variable);
     const alive = this.#known.filter((known) => !isGone(known));
     const state = alive.length < this.#known.length ? this.#preconditioner?.stateDict() : undefined;
     if (state === undefined) return;
     this.#replace(alive, state);
     this.#known = alive;
+  }
+
+  /** A step without layers, of which the preconditioner knows nothing, comes between those that were skipped. */
+  #endRow(): void {
+    const state = this.#preconditioner?.stateDict();
+    if (!state || state.skippedSteps.inARow === 0) return;
+    this.#preconditioner?.loadStateDict({ ...state, skippedSteps: { ...state.skippedSteps, inARow: 0 } });
   }
 
   /** Takes the step, of the rows' own gradients or of those given. An error forgets what was recorded for it. */
@@ -365,7 +404,9 @@ export class RecipeEngine implements Engine {
     gradients: readonly LayerGradient[] | undefined,
   ): NaturalGradientsResult {
     const preconditioner = this.#open(soft);
-    const options = { loss, lossFloor: Math.min(floor, loss) };
+    // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
+    const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
+    const options = { loss, lossFloor };
     try {
       for (const [index, { inputs, samples, sampledGrads }] of layers.entries()) {
         const name = names[index] ?? '';

@@ -271,6 +271,100 @@ describe('the recipe', () => {
     x.dispose();
   });
 
+  it('skipLayers may have expressions that remember where they were', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ skipLayers: [/./g] });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    expect(optimizer.lastStep?.plain.length).toBe(4);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('under the empirical Fisher matrix chooses its preset and knows L_min as under the true one, and takes any loss', async () => {
+    const x = pixels(20, 1);
+    const floors: (number | undefined)[] = [];
+    for (const fisher of ['true', 'empirical'] as const) {
+      const optimizer = recipe({ fisher });
+      const net = autoencoder(optimizer);
+      await train(net, x, x, 1);
+      expect(optimizer.report()?.preset).toBe('reconstruction');
+      expect(optimizer.lastStep?.summary?.layers.map(({ outputRows }) => outputRows)).toEqual([20, 20]);
+      floors.push(optimizer.lastStep?.summary?.lossFloor);
+      optimizer.dispose();
+      net.dispose();
+    }
+    expect(floors[1]).toBeGreaterThan(0.1);
+    expect(floors[1]).toBe(floors[0]);
+
+    const w = variable([12, 7], 1);
+    const optimizer = recipe({ fisher: 'empirical' });
+    optimizer.minimize(() => tf.mean(tf.abs(tf.matMul(x, w))) as tf.Scalar, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ lossFloor: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.report()?.preset).toBe('safe');
+    optimizer.dispose();
+    tf.dispose([w, x]);
+  });
+
+  it('says so when the loss is below its floor, and does not take rounding for it', () => {
+    const [x, w] = [pixels(20, 1), variable([12, 12], 1)];
+    let less = 0;
+    const f = () => tf.tidy(() => tf.sub(tf.losses.sigmoidCrossEntropy(x, tf.matMul(x, w)), less)) as tf.Scalar;
+    const optimizer = recipe();
+    optimizer.minimize(f, false, [w]);
+    const { loss = 0, lossFloor = 0 } = optimizer.lastStep?.summary ?? {};
+    expect(loss).toBeGreaterThan(lossFloor);
+    less = 10;
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses[0]).toMatch(/^the loss \S+ is below lossFloor \S+: a step of length 0$/);
+    less = 0;
+    const { value, grads } = optimizer.computeGradients(f, [w]);
+    less = (value.dataSync()[0] ?? 0) - lossFloor * (1 - 2e-6);
+    tf.dispose([value, grads]);
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary?.loss).toBeLessThan(lossFloor);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses.filter((each) => each.includes('lossFloor'))).toEqual([]);
+    optimizer.dispose();
+    tf.dispose([x, w]);
+  });
+
+  it('has the preset that its options fit, and says so', async () => {
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    const presetOf = async (options: RecipeOptions, soft: boolean) => {
+      const optimizer = recipe(options);
+      const net = soft ? autoencoder(optimizer) : classifier(optimizer);
+      await train(net, x, soft ? x : y, 1);
+      const report = optimizer.report();
+      optimizer.dispose();
+      net.dispose();
+      return [report?.preset, report?.recipe.includes(`preset '${report.preset}' by the options given`)];
+    };
+    expect(await presetOf({ rank: 16 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ factorDecay: 0.9 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ window: 128 }, false)).toEqual(['reconstruction', true]);
+    expect(await presetOf({ rank: 16, factorHistory: 'panel' }, true)).toEqual(['reconstruction', false]);
+    expect(await presetOf({ rank: 16, preset: 'safe' }, true)).toEqual(['safe', false]);
+    expect(await presetOf({}, true)).toEqual(['reconstruction', false]);
+    expect((await errorOf(() => recipe({ rank: 16, window: 128 }))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    tf.dispose([x, y]);
+  });
+
+  it('learningRate can be set whatever the other options', async () => {
+    const optimizer = recipe({ window: 128 });
+    optimizer.learningRate = 0.5;
+    expect(optimizer.learningRate).toBe(0.5);
+    optimizer.learningRate = (step) => 1 / (1 + step);
+    for (const wrong of [0, Number.NaN, '1']) {
+      const error = await errorOf(() => {
+        optimizer.learningRate = wrong as number;
+      });
+      expect(error.code).toMatch(/^ERR_CGFAC_INVALID_ARG_/);
+    }
+  });
+
   it('samples targets for a share of the batch, and at the steps that refresh the factors alone', () => {
     const [w1, w2] = [variable([12, 7], 1), variable([7, 12], 3)];
     const x = pixels(20, 1);

@@ -61,7 +61,7 @@ describe('at the first step of a layer', () => {
     expect(optimizer.lastStep).toMatchObject({ plain: [], summary: { skippedSteps: { inARow: 0 }, layers: [{ inputRows: B }] } });
   });
 
-  it.each(['true'] as const)('so does one of the head (%s)', (fisher) => {
+  it.each(['true', 'empirical'] as const)('so does one of the head (%s)', (fisher) => {
     const { variables, crossEntropy } = network();
     const spoil = tf.customGrad((loss, save) => {
       (save as tf.GradSaveFunc)([loss as tf.Tensor]);
@@ -88,5 +88,20 @@ describe('what was recorded for a step that failed', () => {
     expect(await failed((grads) => ({ ...grads, [w.name]: tf.ones([2, 3]) }))).toBe('ERR_CGFAC_SHAPE_MISMATCH');
     optimizer.minimize(penalised, false, variables);
     expect(optimizer.lastStep?.summary?.layers).toMatchObject([{ name: w.name, inputRows: B }]);
+  });
+});
+
+describe('a model without layers', () => {
+  it('counts skipped steps in a row by its own steps', () => {
+    const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const scale = variable([3], 1);
+    const optimizer = cgfac({ seed: 1, fisher: 'empirical' });
+    const good = () => tf.sum(tf.square(tf.mul(scale, 2))) as tf.Scalar;
+    for (let step = 0; step < 4; step++) {
+      optimizer.minimize(() => tf.mul(good(), Number.NaN) as tf.Scalar, false, [scale]);
+      expect(optimizer.lastStep?.summary?.skippedSteps).toEqual({ total: step + 1, inARow: 1 });
+      optimizer.minimize(good, false, [scale]);
+    }
+    warn.mockRestore();
   });
 });
