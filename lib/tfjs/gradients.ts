@@ -15,15 +15,6 @@ export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): V
   return bias ? [kernel, bias] : [kernel];
 }
 
-/** The error of numbers that are not finite any more. */
-export function diverged(name: string, received: string, cause?: unknown): CgfacError {
-  return new CgfacError(
-    'ERR_CGFAC_TFJS_DIVERGED',
-    `Expected finite numbers for the ${name} but received ${received}; nothing was changed`,
-    { cause },
-  );
-}
-
 /** The error of gradients that do not belong to the last capture. */
 export function noCapture(expected: string, received: string): CgfacError {
   return new CgfacError(

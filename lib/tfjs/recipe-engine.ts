@@ -1,4 +1,4 @@
-/** Every method but the paper's: a {@link Preconditioner} over the captured layers, and averages of the variables. */
+/** What the optimizer does with a captured step: a {@link Preconditioner} over the layers, and averages of the variables. */
 import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
 import {
@@ -9,13 +9,21 @@ import {
   Preconditioner,
   type PreconditionerState,
 } from '../preconditioner';
-import { type Preset, type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule } from '../preconditioner-options';
+import {
+  at,
+  fraction,
+  type Preset,
+  type ResolvedPreconditionerOptions,
+  resolvePreconditionerOptions,
+  type Schedule,
+  scheduled,
+} from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
-import { positive } from '../validate';
+import { nonNegative, positive } from '../validate';
 import type { WeightVector } from '../weight-vector';
 import { Averages } from './averages';
 import { requiredGrads } from './capture';
-import type { Engine, Outcome, Step } from './engine';
+import type { Outcome, Step } from './engine';
 import { allFinite, type LayerGradient, type NamedTensor, notFinite, readGradient, variablesOf } from './gradients';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from './options';
 import type { Layer } from './sites';
@@ -65,10 +73,8 @@ function unlikeSaved(name: string, cause: CgfacError): CgfacError {
   return new CgfacError(cause.code, `${expected} but received ${name}: ${cause.message}`, { cause });
 }
 
-/** {@link Engine} of the methods 'exact', 'kfac' and 'auto'. */
-export class RecipeEngine implements Engine {
-  readonly lossGrads = true;
-  readonly skips = true;
+/** Takes steps, and keeps what has to be kept between them. */
+export class RecipeEngine {
   #options: ResolvedRecipeOptions;
   #network: ResolvedPreconditionerOptions | undefined;
   #preconditioner: Preconditioner | undefined;
@@ -92,7 +98,9 @@ export class RecipeEngine implements Engine {
   }
 
   get gradientLearningRate(): number {
-    return this.#options.gradientLearningRate;
+    const { gradientLearningRate, method } = this.#options;
+    if (gradientLearningRate !== undefined || method !== 'cg') return gradientLearningRate ?? 0.01;
+    return at(this.learningRate, this.#preconditioner?.steps ?? 0, 'learningRate', scheduled.learningRate);
   }
 
   get learningRate(): Schedule<number> {
@@ -126,7 +134,6 @@ export class RecipeEngine implements Engine {
       iteration: step.iteration,
       nu: summary.stepSize,
       innerProduct: summary.innerProduct,
-      blocks: [],
       plain: step.plain.map(({ variable, reason }) => ({ name: variable.name, reason })),
       summary,
     });
@@ -147,12 +154,12 @@ export class RecipeEngine implements Engine {
       this.#endRow();
       const { iteration, plain: named } = step;
       const told = named.map(({ variable, reason: why }) => ({ name: variable.name, reason: why }));
-      return { next: plain, report: { iteration, nu: 0, innerProduct: 0, blocks: [], plain: told } };
+      return { next: plain, report: { iteration, nu: 0, innerProduct: 0, plain: told } };
     }
 
     const { summary, updates } = this.#step(step, names, lossGrads, read);
     if (summary.skipped !== undefined) return { next: [], report: report(summary) };
-    const decay = 1 - summary.stepSize * (this.#network?.weightDecay ?? 0);
+    const decay = 1 - summary.stepSize * at(this.#network?.weightDecay ?? 0, summary.step, 'weightDecay', nonNegative);
     const moved = (variable: Variable, update: Float32Array) =>
       [variable, sub(decay === 1 ? variable : mul(variable, decay), tensor(update, variable.shape))] as const;
     const next = step.layers.flatMap((layer, index) => {
@@ -167,7 +174,8 @@ export class RecipeEngine implements Engine {
   assigned(step: Step): void {
     const network = this.#network;
     if (!network?.useEma) return;
-    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], network.emaMomentum);
+    const momentum = at(network.emaMomentum, this.#averages.steps, 'emaMomentum', fraction);
+    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], momentum);
   }
 
   /**
@@ -267,7 +275,7 @@ export class RecipeEngine implements Engine {
     const savable = Object.entries(given).filter(
       ([, value]) => typeof value !== 'function' && !(Array.isArray(value) && value.some((each) => typeof each !== 'string')),
     );
-    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher };
+    return { ...Object.fromEntries(savable), method, gradientLearningRate: gradientLearningRate ?? null, fisher };
   }
 
   dispose(): void {

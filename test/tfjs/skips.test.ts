@@ -28,11 +28,16 @@ const state = async (optimizer: CgfacOptimizer) =>
 
 const notFinite = { 'penalised before': true, 'never penalised': false };
 
-describe.each(Object.entries(notFinite))('a gradient that is not finite under a loss that is, %s', (_, penalised) => {
+const cases = (['exact', 'cg', 'kfac'] as const).flatMap((method) =>
+  Object.entries(notFinite).map(([name, penalised]) => [method, name, penalised] as const),
+);
+
+describe.each(cases)('%s: a gradient that is not finite under a loss that is, %s', (method, _, penalised) => {
   it('skips the step, leaves weights, momentum and averages alone, and is named', async () => {
     const { w, variables, ...losses } = network();
     const good = penalised ? losses.penalised : losses.crossEntropy;
-    const optimizer = cgfac({ seed: 1 });
+    // a warm start may be dropped with the step
+    const optimizer = method === 'cg' ? cgfac({ seed: 1, method, warmStart: 'none' }) : cgfac({ seed: 1, method });
     for (let step = 0; step < 3; step++) optimizer.minimize(good, false, variables);
     const before = [numbers(variables), await state(optimizer)];
     optimizer.minimize(losses.spoilt, false, variables);
@@ -49,6 +54,23 @@ describe.each(Object.entries(notFinite))('a gradient that is not finite under a 
     expect(error.code).toBe('ERR_CGFAC_DIVERGED');
     expect(error.message).toContain(`the gradient of ${w.name} is not finite`);
   });
+});
+
+it('cg skips a loss that is not finite, and says what it does', () => {
+  const { w, variables, crossEntropy } = network();
+  const optimizer = cgfac({ method: 'cg', seed: 1, momentum: 0.5, weightDecay: 1e-3, learningRate: (step) => 1 / (1 + step) });
+  optimizer.minimize(crossEntropy, false, variables);
+  expect(optimizer.report()).toMatchObject({
+    recipe: expect.stringMatching(/^cg with tikhonov damping \(10 /),
+    layers: [{ name: w.name }],
+  });
+  const before = numbers(variables);
+  optimizer.minimize(() => tf.mul(crossEntropy(), Number.NaN) as tf.Scalar, false, variables);
+  expect(optimizer.lastStep?.summary).toMatchObject({ skipped: 'the loss is NaN', skippedSteps: { total: 1, inARow: 1 } });
+  expect(numbers(variables)).toEqual(before);
+  const { momentum, averages, factors } = optimizer.memoryUsage();
+  expect([momentum, averages]).toEqual([4 * 15, 4 * 15]);
+  expect(factors).toBeGreaterThan(0);
 });
 
 describe('at the first step of a layer', () => {
