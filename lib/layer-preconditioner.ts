@@ -113,6 +113,8 @@ export interface LayerSummary extends Partial<SolutionProducts> {
         /** γ_G. */
         readonly output: number;
       };
+  /** Time that the solve took. */
+  readonly microseconds?: number;
   /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
   readonly lambdaMax?: number;
   /** The same: Σ E/(E + λ). */
@@ -223,7 +225,7 @@ const reasons = ['converged', 'max-iterations', 'indefinite', 'broken-down', 'so
 const spaces = ['gram', 'weight'] as const;
 const bases = ['plain', 'tridiagonal'] as const;
 const forms = ['panel', 'covariance'] as const;
-const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
+const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx', 'microseconds'] as const;
 const firstKnown = reportPlaces.indexOf('lambdaMax');
 
 /** Room for what the addon says of a solve. */
@@ -310,7 +312,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(rows, 'record', recordNames);
     const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, 'record');
-    callNative(() => this.#native.record(inputs, outputGrads, batch, fisherRows));
+    callNative(() => this.#native.record(inputs, outputGrads, batch, fisherRows, false));
   }
 
   /**

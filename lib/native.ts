@@ -49,6 +49,18 @@ export const reportPlaces = [
   'vx',
   'xFx',
   'xx',
+  'microseconds',
+] as const;
+
+/** The places of the spectra of a layer's factors; NaN for what is not known. */
+export const spectraPlaces = [
+  'inputTrace',
+  'outputTrace',
+  'inputLargest', // the largest eigenvalue
+  'outputLargest',
+  'inputEffectiveRank', // of direct K-FAC with factored damping
+  'outputEffectiveRank',
+  'effectiveRank', // with Tikhonov damping
 ] as const;
 
 export interface NativeLayerMemory {
@@ -138,7 +150,11 @@ export interface NativeLayerState {
 }
 
 export interface NativeLayerPreconditioner {
-  record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
+  /** With `fillsUp` a batch with fewer rows than the one before is filled up with rows of that one. */
+  record(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number, fillsUp: boolean): void;
+  hasDamping(): boolean;
+  factorSpectra(report: Float64Array): void;
+  forgetPrevious(): void;
   preconditionSync(...system: NativeSystem): NativeSpectrum | undefined;
   precondition(...system: [...NativeSystem, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(...batch: NativeOwnGradient): NativeSpectrum | undefined;
@@ -226,6 +242,8 @@ export interface NativeFactoredLayer {
   recordFisher(outputGrads: Float32Array, rows: number, factor: number): void;
   requireFinite(): void;
   clear(): void;
+  /** The factors are as before what the last step's refresh took in. */
+  rollBack(): void;
   reset(): void;
   memoryUsage(): { readonly recorded: number; readonly factors: number; readonly workspace: number };
   state(): NativeFactors;

@@ -25,6 +25,11 @@ export interface RecordedBatchRows {
   readonly lossGrads: Float32Array;
   /** Samples that the rows come from: their number, or a divisor of it where a sample has several rows (positions, time steps). */
   readonly batch: number;
+  /**
+   * Which use of shared weights the rows are of, an integer ≥ 0: sites with the same weights see the same samples, which count once. Batches of one site
+   * accumulate. Default: 0.
+   */
+  readonly site?: number;
 }
 
 /** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */

@@ -40,8 +40,8 @@ export interface PreconditionerOptions extends CgOptions {
   /** As `LayerPreconditionerOptions.dampingMode`. Default: 'factored' for 'exact', else 'tikhonov'. */
   readonly dampingMode?: 'tikhonov' | 'factored';
   /**
-   * λ, a schedule: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue, else of the
-   * block's. Default: the preset's ρ; with Tikhonov damping `{ relative: 3 }`, with 'cg' `{ relative: 10 }`.
+   * λ, a schedule: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue (the mean over the
+   * directions that a panel holds), else of the block's. Default: the preset's ρ; with Tikhonov damping `{ relative: 3 }`, with 'cg' `{ relative: 10 }`.
    */
   readonly damping?: Schedule<Damping>;
   /**
@@ -78,16 +78,16 @@ export interface PreconditionerOptions extends CgOptions {
   /** μ, 0 ≤ μ < 1, a schedule: M ← μM + ηx, the heavy ball after preconditioning. Default: the preset's for 'exact', else 0. */
   readonly momentum?: Schedule<number>;
   /** Decoupled weight decay, ≥ 0: weights ← weights·(1 − η·weightDecay) beside each step. Needs registered weights. Default: 0. */
-  readonly weightDecay?: number;
+  readonly weightDecay?: Schedule<number>;
   /** Whether averages of the registered weights are kept, for evaluation. Default: true. */
   readonly useEma?: boolean;
   /** Their decay, 0 ≤ β < 1: β_t = min(β, (1 + t)/(10 + t)) at step t. Default: 0.99; 0.95 with `totalSteps` below 200. */
-  readonly emaMomentum?: number;
+  readonly emaMomentum?: Schedule<number>;
   /**
    * T: the factors take in a batch every so many steps, and at each of the first two, or of the first 10 where T ≥ 4. Default: the
    * preset's for 'exact', else 1.
    */
-  readonly factorUpdateSteps?: number;
+  readonly factorUpdateSteps?: Schedule<number>;
   /** Of 'kfac': the factors are decomposed every so many updates. Default: 1. */
   readonly inverseUpdateSteps?: number;
   /**
@@ -99,15 +99,15 @@ export interface PreconditionerOptions extends CgOptions {
   readonly factorDecay?: number;
   /** Directions of a panel. Default: the preset's, or 128. */
   readonly rank?: number;
-  /** Rows of a batch that enter a panel at a time. Default: 64. */
+  /** Rows of a batch that enter a panel at a time, drawn from all of it. Default: 128. */
   readonly panelRows?: number;
-  /** Without a history: rows that a factor is made of at the least; shorter batches are filled up with older rows. Default: 256. */
+  /** Without a history: rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of them that
+   * targets were sampled for. Default: 256. */
   readonly window?: number;
   /**
-   * Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5; 1 for the
-   * preset 'reconstruction'.
+   * Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1: for whoever samples. Default: 0.5.
    */
-  readonly fisherFraction?: number;
+  readonly fisherFraction?: Schedule<number>;
   /**
    * Batches that make a step, where the loss of each is divided by their number: recorded gradients are multiplied by it. Batches whose losses
    * are not divided accumulate without it. Default: 1.
@@ -137,17 +137,17 @@ export interface ResolvedPreconditionerOptions {
   readonly learningRateSchedule: 'constant' | 'linear';
   readonly totalSteps: number | undefined;
   readonly momentum: Schedule<number>;
-  readonly weightDecay: number;
+  readonly weightDecay: Schedule<number>;
   readonly useEma: boolean;
-  readonly emaMomentum: number;
-  readonly factorUpdateSteps: number;
+  readonly emaMomentum: Schedule<number>;
+  readonly factorUpdateSteps: Schedule<number>;
   readonly inverseUpdateSteps: number;
   readonly factorHistory: 'none' | 'panel' | 'dense';
   readonly factorDecay: number;
   readonly rank: number;
   readonly panelRows: number;
   readonly window: number;
-  readonly fisherFraction: number;
+  readonly fisherFraction: Schedule<number>;
   readonly accumulationSteps: number;
   readonly warmStart: 'none' | 'previous' | 'scaled';
   readonly skipLayers: readonly (string | RegExp)[];
@@ -175,10 +175,10 @@ export const presets: Readonly<Record<Preset, PresetValues>> = {
     factorHistory: 'none',
     rank: 128,
     factorUpdateSteps: 2,
-    fisherFraction: 1,
+    fisherFraction: 0.5,
   },
   'image-classifier': {
-    relative: 3,
+    relative: 0.3,
     polyakFraction: 2,
     momentum: 0,
     factorHistory: 'panel',
@@ -283,6 +283,10 @@ export const scheduled = {
   klClip: positive,
   learningRate: positive,
   momentum: fraction,
+  weightDecay: nonNegative,
+  emaMomentum: fraction,
+  factorUpdateSteps: positiveInteger,
+  fisherFraction: share,
 };
 
 /**
@@ -360,21 +364,36 @@ export function resolvePreconditionerOptions(options: unknown, owner: string): R
     learningRateSchedule,
     totalSteps,
     momentum: read('momentum', schedule(fraction), exact ? defaults.momentum : 0),
-    weightDecay: read('weightDecay', nonNegative, 0),
+    weightDecay: read<Schedule<number>>('weightDecay', schedule(nonNegative), 0),
     useEma: read('useEma', boolean, true),
-    emaMomentum: read('emaMomentum', fraction, totalSteps !== undefined && totalSteps < 200 ? 0.95 : 0.99),
-    factorUpdateSteps: read('factorUpdateSteps', positiveInteger, exact ? defaults.factorUpdateSteps : 1),
+    emaMomentum: read<Schedule<number>>('emaMomentum', schedule(fraction), totalSteps !== undefined && totalSteps < 200 ? 0.95 : 0.99),
+    factorUpdateSteps: read<Schedule<number>>('factorUpdateSteps', schedule(positiveInteger), exact ? defaults.factorUpdateSteps : 1),
     inverseUpdateSteps: read('inverseUpdateSteps', positiveInteger, 1),
     factorHistory,
     factorDecay: read('factorDecay', fraction, 0.95),
     rank: read('rank', positiveInteger, defaults.rank),
-    panelRows: read('panelRows', positiveInteger, 64),
+    panelRows: read('panelRows', positiveInteger, 128),
     window: read('window', positiveInteger, 256),
-    fisherFraction: read('fisherFraction', share, defaults.fisherFraction),
+    fisherFraction: read<Schedule<number>>('fisherFraction', schedule(share), defaults.fisherFraction),
     accumulationSteps: read('accumulationSteps', positiveInteger, 1),
     warmStart: read('warmStart', among(['none', 'previous', 'scaled']), 'previous'),
     skipLayers: read('skipLayers', layerPatterns, []),
     seed: read('seed', seedOf, 0),
     cg: parseCgOptions({ maxIterations: given.maxIterations ?? 15, tolerance: given.tolerance ?? 0.3, space: given.space }),
   };
+}
+
+/** Method, damping, step rule and factors in one sentence. */
+export function recipeOf(options: ResolvedPreconditionerOptions): string {
+  const { method, dampingMode, damping, stepRule, factorHistory, rank, factorUpdateSteps } = options;
+  const of = (value: Damping) => (typeof value === 'number' ? String(value) : `${value.relative} × mean eigenvalue`);
+  const histories = { panel: `panels of rank ${rank}`, dense: 'dense averages', none: "the batch's own factors" };
+  const factors = method === 'exact' && dampingMode === 'factored' ? `, ${histories[factorHistory]}` : '';
+  const every =
+    typeof factorUpdateSteps === 'function'
+      ? 'as a function tells'
+      : factorUpdateSteps === 1
+        ? 'every step'
+        : `every ${factorUpdateSteps} steps`;
+  return `${method} with ${dampingMode} damping (${typeof damping === 'function' ? 'a function of the step' : of(damping)}), ${stepRule} steps${factors}, factors ${every}`;
 }

@@ -1,9 +1,11 @@
 /** The state of a {@link Preconditioner}: everything that training goes on with, its check, and its parts. */
 import type { AdaptationState } from './adaptation';
+import { CgfacError } from './error';
 import type { NetworkLayerState, NetworkShape } from './network-layer';
 import { seedOf } from './preconditioner-options';
 import type { SkippedSteps } from './step-summary';
-import { describe, typeError, valueError } from './validate';
+import { describe, nonNegativeInteger, positive, typeError, valueError } from './validate';
+import { arraysOf, copied } from './vector-arrays';
 import { type VectorArrays, vectorArrays } from './weight-vector';
 
 /** A vector of a layer, its bias apart. */
@@ -38,11 +40,6 @@ export interface PreconditionerState {
   readonly layers: Readonly<Record<string, StoredLayer>>;
 }
 
-/** A copy of a vector's arrays. */
-export function copied(from: VectorArrays): VectorArrays {
-  return { kernel: from.kernel.slice(), bias: from.bias?.slice() };
-}
-
 /** A copy as it is stored. */
 export function stored({ kernel, bias }: VectorArrays): StoredVector {
   return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
@@ -52,26 +49,36 @@ export function stored({ kernel, bias }: VectorArrays): StoredVector {
 export function restored(vector: StoredVector | undefined, name: string, shape: NetworkShape): VectorArrays | undefined {
   if (vector === undefined) return undefined;
   if (typeof vector !== 'object' || vector === null) throw typeError('{ kernel, bias }', name, vector);
-  return copied(vectorArrays(shape.bias ? vector : vector.kernel, name, shape));
+  const arrays = vectorArrays(shape.bias ? vector : vector.kernel, name, shape);
+  const bad = arraysOf(arrays).flatMap((array) => array.find((value) => !Number.isFinite(value)) ?? []);
+  if (bad.length > 0) throw new CgfacError('ERR_CGFAC_NOT_FINITE', `Expected finite numbers for ${name} but received ${bad[0]}`);
+  return copied(arrays);
 }
 
 function object(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-function counter(value: unknown, name: string): void {
-  if (typeof value !== 'number') throw typeError('an integer ≥ 0', name, value);
-  if (!Number.isSafeInteger(value) || value < 0) throw valueError('an integer ≥ 0', name, value);
-}
-
 /** Checks all of a state but the arrays of its layers. */
 export function checkState(state: unknown): asserts state is PreconditionerState {
   if (!object(state) || state.version !== 1 || !object(state.layers) || !object(state.skippedSteps))
     throw typeError('a state of stateDict(), version 1', 'state', state);
-  counter(state.steps, 'state.steps');
-  counter(state.skippedSteps.total, 'state.skippedSteps.total');
-  counter(state.skippedSteps.inARow, 'state.skippedSteps.inARow');
+  nonNegativeInteger(state.steps, 'state.steps');
+  nonNegativeInteger(state.skippedSteps.total, 'state.skippedSteps.total');
+  nonNegativeInteger(state.skippedSteps.inARow, 'state.skippedSteps.inARow');
   seedOf(state.seed, 'state.seed');
+  if (state.adaptation !== undefined) checkAdaptation(state.adaptation);
+}
+
+function checkAdaptation(adaptation: unknown): void {
+  if (!object(adaptation)) throw typeError('{ damping, fraction, stepsSince }', 'state.adaptation', adaptation);
+  positive(adaptation.damping, 'state.adaptation.damping');
+  positive(adaptation.fraction, 'state.adaptation.fraction');
+  nonNegativeInteger(adaptation.stepsSince, 'state.adaptation.stepsSince');
+  const { last } = adaptation;
+  if (last === undefined) return;
+  if (!object(last) || typeof last.loss !== 'number' || typeof last.predictedDecrease !== 'number')
+    throw typeError('{ loss, predictedDecrease }', 'state.adaptation.last', last);
 }
 
 /** A layer's part of a state. */

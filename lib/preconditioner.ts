@@ -1,23 +1,10 @@
 import { Adaptation, type LossReport } from './adaptation';
 import { CgfacError } from './error';
-import {
-  type BatchRows,
-  combine,
-  FactoredNetworkLayer,
-  type FisherRows,
-  type NetworkLayer,
-  type NetworkLayerState,
-  type NetworkShape,
-  newVector,
-  type PreparedStep,
-  type PrepareOptions,
-  prepare,
-  prepareSync,
-  SolvedNetworkLayer,
-  type WriteTarget,
-  write,
-  writeSync,
-} from './network-layer';
+import { FactoredNetworkLayer } from './factored-network-layer';
+import { exchanged, NetworkAverages } from './network-averages';
+import { countSamples, type NetworkEntry, parseDense, requireArrays, requireWeights } from './network-entry';
+import type { NetworkLayerState, PreparedStep, PrepareOptions, WriteTarget } from './network-layer';
+import { type NetworkLayer, prepare, prepareSync, rollBack, write, writeSync } from './network-step';
 import type {
   DenseLayerOptions,
   LayerVectors,
@@ -32,16 +19,20 @@ import {
   at,
   type PreconditionerOptions,
   type ResolvedPreconditionerOptions,
+  recipeOf,
   resolvePreconditionerOptions,
   type Schedule,
   scheduled,
 } from './preconditioner-options';
-import { checkState, copied, layerOf, type PreconditionerState, restored, type StoredLayer, stored } from './preconditioner-state';
+import { checkState, layerOf, type PreconditionerState, restored, type StoredLayer, stored } from './preconditioner-state';
 import { uniforms } from './sampler';
-import { hyperparametersAt, type StepHyperparameters, stepSize } from './step-size';
-import { diagnose, layerStepSummary, type StepSummary } from './step-summary';
-import { abortSignal, boolean, checkOptions, checkRequired, describe, oneOf, positiveInteger, typeError, valueError } from './validate';
-import { checkSize, float32, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
+import { SolvedNetworkLayer } from './solved-network-layer';
+import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step-decision';
+import { hyperparametersAt } from './step-size';
+import type { StepSummary } from './step-summary';
+import { abortSignal, checkOptions, checkRequired, describe, nonNegativeInteger, positiveInteger, typeError, valueError } from './validate';
+import { bytesOf, combine, copied, forEachArray, newVector, requireApart, vectorOf } from './vector-arrays';
+import { float32, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
 
 export type { AdaptationState, LossReport, ReportableStep } from './adaptation';
 export type {
@@ -56,74 +47,13 @@ export type {
 } from './network-types';
 export type { PreconditionerState, StoredLayer, StoredVector } from './preconditioner-state';
 
-interface Entry {
-  readonly name: string;
-  readonly shape: NetworkShape;
-  readonly weights: VectorArrays | undefined;
-  readonly layer: NetworkLayer;
-  momentum: VectorArrays | undefined;
-  average: VectorArrays | undefined;
-}
-
-/** A step between its phases. */
-interface Plan {
-  readonly entries: readonly Entry[];
-  readonly gradients: readonly (VectorArrays | undefined)[];
-  readonly loss: number | undefined;
-  readonly lossFloor: number;
-  readonly refresh: boolean;
-  readonly now: StepHyperparameters;
-  readonly skipped?: string;
-}
-
-interface Decision {
-  readonly summary: StepSummary;
-  readonly momentum: number;
-  readonly stepSize: number;
-}
-
-const denseNames = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
-const recordNames = ['inputs', 'lossGrads', 'batch'];
+const recordNames = ['inputs', 'lossGrads', 'batch', 'site'];
 const fisherNames = ['outputGrads', 'batch'];
 const stepNames = ['loss', 'lossFloor'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
-
-const noShape = { inFeatures: 0, outFeatures: 0, bias: false };
-
-/** Beyond it x, or a sum of two, may leave the range of float32. */
-const LARGEST_NORM = 3.4028234663852886e38 / 4;
-
-function forEachArray(a: VectorArrays, b: VectorArrays, body: (a: Float32Array, b: Float32Array) => void): void {
-  body(a.kernel, b.kernel);
-  if (a.bias && b.bias) body(a.bias, b.bias);
-}
-
-function bytesOf(vector: VectorArrays | undefined): number {
-  return vector ? vector.kernel.byteLength + (vector.bias?.byteLength ?? 0) : 0;
-}
-
-function weightVector({ kernel, bias }: VectorArrays): WeightVector {
-  return bias ? { kernel, bias } : kernel;
-}
-
-function arraysOf({ kernel, bias }: VectorArrays): readonly Float32Array[] {
-  return bias ? [kernel, bias] : [kernel];
-}
-
-/** Refuses vectors that share memory: what is written of one layer would be another's too. */
-function requireApart(vectors: readonly (VectorArrays | undefined)[], name: string): void {
-  const arrays = vectors.flatMap((vector) => (vector ? arraysOf(vector) : []));
-  const sorted = arrays.filter(({ length }) => length > 0).sort((a, b) => a.byteOffset - b.byteOffset);
-  const ends = new Map<ArrayBufferLike, number>();
-  for (const { buffer, byteOffset, byteLength } of sorted) {
-    if (byteOffset < (ends.get(buffer) ?? 0))
-      throw new CgfacError('ERR_CGFAC_OVERLAP', `Expected arrays that share no memory for ${name} but received an overlap`);
-    ends.set(buffer, byteOffset + byteLength);
-  }
-}
 
 /** A gradient, a direction or weights by name: own properties alone. */
 function named(vectors: LayerVectors, name: string): unknown {
@@ -154,15 +84,15 @@ function number(value: unknown, name: string): number {
  */
 export class Preconditioner {
   #options: ResolvedPreconditionerOptions;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, NetworkEntry>();
   readonly #skippedLayers = new Map<string, string>();
   #steps = 0;
   #skippedTotal = 0;
   #skippedInARow = 0;
   #seed: number;
   readonly #adaptation: Adaptation;
+  readonly #averages: NetworkAverages;
   #busy = false;
-  #averagesDue = false;
 
   /**
    * @param options - See {@link PreconditionerOptions}; a name that is not an option is refused.
@@ -173,6 +103,7 @@ export class Preconditioner {
     this.#options = resolvePreconditionerOptions(options, 'Preconditioner');
     this.#seed = this.#options.seed;
     this.#adaptation = new Adaptation(this.#options.adapted);
+    this.#averages = new NetworkAverages(this.#options.useEma);
   }
 
   /** Steps done, those that were skipped included. */
@@ -185,7 +116,7 @@ export class Preconditioner {
    * ({@link Preconditioner.recordFisher}). A step after one that was skipped always does.
    */
   get refreshDue(): boolean {
-    const every = this.#options.factorUpdateSteps;
+    const every = at(this.#options.factorUpdateSteps, this.#steps, 'factorUpdateSteps', scheduled.factorUpdateSteps);
     return this.#skippedInARow > 0 || this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2);
   }
 
@@ -202,7 +133,7 @@ export class Preconditioner {
 
   /** Share of a batch whose targets should be sampled. */
   get fisherFraction(): number {
-    return this.#options.fisherFraction;
+    return at(this.#options.fisherFraction, this.#steps, 'fisherFraction', scheduled.fisherFraction);
   }
 
   /**
@@ -228,50 +159,27 @@ export class Preconditioner {
     this.#requireIdle('registerDense()');
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.#entries.has(name) || this.#skippedLayers.has(name)) throw valueError('a name that is not taken', 'the name of a layer', name);
-    checkOptions(options, 'registerDense', denseNames);
-    checkRequired(options, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
-    const shape: NetworkShape = {
-      inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
-      outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
-      bias: boolean(options.bias ?? true, 'bias'),
-      kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
-    };
-    checkSize(shape.inFeatures, shape.outFeatures);
-    const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
+    const { shape, weights } = parseDense(options);
     requireApart([...this.#entries.values()].map((entry) => entry.weights).concat(weights), 'the weights of layers');
-    if (this.#options.weightDecay > 0 && weights === undefined)
-      throw new CgfacError(
-        'ERR_CGFAC_MISSING_OPTION',
-        `Expected the weights of layer ${describe(name)} for weightDecay but received undefined`,
-      );
     const pattern = this.#options.skipLayers.find((each) => (typeof each === 'string' ? each === name : name.search(each) >= 0));
     if (pattern !== undefined) {
       this.#skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
       return false;
     }
+    if (this.#options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
     const { method, dampingMode } = this.#options;
     const layer =
       method === 'exact' && dampingMode === 'factored'
         ? new FactoredNetworkLayer(shape, this.#options)
         : new SolvedNetworkLayer(shape, this.#options, at(this.#options.damping, this.#steps, 'damping', scheduled.damping));
     const average = this.#options.useEma && weights !== undefined ? copied(weights) : undefined;
-    this.#entries.set(name, { name, shape, weights, layer, momentum: undefined, average });
+    this.#entries.set(name, { name, shape, weights, layer, samples: new Map(), momentum: undefined, average });
     return true;
   }
 
   /** What is preconditioned, how, and what is not and why. */
   report(): NetworkReport {
-    const { preset, method, dampingMode, damping, stepRule, factorHistory, rank, factorUpdateSteps, useEma } = this.#options;
-    const factored = method === 'exact' && dampingMode === 'factored';
-    const shown =
-      typeof damping === 'function'
-        ? 'a function of the step'
-        : typeof damping === 'number'
-          ? String(damping)
-          : `${damping.relative} × mean eigenvalue`;
-    const panels =
-      factorHistory === 'panel' ? `panels of rank ${rank}` : factorHistory === 'dense' ? 'dense averages' : "the batch's own factors";
-    const recipe = `${method} with ${dampingMode} damping (${shown}), ${stepRule} steps${factored ? `, ${panels}` : ''}, factors every ${factorUpdateSteps} step${factorUpdateSteps === 1 ? '' : 's'}`;
+    const { preset, method, useEma } = this.#options;
     const layers = [...this.#entries.values()].map(({ name, shape, average }) => ({
       name,
       shape: `${shape.outFeatures}×${shape.inFeatures}${shape.bias ? ' + bias' : ''}`,
@@ -279,7 +187,12 @@ export class Preconditioner {
       method,
       averaged: useEma && average !== undefined,
     }));
-    return { preset, recipe, layers, skipped: [...this.#skippedLayers].map(([name, reason]) => ({ name, reason })) };
+    return {
+      preset,
+      recipe: recipeOf(this.#options),
+      layers,
+      skipped: [...this.#skippedLayers].map(([name, reason]) => ({ name, reason })),
+    };
   }
 
   /**
@@ -305,8 +218,8 @@ export class Preconditioner {
     const count = this.#rowsOf(rows.inputs, inFeatures, samples);
     const inputs = float32(rows.inputs, 'inputs', count * inFeatures, `rows ${count} × inFeatures ${inFeatures}`);
     const lossGrads = float32(rows.lossGrads, 'lossGrads', count * outFeatures, `rows ${count} × outFeatures ${outFeatures}`);
-    const batch: BatchRows = { inputs, lossGrads, rows: count, samples, factor: this.#factor(samples) };
-    entry.layer.record(batch);
+    const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
+    entry.layer.record({ inputs, lossGrads, rows: count, samples: countSamples(entry, site, samples), factor: this.#factor(samples) });
   }
 
   /**
@@ -327,8 +240,7 @@ export class Preconditioner {
     const { outFeatures } = entry.shape;
     const count = this.#rowsOf(rows.outputGrads, outFeatures, samples);
     const given = float32(rows.outputGrads, 'outputGrads', count * outFeatures, `rows ${count} × outFeatures ${outFeatures}`);
-    const fisher: FisherRows = { outputGrads: given, rows: count, factor: this.#factor(samples) };
-    entry.layer.recordFisher(fisher);
+    entry.layer.recordFisher({ outputGrads: given, rows: count, factor: this.#factor(samples) });
   }
 
   /**
@@ -395,7 +307,7 @@ export class Preconditioner {
     this.#absorb();
     const entries = [...this.#entries.values()];
     const plan = { entries, gradients: entries.map(() => undefined) };
-    return this.#skip(plan, this.#undecided({ loss: undefined, lossFloor: 0 }, reason).summary).summary;
+    return this.#skip(plan, skippedStep({ loss: undefined, lossFloor: 0 }, this.#counts, reason).summary).summary;
   }
 
   /**
@@ -422,16 +334,10 @@ export class Preconditioner {
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
     this.#requireIdle('withAveragedWeights()');
     const averaged = this.#averaged('withAveragedWeights');
-    const kept = averaged.map(({ weights }) => copied(weights));
     this.#busy = true;
     try {
-      for (const { weights, average } of averaged) forEachArray(weights, average, (to, from) => to.set(from));
-      return await callback();
+      return await exchanged(averaged, callback);
     } finally {
-      averaged.forEach(({ weights }, index) => {
-        const before = kept[index];
-        if (before) forEachArray(weights, before, (to, from) => to.set(from));
-      });
       this.#busy = false;
     }
   }
@@ -464,7 +370,7 @@ export class Preconditioner {
   /** Forgets what was recorded for the step to come. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
   discard(): void {
     this.#requireIdle('discard()');
-    for (const { layer } of this.#entries.values()) layer.clear();
+    this.#forgetRows();
   }
 
   /** Forgets steps, factors, momentum and averages; the layers stay. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
@@ -472,16 +378,17 @@ export class Preconditioner {
     this.#requireIdle('reset()');
     this.#steps = this.#skippedTotal = this.#skippedInARow = 0;
     this.#seed = this.#options.seed;
-    this.#averagesDue = false;
+    this.#averages.forget();
     this.#adaptation.restore(undefined);
     for (const entry of this.#entries.values()) {
       entry.layer.reset();
+      entry.samples.clear();
       entry.momentum = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
   }
 
-  #entry(name: string): Entry | undefined {
+  #entry(name: string): NetworkEntry | undefined {
     const entry = this.#entries.get(name);
     if (entry === undefined && !this.#skippedLayers.has(name)) throw valueError('the name of a registered layer', 'the layer', name);
     return entry;
@@ -505,20 +412,15 @@ export class Preconditioner {
 
   #averaged(owner: string) {
     this.#absorb();
-    const averaged = [...this.#entries.values()].flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
-    // before the first step the average is what the weights are, wherever they have come from since they were registered
-    if (this.#steps === this.#skippedTotal)
-      for (const { weights, average } of averaged) forEachArray(average, weights, (mean, w) => mean.set(w));
-    if (averaged.length === 0)
-      throw new CgfacError(
-        'ERR_CGFAC_INVALID_ARG_VALUE',
-        `Expected useEma and layers with registered weights for ${owner} but received ${this.#options.useEma ? 'no such layer' : 'useEma false'}`,
-      );
-    return averaged;
+    return this.#averages.pairs(this.#entries.values(), this.#steps === this.#skippedTotal, owner);
+  }
+
+  get #counts(): StepCounts {
+    return { steps: this.#steps, skipped: { total: this.#skippedTotal, inARow: this.#skippedInARow } };
   }
 
   /** Checks a step's arguments. Nothing is changed before. */
-  #planOf(gradients: LayerVectors | undefined, options: StepOptions, call: string): Plan {
+  #planOf(gradients: LayerVectors | undefined, options: StepOptions, call: string): StepPlan {
     this.#requireIdle(`${call}()`);
     if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
       throw typeError('gradients by layer', 'gradients', gradients);
@@ -537,18 +439,18 @@ export class Preconditioner {
       gradients === undefined ? undefined : vectorArrays(named(gradients, name), `gradients.${name}`, shape),
     );
     requireApart(arrays, 'the gradients of layers');
-    for (const { name, shape, weights } of entries) {
-      if (weights) vectorArrays(weightVector(weights), `the weights of layer ${describe(name)}`, shape); // still there
-    }
+    requireArrays(entries, arrays);
     if (unusableLoss === undefined) this.#requireRows(entries, call);
     const now = hyperparametersAt(this.#options, this.#steps);
     this.#absorb();
-    const plan = { entries, gradients: arrays, loss, lossFloor, refresh: this.refreshDue, now };
+    const refresh = this.refreshDue;
+    const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
+    const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now };
     const skipped = unusableLoss ?? this.#unusable(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
   }
 
-  #requireRows(entries: readonly Entry[], call: string): void {
+  #requireRows(entries: readonly NetworkEntry[], call: string): void {
     if (entries.length === 0) throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
     for (const { name, layer } of entries) {
       if (!layer.recorded && !layer.started)
@@ -562,7 +464,7 @@ export class Preconditioner {
   }
 
   /** Why the step cannot be taken, found before anything takes part in it. */
-  #unusable(entries: readonly Entry[], gradients: readonly (VectorArrays | undefined)[]): string | undefined {
+  #unusable(entries: readonly NetworkEntry[], gradients: readonly (VectorArrays | undefined)[]): string | undefined {
     for (const [index, { name, layer }] of entries.entries()) {
       const gradient = gradients[index];
       if (gradient) {
@@ -582,13 +484,13 @@ export class Preconditioner {
     return undefined;
   }
 
-  #prepareOptions({ refresh, now }: Plan): PrepareOptions {
+  #prepareOptions({ refresh, now }: StepPlan): PrepareOptions {
     const { dampingMode, trustRegion } = this.#options;
     const damping = this.#adaptation.damping(now.damping, dampingMode === 'factored');
-    return { refresh, damping, curvature: false, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
+    return { refresh, damping, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
 
-  async #run(plan: Plan, signal: AbortSignal | undefined): Promise<NaturalGradientsResult> {
+  async #run(plan: StepPlan, signal: AbortSignal | undefined): Promise<NaturalGradientsResult> {
     this.#busy = true;
     try {
       const layers = plan.entries.map(({ layer }) => layer);
@@ -599,14 +501,14 @@ export class Preconditioner {
       if (targets !== undefined) await write(layers, targets);
       return this.#finish(plan, decided);
     } catch (error) {
-      this.#forgetRows();
+      this.#undo(plan);
       throw error;
     } finally {
       this.#busy = false;
     }
   }
 
-  #runSync(plan: Plan): NaturalGradientsResult {
+  #runSync(plan: StepPlan): NaturalGradientsResult {
     this.#busy = true; // a schedule or a getter that calls back is refused
     try {
       const layers = plan.entries.map(({ layer }) => layer);
@@ -617,19 +519,28 @@ export class Preconditioner {
       if (targets !== undefined) writeSync(layers, targets);
       return this.#finish(plan, decided);
     } catch (error) {
-      this.#forgetRows();
+      this.#undo(plan);
       throw error;
     } finally {
       this.#busy = false;
     }
   }
 
-  #forgetRows(): void {
-    for (const { layer } of this.#entries.values()) layer.clear();
+  /** The step has failed, or was aborted: what was recorded for it is forgotten, by the factors too. */
+  #undo({ entries }: StepPlan): void {
+    this.#forgetRows();
+    rollBack(entries.map(({ layer }) => layer));
   }
 
-  #decidingSync(plan: Plan, prepared: () => PreparedStep[]): Decision {
-    if (plan.skipped !== undefined) return this.#undecided(plan, plan.skipped);
+  #forgetRows(): void {
+    for (const { layer, samples } of this.#entries.values()) {
+      layer.clear();
+      samples.clear();
+    }
+  }
+
+  #decidingSync(plan: StepPlan, prepared: () => PreparedStep[]): StepDecision {
+    if (plan.skipped !== undefined) return skippedStep(plan, this.#counts, plan.skipped);
     try {
       return this.#decide(plan, prepared());
     } catch (error) {
@@ -637,8 +548,8 @@ export class Preconditioner {
     }
   }
 
-  async #deciding(plan: Plan, prepared: () => Promise<PreparedStep[]>): Promise<Decision> {
-    if (plan.skipped !== undefined) return this.#undecided(plan, plan.skipped);
+  async #deciding(plan: StepPlan, prepared: () => Promise<PreparedStep[]>): Promise<StepDecision> {
+    if (plan.skipped !== undefined) return skippedStep(plan, this.#counts, plan.skipped);
     try {
       return this.#decide(plan, await prepared());
     } catch (error) {
@@ -646,77 +557,32 @@ export class Preconditioner {
     }
   }
 
+  #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
+    const polyakFraction = this.#adaptation.fraction(plan.now.polyakFraction);
+    return decide({ ...plan, now: { ...plan.now, polyakFraction } }, prepared, this.#counts, this.#options.stepRule);
+  }
+
   /** What the solvers refused as not finite is a step to skip; anything else is an error. */
-  #refused(plan: Plan, error: unknown): Decision {
+  #refused(plan: StepPlan, error: unknown): StepDecision {
     if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
-    return this.#undecided(plan, error.message);
-  }
-
-  #undecided({ loss, lossFloor }: Pick<Plan, 'loss' | 'lossFloor'>, skipped: string): Decision {
-    const known = loss === undefined ? {} : { loss, lossFloor };
-    const summary: StepSummary = {
-      step: this.#steps,
-      skipped,
-      skippedSteps: { total: this.#skippedTotal + 1, inARow: this.#skippedInARow + 1 },
-      ...known,
-      innerProduct: Number.NaN,
-      stepSize: 0,
-      predictedDecrease: 0,
-      refreshed: false,
-      layers: [],
-      diagnoses: [`step ${this.#steps} was skipped: ${skipped}`],
-    };
-    return { summary, momentum: 0, stepSize: 0 };
-  }
-
-  /** The length of the step. */
-  #decide(plan: Plan, steps: readonly PreparedStep[]): Decision {
-    const { loss, lossFloor, refresh, entries, now } = plan;
-    const innerProduct = steps.reduce((sum, step) => sum + step.innerProduct, 0);
-    const layers = steps.map((step, index) => {
-      const entry = entries[index];
-      const { factors = 0, recorded = 0, workspace = 0 } = entry?.layer.memory() ?? {};
-      return layerStepSummary(entry?.name ?? '', step, factors + recorded + workspace);
-    });
-    const found = layers.flatMap((layer, index) => diagnose(layer, entries[index]?.shape ?? noShape));
-    const skipped = (why: string): Decision => {
-      const { summary, ...rest } = this.#undecided(plan, why);
-      return { ...rest, summary: { ...summary, innerProduct, refreshed: refresh, layers, diagnoses: [...summary.diagnoses, ...found] } };
-    };
-    if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);
-    const fraction = this.#adaptation.fraction(now.polyakFraction);
-    const eta = stepSize(this.#options.stepRule, { ...now, polyakFraction: fraction }, { innerProduct, loss, lossFloor });
-    const beyond = steps.findIndex(({ bound = 0 }) => !(eta * bound <= LARGEST_NORM));
-    if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
-    const below = loss !== undefined && loss < lossFloor && this.#options.stepRule === 'polyak';
-    const summary: StepSummary = {
-      step: this.#steps,
-      skippedSteps: { total: this.#skippedTotal, inARow: 0 },
-      ...(loss === undefined ? {} : { loss, lossFloor }),
-      innerProduct,
-      stepSize: eta,
-      predictedDecrease: (eta - eta ** 2 / 2) * innerProduct,
-      refreshed: refresh,
-      layers,
-      diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
-    };
-    return { summary, momentum: now.momentum, stepSize: eta };
+    return skippedStep(plan, this.#counts, error.message);
   }
 
   /** Where the directions are written; `undefined` where they are in the gradients already. */
-  #targets({ entries, gradients }: Plan, { momentum, stepSize }: Decision): WriteTarget[] | undefined {
+  #targets({ entries, gradients, now }: StepPlan, { momentum, stepSize }: StepDecision): WriteTarget[] | undefined {
+    requireArrays(entries, gradients);
     if (gradients.some((gradient) => gradient !== undefined)) return undefined;
     return entries.map((entry) => {
       const { weights } = entry;
       if (weights && !this.#keepsMomentum(entry, momentum))
-        return { out: weights, factor: -stepSize, keep: 1 - stepSize * this.#options.weightDecay };
+        return { out: weights, factor: -stepSize, keep: 1 - stepSize * now.weightDecay };
       entry.momentum ??= newVector(entry.shape);
       return { out: entry.momentum, factor: stepSize, keep: momentum };
     });
   }
 
-  #finish({ entries, gradients }: Plan, { summary, momentum, stepSize }: Decision): NaturalGradientsResult {
-    const { weightDecay } = this.#options;
+  #finish({ entries, gradients, now }: StepPlan, { summary, momentum, stepSize }: StepDecision): NaturalGradientsResult {
+    const { weightDecay } = now;
     const updates: Record<string, WeightVector> = {};
     entries.forEach((entry, index) => {
       const gradient = gradients[index];
@@ -737,37 +603,40 @@ export class Preconditioner {
       const m = entry.momentum;
       if (!m || (weights && !this.#keepsMomentum(entry, momentum))) return;
       if (weights) forEachArray(weights, m, (w, update) => combine(w, 1 - stepSize * weightDecay, update, -1));
-      else updates[entry.name] = weightVector(m);
+      else updates[entry.name] = vectorOf(m);
     });
     this.#forgetRows();
+    for (const { layer } of entries) if (layer.kind === 'factored') layer.settle();
     this.#steps++;
     this.#skippedInARow = 0;
     this.#adaptation.stepped(summary.loss, summary.predictedDecrease);
-    this.#averagesDue = true;
+    this.#averages.stepped();
     if (gradients.every((gradient) => gradient === undefined)) this.#absorb();
     return { summary, updates };
   }
 
   /** Whether M has to be kept apart: not for steps that never have a momentum. */
-  #keepsMomentum(entry: Entry, momentum: number): boolean {
+  #keepsMomentum(entry: NetworkEntry, momentum: number): boolean {
     return momentum > 0 || typeof this.#options.momentum === 'function' || entry.momentum !== undefined;
   }
 
-  #skip({ entries, gradients }: Pick<Plan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
+  #skip({ entries, gradients }: Pick<StepPlan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
     const updates: Record<string, WeightVector> = {};
     this.#forgetRows();
+    rollBack(entries.map(({ layer }) => layer));
     entries.forEach(({ name, shape, weights }, index) => {
       const gradient = gradients[index];
       if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));
       else if (!weights) {
-        updates[name] = weightVector(newVector(shape));
+        updates[name] = vectorOf(newVector(shape));
       }
     });
     this.#steps++;
     this.#skippedTotal++;
-    this.#skippedInARow++;
+    const before = this.#skippedInARow;
+    this.#skippedInARow = summary.skippedSteps.inARow;
     this.#adaptation.forget();
-    if (this.#skippedInARow >= SKIPPED_IN_A_ROW) {
+    if (this.#skippedInARow > before && this.#skippedInARow >= SKIPPED_IN_A_ROW) {
       throw new CgfacError(
         'ERR_CGFAC_DIVERGED',
         `Expected a step that can be taken but received ${this.#skippedInARow} in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
@@ -776,15 +645,9 @@ export class Preconditioner {
     return { summary, updates };
   }
 
-  /** Averages ← β_t·averages + (1 − β_t)·weights, once for a step, as soon as the weights are known to have been updated. */
   #absorb(): void {
-    if (!this.#averagesDue) return;
-    this.#averagesDue = false;
-    const step = this.#steps - 1;
-    const decay = Math.min(this.#options.emaMomentum, (1 + step) / (10 + step));
-    for (const { weights, average } of this.#entries.values()) {
-      if (weights && average) forEachArray(average, weights, (mean, w) => combine(mean, decay, w, 1 - decay));
-    }
+    const emaMomentum = (step: number) => at(this.#options.emaMomentum, step, 'emaMomentum', scheduled.emaMomentum);
+    this.#averages.absorb(this.#entries.values(), this.#steps - 1, emaMomentum);
   }
 
   /**
@@ -834,11 +697,11 @@ export class Preconditioner {
     this.#skippedInARow = state.skippedSteps.inARow;
     this.#seed = state.seed;
     this.#adaptation.restore(state.adaptation);
-    this.#averagesDue = false;
+    this.#averages.forget();
   }
 
   /** All layers, or none. */
-  #restoreLayers(loaded: readonly { readonly entry: Entry; readonly found: NetworkLayerState }[]): void {
+  #restoreLayers(loaded: readonly { readonly entry: NetworkEntry; readonly found: NetworkLayerState }[]): void {
     const before: { readonly layer: NetworkLayer; readonly state: NetworkLayerState }[] = [];
     try {
       for (const { entry, found } of loaded) {

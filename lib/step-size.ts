@@ -7,6 +7,7 @@ export interface StepHyperparameters {
   readonly damping: Damping;
   /** μ */
   readonly momentum: number;
+  readonly weightDecay: number;
   /** learningRate, with its schedule. */
   readonly rate: number;
   /** κ */
@@ -23,6 +24,7 @@ export function hyperparametersAt(options: ResolvedPreconditionerOptions, step: 
   return {
     damping: at(options.damping, step, 'damping', scheduled.damping),
     momentum: at(options.momentum, step, 'momentum', scheduled.momentum),
+    weightDecay: at(options.weightDecay, step, 'weightDecay', scheduled.weightDecay),
     rate: constant ? rate : rate * Math.min(1, Math.max(0, (2 * (totalSteps - step)) / totalSteps)),
     klClip: stepRule === 'kl-clip' ? at(options.klClip, step, 'klClip', scheduled.klClip) : Number.NaN,
     polyakFraction: stepRule === 'polyak' ? at(options.polyakFraction, step, 'polyakFraction', scheduled.polyakFraction) : Number.NaN,

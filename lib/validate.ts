@@ -61,6 +61,13 @@ export function positiveInteger(value: unknown, name: string): number {
   return value;
 }
 
+/** An integer ≥ 0. */
+export function nonNegativeInteger(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('an integer ≥ 0', name, value);
+  if (!Number.isSafeInteger(value) || value < 0) throw valueError('an integer ≥ 0', name, value);
+  return value;
+}
+
 /** A boolean. */
 export function boolean(value: unknown, name: string): boolean {
   if (typeof value !== 'boolean') throw typeError('a boolean', name, value);

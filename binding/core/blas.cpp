@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -54,8 +55,40 @@ namespace {
 // OpenBLAS reads the variable in a constructor of its own; priority 101 runs before that one, when the addon is loaded.
 // OpenBLAS's thread pool must not exist: child_process.spawn during a product would hang the parent.
 __attribute__((constructor(101))) void force_one_blas_thread() {
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);  // NOLINT(concurrency-mt-unsafe): no other thread exists yet
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);  // NOLINT(concurrency-mt-unsafe): no other thread of the addon's exists yet
 }
+
+constexpr const char* kernel_variable = "OPENBLAS_CORETYPE";
+bool chose_kernel = false;
+
+// OpenBLAS knows processors by their model numbers, and takes kernels of 2004 for one that is newer than itself: a third of the speed, or less. What
+// a processor can do tells which of its kernels fit. A choice of the user's stays.
+const char* kernel_for_this_processor() {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
+                      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+                      __builtin_cpu_supports("avx512vl") != 0;
+  if (__builtin_cpu_is("amd") != 0) return avx2 ? "Zen" : nullptr;
+  if (avx512) return "SkylakeX";
+  return avx2 ? "Haswell" : nullptr;
+}
+
+// NOLINTBEGIN(concurrency-mt-unsafe): as above
+__attribute__((constructor(101))) void choose_kernel() {
+  const char* const kernel = kernel_for_this_processor();
+  chose_kernel = kernel != nullptr && std::getenv(kernel_variable) == nullptr;
+  if (chose_kernel) setenv(kernel_variable, kernel, 0);
+}
+
+// Processes that this one starts may have a newer OpenBLAS.
+void forget_chosen_kernel() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (chose_kernel) unsetenv(kernel_variable);
+  });
+}
+// NOLINTEND(concurrency-mt-unsafe)
 
 void require(bool holds, std::string_view contract) {
   if (!holds) throw Error(ErrorCode::shape_mismatch, std::string("blas: ").append(contract));
@@ -422,6 +455,7 @@ bool eigen_agrees(std::size_t n) {
 }  // namespace
 
 void self_check() {
+  forget_chosen_kernel();
   const bool agree = products_agree<float>(17, 37, 29) && products_agree<float>(1, 67, 5) &&
                      products_agree<double>(17, 37, 29) && products_agree<double>(3, 5, 1) && gram_agrees(23, 41) &&
                      vectors_agree<float>(1021) && vectors_agree<double>(1021) && eigen_agrees(67);

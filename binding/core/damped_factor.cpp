@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/blas.h"
 #include "core/error.h"
@@ -42,16 +43,24 @@ void mirror_lower(const MatrixView<float>& x) {
   }
 }
 
+// β_k = 1 − (1 − δ)/(1 − δ^k), the share of an average's k-th refresh that is what was there
+double share_kept(double decay, std::size_t refreshes) {
+  const double before = decay * (1 - std::pow(decay, static_cast<double>(refreshes)));
+  return refreshes == 0 ? 0 : before / (before + 1 - decay);
+}
+
 double sum_of_squares(const FactorRows& side) {
   const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
   return blas::dot(side.rows.elements(), side.rows.elements()) + ones;
 }
 
-// The largest eigenvalue of a positive semidefinite matrix, by its lower triangle, from below: ‖Kx‖ after a few steps.
+// The largest eigenvalue of a positive semidefinite matrix, by its lower triangle, from below: ‖Kx‖ after a few steps. The start has no
+// pattern: all ones would be orthogonal to every eigenvector of a softmax head's G, whose rows add up to 0.
 double power_method(const MatrixView<double>& k) {
   constexpr int steps = 5;
   const std::size_t size = k.rows;
-  std::vector<double> x(size, 1.0);
+  std::vector<double> x(size);
+  for (std::size_t i = 0; i < size; ++i) x[i] = scattered(size, i) - 0.5;
   std::vector<double> y(size);
   double largest = 0;
   for (int step = 0; step < steps; ++step) {
@@ -86,53 +95,68 @@ bool DampedFactor::averaged_densely() const {
 DampedFactor::Form DampedFactor::form() const {
   if (averaged_densely()) return Form::dense;
   if (options_.history == FactorHistory::panel) return Form::panel;
-  return count_ > dimension_ ? Form::dense : Form::rows;
+  return now_.count > dimension_ ? Form::dense : Form::rows;
 }
 
 double DampedFactor::kept_trace() const {
-  if (form() != Form::panel) return trace_;
+  if (form() != Form::panel) return now_.trace;
   double sum = 0;
-  for (const double square : squares_) sum += square;
-  return std::min(sum, trace_);
+  for (const double square : now_.squares) sum += square;
+  return std::min(sum, now_.trace);
 }
 
-void DampedFactor::refresh(const FactorRows& rows) {
-  asked_gamma_ = 0;
+double DampedFactor::mean_eigenvalue() const {
+  const std::size_t eigenvalues = form() == Form::panel ? now_.count : dimension_;
+  return now_.trace / static_cast<double>(std::max<std::size_t>(eigenvalues, 1));
+}
+
+void DampedFactor::refresh(const FactorRows& rows, double share) {
+  can_roll_back_ = false;
   if (averaged_densely()) {
     refresh_average(rows);
   } else if (options_.history == FactorHistory::panel) {
     refresh_panel(rows);
   } else {
-    refresh_rows(rows);
+    refresh_rows(rows, static_cast<std::size_t>(share * static_cast<double>(options_.window)));
   }
-  started_ = true;
+  other_.refreshes = now_.refreshes + 1;
+  std::swap(now_, other_);
+  can_roll_back_ = true;
+  asked_gamma_ = 0;
+}
+
+void DampedFactor::roll_back() {
+  if (!can_roll_back_) return;
+  std::swap(now_, other_);
+  can_roll_back_ = false;
+  asked_gamma_ = 0;
 }
 
 // New rows before older ones, and of those as many as fill the window.
-void DampedFactor::refresh_rows(const FactorRows& rows) {
+void DampedFactor::refresh_rows(const FactorRows& rows, std::size_t window) {
   const std::size_t fresh = rows.count();
-  const std::size_t older = std::min(count_, options_.window - std::min(options_.window, fresh));
+  const std::size_t older = std::min(now_.count, window - std::min(window, fresh));
   const std::size_t count = fresh + older;
-  if (older > 0) {
-    const std::span<float> moved = single_.span(older * dimension_);
-    std::copy_n(rows_.held(moved.size()).data(), moved.size(), moved.data());
-    const MatrixView<float> all = kept(count);
-    std::ranges::copy(moved, all.data + (fresh * dimension_));
-  }
-  const MatrixView<float> all = kept(count);
+  const MatrixView<float> all = other_.rows.matrix(count, dimension_);
   for (std::size_t i = 0; i < fresh; ++i) copy_row(rows, i, 1, all.data + (i * dimension_));
-  count_ = count;
-  scale_ = rows.scale * static_cast<double>(fresh) / static_cast<double>(count);
-  trace_ = scale_ * blas::dot(std::span<const float>(all.elements()), all.elements());
+  std::ranges::copy(now_.rows.held(older * dimension_), all.data + (fresh * dimension_));
+  other_.count = other_.rows_taken = count;
+  other_.scale = rows.scale * static_cast<double>(fresh) / static_cast<double>(count);
+  other_.trace = other_.scale * blas::dot(std::span<const float>(all.elements()), all.elements());
 }
 
 void DampedFactor::refresh_average(const FactorRows& rows) {
   const std::size_t d = dimension_;
   const std::size_t in = rows.rows.cols;
-  const double weight = rows.scale * (started_ ? 1 - options_.decay : 1);
-  const float decay = started_ ? static_cast<float>(options_.decay) : 0.0F;
-  const MatrixView<float> average = average_.matrix(d, d);
-  if (!started_) std::ranges::fill(average.elements(), 0.0F);
+  const double share = share_kept(options_.decay, now_.refreshes);
+  const double weight = rows.scale * (1 - share);
+  const auto decay = static_cast<float>(share);
+  const MatrixView<float> average = other_.average.matrix(d, d);
+  if (now_.refreshes > 0) {
+    std::ranges::copy(now_.average.held(d * d), average.data);
+  } else {
+    std::ranges::fill(average.elements(), 0.0F);
+  }
   const MatrixView<float> body(average.data, in, in, d, 1);
   blas::gram_rows(static_cast<float>(weight), rows.rows.transposed(), decay, body, 0, in);
   if (rows.homogeneous) {
@@ -145,28 +169,34 @@ void DampedFactor::refresh_average(const FactorRows& rows) {
     last[in] = (decay * last[in]) + static_cast<float>(weight * static_cast<double>(rows.count()));
   }
   mirror_lower(average);
-  trace_ = 0;
-  for (std::size_t i = 0; i < d; ++i) trace_ += static_cast<double>(average(i, i));
+  other_.rows_taken = rows.count();
+  other_.trace = 0;
+  for (std::size_t i = 0; i < d; ++i) other_.trace += static_cast<double>(average(i, i));
 }
 
 void DampedFactor::refresh_panel(const FactorRows& rows) {
   const std::size_t d = dimension_;
   const std::size_t fresh = rows.count();
-  const double decay = started_ ? options_.decay : 0;
-  const std::size_t old = started_ ? count_ : 0;
+  const double share = share_kept(options_.decay, now_.refreshes);
+  const std::size_t old = now_.count;
   // a first batch enters with as many rows as the panel and its additions have room for
-  const std::size_t taken = std::min(fresh, started_ ? options_.panel_rows : options_.rank + options_.panel_rows);
+  const std::size_t taken = std::min(fresh, old > 0 ? options_.panel_rows : options_.rank + options_.panel_rows);
   const std::size_t stacked = old + taken;
   const std::size_t rank = std::min({options_.rank, stacked, d});
   const std::span<float> memory = single_.span((stacked * d) + (stacked * stacked));
   const MatrixView<float> stack(memory.data(), stacked, d);
   const MatrixView<float> gram(memory.data() + stack.size(), stacked, stacked);
-  const auto keep = static_cast<float>(std::sqrt(decay));
-  const float* const panel = rows_.held(old * d).data();
+  const auto keep = static_cast<float>(std::sqrt(share));
+  const float* const panel = now_.rows.held(old * d).data();
   for (std::size_t i = 0; i < old * d; ++i) stack.data[i] = keep * panel[i];
   const auto weight =
-      static_cast<float>(std::sqrt((1 - decay) * rows.scale * static_cast<double>(fresh) / static_cast<double>(taken)));
-  for (std::size_t i = 0; i < taken; ++i) copy_row(rows, i * fresh / taken, weight, stack.data + ((old + i) * d));
+      static_cast<float>(std::sqrt((1 - share) * rows.scale * static_cast<double>(fresh) / static_cast<double>(taken)));
+  // A row from each stretch, another one at each refresh: rows of a sequence or an image repeat a pattern of positions.
+  for (std::size_t i = 0; i < taken; ++i) {
+    const double place = static_cast<double>(i) + (taken < fresh ? scattered(now_.refreshes, i) : 0);
+    const auto from = static_cast<std::size_t>(place * static_cast<double>(fresh) / static_cast<double>(taken));
+    copy_row(rows, std::min(from, fresh - 1), weight, stack.data + ((old + i) * d));
+  }
   gram_in_pieces(1, stack, gram);
 
   const std::span<double> work = work_.span((stacked * stacked) + stacked + blas::eigen_work(stacked));
@@ -175,31 +205,41 @@ void DampedFactor::refresh_panel(const FactorRows& rows) {
   widen_lower(gram, vectors);
   blas::eigen(vectors, values, work.subspan(vectors.size() + stacked));
   // P = Vᵀ [stack], the largest first; rows of V are the eigenvectors, ascending
-  squares_.assign(rank, 0);
+  other_.squares.assign(rank, 0);
   const MatrixView<float> leading(gram.data, rank, stacked);
   for (std::size_t k = 0; k < rank; ++k) {
     const std::size_t from = stacked - 1 - k;
     const bool kept_direction = values[from] > negligible * values[stacked - 1];
-    squares_[k] = kept_direction ? values[from] : 0;
+    other_.squares[k] = kept_direction ? values[from] : 0;
     for (std::size_t j = 0; j < stacked; ++j)
       leading(k, j) = kept_direction ? static_cast<float>(vectors(from, j)) : 0.0F;
   }
-  const MatrixView<float> next = kept(rank);
+  const MatrixView<float> next = other_.rows.matrix(rank, d);
   const Split split = Split::columns(d, product_flops(rank, stacked, d));
   parallel_for(split.blocks(), [&](std::size_t i) {
     blas::gemm(1.0F, leading, stack.columns(split.first(i), split.count(i)), 0.0F,
                next.columns(split.first(i), split.count(i)));
   });
-  count_ = rank;
-  trace_ = (decay * trace_) + ((1 - decay) * rows.scale * sum_of_squares(rows));
+  other_.count = rank;
+  other_.rows_taken = fresh;
+  other_.trace = (share * now_.trace) + ((1 - share) * rows.scale * sum_of_squares(rows));
+}
+
+// γ with the mean of what a panel cut off
+double DampedFactor::total_gamma(double gamma) const {
+  return gamma + ((now_.trace - kept_trace()) / static_cast<double>(dimension_));
+}
+
+bool DampedFactor::can_damp(double gamma) const {
+  const double total = total_gamma(gamma);
+  return total >= static_cast<double>(std::numeric_limits<float>::min()) &&
+         1 / total <= static_cast<double>(std::numeric_limits<float>::max());
 }
 
 void DampedFactor::damp(double gamma) {
   if (gamma == asked_gamma_) return;
-  const double cut_off = (trace_ - kept_trace()) / static_cast<double>(dimension_);
-  const double total = gamma + cut_off;
-  if (!(total >= static_cast<double>(std::numeric_limits<float>::min()) &&
-        1 / total <= static_cast<double>(std::numeric_limits<float>::max()))) {
+  const double total = total_gamma(gamma);
+  if (!can_damp(gamma)) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                    to_text(gamma));
   }
@@ -207,14 +247,14 @@ void DampedFactor::damp(double gamma) {
   gamma_ = total;
   if (form() != Form::panel) {
     const bool dense = form() == Form::dense;
-    const std::size_t size = dense ? dimension_ : count_;
+    const std::size_t size = dense ? dimension_ : now_.count;
     const MatrixView<double> matrix(work_.span(size * size).data(), size, size);
     if (averaged_densely()) {
-      widen_lower(average_.matrix(size, size), matrix);
+      widen_lower(now_.average.held_matrix(size, size), matrix);
     } else {
       const MatrixView<float> gram = single_.matrix(size, size);
-      const MatrixView<const float> rows = kept(count_);
-      gram_in_pieces(scale_, dense ? rows.transposed() : rows, gram);
+      const MatrixView<const float> rows = now_.rows.held_matrix(now_.count, dimension_);
+      gram_in_pieces(now_.scale, dense ? rows.transposed() : rows, gram);
       widen_lower(gram, matrix);
     }
     largest_ = power_method(matrix);
@@ -228,9 +268,9 @@ void DampedFactor::damp(double gamma) {
     for (std::size_t i = 0; i < size; ++i) effective_rank_ -= total * matrix(i, i);
     effective_rank_ = std::max(effective_rank_, 0.0);
   } else {
-    largest_ = squares_.front();
+    largest_ = now_.squares.front();
     effective_rank_ = 0;
-    for (const double square : squares_) effective_rank_ += square / (square + total);
+    for (const double square : now_.squares) effective_rank_ += square / (square + total);
   }
   asked_gamma_ = gamma;
 }
@@ -238,7 +278,7 @@ void DampedFactor::damp(double gamma) {
 double DampedFactor::flops_per_row() const {
   const auto d = static_cast<double>(dimension_);
   if (form() == Form::dense) return 2 * d * d;
-  const auto r = static_cast<double>(count_);
+  const auto r = static_cast<double>(now_.count);
   return (4 * r * d) + (form() == Form::rows ? 2 * r * r : 0);
 }
 
@@ -246,10 +286,10 @@ void DampedFactor::apply(MatrixView<float> body, MatrixView<float> last, Buffer<
   const std::size_t width = body.cols;
   const bool apart = last.data != nullptr;
   const bool dense = form() == Form::dense;
-  const std::size_t inner = dense ? dimension_ : count_;
+  const std::size_t inner = dense ? dimension_ : now_.count;
   const std::span<float> memory = scratch.span(2 * body.rows * inner);
   const auto keep = static_cast<float>(1 / gamma_);
-  const MatrixView<const float> rows = rows_.held_matrix(dense ? 0 : count_, dimension_);
+  const MatrixView<const float> rows = now_.rows.held_matrix(dense ? 0 : now_.count, dimension_);
   const std::size_t size = form() == Form::panel ? 0 : inner;
   const MatrixView<const float> inverse = inverse_.held_matrix(size, size);
   const Split split = Split::columns(body.rows, static_cast<double>(body.rows) * flops_per_row());
@@ -273,11 +313,12 @@ void DampedFactor::apply(MatrixView<float> body, MatrixView<float> last, Buffer<
     MatrixView<float> multiplied = t;
     if (form() == Form::panel) {
       for (std::size_t row = 0; row < count; ++row) {
-        for (std::size_t k = 0; k < inner; ++k) t(row, k) *= static_cast<float>(1 / (gamma_ * (squares_[k] + gamma_)));
+        for (std::size_t k = 0; k < inner; ++k)
+          t(row, k) *= static_cast<float>(1 / (gamma_ * (now_.squares[k] + gamma_)));
       }
     } else {
       multiplied = MatrixView<float>(t.data + t.size(), count, inner);
-      blas::gemm(static_cast<float>(scale_ / gamma_), t, inverse, 0.0F, multiplied);
+      blas::gemm(static_cast<float>(now_.scale / gamma_), t, inverse, 0.0F, multiplied);
     }
     blas::gemm(-1.0F, multiplied, rows.columns(0, width), keep, x);
     if (apart) blas::gemm(-1.0F, multiplied, rows.columns(width, 1), keep, x_last);
@@ -285,9 +326,9 @@ void DampedFactor::apply(MatrixView<float> body, MatrixView<float> last, Buffer<
 }
 
 void DampedFactor::apply_own(MatrixView<float> z, MatrixView<float> gram) const {
-  const MatrixView<const float> rows = rows_.held_matrix(count_, dimension_);
-  const MatrixView<const float> inverse = inverse_.held_matrix(count_, count_);
-  const Split split = Split::columns(dimension_, product_flops(z.rows, count_, dimension_));
+  const MatrixView<const float> rows = now_.rows.held_matrix(now_.count, dimension_);
+  const MatrixView<const float> inverse = inverse_.held_matrix(now_.count, now_.count);
+  const Split split = Split::columns(dimension_, product_flops(z.rows, now_.count, dimension_));
   parallel_for(split.blocks(), [&](std::size_t i) {
     blas::gemm(1.0F, inverse.rows_from(0, z.rows), rows.columns(split.first(i), split.count(i)), 0.0F,
                z.columns(split.first(i), split.count(i)));
@@ -295,32 +336,33 @@ void DampedFactor::apply_own(MatrixView<float> z, MatrixView<float> gram) const 
   for (std::size_t i = 0; i < gram.rows; ++i) {
     for (std::size_t j = 0; j < gram.cols; ++j) {
       const double identity = i == j ? 1 : 0;
-      gram(i, j) = static_cast<float>((identity - (gamma_ * static_cast<double>(inverse(i, j)))) / scale_);
+      gram(i, j) = static_cast<float>((identity - (gamma_ * static_cast<double>(inverse(i, j)))) / now_.scale);
     }
   }
 }
 
 FactorState DampedFactor::state() const {
   const auto copy = [](std::span<const float> from) { return std::vector<float>(from.begin(), from.end()); };
-  return {.rows = copy(rows_.held(averaged_densely() ? 0 : count_ * dimension_)),
-          .squares = squares_,
-          .average = copy(average_.held(averaged_densely() && started_ ? dimension_ * dimension_ : 0)),
-          .scale = scale_,
-          .trace = trace_,
+  const bool dense = averaged_densely();
+  return {.rows = copy(now_.rows.held(dense ? 0 : now_.count * dimension_)),
+          .squares = now_.squares,
+          .average = copy(now_.average.held(dense && started() ? dimension_ * dimension_ : 0)),
+          .scale = now_.scale,
+          .trace = now_.trace,
           .gamma = asked_gamma_,
-          .started = started_,
+          .refreshes = now_.refreshes,
           .dimension = dimension_};
 }
 
 void DampedFactor::restore(const FactorState& state) {
   const bool dense = averaged_densely();
   const bool panel = !dense && options_.history == FactorHistory::panel;
+  const bool begun = state.refreshes > 0;
   const std::size_t count = state.rows.size() / dimension_;
   const bool fits = state.dimension == dimension_ && count * dimension_ == state.rows.size() &&
-                    (!dense || count == 0) &&
-                    state.average.size() == (dense && state.started ? dimension_ * dimension_ : 0) &&
-                    state.squares.size() == (panel ? count : 0) && (state.started || count == 0) &&
-                    (!state.started || dense || count > 0);
+                    (!dense || count == 0) && state.average.size() == (dense && begun ? dimension_ * dimension_ : 0) &&
+                    state.squares.size() == (panel ? count : 0) && (begun || count == 0) &&
+                    (!begun || dense || count > 0);
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
   require_finite("the rows of a state", state.rows);
   require_finite("the average of a state", state.average);
@@ -328,27 +370,29 @@ void DampedFactor::restore(const FactorState& state) {
   for (const double square : state.squares) sum += square;
   if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
   reset();
-  started_ = state.started;
-  count_ = count;
-  std::ranges::copy(state.rows, rows_.span(state.rows.size()).data());
-  std::ranges::copy(state.average, average_.span(state.average.size()).data());
-  squares_ = state.squares;
-  scale_ = state.scale;
-  trace_ = state.trace;
+  now_.refreshes = state.refreshes;
+  now_.rows_taken = now_.count = count;
+  std::ranges::copy(state.rows, now_.rows.span(state.rows.size()).data());
+  std::ranges::copy(state.average, now_.average.span(state.average.size()).data());
+  now_.squares = state.squares;
+  now_.scale = state.scale;
+  now_.trace = state.trace;
   if (state.gamma > 0) damp(state.gamma);
 }
 
 void DampedFactor::reset() {
-  started_ = false;
-  count_ = 0;
-  squares_.clear();
-  trace_ = 0;
+  now_.refreshes = now_.rows_taken = now_.count = 0;
+  now_.squares.clear();
+  now_.scale = now_.trace = 0;
+  can_roll_back_ = false;
   asked_gamma_ = 0;
 }
 
 std::size_t DampedFactor::bytes() const {
-  return rows_.bytes() + average_.bytes() + inverse_.bytes() + single_.bytes() + work_.bytes() +
-         (squares_.size() * sizeof(double));
+  std::size_t sum = inverse_.bytes() + single_.bytes() + work_.bytes();
+  for (const Kept* kept : {&now_, &other_})
+    sum += kept->rows.bytes() + kept->average.bytes() + (kept->squares.size() * sizeof(double));
+  return sum;
 }
 
 }  // namespace cgfac

@@ -33,7 +33,7 @@ struct FactorState {
   double scale = 0;             ///< of rows
   double trace = 0;
   double gamma = 0;  ///< 0 where it is not damped
-  bool started = false;
+  std::size_t refreshes = 0;
   std::size_t dimension = 0;
 };
 
@@ -43,26 +43,39 @@ struct FactorState {
 ///   panel   F ≈ PᵀP, rows of P orthogonal      z (F + γI)⁻¹ = (z − ((z Pᵀ)/(s + γ)) P)/γ, s their squared norms
 ///   dense   F itself, d × d                    z (F + γI)⁻¹
 ///
-/// Rows that outnumber d are multiplied out and inverted as a dense factor is. A panel is refreshed by the leading directions of
-/// [√δ·P ; √((1 − δ)·scale·N/b)·S] with b of the N fresh rows S, and what is cut off goes into the damping: γ ← γ + (tr F − Σs)/d.
+/// Rows that outnumber d are multiplied out and inverted as a dense factor is. An average weighs refresh i of k by δ^(k − i)·(1 − δ)/(1 − δ^k): it
+/// keeps the share β_k = 1 − (1 − δ)/(1 − δ^k) of what was there, so that the first batch, of a network that is not trained yet, weighs no more than
+/// any other. A panel becomes the leading directions of [√β·P ; √((1 − β)·scale·N/b)·S] with b of the N fresh rows S, one drawn from each of b
+/// stretches of them, and what is cut off goes into the damping: γ ← γ + (tr F − Σs)/d.
 ///
-/// Source of the low-rank average: M. Brand, "Incremental singular value decomposition of uncertain data with missing values", 2002, for the
+/// Source of the average's start: D. Kingma and J. Ba, "Adam", 2015, §3; of the low-rank average: M. Brand, "Incremental singular value decomposition of uncertain data with missing values", 2002, for the
 /// Kronecker factors of J. Martens and R. Grosse, 2015, §6.5 (running averages); of the inverse: the Woodbury identity.
 class DampedFactor {
  public:
   /// `dimension` includes the homogeneous coordinate.
   DampedFactor(std::size_t dimension, const FactorOptions& options);
 
-  /// Takes in a batch's rows. They are copied; all of them must be finite.
-  void refresh(const FactorRows& rows);
-  [[nodiscard]] bool started() const { return started_; }
+  /// Takes in a batch's rows. They are copied; all of them must be finite. `share`: of the batch's samples, those that rows are there
+  /// of; a stack fills up as large a share of the window.
+  void refresh(const FactorRows& rows, double share = 1);
+  /// Takes back the last refresh since `settle`, if there was one, as if it had not been: of a step that is not taken after all.
+  void roll_back();
+  /// What was taken in stays.
+  void settle() { can_roll_back_ = false; }
+  [[nodiscard]] bool started() const { return now_.refreshes > 0; }
   /// tr F, of all rows, and of those alone that a panel holds
-  [[nodiscard]] double trace() const { return trace_; }
+  [[nodiscard]] double trace() const { return now_.trace; }
   [[nodiscard]] double kept_trace() const;
+  /// What relative damping is relative to: tr F over the number of eigenvalues, those of a panel or all d.
+  [[nodiscard]] double mean_eigenvalue() const;
   [[nodiscard]] std::size_t dimension() const { return dimension_; }
   /// Rows of the panel or of the stack; 0 where dense.
-  [[nodiscard]] std::size_t rank() const { return form() == Form::dense ? 0 : count_; }
+  [[nodiscard]] std::size_t rank() const { return form() == Form::dense ? 0 : now_.count; }
+  /// Rows that went into the factor at the last refresh, older ones of a stack among them.
+  [[nodiscard]] std::size_t rows() const { return now_.rows_taken; }
 
+  /// Whether `damp` can be had: γ and 1/γ in the range of float32.
+  [[nodiscard]] bool can_damp(double gamma) const;
   /// Makes (F + γI)⁻¹, γ > 0 and beyond the rounding of F. Throws Error(invalid_value) where it is not.
   void damp(double gamma);
   /// What `damp` was given, and the cut-off.
@@ -78,7 +91,7 @@ class DampedFactor {
   [[nodiscard]] double flops_per_row() const;
 
   /// Whether `apply_own` can be had for this many of the rows that were taken in last.
-  [[nodiscard]] bool has_own(std::size_t count) const { return form() == Form::rows && count <= count_; }
+  [[nodiscard]] bool has_own(std::size_t count) const { return form() == Form::rows && count <= now_.count; }
   /// z ← R' (F + γI)⁻¹ and gram ← R' (F + γI)⁻¹ R'ᵀ for R', the rows taken in last: z = S R' and gram = (I − γS)/scale, without a
   /// cancellation.
   void apply_own(MatrixView<float> z, MatrixView<float> gram) const;
@@ -91,22 +104,30 @@ class DampedFactor {
 
  private:
   enum class Form { rows, panel, dense };
+  // The factor itself, everything but its inverse.
+  struct Kept {
+    std::size_t refreshes = 0;
+    std::size_t rows_taken = 0;
+    std::size_t count = 0;  // of rows or of the panel
+    Buffer<float> rows;     // R or P
+    double scale = 0;       // of R
+    std::vector<double> squares;
+    Buffer<float> average;
+    double trace = 0;
+  };
   [[nodiscard]] Form form() const;
   [[nodiscard]] bool averaged_densely() const;
-  [[nodiscard]] MatrixView<float> kept(std::size_t count) { return rows_.matrix(count, dimension_); }
-  void refresh_rows(const FactorRows& rows);
+  [[nodiscard]] double total_gamma(double gamma) const;
+  // each makes the next factor of `now_` in `other_`
+  void refresh_rows(const FactorRows& rows, std::size_t window);
   void refresh_panel(const FactorRows& rows);
   void refresh_average(const FactorRows& rows);
 
   std::size_t dimension_;
   FactorOptions options_;
-  bool started_ = false;
-  std::size_t count_ = 0;  // of rows or of the panel
-  Buffer<float> rows_;     // R or P
-  double scale_ = 0;       // of R
-  std::vector<double> squares_;
-  Buffer<float> average_;
-  double trace_ = 0;
+  Kept now_;
+  Kept other_;                  // before the last refresh
+  bool can_roll_back_ = false;  // whether `other_` is that
   double asked_gamma_ = 0;
   double gamma_ = 0;
   double largest_ = 0;

@@ -46,6 +46,13 @@ void clamp_to_zero(std::span<float> values) {
 
 }  // namespace
 
+BlockTraces DirectKfac::traces_with(const BlockTraces& batch) const {
+  if (steps_ % options_.factor_update_steps != 0) return traces_;
+  const double decay = steps_ == 0 ? 0 : options_.factor_decay;
+  const auto average = [&](double old, double fresh) { return (decay * old) + ((1 - decay) * fresh); };
+  return {.input = average(traces_.input, batch.input), .output = average(traces_.output, batch.output)};
+}
+
 void DirectKfac::update(const FisherBlock& block) {
   const std::size_t m = block.rows();
   const std::size_t n = block.cols();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "core/buffer.h"
@@ -48,6 +49,11 @@ class DirectKfac {
   };
   /// tr A and tr G of the averages, which relative damping refers to.
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
+  /// The same once a batch with these has entered, as far as the next one enters.
+  [[nodiscard]] BlockTraces traces_with(const BlockTraces& batch) const;
+  /// Eigenvalues of the averages as last decomposed, ascending.
+  [[nodiscard]] std::span<const float> input_values(std::size_t n) const { return input_values_.held(n); }
+  [[nodiscard]] std::span<const float> output_values(std::size_t m) const { return output_values_.held(m); }
   /// x = (F + λI)⁻¹ v with the averaged factors. Throws Error(not_finite), with the destination untouched, beyond float32.
   SolutionProducts precondition(const FisherBlock& block, const Inverse& inverse, const WeightView<const float>& v,
                                 const Destination& destination);

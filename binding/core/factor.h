@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "core/buffer.h"
 #include "core/matrix_view.h"
@@ -29,6 +30,12 @@ enum class FactorForm { panel, covariance };
 [[nodiscard]] inline std::size_t projected_size(const FactorRows& side, FactorForm form) {
   return form == FactorForm::panel ? side.count() : side.dimension();
 }
+
+/// A number in [0, 1) that looks drawn at random and is the same at every call.
+[[nodiscard]] double scattered(std::uint64_t stream, std::uint64_t index);
+
+/// The factor's largest eigenvalue, from below: ‖F x‖ after a few steps of the power method, 2·N·d flops each.
+[[nodiscard]] double largest_eigenvalue(const FactorRows& side);
 
 /// K ← PᵀP = scale · R' R'ᵀ (N × N), N²·d flops.
 void gram_matrix(const FactorRows& side, MatrixView<float> k);

@@ -120,8 +120,21 @@ FisherBlock FactoredLayer::block() const {
 void FactoredLayer::refresh() {
   const FisherBlock rows = block();
   input_.refresh(rows.input);
-  output_.refresh(rows.output);
+  // sampled targets of half a batch are no short batch
+  const double share = static_cast<double>(rows.output.count()) / static_cast<double>(rows.input.count());
+  output_.refresh(rows.output, std::min(share, 1.0));
   fresh_ = true;
+}
+
+void FactoredLayer::roll_back() {
+  input_.roll_back();
+  output_.roll_back();
+  fresh_ = false;
+}
+
+void FactoredLayer::settle() {
+  input_.settle();
+  output_.settle();
 }
 
 bool FactoredLayer::damp(const Damping& damping) {
@@ -130,8 +143,9 @@ bool FactoredLayer::damp(const Damping& damping) {
   if (!(input > 0 && output > 0)) return false;
   const double ratio = std::sqrt(input / output);  // π
   const double root = std::sqrt(damping.value);
-  const double gamma_input = damping.relative ? damping.value * input : ratio * root;
-  const double gamma_output = damping.relative ? damping.value * output : root / ratio;
+  const double gamma_input = damping.relative ? damping.value * input_.mean_eigenvalue() : ratio * root;
+  const double gamma_output = damping.relative ? damping.value * output_.mean_eigenvalue() : root / ratio;
+  if (!(input_.can_damp(gamma_input) && output_.can_damp(gamma_output))) return false;
   const double cost_input = input_.flops_per_row();
   const double cost_output = output_.flops_per_row();
   parallel_for(2, 1e3 * (cost_input + cost_output), [&](std::size_t i) {

@@ -34,8 +34,8 @@ class FactoredLayer {
 
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
 
-  /// Copies a batch's rows, behind those recorded since `clear`. `samples` are those that the rows come from: A sums over a sample's
-  /// rows. `factor` makes the gradients those of a sample's own loss.
+  /// Copies a batch's rows, behind those recorded since `clear`. `samples` are those that the rows come from, 0 where they were counted
+  /// before (another use of the same weights): A sums over a sample's rows. `factor` makes the gradients those of a sample's own loss.
   void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor);
   /// The same for the gradients that the output factor is made of; without them they are the loss gradients (the empirical Fisher).
   void record_fisher(MatrixView<const float> output_grads, double factor);
@@ -47,6 +47,9 @@ class FactoredLayer {
 
   /// The factors take in what was recorded.
   void refresh();
+  /// The factors are as before the `refresh` since `settle`, if there was one: of a step that is not taken after all.
+  void roll_back();
+  void settle();
   /// Whether there are factors to precondition with.
   [[nodiscard]] bool refreshed() const { return input_.started() && output_.started(); }
 
@@ -78,7 +81,7 @@ class FactoredLayer {
 
  private:
   [[nodiscard]] FisherBlock block() const;
-  // Damps both factors; false where one of them is zero, so that there is nothing to precondition.
+  // Damps both factors; false where one of them is zero, or too near to it for float32, so that there is nothing to precondition.
   bool damp(const Damping& damping);
   FactoredStep prepare_rows(bool curvature);
   // x ← x with both inverses; v is x's former value

@@ -394,18 +394,21 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
 
 }  // namespace
 
-FactoredDamping factored_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
+FactoredDamping factored_gammas(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
   const double input = traces.input / static_cast<double>(block.cols());
   const double output = traces.output / static_cast<double>(block.rows());
-  if (!(input > 0 && output > 0)) {
+  const double ratio = std::sqrt(input / output);  // π
+  return damping.relative
+             ? FactoredDamping{.input = damping.value * input, .output = damping.value * output}
+             : FactoredDamping{.input = ratio * std::sqrt(damping.value), .output = std::sqrt(damping.value) / ratio};
+}
+
+FactoredDamping factored_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
+  if (!(traces.input > 0 && traces.output > 0)) {
     throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "factored damping",
                    "a mean eigenvalue of 0");
   }
-  const double ratio = std::sqrt(input / output);  // π
-  const FactoredDamping result =
-      damping.relative
-          ? FactoredDamping{.input = damping.value * input, .output = damping.value * output}
-          : FactoredDamping{.input = ratio * std::sqrt(damping.value), .output = std::sqrt(damping.value) / ratio};
+  const FactoredDamping result = factored_gammas(block, traces, damping);
   for (const double gamma : {result.input, result.output}) {
     if (!(gamma >= static_cast<double>(std::numeric_limits<float>::min()) &&
           gamma <= static_cast<double>(std::numeric_limits<float>::max()))) {

@@ -11,11 +11,14 @@ struct FactoredDamping {
   double output = 0;  ///< γ_G
 };
 
-/// From an absolute λ, γ_A = π√λ and γ_G = √λ/π with π² = (tr A/n)/(tr G/m); from a relative one, ρ, γ_A = ρ·tr A/n and γ_G = ρ·tr G/m,
-/// relative to the mean eigenvalue of each factor. Throws Error(invalid_value) where a factor is zero, or a γ outside float32.
+/// γ_A and γ_G, unchecked. From an absolute λ, γ_A = π√λ and γ_G = √λ/π with π² = (tr A/n)/(tr G/m); from a relative one, ρ, γ_A = ρ·tr A/n and γ_G = ρ·tr G/m,
+/// relative to the mean eigenvalue of each factor.
 ///
 /// Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015,
 /// §6.3 (the trace form of π); the relative form is this package's own (docs/math.md §7).
+[[nodiscard]] FactoredDamping factored_gammas(const FisherBlock& block, const BlockTraces& traces,
+                                              const Damping& damping);
+/// The same, checked: throws Error(invalid_value) for a factor that is zero or makes them numbers outside float32.
 [[nodiscard]] FactoredDamping factored_damping(const FisherBlock& block, const BlockTraces& traces,
                                                const Damping& damping);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,6 +13,29 @@
 #include "core/sample_solver.h"
 
 namespace cgfac {
+namespace {
+
+// Σ s·factor/(s·factor + damping)
+double effective_rank(std::span<const float> eigenvalues, double factor, double damping) {
+  double sum = 0;
+  for (const float value : eigenvalues) {
+    const double eigenvalue = factor * static_cast<double>(value);
+    sum += eigenvalue / (eigenvalue + damping);
+  }
+  return sum;
+}
+
+// The rows, and behind them the first ones of an earlier batch as far as that had more.
+std::vector<float> filled_up(const MatrixView<const float>& rows, const std::vector<float>* before) {
+  std::vector<float> all(rows.elements().begin(), rows.elements().end());
+  if (before != nullptr && before->size() > all.size()) {
+    const std::size_t missing = before->size() - all.size();
+    all.insert(all.end(), before->begin(), before->begin() + static_cast<std::ptrdiff_t>(missing));
+  }
+  return all;
+}
+
+}  // namespace
 
 FisherBlock fisher_block(const LayerShape& shape, const Batch& batch) {
   const auto input_rows = static_cast<double>(batch.inputs.rows);
@@ -22,16 +46,17 @@ FisherBlock fisher_block(const LayerShape& shape, const Batch& batch) {
           .layout = shape.layout};
 }
 
-RecordedBatch::RecordedBatch(const LayerShape& shape, const Batch& batch)
-    : inputs_(batch.inputs.elements().begin(), batch.inputs.elements().end()),
-      output_grads_(batch.output_grads.elements().begin(), batch.output_grads.elements().end()),
-      block_(fisher_block(shape,
-                          {.inputs = {inputs_.data(), batch.inputs.rows, batch.inputs.cols},
-                           .output_grads = {output_grads_.data(), batch.output_grads.rows, batch.output_grads.cols}})),
+RecordedBatch::RecordedBatch(const LayerShape& shape, const Batch& batch, const RecordedBatch* before)
+    : inputs_(filled_up(batch.inputs, before == nullptr ? nullptr : &before->inputs_)),
+      output_grads_(filled_up(batch.output_grads, before == nullptr ? nullptr : &before->output_grads_)),
+      block_(fisher_block(shape, {.inputs = {inputs_.data(), inputs_.size() / shape.in_features, shape.in_features},
+                                  .output_grads = {output_grads_.data(), output_grads_.size() / shape.out_features,
+                                                   shape.out_features}})),
       traces_(cgfac::traces(block_)) {}
 
-void LayerPreconditioner::record(const Batch& batch) {
-  batch_ = std::make_shared<const RecordedBatch>(shape_, batch);
+void LayerPreconditioner::record(const Batch& batch, ShortBatch short_batch) {
+  const RecordedBatch* const before = short_batch == ShortBatch::filled_up ? batch_.get() : nullptr;
+  batch_ = std::make_shared<const RecordedBatch>(shape_, batch, before);
 }
 
 std::shared_ptr<const RecordedBatch> LayerPreconditioner::batch() const {
@@ -150,6 +175,48 @@ LayerSummary LayerPreconditioner::natural_gradient(const Batch& batch, MatrixVie
   const double scale = shape_.loss_reduction == LossReduction::mean ? 1 : 1 / static_cast<double>(batch.inputs.rows);
   return solve(block, sums, {.v = {}, .loss_grads = loss_grads, .scale = scale}, std::nullopt, destination, cancel,
                spectrum);
+}
+
+bool LayerPreconditioner::has_damping() const {
+  const std::shared_ptr<const RecordedBatch> recorded = batch();
+  const FisherBlock& block = recorded->block();
+  const bool enters = options_.method == Method::kfac && averaged_.lock() != recorded;
+  const BlockTraces sums = options_.method != Method::kfac ? recorded->traces()
+                           : enters                        ? kfac_.traces_with(recorded->traces())
+                                                           : kfac_.traces();
+  const auto usable = [](double damping) {
+    return damping >= static_cast<double>(std::numeric_limits<float>::min()) &&
+           damping <= static_cast<double>(std::numeric_limits<float>::max());
+  };
+  if (options_.damping_mode == DampingMode::tikhonov) return usable(absolute_damping(block, sums, options_.damping));
+  if (!(sums.input > 0 && sums.output > 0)) return false;
+  const FactoredDamping gamma = factored_gammas(block, sums, options_.damping);
+  return usable(gamma.input) && usable(gamma.output);
+}
+
+FactorSpectra LayerPreconditioner::factor_spectra() const {
+  const std::shared_ptr<const RecordedBatch> recorded = batch();
+  const FisherBlock& block = recorded->block();
+  if (options_.method != Method::kfac) {
+    return {.traces = recorded->traces(),
+            .input_largest = largest_eigenvalue(block.input),
+            .output_largest = largest_eigenvalue(block.output)};
+  }
+  FactorSpectra spectra{.traces = kfac_.traces()};
+  const std::span<const float> input = kfac_.input_values(block.cols());
+  const std::span<const float> output = kfac_.output_values(block.rows());
+  spectra.input_largest = static_cast<double>(input.back());  // ascending
+  spectra.output_largest = static_cast<double>(output.back());
+  if (options_.damping_mode == DampingMode::factored) {
+    const FactoredDamping gamma = factored_gammas(block, kfac_.traces(), options_.damping);
+    spectra.input_effective_rank = effective_rank(input, 1, gamma.input);
+    spectra.output_effective_rank = effective_rank(output, 1, gamma.output);
+    return spectra;
+  }
+  const double lambda = absolute_damping(block, kfac_.traces(), options_.damping);
+  spectra.effective_rank = 0;
+  for (const float value : output) spectra.effective_rank += effective_rank(input, static_cast<double>(value), lambda);
+  return spectra;
 }
 
 LayerState LayerPreconditioner::state() const {

@@ -53,10 +53,14 @@ struct LayerShape {
 /// The Fisher block of a batch: A = [a 1]ᵀ[a 1]/B and G = gᵀg/N_g, with g multiplied by B for the reduction 'mean'.
 [[nodiscard]] FisherBlock fisher_block(const LayerShape& shape, const Batch& batch);
 
+/// Whether a batch with fewer rows than the one before is filled up with rows of that one, each side by itself.
+enum class ShortBatch { as_it_is, filled_up };
+
 /// A batch of its own: a copy of the rows, checked to be finite.
 class RecordedBatch {
  public:
-  RecordedBatch(const LayerShape& shape, const Batch& batch);
+  /// `before`: what a short batch is filled up from.
+  RecordedBatch(const LayerShape& shape, const Batch& batch, const RecordedBatch* before = nullptr);
   [[nodiscard]] const FisherBlock& block() const { return block_; }
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
   [[nodiscard]] std::size_t bytes() const { return (inputs_.size() + output_grads_.size()) * sizeof(float); }
@@ -86,6 +90,16 @@ struct LayerSummary {
   std::optional<FactoredDamping> factored;  ///< of factored damping
   double damping = 0;                       ///< λ, where it is one number
   BlockForms forms{};
+};
+
+/// Of both factors, those of direct K-FAC its averages.
+struct FactorSpectra {
+  BlockTraces traces{};
+  double input_largest = 0;  ///< the largest eigenvalue, from below
+  double output_largest = 0;
+  double input_effective_rank = SolutionProducts::unknown;  ///< Σ s/(s + γ), of direct K-FAC with factored damping
+  double output_effective_rank = SolutionProducts::unknown;
+  double effective_rank = SolutionProducts::unknown;  ///< Σ E/(E + λ), of direct K-FAC with Tikhonov damping
 };
 
 /// What a layer keeps between steps, in bytes.
@@ -122,7 +136,7 @@ class LayerPreconditioner {
   void set_damping(const Damping& damping) { options_.damping = damping; }
 
   /// Copies the rows of a batch. Throws Error(not_finite) for NaN or infinity; the batch recorded before is then kept.
-  void record(const Batch& batch);
+  void record(const Batch& batch, ShortBatch short_batch = ShortBatch::as_it_is);
   /// The recorded batch. Throws Error(no_record) where there is none.
   [[nodiscard]] std::shared_ptr<const RecordedBatch> batch() const;
 
@@ -136,6 +150,14 @@ class LayerPreconditioner {
   /// formed where both sides have panels. The rows are borrowed. No warm start is used or left.
   LayerSummary natural_gradient(const Batch& batch, MatrixView<const float> loss_grads, const Destination& destination,
                                 const CancelFlag* cancel, Spectrum* spectrum);
+
+  /// Whether the recorded batch makes the damping a number in the range of float32: relative damping of a factor that is zero, or next to it,
+  /// is none, and nothing can be solved for.
+  [[nodiscard]] bool has_damping() const;
+  /// Of the recorded batch; not before the first solve of direct K-FAC.
+  [[nodiscard]] FactorSpectra factor_spectra() const;
+  /// The next solve starts from 0.
+  void forget_previous() { has_previous_ = false; }
 
   [[nodiscard]] LayerState state() const;
   /// Throws Error(shape_mismatch) for the state of another layer, Error(not_finite) for numbers that are not; nothing is changed then.

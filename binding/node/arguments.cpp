@@ -173,7 +173,7 @@ void set_products(Napi::Object& object, const SolutionProducts& products) {
   set("xx", products.xx);
 }
 
-void write_report(const LayerSummary& summary, std::span<double> report) {
+void write_report(const LayerSummary& summary, double microseconds, std::span<double> report) {
   constexpr double unknown = SolutionProducts::unknown;
   const auto index = [](bool second) { return second ? 1.0 : 0.0; };
   double method = 0;
@@ -204,7 +204,8 @@ void write_report(const LayerSummary& summary, std::span<double> report) {
       summary.exact ? static_cast<double>(summary.exact->clamped) : unknown,
       summary.products.vx,
       summary.products.xfx,
-      summary.products.xx};
+      summary.products.xx,
+      microseconds};
   std::ranges::copy(numbers, report.begin());
 }
 

@@ -50,8 +50,8 @@ void require_apart(Napi::Env env, const WeightArrays& out, const WeightArrays& o
 [[nodiscard]] Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary);
 /// Writes what a layer says of a solve as numbers, in the order that lib/native.ts names; NaN for what is not known. Building an
 /// object costs more than solving for a tiny layer.
-constexpr std::size_t report_numbers = 17;
-void write_report(const LayerSummary& summary, std::span<double> report);
+constexpr std::size_t report_numbers = 18;
+void write_report(const LayerSummary& summary, double microseconds, std::span<double> report);
 /// The memory of a Float64Array for a report.
 [[nodiscard]] std::span<double> report_array(const Napi::Value& value, std::size_t numbers = report_numbers);
 /// { vx, xFx, xx }: those that are known

@@ -58,7 +58,7 @@ Napi::Object state_object(Napi::Env env, const FactorState& state) {
   result.Set("rows", typed_array<Napi::Float32Array>(env, state.rows));
   result.Set("average", typed_array<Napi::Float32Array>(env, state.average));
   result.Set("squares", typed_array<Napi::Float64Array>(env, state.squares));
-  const std::vector<double> numbers{state.scale, state.trace, state.gamma, state.started ? 1.0 : 0.0,
+  const std::vector<double> numbers{state.scale, state.trace, state.gamma, static_cast<double>(state.refreshes),
                                     static_cast<double>(state.dimension)};
   result.Set("numbers", typed_array<Napi::Float64Array>(env, numbers));
   return result;
@@ -75,7 +75,7 @@ FactorState factor_state(const Napi::Value& value) {
           .scale = numbers[0],
           .trace = numbers[1],
           .gamma = numbers[2],
-          .started = numbers[3] != 0,
+          .refreshes = static_cast<std::size_t>(numbers[3]),
           .dimension = static_cast<std::size_t>(numbers[4])};
 }
 
@@ -124,8 +124,8 @@ struct FactoredLayerWrap::Item {
                                       step.formed ? 1.0 : 0.0,
                                       step.gamma.input,
                                       step.gamma.output,
-                                      static_cast<double>(layer->input_rows()),
-                                      static_cast<double>(layer->fisher_rows()),
+                                      static_cast<double>(input.rows()),
+                                      static_cast<double>(output.rows()),
                                       static_cast<double>(input.rank()),
                                       static_cast<double>(output.rank()),
                                       input.largest(),
@@ -145,8 +145,9 @@ Napi::Function FactoredLayerWrap::define(Napi::Env env) {
   return DefineClass(env, "FactoredLayer",
                      {InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::record_fisher>("recordFisher"),
                       InstanceMethod<&Wrap::require_finite>("requireFinite"), InstanceMethod<&Wrap::clear>("clear"),
-                      InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
-                      InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore")});
+                      InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::roll_back>("rollBack"),
+                      InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::state>("state"),
+                      InstanceMethod<&Wrap::restore>("restore")});
 }
 
 FactoredLayerWrap::FactoredLayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FactoredLayerWrap>(info) {
@@ -196,6 +197,13 @@ void FactoredLayerWrap::clear(const Napi::CallbackInfo& info) {
   });
 }
 
+void FactoredLayerWrap::roll_back(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env());
+    layer_->roll_back();
+  });
+}
+
 void FactoredLayerWrap::reset(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env());
@@ -242,6 +250,7 @@ std::vector<FactoredLayerWrap::Item> FactoredLayerWrap::parse_prepare(const Napi
     wrap.require_idle(info.Env());
     Item& item = items[i];
     item.layer = wrap.layer_;
+    item.layer->settle();
     item.pending = wrap.pending_;
     item.refresh = object.Get("refresh").ToBoolean().Value();
     item.curvature = object.Get("curvature").ToBoolean().Value();

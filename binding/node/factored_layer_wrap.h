@@ -41,6 +41,7 @@ class FactoredLayerWrap : public Napi::ObjectWrap<FactoredLayerWrap> {
   void require_finite(const Napi::CallbackInfo& info);
   void clear(const Napi::CallbackInfo& info);
   void reset(const Napi::CallbackInfo& info);
+  void roll_back(const Napi::CallbackInfo& info);
   /// () → { recorded, factors, workspace }, bytes
   Napi::Value memory_usage(const Napi::CallbackInfo& info);
   /// () → { input, output }, each { rows, squares, average, numbers }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 #include <limits>
 #include <numeric>
@@ -46,6 +47,13 @@ std::vector<T> numbers_of(const Napi::Object& object, const char* name, napi_typ
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+double microseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Places of `factor_spectra`
+constexpr std::size_t spectra_numbers = 7;
+
 }  // namespace
 
 Napi::Function SpectrumWrap::define(Napi::Env env) {
@@ -82,8 +90,10 @@ Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
        InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::set_damping>("setDamping"),
        InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::estimated_cost>("estimatedCost"),
-       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
-       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
+       InstanceMethod<&Wrap::has_damping>("hasDamping"), InstanceMethod<&Wrap::factor_spectra>("factorSpectra"),
+       InstanceMethod<&Wrap::forget_previous>("forgetPrevious"), InstanceMethod<&Wrap::state>("state"),
+       InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::reset>("reset"),
+       InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info)
@@ -100,7 +110,8 @@ void LayerPreconditionerWrap::record(const Napi::CallbackInfo& info) {
     const auto inputs = float32_array(info[0], "inputs", input_rows * shape.in_features);
     const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
     layer_->record({.inputs = {inputs.data(), input_rows, shape.in_features},
-                    .output_grads = {output_grads.data(), output_rows, shape.out_features}});
+                    .output_grads = {output_grads.data(), output_rows, shape.out_features}},
+                   info[4].ToBoolean().Value() ? ShortBatch::filled_up : ShortBatch::as_it_is);
   });
 }
 
@@ -110,8 +121,10 @@ LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse(Napi::Env env, cons
   return [layer = layer_, batch = layer_->batch(), v, out, spectrum](const CancelFlag* cancel) {
     Outcome outcome;
     if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
+    const auto start = std::chrono::steady_clock::now();
     outcome.summary =
         layer->precondition(batch, v.view(batch->block()), out.view(batch->block()), cancel, outcome.spectrum.get());
+    outcome.microseconds = microseconds_since(start);
     if (!outcome.summary.exact) outcome.spectrum.reset();
     return outcome;
   };
@@ -143,15 +156,17 @@ LayerPreconditionerWrap::Work LayerPreconditionerWrap::parse_natural_gradient(co
     Outcome outcome;
     if (spectrum) outcome.spectrum = std::make_shared<Spectrum>();
     const FisherBlock block = fisher_block(layer->shape(), batch);
+    const auto start = std::chrono::steady_clock::now();
     outcome.summary = layer->natural_gradient(batch, own, {.out = out.view(block), .factor = factor, .keep = keep},
                                               cancel, outcome.spectrum.get());
+    outcome.microseconds = microseconds_since(start);
     if (!outcome.summary.exact) outcome.spectrum.reset();
     return outcome;
   };
 }
 
 Napi::Value LayerPreconditionerWrap::finish(Napi::Env env, const Outcome& outcome, std::span<double> report) {
-  write_report(outcome.summary, report);
+  write_report(outcome.summary, outcome.microseconds, report);
   if (!outcome.spectrum) return env.Undefined();
   return SpectrumWrap::create(env, outcome.spectrum);
 }
@@ -250,8 +265,34 @@ void LayerPreconditionerWrap::precondition_all(const Napi::CallbackInfo& info) {
     });
     for (const Entry& entry : entries) {
       if (entry.error) std::rethrow_exception(entry.error);
-      write_report(entry.outcome.summary, entry.report);
+      write_report(entry.outcome.summary, entry.outcome.microseconds, entry.report);
     }
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::has_damping(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_idle(info.Env(), "hasDamping()");
+    return Napi::Boolean::New(info.Env(), layer_->has_damping());
+  });
+}
+
+void LayerPreconditionerWrap::factor_spectra(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "factorSpectra()");
+    const std::span<double> report = report_array(info[0], spectra_numbers);
+    const FactorSpectra spectra = layer_->factor_spectra();
+    const std::array<double, spectra_numbers> numbers{
+        spectra.traces.input,         spectra.traces.output,         spectra.input_largest, spectra.output_largest,
+        spectra.input_effective_rank, spectra.output_effective_rank, spectra.effective_rank};
+    std::ranges::copy(numbers, report.begin());
+  });
+}
+
+void LayerPreconditionerWrap::forget_previous(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "forgetPrevious()");
+    layer_->forget_previous();
   });
 }
 

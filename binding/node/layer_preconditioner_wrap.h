@@ -40,10 +40,11 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   struct Outcome {
     LayerSummary summary;
     std::shared_ptr<Spectrum> spectrum;  // where it was asked for and there is one
+    double microseconds = 0;             // that the solve took
   };
   using Work = std::function<Outcome(const CancelFlag*)>;
 
-  /// (inputs, outputGrads, batch, fisherRows)
+  /// (inputs, outputGrads, batch, fisherRows, fillsUp: whether a short batch is filled up with rows of the one before)
   void record(const Napi::CallbackInfo& info);
   // Each writes to a report (write_report) and gives the spectrum, or undefined.
   /// (vKernel, vBias, outKernel, outBias, spectrum, report)
@@ -54,6 +55,11 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   Napi::Value natural_gradient_sync(const Napi::CallbackInfo& info);
   /// … and cancelToken | undefined → Promise
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
+  /// () → whether the recorded batch gives a damping to solve with
+  Napi::Value has_damping(const Napi::CallbackInfo& info);
+  /// (numbers): writes the spectra of the factors, in the order that lib/native.ts names
+  void factor_spectra(const Napi::CallbackInfo& info);
+  void forget_previous(const Napi::CallbackInfo& info);
   /// ({ damping }): of the calls to come
   void set_damping(const Napi::CallbackInfo& info);
   /// () → { batch, workspace, previous, factors }, bytes

@@ -32,6 +32,7 @@ export class Averages {
     this.#set(variable, keep(tensor(values, variable.shape)));
   }
 
+  /** Whether a variable has an average. */
   has(variable: Variable): boolean {
     return this.#kept.has(variable.id);
   }
@@ -51,6 +52,7 @@ export class Averages {
     return [...this.#kept.values()].map(({ variable, mean }) => [variable, mean.clone()] as const);
   }
 
+  /** Of the averages. */
   bytes(): number {
     return [...this.#kept.values()].reduce((sum, { mean }) => sum + 4 * mean.size, 0);
   }
@@ -64,6 +66,7 @@ export class Averages {
     }
   }
 
+  /** Lets go of all of them, and counts from 0 again. */
   dispose(): void {
     dispose([...this.#kept.values()].map(({ mean }) => mean));
     this.#kept.clear();

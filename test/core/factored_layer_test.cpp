@@ -154,9 +154,11 @@ TEST_CASE("factored layer: directions of the batch's own gradient and of a given
         record(10 * (refresh + 1));
         network.record_fisher({batch.output_grads.data(), batch.output_rows, batch.shape.out_features}, 1);
         network.refresh();
-        const double decay = history == FactorHistory::none ? 0 : 0.8;
-        average(factors.a, dense_factor(batch.block().input), decay);
-        average(factors.g, dense_factor(batch.block().output), decay);
+        // weights 0.8², 0.8, 1, and their sum 1 − 0.8³ over 1 − 0.8
+        const double before = 1 - std::pow(0.8, static_cast<double>(refresh));
+        const double kept = history == FactorHistory::none ? 0 : 0.8 * before / ((0.8 * before) + 0.2);
+        average(factors.a, dense_factor(batch.block().input), kept);
+        average(factors.g, dense_factor(batch.block().output), kept);
         const FactoredStep own = network.prepare({.value = rho, .relative = true}, true);
         network.write({.out = block.view(std::span(x))});
         check(layer, factors, own, own_gradient(batch, loss_grads, samples), x, rho, history == FactorHistory::panel);
@@ -221,6 +223,26 @@ TEST_CASE("factored layer: the empirical Fisher, absolute damping, and the windo
   }
 }
 
+TEST_CASE("factored layer: sampled gradients of a part of a batch are no short batch") {
+  const RandomLayer layer{
+      .shape = {.in_features = 30, .out_features = 30, .bias = false}, .input_rows = 20, .output_rows = 10};
+  FactoredLayer network(layer.shape, {.factor = {.window = 20}});
+  FactoredLayer wider(layer.shape, {.factor = {.window = 30}});
+  const std::vector<float> loss_grads = random_numbers<float>(20 * 30, 7);
+  for (FactoredLayer* const each : {&network, &wider}) {
+    for (int step = 0; step < 3; ++step) {
+      each->clear();
+      each->record(layer.batch().inputs, {loss_grads.data(), 20, 30}, 20, 1);
+      each->record_fisher(layer.batch().output_grads, 1);
+      each->refresh();
+    }
+  }
+  CHECK(network.input().rows() == 20);
+  CHECK(network.output().rows() == 10);
+  CHECK(wider.input().rows() == 30);
+  CHECK(wider.output().rows() == 15);
+}
+
 TEST_CASE("factored layer: a panel's cut-off goes into the damping") {
   const RandomLayer layer{
       .shape = {.in_features = 80, .out_features = 70, .bias = false}, .input_rows = 40, .output_rows = 40};
@@ -232,8 +254,106 @@ TEST_CASE("factored layer: a panel's cut-off goes into the damping") {
   CHECK(input.rank() == 8);
   CHECK(input.trace() == doctest::Approx(mean_eigenvalue(dense_factor(layer.block().input)) * 80).epsilon(1e-5));
   CHECK(input.kept_trace() < 0.5 * input.trace());
+  // relative to the mean of the 8 eigenvalues that are kept
   CHECK(step.gamma.input ==
-        doctest::Approx(((0.3 * input.trace()) + input.trace() - input.kept_trace()) / 80).epsilon(1e-9));
+        doctest::Approx((0.3 * input.trace() / 8) + ((input.trace() - input.kept_trace()) / 80)).epsilon(1e-9));
+}
+
+TEST_CASE("factored layer: the first batch weighs no more in an average than the others") {
+  const auto rows = [](float value) { return std::vector<float>{value, 0, 0, value}; };
+  for (const FactorHistory history : {FactorHistory::panel, FactorHistory::dense}) {
+    DampedFactor factor(2, {.history = history, .decay = 0.9, .rank = 2, .dense_dimension = 0});
+    double sum = 0;
+    double weights = 0;
+    for (int k = 1; k <= 30; ++k) {
+      const std::vector<float> batch = rows(static_cast<float>(k));
+      factor.refresh({.rows = {batch.data(), 2, 2}, .homogeneous = false, .scale = 1});
+      sum = (0.9 * sum) + (2.0 * k * k);
+      weights = (0.9 * weights) + 1;
+      CHECK(factor.trace() == doctest::Approx(sum / weights).epsilon(1e-5));
+      CHECK(factor.kept_trace() == doctest::Approx(factor.trace()).epsilon(1e-5));
+    }
+  }
+}
+
+TEST_CASE("factored layer: a panel takes its rows from everywhere in a batch, other ones at each refresh") {
+  // 8 samples of 16 positions; position t is feature t. Taking every sixteenth row would see one position for ever.
+  constexpr std::size_t positions = 16;
+  constexpr std::size_t count = 8 * positions;
+  std::vector<float> rows(count * positions);
+  for (std::size_t i = 0; i < count; ++i) rows[(i * positions) + (i % positions)] = 1;
+  DampedFactor factor(
+      positions, {.history = FactorHistory::panel, .decay = 0.99, .rank = 16, .panel_rows = 8, .dense_dimension = 0});
+  constexpr int refreshes = 200;
+  for (int k = 0; k < refreshes; ++k)
+    factor.refresh({.rows = {rows.data(), count, positions}, .homogeneous = false, .scale = 1.0 / 8});
+  const FactorState state = factor.state();
+  for (std::size_t t = 0; t < positions; ++t) {
+    double energy = 0;
+    for (std::size_t k = 0; k < state.squares.size(); ++k)
+      energy += std::pow(static_cast<double>(state.rows[(k * positions) + t]), 2);
+    // 1 in all rows; a refresh draws position t 0, 1 or 2 times of 8 with weight 2: a mean over some 100 draws
+    CHECK(energy == doctest::Approx(1).epsilon(0.5));
+  }
+}
+
+TEST_CASE("factored layer: a refresh that is taken back has not been") {
+  const RandomLayer layer{
+      .shape = {.in_features = 40, .out_features = 9, .bias = true}, .input_rows = 20, .output_rows = 20};
+  const FisherBlock block = layer.block();
+  for (const FactorHistory history : {FactorHistory::none, FactorHistory::panel, FactorHistory::dense}) {
+    const FactoredLayerOptions options{
+        .factor = {.history = history, .decay = 0.9, .rank = 6, .panel_rows = 5, .window = 30, .dense_dimension = 12}};
+    FactoredLayer network(layer.shape, options);
+    FactoredLayer undisturbed(layer.shape, options);
+    const auto take_in = [&](FactoredLayer& to, std::uint64_t seed) {
+      const std::vector<float> inputs = random_numbers<float>(layer.inputs.size(), seed);
+      const std::vector<float> grads = random_numbers<float>(layer.output_grads.size(), seed + 1);
+      to.clear();
+      to.record({inputs.data(), 20, 40}, {grads.data(), 20, 9}, 20, 1);
+      to.settle();
+      to.refresh();
+    };
+    const auto direction = [&](FactoredLayer& of) {
+      std::vector<float> x(layer.size());
+      (void)of.prepare({.value = 1, .relative = true}, false);
+      of.write({.out = block.view(std::span(x))});
+      return x;
+    };
+    for (const std::uint64_t seed : {10U, 20U}) {
+      take_in(network, seed);
+      take_in(undisturbed, seed);
+    }
+    take_in(network, 30);
+    CHECK(direction(network) != direction(undisturbed));
+    network.roll_back();
+    network.roll_back();  // once is enough
+    take_in(network, 40);
+    take_in(undisturbed, 40);
+    CHECK(direction(network) == direction(undisturbed));
+    network.settle();
+    network.roll_back();
+    CHECK(direction(network) == direction(undisturbed));
+    // of the first refresh nothing is left
+    FactoredLayer fresh(layer.shape, options);
+    take_in(fresh, 1);
+    fresh.roll_back();
+    CHECK_FALSE(fresh.refreshed());
+  }
+}
+
+TEST_CASE("factored layer: factors next to zero are no curvature") {
+  const RandomLayer layer{
+      .shape = {.in_features = 5, .out_features = 4, .bias = true}, .input_rows = 6, .output_rows = 6};
+  std::vector<float> tiny = layer.output_grads;
+  for (float& number : tiny) number *= 1e-22F;
+  FactoredLayer network(layer.shape, {});
+  network.record(layer.batch().inputs, layer.batch().output_grads, 6, 1);
+  network.record_fisher({tiny.data(), 6, 4}, 1);
+  network.refresh();
+  const FactoredStep step = network.prepare({.value = 1, .relative = true}, false);
+  CHECK(step.vx == 0);
+  CHECK(step.gamma.output == 0);
 }
 
 TEST_CASE("factored layer: largest eigenvalue and effective rank of a side") {
@@ -249,6 +369,16 @@ TEST_CASE("factored layer: largest eigenvalue and effective rank of a side") {
     CHECK(factor.largest() == doctest::Approx(10).epsilon(1e-6));
     CHECK(factor.effective_rank() == doctest::Approx(0.5).epsilon(1e-6));
   }
+  // p − y of two classes: a vector of ones, where a power method might start, is what its factor maps to 0
+  const std::vector<float> errors{0.25F, -0.25F, -0.5F, 0.5F};
+  DampedFactor softmax(2, {.history = FactorHistory::dense});
+  softmax.refresh({.rows = {errors.data(), 2, 2}, .homogeneous = false, .scale = 0.5});
+  softmax.damp(1);
+  CHECK(softmax.largest() == doctest::Approx(0.3125).epsilon(1e-6));
+  CHECK(largest_eigenvalue({.rows = {errors.data(), 2, 2}, .homogeneous = false, .scale = 0.5}) ==
+        doctest::Approx(0.3125).epsilon(1e-6));
+  CHECK(largest_eigenvalue({.rows = {errors.data(), 2, 2}, .homogeneous = true, .scale = 0.5}) ==
+        doctest::Approx(1.0428).epsilon(1e-3));
 }
 
 TEST_CASE("factored layer: batches that accumulate are one batch") {

@@ -389,10 +389,10 @@ test('presets: ρ, φ, μ, factors, T', () => {
       factorHistory: 'none',
       rank: 128,
       factorUpdateSteps: 2,
-      fisherFraction: 1,
+      fisherFraction: 0.5,
     },
     'image-classifier': {
-      relative: 3,
+      relative: 0.3,
       polyakFraction: 2,
       momentum: 0,
       factorHistory: 'panel',

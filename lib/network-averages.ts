@@ -1,0 +1,57 @@
+/** Averages of the registered weights, for evaluation (Ruppert 1988; Polyak and Juditsky 1992). */
+import { CgfacError } from './error';
+import type { NetworkEntry } from './network-entry';
+import { combine, copied, forEachArray } from './vector-arrays';
+
+/** Averages ← β_t·averages + (1 − β_t)·weights with β_t = min(β, (1 + t)/(10 + t)), once for a step, as soon as its weights are known to have been updated. */
+export class NetworkAverages {
+  #due = false;
+
+  constructor(readonly useEma: boolean) {}
+
+  /** A step was taken; where the caller applies it, its weights are there when the next call begins. */
+  stepped(): void {
+    this.#due = true;
+  }
+
+  /** Nothing is left to take in. */
+  forget(): void {
+    this.#due = false;
+  }
+
+  /** Takes in the weights after step `step`, if it has not. */
+  absorb(entries: Iterable<NetworkEntry>, step: number, emaMomentum: (step: number) => number): void {
+    if (!this.#due) return;
+    this.#due = false;
+    const decay = Math.min(emaMomentum(step), (1 + step) / (10 + step));
+    for (const { weights, average } of entries) {
+      if (weights && average) forEachArray(average, weights, (mean, w) => combine(mean, decay, w, 1 - decay));
+    }
+  }
+
+  /** The weights with their averages; before the first step these are the weights, wherever they have come from since they were registered. */
+  pairs(entries: Iterable<NetworkEntry>, untrained: boolean, owner: string) {
+    const averaged = [...entries].flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
+    if (untrained) for (const { weights, average } of averaged) forEachArray(average, weights, (mean, w) => mean.set(w));
+    if (averaged.length === 0)
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        `Expected useEma and layers with registered weights for ${owner} but received ${this.useEma ? 'no such layer' : 'useEma false'}`,
+      );
+    return averaged;
+  }
+}
+
+/** Puts averages in the place of weights while `callback` runs, and then the weights back. */
+export async function exchanged<T>(pairs: ReturnType<NetworkAverages['pairs']>, callback: () => T | Promise<T>): Promise<T> {
+  const kept = pairs.map(({ weights }) => copied(weights));
+  try {
+    for (const { weights, average } of pairs) forEachArray(weights, average, (to, from) => to.set(from));
+    return await callback();
+  } finally {
+    pairs.forEach(({ weights }, index) => {
+      const before = kept[index];
+      if (before) forEachArray(weights, before, (to, from) => to.set(from));
+    });
+  }
+}
