@@ -26,8 +26,9 @@ import { requiredGrads } from './capture';
 import type { Outcome, Step } from './engine';
 import { allFinite, type LayerGradient, type NamedTensor, notFinite, readGradient, variablesOf } from './gradients';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from './options';
+import { averagesOf, type SavedAverage, type SavedState, savedParts, withPending } from './saved-state';
 import type { Layer } from './sites';
-import { readState, type SavedAverage, type SavedState, stateTensors } from './state-tensors';
+import { readState, stateTensors } from './state-tensors';
 import { registeredVariables } from './tape';
 
 interface Known {
@@ -186,11 +187,7 @@ export class RecipeEngine {
     this.#prune();
     const saved = this.#saved;
     if (saved === undefined || this.#known.length > 0) return this.#averages.clones();
-    const loaded = [
-      ...saved.layers.flatMap(({ averages }) => averages.flatMap((each) => each ?? [])),
-      ...saved.plain.map(({ average }) => average),
-    ];
-    loaded.sort((a, b) => a.created - b.created);
+    const loaded = averagesOf(saved);
     const variables = registeredVariables().filter(({ trainable }) => trainable);
     if (variables.length !== loaded.length || variables.some(({ size }, index) => size !== loaded[index]?.values.length)) return [];
     return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
@@ -226,36 +223,13 @@ export class RecipeEngine {
     const state = this.#preconditioner?.stateDict();
     const { steps, skippedSteps } = state ?? saved ?? {};
     if (steps === undefined || skippedSteps === undefined) return [];
-    const averaged = this.#averages.variables();
-    const places = new Map([...averaged].sort((a, b) => a.id - b.id).map((variable, created) => [variable, created]));
-    const average = (variable: Variable | undefined): SavedAverage | undefined => {
-      const created = variable && places.get(variable);
-      const values = variable && this.#averages.read(variable);
-      return created === undefined || values === undefined ? undefined : { created, values };
-    };
-    const later = (pending: SavedAverage | undefined) => pending && { ...pending, created: averaged.length + pending.created };
-    const layers = this.#known.map(({ name, kernel, bias }) => {
-      const own = state?.layers[name] ?? { started: false };
-      return { name, state: own, averages: [average(kernel), average(bias)] as const };
-    });
-    const inLayers = new Set(this.#known.flatMap(variablesOf));
-    const plain = averaged.flatMap((variable) => {
-      const own = inLayers.has(variable) ? undefined : average(variable);
-      return own ? [{ name: variable.name, average: own }] : [];
-    });
-    const pending = (saved?.layers ?? []).map(({ averages: [kernel, bias], ...layer }) => {
-      return { ...layer, averages: [later(kernel), later(bias)] as const };
-    });
-    const pendingPlain = (saved?.plain ?? []).map(({ name, average: { created, values } }) => {
-      return { name, average: { created: averaged.length + created, values } };
-    });
+    const own = this.#known.map((known) => ({ ...known, state: state?.layers[known.name] ?? { started: false } }));
     return stateTensors({
       steps,
       skippedSteps,
       averaged: this.#averages.steps,
       soft: this.#network ? this.#network.preset === 'reconstruction' : saved?.soft === true,
-      layers: [...layers, ...pending],
-      plain: [...plain, ...pendingPlain],
+      ...withPending(savedParts(own, this.#averages), saved, this.#averages.variables().length),
     });
   }
 
@@ -288,14 +262,20 @@ export class RecipeEngine {
     this.#saved = undefined;
   }
 
-  /** The preconditioner, made at the first step, when the head is known, and counting on from what was saved. */
+  /** The preconditioner, made at the first step, when the head is known, and counting on from what was saved, or was skipped before. */
   #open(soft: boolean): Preconditioner {
-    if (this.#preconditioner) return this.#preconditioner;
     const saved = this.#saved;
+    const preset = this.#presetOf(saved && saved.layers.length > 0 ? saved.soft : soft);
+    const before = this.#preconditioner;
+    // of a step without a finite loss no head is known
+    if (before && (this.#known.length > 0 || this.#network?.preset === preset)) return before;
     const { skipLayers: _, ...given } = this.#options.given;
-    const preset = this.#presetOf(saved?.soft ?? soft);
+    const { steps, skippedSteps } = before?.stateDict() ?? saved ?? {};
+    const counted =
+      steps === undefined || skippedSteps === undefined
+        ? undefined
+        : { version: 1 as const, steps, skippedSteps, seed: this.seed, layers: {} };
     this.#network = resolvePreconditionerOptions({ ...given, preset, lossReduction: 'mean' }, 'cgfac');
-    const counted = saved && { version: 1 as const, steps: saved.steps, skippedSteps: saved.skippedSteps, seed: this.seed, layers: {} };
     this.#preconditioner = this.#made(preset, [], counted);
     return this.#preconditioner;
   }
