@@ -3,7 +3,8 @@ import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensor
 import { CgfacError } from '../error';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { backward, skipKernelGradient } from './graph';
-import { findHeads } from './head';
+import { findHeads, type Head } from './head';
+import type { Site } from './layer-kind';
 import { findLayers, type Layer, type Layers, type PlainVariable } from './sites';
 import { type TapeNode, withoutRecording } from './tape';
 
@@ -25,7 +26,7 @@ export interface CapturedLayer extends Layer {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly plain: readonly PlainVariable[];
-  /** What the loss cannot fall below, and whether targets are soft: 0 and false where no head was looked for. */
+  /** What the loss cannot fall below, and whether targets are soft: 0 and false where no head was found. */
   readonly floor: number;
   readonly soft: boolean;
   /** Samples whose targets were sampled. */
@@ -111,6 +112,16 @@ function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   return gradients;
 }
 
+/** The heads: what samples targets, and what knows L_min, which the empirical Fisher matrix can do without. */
+function headsOf(tape: readonly TapeNode[], loss: Scalar, sites: readonly Site[], fisher: 'true' | 'empirical'): readonly Head[] {
+  try {
+    return findHeads(tape, loss, outputsOf(sites));
+  } catch (error) {
+    if (fisher === 'true' || !(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_TFJS_HEAD') throw error;
+    return [];
+  }
+}
+
 /**
  * Reads the rows of every layer from the tape, samples targets and sends their errors back for the true Fisher matrix, and puts
  * listeners into the backward pass that is still to come for the empirical one and for the check.
@@ -134,10 +145,10 @@ export function capture(tape: readonly TapeNode[], loss: Scalar, variables: read
   let [floor, soft, count] = [0, false, 0];
   withoutRecording(() =>
     tidy(() => {
-      const heads = options.fisher === 'true' && sites.length > 0 ? findHeads(tape, loss, outputsOf(sites)) : [];
+      const heads = sites.length > 0 ? headsOf(tape, loss, sites, options.fisher) : [];
       floor = heads.reduce((sum, head) => sum + head.floor, 0);
       soft = heads.some((head) => head.soft);
-      const share = heads.length > 0 ? options.share(soft) : 0;
+      const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft) : 0;
       const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
       count = sampled?.samples ?? 0;
       // before the listeners, which see every gradient that comes

@@ -15,7 +15,10 @@ import type { TapeNode } from './tape';
 export interface SampledGradients {
   /** The samples of the batch whose targets were sampled: the first ones. */
   readonly samples: number;
-  /** The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the batch. */
+  /**
+   * The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the batch. Their mean is that
+   * over the rows of the sampled samples; the rows may be fewer than the site's.
+   */
   readonly outputGrads: ReadonlyMap<Site, Float32Array>;
 }
 
@@ -28,6 +31,45 @@ export function outputsOf(sites: readonly Site[]): Set<number> {
 export function samplesOf(heads: readonly Head[]): number {
   const [samples = 1] = heads[0]?.logits.shape ?? [];
   return samples;
+}
+
+/** Whether all numbers from `start` on are zero. */
+function zeroFrom(values: Float32Array, start: number): boolean {
+  for (let at = start; at < values.length; at++) if (values[at] !== 0) return false;
+  return true;
+}
+
+/** The rows of a site that are not zero, and then as many zero ones as make `count`; `undefined` where those are more than that. */
+function gathered(rows: Float32Array, width: number, count: number): Float32Array | undefined {
+  // of samples that stand one after the other the sampled ones are the first
+  if (zeroFrom(rows, count * width)) return rows.subarray(0, count * width);
+  const kept = new Float32Array(count * width);
+  let taken = 0;
+  for (let start = 0; start < rows.length; start += width) {
+    const row = rows.subarray(start, start + width);
+    if (zeroFrom(row, 0)) continue;
+    if (taken === count) return undefined;
+    kept.set(row, taken * width);
+    taken++;
+  }
+  return kept;
+}
+
+/**
+ * Makes the mean of g gᵀ over a site's rows that over the rows of the sampled samples. In whatever order the rows of samples and positions stand,
+ * those of the other samples are zero, and are left out. Where samples see each other, in a batch normalisation say, they are not zero: all
+ * rows stay, and are divided by the root of the share.
+ */
+function ofSampled(found: ReadonlyMap<Site, Float32Array>, sampled: number, samples: number): ReadonlyMap<Site, Float32Array> {
+  const fewer = new Map<Site, Float32Array>();
+  for (const [site, rows] of found) {
+    const count = (sampled * site.rows) / samples;
+    const kept = Number.isInteger(count) ? gathered(rows, site.outFeatures, count) : undefined;
+    // the sites of a shared layer are averaged together: all in one way
+    if (!kept) return new Map([...found].map(([each, all]) => [each, all.map((value) => value * Math.sqrt(samples / sampled))]));
+    fewer.set(site, kept);
+  }
+  return fewer;
 }
 
 /** p − y for the targets of the first samples, the rest zero. */
@@ -63,8 +105,7 @@ export function sampledGradients(
   backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {
     const site = byNode.get(node);
     if (!site) return;
-    const rows = site.readOutputGrads(outputGradient);
-    outputGrads.set(site, share === 1 ? rows : rows.subarray(0, (sampled * rows.length) / samples));
+    outputGrads.set(site, site.readOutputGrads(outputGradient));
   });
   for (const site of sites) {
     if (!outputGrads.has(site)) {
@@ -74,5 +115,5 @@ export function sampledGradients(
       );
     }
   }
-  return { samples: sampled, outputGrads };
+  return { samples: sampled, outputGrads: sampled === samples ? outputGrads : ofSampled(outputGrads, sampled, samples) };
 }

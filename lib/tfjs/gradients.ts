@@ -1,6 +1,5 @@
 import { mul, type NamedTensorMap, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
-import type { BlockVector } from './block';
 import type { Layer } from './sites';
 
 /** A tensor and its name, as TensorFlow.js hands over gradients and the weights of optimizers. */
@@ -12,17 +11,8 @@ export interface NamedTensor {
 }
 
 /** The variables of a layer, the kernel first. */
-export function variablesOf({ kernel, bias }: Layer): Variable[] {
+export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): Variable[] {
   return bias ? [kernel, bias] : [kernel];
-}
-
-/** The error of numbers that are not finite any more. */
-export function diverged(name: string, received: string, cause?: unknown): CgfacError {
-  return new CgfacError(
-    'ERR_CGFAC_TFJS_DIVERGED',
-    `Expected finite numbers for the ${name} but received ${received}; nothing was changed`,
-    { cause },
-  );
 }
 
 /** The error of gradients that do not belong to the last capture. */
@@ -42,22 +32,36 @@ export function gradientsByName(gradients: NamedTensorMap | NamedTensor[]): Map<
   return new Map(entries.filter(([, value]) => value));
 }
 
+/** A gradient of one layer, in the layout of its kernel. */
+export interface LayerGradient {
+  readonly kernel: Float32Array;
+  readonly bias: Float32Array | undefined;
+}
+
 /**
  * Reads the gradient of a layer. The arrays may be the tensors' own: they must not be written to.
  *
- * @throws {@link CgfacError} `ERR_CGFAC_TFJS_DIVERGED` for a number that is not finite, `ERR_CGFAC_TFJS_NO_CAPTURE` for a missing gradient.
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a missing gradient.
  */
-export function readGradient({ kernel, bias }: Layer, gradients: ReadonlyMap<string, Tensor>): BlockVector {
+export function readGradient({ kernel, bias }: Layer, gradients: ReadonlyMap<string, Tensor>): LayerGradient {
   const read = ({ name }: Variable): Float32Array => {
     const values = gradients.get(name)?.dataSync<'float32'>();
     if (!values) throw noCapture(`a gradient of ${name}`, 'none');
-    // One number that is not finite makes the sum one that is not: |float32| sums stay far within a double.
-    let sumOfSizes = 0;
-    for (const value of values) sumOfSizes += Math.abs(value);
-    if (!Number.isFinite(sumOfSizes)) throw diverged(`gradient of ${name}`, 'NaN or infinity');
     return values;
   };
   return { kernel: read(kernel), bias: bias && read(bias) };
+}
+
+/** The variable of a layer whose gradient holds a NaN or an infinity, if there is one. */
+export function notFinite({ kernel, bias }: Layer, gradient: LayerGradient): Variable | undefined {
+  // One number that is not finite makes the sum one that is not: |float32| sums stay far within a double.
+  const finite = (values: Float32Array) => {
+    let sumOfSizes = 0;
+    for (const value of values) sumOfSizes += Math.abs(value);
+    return Number.isFinite(sumOfSizes);
+  };
+  if (!finite(gradient.kernel)) return kernel;
+  return gradient.bias && !finite(gradient.bias) ? bias : undefined;
 }
 
 /** Whether all numbers of a tensor are finite, read back as one number: 0·∞ is NaN. */

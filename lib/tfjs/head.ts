@@ -256,6 +256,10 @@ function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tens
   const p = candidate.probabilities().dataSync();
   const d = gradient.dataSync();
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
+  // a gradient that is not finite fits nothing: a floor that is none either has the step left out
+  if (d.some((value) => !Number.isFinite(value))) {
+    return { distribution, logits, probabilities: p, factors: new Float64Array(samples), floor: Number.NaN, soft: false };
+  }
   const weights = constants.filter((tensor) => tensor.size === samples && samples > 1 && tensor.dtype === 'float32');
   const evenly = new Float32Array(samples).fill(1);
   for (const target of targets) {

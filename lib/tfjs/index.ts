@@ -9,4 +9,4 @@ export type { NamedTensor } from './gradients';
 export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels';
 export { CgfacOptimizer, cgfac, type LossAndGradients } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
-export type { BlockReport, PlainReport, StepReport } from './step-report';
+export type { PlainReport, StepReport } from './step-report';

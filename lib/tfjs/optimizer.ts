@@ -10,15 +10,15 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../error';
 import type { NetworkMemory, NetworkReport } from '../preconditioner';
 import type { Schedule } from '../preconditioner-options';
 import { uniforms } from '../sampler';
-import { positive, valueError } from '../validate';
+import { valueError } from '../validate';
 import { type Capture, type CapturedLayer, capture, NOTHING } from './capture';
-import { CgEngine } from './cg-engine';
 import type { Step } from './engine';
-import { diverged, gradientsByName, type NamedTensor, noCapture, readGradient, variablesOf } from './gradients';
-import { type CgfacOptions, isCg, optionsOf } from './options';
+import { gradientsByName, type NamedTensor, noCapture, notFinite, readGradient, variablesOf } from './gradients';
+import { type CgfacOptions, optionsOf } from './options';
 import { RecipeEngine } from './recipe-engine';
 import { discrepancyOf } from './self-check';
 import type { Layer, PlainVariable } from './sites';
@@ -37,6 +37,14 @@ export interface LossAndGradients {
   grads: NamedTensorMap;
 }
 
+/** Gives variables the values that stand beside them, and disposes of these. */
+function takeOn(values: readonly (readonly [Variable, Tensor])[]): void {
+  for (const [variable, value] of values) {
+    variable.assign(value);
+    value.dispose();
+  }
+}
+
 type CheckState = 'unchecked' | 'checked' | 'refused';
 
 /**
@@ -51,8 +59,8 @@ type CheckState = 'unchecked' | 'checked' | 'refused';
  * Make it with {@link cgfac}, and give it to `model.compile` or call `minimize`.
  *
  * A step that throws has changed no variable and leaves no tensor behind but the averages, which the optimizer owns until it is disposed of.
- * With 'cg' the previous directions that warm starts begin at and the rows that fill up a short batch are not a part of the saved state; of the other
- * methods everything is.
+ * A step whose loss or gradient is not finite is skipped and counted, and the third in a row is an error. A run that goes on from saved weights has the
+ * same bits as one that was not interrupted.
  */
 export class CgfacOptimizer extends Optimizer {
   /** The name that a saved model knows this class by. */
@@ -63,11 +71,13 @@ export class CgfacOptimizer extends Optimizer {
     return typeof value === 'object' && value !== null && #engine in value;
   }
 
-  readonly #engine: CgEngine | RecipeEngine;
+  readonly #engine: RecipeEngine;
   readonly #states = new Map<number, CheckState>();
   readonly #named = new Set<string>();
   #capture: Step | undefined;
   #lastStep: StepReport | undefined;
+  /** Whether the averages stand in the place of the variables. */
+  #averaging = false;
 
   /**
    * @param options - See {@link CgfacOptions}.
@@ -76,7 +86,7 @@ export class CgfacOptimizer extends Optimizer {
    */
   constructor(options: CgfacOptions = {}) {
     super();
-    this.#engine = isCg(options) ? new CgEngine(options) : new RecipeEngine(options);
+    this.#engine = new RecipeEngine(options);
   }
 
   /** A factor of every step, > 0, or, where it was given as one, a function of the step; may be set between steps. */
@@ -86,8 +96,7 @@ export class CgfacOptimizer extends Optimizer {
 
   /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number > 0. */
   set learningRate(value: Schedule<number>) {
-    if (this.#engine instanceof RecipeEngine) this.#engine.learningRate = value;
-    else this.#engine.learningRate = positive(value, 'learningRate');
+    this.#engine.learningRate = value;
   }
 
   /** What the last step did; `undefined` before the first. */
@@ -123,8 +132,8 @@ export class CgfacOptimizer extends Optimizer {
    * @param varList - The variables to differentiate by. Default: all trainable ones.
    * @returns The loss and the gradients by variable name; the caller disposes of them.
    * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and the loss is not one of a known output
-   * distribution, `ERR_CGFAC_TFJS_DIVERGED` for a loss or gradient that is not finite, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is
-   * not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form.
+   * distribution, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
+   * `ERR_CGFAC_BUSY` during {@link CgfacOptimizer.withAveragedWeights}.
    */
   override computeGradients(f: () => Scalar, varList?: Variable[]): LossAndGradients {
     return this.#compute(f, varList, false);
@@ -132,6 +141,7 @@ export class CgfacOptimizer extends Optimizer {
 
   /** `own`: the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
   #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
+    this.#requireOwnWeights(own ? 'minimize' : 'computeGradients');
     this.#capture = undefined;
     const engine = this.#engine;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
@@ -139,16 +149,13 @@ export class CgfacOptimizer extends Optimizer {
     let value = Number.NaN;
     const result = variableGradients(f, varList, (tape, loss) => {
       [value = Number.NaN] = loss.dataSync();
-      if (!Number.isFinite(value)) {
-        if (!engine.skips) throw diverged('loss', String(value));
-        return;
-      }
+      if (!Number.isFinite(value)) return;
       captured = capture(tape, loss, variables, {
         fisher: engine.fisher,
         share: (soft) => engine.share(soft),
         uniform: uniforms(engine.seed, this.iterations),
-        lossGrads: engine.lossGrads,
-        kernelsMayBeSkipped: own && engine.lossGrads,
+        lossGrads: true,
+        kernelsMayBeSkipped: own,
         refused: (layer) => (this.#stateOf(layer) === 'refused' ? REFUSED : engine.refused(layer)),
         checked: (layer) => this.#stateOf(layer) === 'unchecked',
       });
@@ -167,9 +174,10 @@ export class CgfacOptimizer extends Optimizer {
    *
    * @param variableGradients - The gradients of the last {@link CgfacOptimizer.computeGradients}, changed or not (clipped, say).
    * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` when there are none of this optimizer, or they were applied already;
-   * `ERR_CGFAC_TFJS_DIVERGED` for a gradient that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
+   * `ERR_CGFAC_DIVERGED` for the third step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
+    this.#requireOwnWeights('applyGradients');
     const step = this.#capture;
     this.#capture = undefined;
     if (!step) throw noCapture('gradients of a computeGradients before', 'none');
@@ -193,45 +201,50 @@ export class CgfacOptimizer extends Optimizer {
    *
    * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is awaited.
    * @returns What `callback` returns.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages; what `callback` throws.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` in a callback of its own; what
+   * `callback` throws.
    */
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
+    this.#requireOwnWeights('withAveragedWeights');
     const averages = this.#averages('withAveragedWeights');
     const before = averages.map(([variable]) => keep(variable.clone()));
+    this.#averaging = true;
     try {
-      for (const [variable, average] of averages) variable.assign(average);
+      takeOn(averages);
       return await callback();
     } finally {
       averages.forEach(([variable], index) => {
         const kept = before[index];
-        if (kept) variable.assign(kept);
+        if (kept && !variable.isDisposed) variable.assign(kept);
       });
       dispose(before);
+      this.#averaging = false;
     }
   }
 
   /**
    * Overwrites the variables by their averages: the end of training.
    *
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during `withAveragedWeights`.
    */
   finalizeVariableValues(): void {
-    for (const [variable, average] of this.#averages('finalizeVariableValues')) variable.assign(average);
+    this.#requireOwnWeights('finalizeVariableValues');
+    takeOn(this.#averages('finalizeVariableValues'));
   }
 
-  /** What is preconditioned and how; `undefined` before the first step and for 'cg'. */
+  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
   report(): NetworkReport | undefined {
-    return this.#engine instanceof RecipeEngine ? this.#engine.report() : undefined;
+    return this.#engine.report();
   }
 
-  /** Bytes kept between steps; `undefined` for 'cg'. */
-  memoryUsage(): NetworkMemory | undefined {
-    return this.#engine instanceof RecipeEngine ? this.#engine.memoryUsage() : undefined;
+  /** Bytes kept between steps. */
+  memoryUsage(): NetworkMemory {
+    return this.#engine.memoryUsage();
   }
 
   /**
-   * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, and, but for 'cg', the state of the
-   * preconditioner and the averages.
+   * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, the state of the preconditioner
+   * (momentum, factors, warm starts), and the averages.
    *
    * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state; the caller disposes of them.
    */
@@ -242,7 +255,9 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Takes over what {@link CgfacOptimizer.getWeights} returned, by order.
+   * Takes over what {@link CgfacOptimizer.getWeights} returned. Counters count on at once; the state of the layers, and the averages, go to
+   * the layers of the model in the order in which the steps to come meet them, and are part of {@link CgfacOptimizer.getWeights} until then.
+   * A step whose layers have other shapes is refused and leaves them where they are.
    *
    * @param weightValues - `iter`, `seed` and the state; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else.
@@ -293,8 +308,10 @@ export class CgfacOptimizer extends Optimizer {
     const layers: CapturedLayer[] = [];
     const plain = [...captured.plain];
     for (const layer of captured.layers) {
-      const unchecked = this.#stateOf(layer) === 'unchecked';
-      const difference = unchecked ? discrepancyOf(layer, readGradient(layer, new Map(Object.entries(grads)))) : undefined;
+      const gradient = this.#stateOf(layer) === 'unchecked' ? readGradient(layer, new Map(Object.entries(grads))) : undefined;
+      // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
+      const unchecked = gradient !== undefined && notFinite(layer, gradient) === undefined;
+      const difference = unchecked ? discrepancyOf(layer, gradient) : undefined;
       if (unchecked) this.#states.set(layer.kernel.id, difference === undefined ? 'checked' : 'refused');
       if (difference === undefined) {
         layers.push(layer);
@@ -316,10 +333,23 @@ export class CgfacOptimizer extends Optimizer {
     }
   }
 
+  /** A step from the averages would be undone with them. */
+  #requireOwnWeights(call: string): void {
+    if (!this.#averaging) return;
+    throw new CgfacError(
+      'ERR_CGFAC_BUSY',
+      `Expected the weights themselves for ${call}() but received their averages; await withAveragedWeights first`,
+    );
+  }
+
   #averages(owner: string) {
-    const averages = this.#engine instanceof RecipeEngine ? this.#engine.averages() : [];
+    const averages = this.#engine.averages();
     if (averages.length > 0) return averages;
-    throw valueError("useEma, a method other than 'cg' and a step that was taken", `the averages of ${owner}`, 'none');
+    throw valueError(
+      "useEma, a method other than 'cg', and a step, or loaded averages of all trainable variables,",
+      `the averages of ${owner}`,
+      'none',
+    );
   }
 
   /** Names the variables with plain gradient steps, each of them once. */

@@ -1,37 +1,89 @@
-/** Every method but the paper's: a {@link Preconditioner} over the captured layers, and averages of the variables. */
-import { add, dispose, keep, mul, sub, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { type NetworkMemory, type NetworkReport, Preconditioner } from '../preconditioner';
-import { at, type ResolvedPreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from '../preconditioner-options';
+/** What the optimizer does with a captured step: a {@link Preconditioner} over the layers, and averages of the variables. */
+import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../error';
+import {
+  type DenseLayerOptions,
+  type NaturalGradientsResult,
+  type NetworkMemory,
+  type NetworkReport,
+  Preconditioner,
+  type PreconditionerState,
+} from '../preconditioner';
+import {
+  at,
+  fraction,
+  type Preset,
+  type ResolvedPreconditionerOptions,
+  resolvePreconditionerOptions,
+  type Schedule,
+  scheduled,
+} from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
+import { nonNegative, positive } from '../validate';
 import type { WeightVector } from '../weight-vector';
-import { type CapturedLayer, requiredGrads } from './capture';
-import type { Engine, Outcome, Step } from './engine';
-import { allFinite, type NamedTensor, readGradient, variablesOf } from './gradients';
+import { Averages } from './averages';
+import { requiredGrads } from './capture';
+import type { Outcome, Step } from './engine';
+import { allFinite, type LayerGradient, type NamedTensor, notFinite, readGradient, variablesOf } from './gradients';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from './options';
+import { averagesOf, type SavedAverage, type SavedState, savedParts, withPending } from './saved-state';
 import type { Layer } from './sites';
-import { readState, type SavedState, stateTensors } from './state-tensors';
+import { readState, stateTensors } from './state-tensors';
+import { registeredVariables } from './tape';
 
 interface Known {
   readonly name: string;
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
+  readonly shape: DenseLayerOptions;
 }
 
-function copyOf(vector: { readonly kernel: Float32Array; readonly bias: Float32Array | undefined }): WeightVector {
+/** Of a loss in float32, a mean of many terms, relative to itself. */
+const ROUNDING = 1e-5;
+
+/** A saved average and the variable that it is of. */
+type LoadedAverage = readonly [Variable, SavedAverage];
+
+function isGone({ kernel, bias }: Known): boolean {
+  return kernel.isDisposed || bias?.isDisposed === true;
+}
+
+function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
 }
 
-/** {@link Engine} of the methods 'exact', 'kfac' and 'auto'. */
-export class RecipeEngine implements Engine {
-  readonly lossGrads = true;
-  readonly skips = true;
+/** Why the step cannot be taken, found before anything takes part in it. */
+function unusable(step: Step, gradients: ReadonlyMap<string, Tensor>, read: readonly LayerGradient[] | undefined): string | undefined {
+  if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
+  if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
+  const bad =
+    step.layers.flatMap((layer, index) => {
+      const gradient = read?.[index];
+      return (gradient && notFinite(layer, gradient)) ?? [];
+    })[0] ??
+    step.plain.find(({ variable }) => {
+      const gradient = gradients.get(variable.name);
+      return gradient && !allFinite(gradient);
+    })?.variable;
+  return bad && `the gradient of ${bad.name} is not finite`;
+}
+
+/** The error of a model that a saved state is not of. */
+function unlikeSaved(name: string, cause: CgfacError): CgfacError {
+  const expected = 'Expected the layers of the saved state in the same order for the step after setWeights';
+  return new CgfacError(cause.code, `${expected} but received ${name}: ${cause.message}`, { cause });
+}
+
+/** Takes steps, and keeps what has to be kept between them. */
+export class RecipeEngine {
   #options: ResolvedRecipeOptions;
   #network: ResolvedPreconditionerOptions | undefined;
   #preconditioner: Preconditioner | undefined;
-  readonly #known: Known[] = [];
-  /** By variable id, kept tensors. */
-  readonly #averages = new Map<number, Tensor>();
-  #averaged = 0;
+  #known: readonly Known[] = [];
+  readonly #averages = new Averages();
+  /** The variables that took plain gradient steps, and why. */
+  readonly #plain = new Map<Variable, string>();
+  /** What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known. */
   #saved: SavedState | undefined;
 
   constructor(options: unknown) {
@@ -47,7 +99,9 @@ export class RecipeEngine implements Engine {
   }
 
   get gradientLearningRate(): number {
-    return this.#options.gradientLearningRate;
+    const { gradientLearningRate, method } = this.#options;
+    if (gradientLearningRate !== undefined || method !== 'cg') return gradientLearningRate ?? 0.01;
+    return at(this.learningRate, this.#preconditioner?.steps ?? 0, 'learningRate', scheduled.learningRate);
   }
 
   get learningRate(): Schedule<number> {
@@ -55,14 +109,16 @@ export class RecipeEngine implements Engine {
   }
 
   set learningRate(value: Schedule<number>) {
-    resolvePreconditionerOptions({ ...this.#options.given, skipLayers: [], lossReduction: 'mean', learningRate: value }, 'cgfac');
+    if (typeof value !== 'function') positive(value, 'learningRate');
     this.#options = { ...this.#options, given: { ...this.#options.given, learningRate: value } };
     if (this.#preconditioner) this.#preconditioner.learningRate = value;
   }
 
   refused(layer: Layer): string | undefined {
     const { skipLayers } = this.#options.given as { readonly skipLayers?: readonly (string | RegExp)[] };
-    const pattern = skipLayers?.find((each) => (typeof each === 'string' ? each === layer.kernel.name : each.test(layer.kernel.name)));
+    const pattern = skipLayers?.find((each) =>
+      typeof each === 'string' ? each === layer.kernel.name : layer.kernel.name.search(each) >= 0,
+    );
     return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
   }
 
@@ -72,44 +128,39 @@ export class RecipeEngine implements Engine {
   }
 
   apply(step: Step, gradients: ReadonlyMap<string, Tensor>): Outcome {
-    const preconditioner = this.#open(step.soft);
+    this.#prune();
+    for (const variable of step.layers.flatMap(variablesOf)) this.#plain.delete(variable);
+    for (const { variable, reason } of step.plain) this.#plain.set(variable, reason);
     const report = (summary: StepSummary) => ({
       iteration: step.iteration,
       nu: summary.stepSize,
       innerProduct: summary.innerProduct,
-      blocks: [],
       plain: step.plain.map(({ variable, reason }) => ({ name: variable.name, reason })),
       summary,
     });
-    const reason = Number.isFinite(step.loss) ? this.#unusable(step, gradients) : `the loss is ${step.loss}`;
-    if (reason !== undefined) return { next: [], report: report(preconditioner.skip(reason)) };
+    // the rows say it all where no gradient but their own can be there
+    const own = step.own && !step.penalised;
+    const read = own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
+    const reason = unusable(step, gradients, read);
+    if (reason !== undefined) return { next: [], report: report(this.#open(step.soft).skip(reason)) };
 
-    const names = step.layers.map((layer) => this.#register(preconditioner, layer));
-    this.#restore(preconditioner);
+    const lossGrads = step.layers.map(requiredGrads);
+    const names = this.#admit(step);
     const rate = this.gradientLearningRate;
     const plain = step.plain.flatMap(({ variable }) => {
       const gradient = gradients.get(variable.name);
       return gradient ? [[variable, sub(variable, mul(gradient, rate))] as const] : [];
     });
     if (step.layers.length === 0) {
+      this.#endRow();
       const { iteration, plain: named } = step;
       const told = named.map(({ variable, reason: why }) => ({ name: variable.name, reason: why }));
-      return { next: plain, report: { iteration, nu: 0, innerProduct: 0, blocks: [], plain: told } };
+      return { next: plain, report: { iteration, nu: 0, innerProduct: 0, plain: told } };
     }
 
-    for (const [index, layer] of step.layers.entries()) this.#record(preconditioner, names[index] ?? '', layer);
-    const loss = { loss: step.loss, lossFloor: Math.min(step.floor, step.loss) };
-    let summary: StepSummary;
-    let updates: Readonly<Record<string, WeightVector>>;
-    if (step.own && !step.penalised) {
-      ({ summary, updates } = preconditioner.naturalGradientsSync(loss));
-    } else {
-      updates = Object.fromEntries(step.layers.map((layer, index) => [names[index] ?? '', copyOf(readGradient(layer, gradients))]));
-      summary = preconditioner.stepSync(updates, loss);
-    }
+    const { summary, updates } = this.#step(step, names, lossGrads, read);
     if (summary.skipped !== undefined) return { next: [], report: report(summary) };
-    const weightDecay = this.#network ? at(this.#network.weightDecay, summary.step, 'weightDecay', scheduled.weightDecay) : 0;
-    const decay = 1 - summary.stepSize * weightDecay;
+    const decay = 1 - summary.stepSize * at(this.#network?.weightDecay ?? 0, summary.step, 'weightDecay', nonNegative);
     const moved = (variable: Variable, update: Float32Array) =>
       [variable, sub(decay === 1 ? variable : mul(variable, decay), tensor(update, variable.shape))] as const;
     const next = step.layers.flatMap((layer, index) => {
@@ -124,50 +175,61 @@ export class RecipeEngine implements Engine {
   assigned(step: Step): void {
     const network = this.#network;
     if (!network?.useEma) return;
-    const emaMomentum = at(network.emaMomentum, this.#averaged, 'emaMomentum', scheduled.emaMomentum);
-    const decay = Math.min(emaMomentum, (1 + this.#averaged) / (10 + this.#averaged));
-    this.#averaged++;
-    for (const variable of [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable: each }) => each)]) {
-      const before = this.#averages.get(variable.id);
-      const after = tidy(() => keep(before ? add(mul(before, decay), mul(variable, 1 - decay)) : variable.clone()));
-      before?.dispose();
-      this.#averages.set(variable.id, after);
-    }
+    const momentum = at(network.emaMomentum, this.#averages.steps, 'emaMomentum', fraction);
+    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], momentum);
   }
 
-  /** The variables with averages, and these. */
+  /**
+   * The variables with averages, and these, which the caller disposes of. Those that were loaded belong to variables that are not known
+   * before a step: to all trainable ones, in the order in which they were created, or nothing is said.
+   */
   averages(): readonly (readonly [Variable, Tensor])[] {
-    return this.#known.flatMap(({ kernel, bias }) =>
-      [kernel, ...(bias ? [bias] : [])].flatMap((variable) => {
-        const average = this.#averages.get(variable.id);
-        return average && !variable.isDisposed ? [[variable, average] as const] : [];
-      }),
-    );
+    this.#prune();
+    const saved = this.#saved;
+    if (saved === undefined || this.#known.length > 0) return this.#averages.clones();
+    const loaded = averagesOf(saved);
+    const variables = registeredVariables().filter(({ trainable }) => trainable);
+    if (variables.length !== loaded.length || variables.some(({ size }, index) => size !== loaded[index]?.values.length)) return [];
+    return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
   }
 
   report(): NetworkReport | undefined {
-    return this.#preconditioner?.report();
+    this.#prune();
+    const report = this.#preconditioner?.report();
+    if (report === undefined) return undefined;
+    const averaged = new Set(this.#known.flatMap(({ name, kernel }) => (this.#averages.has(kernel) ? [name] : [])));
+    const plain = [...this.#plain].map(([{ name }, reason]) => ({ name, reason }));
+    const { presets, chosen } = this.#options;
+    const [only] = presets;
+    return {
+      ...report,
+      recipe:
+        presets.length === 1 && !chosen ? `${report.recipe}; preset '${only}' by the options given, whatever the head` : report.recipe,
+      layers: report.layers.map((layer) => ({ ...layer, averaged: averaged.has(layer.name) })),
+      skipped: [...report.skipped, ...plain],
+    };
   }
 
   memoryUsage(): NetworkMemory {
+    this.#prune();
     const kept = this.#preconditioner?.memoryUsage() ?? { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
-    const averages = [...this.#averages.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+    const averages = this.#averages.bytes();
     return { ...kept, averages, total: kept.total + averages };
   }
 
   weights(): NamedTensor[] {
+    this.#prune();
+    const saved = this.#saved;
     const state = this.#preconditioner?.stateDict();
-    if (state === undefined) return this.#saved ? stateTensors(this.#saved) : [];
-    const layers = this.#known.map(({ name, kernel, bias }) => {
-      const average = (variable: Variable | undefined) => variable && this.#averages.get(variable.id)?.dataSync<'float32'>().slice();
-      return { name, state: state.layers[name] ?? { started: false }, averages: [average(kernel), average(bias)] as const };
-    });
+    const { steps, skippedSteps } = state ?? saved ?? {};
+    if (steps === undefined || skippedSteps === undefined) return [];
+    const own = this.#known.map((known) => ({ ...known, state: state?.layers[known.name] ?? { started: false } }));
     return stateTensors({
-      steps: state.steps,
-      skippedSteps: state.skippedSteps,
-      averaged: this.#averaged,
-      soft: this.#network?.preset === 'reconstruction',
-      layers,
+      steps,
+      skippedSteps,
+      averaged: this.#averages.steps,
+      soft: this.#network ? this.#network.preset === 'reconstruction' : saved?.soft === true,
+      ...withPending(savedParts(own, this.#averages), saved, this.#averages.variables().length),
     });
   }
 
@@ -175,6 +237,7 @@ export class RecipeEngine implements Engine {
     const saved = weights.length === 0 ? undefined : await readState(weights);
     this.dispose();
     this.#saved = saved;
+    this.#averages.steps = saved?.averaged ?? 0;
   }
 
   setSeed(seed: number): void {
@@ -186,71 +249,165 @@ export class RecipeEngine implements Engine {
     const savable = Object.entries(given).filter(
       ([, value]) => typeof value !== 'function' && !(Array.isArray(value) && value.some((each) => typeof each !== 'string')),
     );
-    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher };
+    return { ...Object.fromEntries(savable), method, gradientLearningRate: gradientLearningRate ?? null, fisher };
   }
 
   dispose(): void {
     this.#preconditioner?.reset();
     this.#preconditioner = undefined;
     this.#network = undefined;
-    this.#known.length = 0;
-    dispose([...this.#averages.values()]);
-    this.#averages.clear();
-    this.#averaged = 0;
+    this.#known = [];
+    this.#averages.dispose();
+    this.#plain.clear();
     this.#saved = undefined;
   }
 
-  /** The preconditioner, made at the first step, when the head is known. */
+  /** The preconditioner, made at the first step, when the head is known, and counting on from what was saved, or was skipped before. */
   #open(soft: boolean): Preconditioner {
-    if (this.#preconditioner) return this.#preconditioner;
-    const { skipLayers: _, weightDecay, ...given } = this.#options.given;
-    const reconstruction = this.#saved?.soft ?? soft;
-    const preset = this.#options.preset ?? (reconstruction && this.#options.method === 'exact' ? 'reconstruction' : 'safe');
-    const options = { ...given, preset, lossReduction: 'mean' };
-    this.#network = resolvePreconditionerOptions({ ...options, ...(weightDecay === undefined ? {} : { weightDecay }) }, 'cgfac');
-    this.#preconditioner = new Preconditioner({ ...(options as { preset: typeof preset; lossReduction: 'mean' }), useEma: false });
+    const saved = this.#saved;
+    const preset = this.#presetOf(saved && saved.layers.length > 0 ? saved.soft : soft);
+    const before = this.#preconditioner;
+    // of a step without a finite loss no head is known
+    if (before && (this.#known.length > 0 || this.#network?.preset === preset)) return before;
+    const { skipLayers: _, ...given } = this.#options.given;
+    const { steps, skippedSteps } = before?.stateDict() ?? saved ?? {};
+    const counted =
+      steps === undefined || skippedSteps === undefined
+        ? undefined
+        : { version: 1 as const, steps, skippedSteps, seed: this.seed, layers: {} };
+    this.#network = resolvePreconditionerOptions({ ...given, preset, lossReduction: 'mean' }, 'cgfac');
+    this.#preconditioner = this.#made(preset, [], counted);
     return this.#preconditioner;
   }
 
-  #register(preconditioner: Preconditioner, layer: CapturedLayer): string {
-    const found = this.#known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
-    if (found) return found.name;
-    const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
-    const taken = this.#known.filter(({ kernel }) => kernel.name === layer.kernel.name).length;
-    const name = taken === 0 ? layer.kernel.name : `${layer.kernel.name}#${taken + 1}`;
-    preconditioner.registerDense(name, { inFeatures, outFeatures, bias: layer.bias !== undefined, kernelLayout });
-    this.#known.push({ name, kernel: layer.kernel, bias: layer.bias });
-    return name;
+  /** The preset of the head, or where the options do not fit it, the other one. */
+  #presetOf(soft: boolean): Preset {
+    const { method, presets } = this.#options;
+    const ofHead = soft && method === 'exact' ? 'reconstruction' : 'safe';
+    return presets.includes(ofHead) ? ofHead : (presets[0] ?? ofHead);
   }
 
-  /** Takes over a saved state, its layers by order: variables are renamed when a model is loaded. */
-  #restore(preconditioner: Preconditioner): void {
+  /** A preconditioner of the layers `known`, with a state where there is one. */
+  #made(preset: Preset, known: readonly Known[], state: PreconditionerState | undefined): Preconditioner {
+    // the variables are decayed and averaged here
+    const { skipLayers: _, weightDecay: __, ...given } = this.#options.given;
+    const made = new Preconditioner({ ...given, preset, lossReduction: 'mean', useEma: false });
+    for (const { name, shape } of known) made.registerDense(name, shape);
+    if (state) made.loadStateDict(state);
+    return made;
+  }
+
+  /**
+   * Takes the layers and the plain variables of a step under its care, with what was saved of them, by order: variables are renamed when a
+   * model is loaded. Nothing is changed where a saved state does not fit.
+   *
+   * @returns The names of the layers.
+   */
+  #admit(step: Step): string[] {
+    const preconditioner = this.#open(step.soft);
+    const known = [...this.#known];
+    const names = step.layers.map((layer) => {
+      const found = known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
+      if (found) return found.name;
+      const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
+      let name = layer.kernel.name;
+      for (let use = 2; known.some((each) => each.name === name); use++) name = `${layer.kernel.name}#${use}`;
+      const shape = { inFeatures, outFeatures, bias: layer.bias !== undefined, kernelLayout };
+      known.push({ name, kernel: layer.kernel, bias: layer.bias, shape });
+      return name;
+    });
+    const fresh = known.slice(this.#known.length);
     const saved = this.#saved;
-    if (saved === undefined || saved.layers.length > this.#known.length) return;
-    this.#saved = undefined;
-    const layers = Object.fromEntries(this.#known.map(({ name }, index) => [name, saved.layers[index]?.state ?? { started: false }]));
-    const { steps, skippedSteps } = saved;
-    preconditioner.loadStateDict({ version: 1, steps, skippedSteps, seed: this.seed, layers });
-    this.#averaged = saved.averaged;
-    this.#known.forEach(({ kernel, bias }, index) => {
-      const [kernelAverage, biasAverage] = saved.layers[index]?.averages ?? [];
-      if (kernelAverage) this.#averages.set(kernel.id, keep(tensor(kernelAverage, kernel.shape)));
-      if (bias && biasAverage) this.#averages.set(bias.id, keep(tensor(biasAverage, bias.shape)));
-    });
+    if (saved === undefined) {
+      for (const { name, shape } of fresh) preconditioner.registerDense(name, shape);
+    } else {
+      this.#takeOver(saved, step, preconditioner, fresh);
+    }
+    this.#known = known;
+    return names;
   }
 
-  #record(preconditioner: Preconditioner, name: string, layer: CapturedLayer): void {
-    preconditioner.record(name, { inputs: layer.inputs, lossGrads: requiredGrads(layer), batch: layer.samples });
-    // sampled errors are those of single samples: a batch of one, as far as its reduction goes
-    if (layer.sampledGrads) preconditioner.recordFisher(name, { outputGrads: layer.sampledGrads, batch: 1 });
+  #takeOver(saved: SavedState, step: Step, preconditioner: Preconditioner, fresh: readonly Known[]): void {
+    const taken = saved.layers.slice(0, fresh.length);
+    const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
+    const averages: LoadedAverage[] = [
+      ...fresh.flatMap(({ kernel, bias }, index): LoadedAverage[] => {
+        const [ofKernel, ofBias] = taken[index]?.averages ?? [];
+        return [...(ofKernel ? [[kernel, ofKernel] as const] : []), ...(bias && ofBias ? [[bias, ofBias] as const] : [])];
+      }),
+      ...saved.plain.slice(0, plain.length).flatMap(({ average }, index): LoadedAverage[] => {
+        const variable = plain[index];
+        return variable ? [[variable, average]] : [];
+      }),
+    ];
+    const unlike = averages.find(([variable, { values }]) => variable.size !== values.length);
+    if (unlike) throw unlikeSaved(unlike[0].name, new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', 'its average has another shape'));
+    if (fresh.length > 0) {
+      const before = preconditioner.stateDict();
+      const added = fresh.map(({ name }, index) => [name, taken[index]?.state ?? { started: false }] as const);
+      this.#replace([...this.#known, ...fresh], { ...before, layers: { ...before.layers, ...Object.fromEntries(added) } });
+    }
+    if (this.#network?.useEma) for (const [variable, { values }] of averages) this.#averages.load(variable, values);
+    const rest = { ...saved, layers: saved.layers.slice(taken.length), plain: saved.plain.slice(plain.length) };
+    this.#saved = rest.layers.length + rest.plain.length > 0 ? rest : undefined;
   }
 
-  /** Why plain variables cannot take their step, and so no variable does. */
-  #unusable(step: Step, gradients: ReadonlyMap<string, Tensor>): string | undefined {
-    const bad = step.plain.find(({ variable }) => {
-      const gradient = gradients.get(variable.name);
-      return gradient && !allFinite(gradient);
-    });
-    return bad && `the gradient of ${bad.variable.name} is not finite`;
+  /** Another preconditioner in the place of the present one, or, where the state does not fit, an error. */
+  #replace(known: readonly Known[], state: PreconditionerState): void {
+    const network = this.#network;
+    if (network === undefined) return;
+    let made: Preconditioner;
+    try {
+      made = this.#made(network.preset, known, state);
+    } catch (error) {
+      throw error instanceof CgfacError ? unlikeSaved(known.map(({ name }) => name).join(', '), error) : error;
+    }
+    this.#preconditioner?.reset();
+    this.#preconditioner = made;
+  }
+
+  /** Lets go of the layers and averages of variables that were disposed of. */
+  #prune(): void {
+    this.#averages.prune();
+    for (const variable of this.#plain.keys()) if (variable.isDisposed) this.#plain.delete(variable);
+    const alive = this.#known.filter((known) => !isGone(known));
+    const state = alive.length < this.#known.length ? this.#preconditioner?.stateDict() : undefined;
+    if (state === undefined) return;
+    this.#replace(alive, state);
+    this.#known = alive;
+  }
+
+  /** A step without layers, of which the preconditioner knows nothing, comes between those that were skipped. */
+  #endRow(): void {
+    const state = this.#preconditioner?.stateDict();
+    if (!state || state.skippedSteps.inARow === 0) return;
+    this.#preconditioner?.loadStateDict({ ...state, skippedSteps: { ...state.skippedSteps, inARow: 0 } });
+  }
+
+  /** Takes the step, of the rows' own gradients or of those given. An error forgets what was recorded for it. */
+  #step(
+    { layers, loss, soft, floor }: Step,
+    names: readonly string[],
+    lossGrads: readonly Float32Array[],
+    gradients: readonly LayerGradient[] | undefined,
+  ): NaturalGradientsResult {
+    const preconditioner = this.#open(soft);
+    // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
+    const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
+    const options = { loss, lossFloor };
+    try {
+      for (const [index, { inputs, samples, sampledGrads }] of layers.entries()) {
+        const name = names[index] ?? '';
+        preconditioner.record(name, { inputs, lossGrads: lossGrads[index] ?? inputs, batch: samples });
+        // sampled errors are those of single samples: a batch of one, as far as its reduction goes
+        if (sampledGrads) preconditioner.recordFisher(name, { outputGrads: sampledGrads, batch: 1 });
+      }
+      if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
+      const updates = Object.fromEntries(gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)]));
+      return { summary: preconditioner.stepSync(updates, options), updates };
+    } catch (error) {
+      preconditioner.discard();
+      throw error;
+    }
   }
 }

@@ -1,24 +1,9 @@
 /** The state of a preconditioner as tensors and back: what an optimizer's weights can be, which are told apart by their order alone. */
 import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { type Tensor, tensor1d } from '@tensorflow/tfjs-core';
-import type { PreconditionerState } from '../preconditioner';
 import { valueError } from '../validate';
 import type { NamedTensor } from './gradients';
-
-/** What is saved of the recipe. */
-export interface SavedState {
-  readonly steps: number;
-  readonly skippedSteps: { readonly total: number; readonly inARow: number };
-  /** Steps that entered the averages. */
-  readonly averaged: number;
-  /** Whether the preset was that of soft targets. */
-  readonly soft: boolean;
-  readonly layers: readonly {
-    readonly name: string;
-    readonly state: PreconditionerState['layers'][string];
-    readonly averages: readonly [Float32Array | undefined, Float32Array | undefined];
-  }[];
-}
+import { isCount, isState, type SavedState } from './saved-state';
 
 type Numbers = Float32Array | Float64Array;
 
@@ -55,10 +40,12 @@ export function stateTensors(state: SavedState): NamedTensor[] {
   ];
 }
 
-async function numbersOf(found: Tensor, type: Placeholder['array']): Promise<Numbers> {
+/** The numbers of a tensor; `undefined` where it is not one of those that {@link stateTensors} makes. */
+async function numbersOf(found: Tensor | undefined, type: Placeholder['array']): Promise<Numbers | undefined> {
+  if (found === undefined || found.dtype !== (type === 'float32' ? 'float32' : 'int32')) return undefined;
   const data = await found.data();
   if (type === 'float32') return Float32Array.from(data);
-  return new Float64Array(Int32Array.from(data).buffer);
+  return data.length % 2 === 0 ? new Float64Array(Int32Array.from(data).buffer) : undefined;
 }
 
 /** Reads what {@link stateTensors} made. @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else. */
@@ -79,9 +66,9 @@ export async function readState(weights: readonly NamedTensor[]): Promise<SavedS
     return value;
   });
   for (const { array, place } of places) {
-    const found = tensors[place];
-    if (found === undefined) throw bad();
-    arrays[place] = await numbersOf(found, array);
+    const numbers = isCount(place) ? await numbersOf(tensors[place], array) : undefined;
+    if (numbers === undefined) throw bad();
+    arrays[place] = numbers;
   }
   const revived = (value: unknown): unknown => {
     if (isPlaceholder(value)) return arrays[value.place];
@@ -89,5 +76,7 @@ export async function readState(weights: readonly NamedTensor[]): Promise<SavedS
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, revived(each)]));
   };
-  return revived(parsed) as SavedState;
+  const state = revived(parsed);
+  if (!isState(state)) throw bad();
+  return state;
 }

@@ -93,6 +93,50 @@ describe.each(['cpu', 'wasm'] as const)('sampled output gradients on %s', (backe
   });
 });
 
+describe('the output factor of a share of the samples', () => {
+  const [T, F, H] = [3, 4, 5];
+
+  beforeAll(() => useBackend('cpu'));
+
+  /** A layer applied to every position of every sample, whose mean over the positions is classified; its rows, and tr G by them. */
+  const trace = (order: 'time-major' | 'batch-major', share: number, normalised = false, seed = SEED) => {
+    const [w1, w2] = [variable([F, H], 3), variable([H, D], 4)];
+    const samples = normal([B, T, F], 1);
+    const x = tf.reshape(order === 'time-major' ? tf.transpose(samples, [1, 0, 2]) : samples, [B * T, F]);
+    const y = tf.softmax(normal([B, D], 2));
+    const loss = () => {
+      const h = tf.tanh(tf.reshape(tf.matMul(x, w1), order === 'time-major' ? [T, B, H] : [B, T, H]));
+      const pooled = tf.mean(h, order === 'time-major' ? 0 : 1);
+      const seen = normalised ? tf.sub(pooled, tf.mul(0.5, tf.mean(pooled, 0))) : pooled;
+      return tf.losses.softmaxCrossEntropy(y, tf.matMul(seen, w2)) as tf.Scalar;
+    };
+    let taken: Capture = NOTHING;
+    const { value, grads } = variableGradients(loss, [w1, w2], (tape, result) => {
+      taken = capture(tape, result, [w1, w2], { ...captureOptions('true', false, seed), share: () => share });
+    });
+    const rows = taken.layers[0]?.sampledGrads ?? new Float32Array();
+    tf.dispose([w1, w2, samples, x, y, value, grads]);
+    const count = rows.length / H;
+    return { count, trace: rows.reduce((sum, g) => sum + g * g, 0) / count };
+  };
+
+  it.each([1, 0.5, 0.25])('is the same for rows in either order (%d)', (share) => {
+    const [time, batch] = [trace('time-major', share), trace('batch-major', share)];
+    expect(time.count).toBe(share * B * T);
+    expect(batch.count).toBe(share * B * T);
+    // the same numbers, in float32 sums of another order
+    expect(Math.abs(time.trace / batch.trace - 1)).toBeLessThan(1e-5);
+  });
+
+  it('keeps all rows where samples see each other, and their mean', () => {
+    const found = [1, 0.5].map((share) => Array.from({ length: 20 }, (_, seed) => trace('batch-major', share, true, seed)));
+    const [whole = 0, half = 0] = found.map((traces) => traces.reduce((sum, { trace: one }) => sum + one / traces.length, 0));
+    expect(found[1]?.map(({ count }) => count)).toEqual(new Array(20).fill(B * T));
+    // the halves of the batch are not alike, by a tenth or so; without the scale they would differ twofold
+    expect(Math.abs(half / whole - 1)).toBeLessThan(0.25);
+  });
+});
+
 describe('sampled errors', () => {
   const rows = 20_000;
 

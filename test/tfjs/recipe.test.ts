@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { initializers, layers, loadLayersModel, regularizers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
+import { layers, loadLayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../lib/tfjs';
 import { type Capture, capture, NOTHING } from '../../lib/tfjs/capture';
 import { variableGradients } from '../../lib/tfjs/tape';
 import { captureOptions, errorOf, normal, relativeError, useBackend, variable } from './backends';
+import { autoencoder, classes, classifier, pixels, train, weightsOf } from './models';
 
 const SEED = 4;
 const recipe = (options: RecipeOptions = {}) => cgfac({ seed: SEED, ...options });
@@ -13,46 +14,6 @@ beforeEach(() => {
   warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
 });
 afterEach(() => warn.mockRestore());
-
-/** Pixels between 0 and 1: soft targets. */
-const pixels = (samples: number, seed: number) => tf.tidy(() => tf.sigmoid(normal([samples, 12], seed)));
-
-/** An autoencoder 12-7-12 under a sigmoid cross-entropy. */
-function autoencoder(optimizer: tf.Optimizer, regularised = false): Sequential {
-  const kernel = (seed: number) => ({ kernelInitializer: initializers.glorotUniform({ seed }) });
-  const kernelRegularizer = regularised ? { kernelRegularizer: regularizers.l2({ l2: 0.1 }) } : {};
-  const net = sequential({
-    layers: [
-      layers.dense({ units: 7, activation: 'tanh', inputShape: [12], ...kernel(1), ...kernelRegularizer }),
-      layers.dense({ units: 12, activation: 'sigmoid', ...kernel(2) }),
-    ],
-  });
-  net.compile({ optimizer, loss: 'binaryCrossentropy' });
-  return net;
-}
-
-/** A classifier 12-7-3 under a softmax cross-entropy with hard targets. */
-function classifier(optimizer: tf.Optimizer): Sequential {
-  const net = sequential({
-    layers: [
-      layers.dense({ units: 7, activation: 'relu', inputShape: [12], kernelInitializer: initializers.glorotUniform({ seed: 1 }) }),
-      layers.dense({ units: 3, activation: 'softmax', kernelInitializer: initializers.glorotUniform({ seed: 2 }) }),
-    ],
-  });
-  net.compile({ optimizer, loss: 'categoricalCrossentropy' });
-  return net;
-}
-
-const classes = (samples: number, seed: number) =>
-  tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(normal([samples, 3], seed), 1), 3), 'float32') as tf.Tensor2D);
-
-const weightsOf = (net: Sequential) => net.getWeights().map((weight) => Array.from(weight.dataSync()));
-
-async function train(net: Sequential, x: tf.Tensor, y: tf.Tensor, steps: number): Promise<number> {
-  let loss = Number.NaN;
-  for (let step = 0; step < steps; step++) loss = (await net.trainOnBatch(x, y)) as number;
-  return loss;
-}
 
 describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
   beforeAll(() => useBackend(backend));
@@ -70,7 +31,7 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
     expect(lastHard).toBeLessThan(0.3 * second);
     expect(hard.lastStep?.summary?.lossFloor).toBe(0);
     for (const optimizer of [soft, hard]) {
-      expect(optimizer.lastStep).toMatchObject({ iteration: 15, blocks: [], plain: [], summary: { step: 15 } });
+      expect(optimizer.lastStep).toMatchObject({ iteration: 15, plain: [], summary: { step: 15 } });
       expect(optimizer.lastStep?.summary?.innerProduct).toBeGreaterThan(0);
       optimizer.dispose();
     }
@@ -200,7 +161,7 @@ describe('the recipe', () => {
     x.dispose();
   });
 
-  it('has no averages before a step, without useEma, and with cg', async () => {
+  it('has no averages before a step, and without useEma', async () => {
     for (const optimizer of [recipe(), cgfac({ method: 'cg' })]) {
       expect((await errorOf(() => optimizer.withAveragedWeights(() => 0))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
     }
@@ -308,6 +269,100 @@ describe('the recipe', () => {
     optimizer.dispose();
     net.dispose();
     x.dispose();
+  });
+
+  it('skipLayers may have expressions that remember where they were', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ skipLayers: [/./g] });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    expect(optimizer.lastStep?.plain.length).toBe(4);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('under the empirical Fisher matrix chooses its preset and knows L_min as under the true one, and takes any loss', async () => {
+    const x = pixels(20, 1);
+    const floors: (number | undefined)[] = [];
+    for (const fisher of ['true', 'empirical'] as const) {
+      const optimizer = recipe({ fisher, fisherFraction: 1 });
+      const net = autoencoder(optimizer);
+      await train(net, x, x, 1);
+      expect(optimizer.report()?.preset).toBe('reconstruction');
+      expect(optimizer.lastStep?.summary?.layers.map(({ outputRows }) => outputRows)).toEqual([20, 20]);
+      floors.push(optimizer.lastStep?.summary?.lossFloor);
+      optimizer.dispose();
+      net.dispose();
+    }
+    expect(floors[1]).toBeGreaterThan(0.1);
+    expect(floors[1]).toBe(floors[0]);
+
+    const w = variable([12, 7], 1);
+    const optimizer = recipe({ fisher: 'empirical' });
+    optimizer.minimize(() => tf.mean(tf.abs(tf.matMul(x, w))) as tf.Scalar, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ lossFloor: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.report()?.preset).toBe('safe');
+    optimizer.dispose();
+    tf.dispose([w, x]);
+  });
+
+  it('says so when the loss is below its floor, and does not take rounding for it', () => {
+    const [x, w] = [pixels(20, 1), variable([12, 12], 1)];
+    let less = 0;
+    const f = () => tf.tidy(() => tf.sub(tf.losses.sigmoidCrossEntropy(x, tf.matMul(x, w)), less)) as tf.Scalar;
+    const optimizer = recipe();
+    optimizer.minimize(f, false, [w]);
+    const { loss = 0, lossFloor = 0 } = optimizer.lastStep?.summary ?? {};
+    expect(loss).toBeGreaterThan(lossFloor);
+    less = 10;
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses[0]).toMatch(/^the loss \S+ is below lossFloor \S+: a step of length 0$/);
+    less = 0;
+    const { value, grads } = optimizer.computeGradients(f, [w]);
+    less = (value.dataSync()[0] ?? 0) - lossFloor * (1 - 2e-6);
+    tf.dispose([value, grads]);
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary?.loss).toBeLessThan(lossFloor);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses.filter((each) => each.includes('lossFloor'))).toEqual([]);
+    optimizer.dispose();
+    tf.dispose([x, w]);
+  });
+
+  it('has the preset that its options fit, and says so', async () => {
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    const presetOf = async (options: RecipeOptions, soft: boolean) => {
+      const optimizer = recipe(options);
+      const net = soft ? autoencoder(optimizer) : classifier(optimizer);
+      await train(net, x, soft ? x : y, 1);
+      const report = optimizer.report();
+      optimizer.dispose();
+      net.dispose();
+      return [report?.preset, report?.recipe.includes(`preset '${report.preset}' by the options given`)];
+    };
+    expect(await presetOf({ rank: 16 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ factorDecay: 0.9 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ window: 128 }, false)).toEqual(['reconstruction', true]);
+    expect(await presetOf({ rank: 16, factorHistory: 'panel' }, true)).toEqual(['reconstruction', false]);
+    expect(await presetOf({ rank: 16, preset: 'safe' }, true)).toEqual(['safe', false]);
+    expect(await presetOf({}, true)).toEqual(['reconstruction', false]);
+    expect((await errorOf(() => recipe({ rank: 16, window: 128 }))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    tf.dispose([x, y]);
+  });
+
+  it('learningRate can be set whatever the other options', async () => {
+    const optimizer = recipe({ window: 128 });
+    optimizer.learningRate = 0.5;
+    expect(optimizer.learningRate).toBe(0.5);
+    optimizer.learningRate = (step) => 1 / (1 + step);
+    for (const wrong of [0, Number.NaN, '1']) {
+      const error = await errorOf(() => {
+        optimizer.learningRate = wrong as number;
+      });
+      expect(error.code).toMatch(/^ERR_CGFAC_INVALID_ARG_/);
+    }
   });
 
   it('samples targets for a share of the batch, and at the steps that refresh the factors alone', () => {
