@@ -22,7 +22,6 @@
  * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute.
  * - `ERR_CGFAC_TFJS_HEAD`: the output distribution of the model was not recognised.
  * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is known.
- * - `ERR_CGFAC_TFJS_DIVERGED`: the loss or a gradient of the model is no longer finite.
  */
 export type CgfacErrorCode =
   | 'ERR_CGFAC_INVALID_ARG_TYPE'
@@ -45,8 +44,7 @@ export type CgfacErrorCode =
   | 'ERR_CGFAC_TFJS_KERNEL'
   | 'ERR_CGFAC_TFJS_NO_CAPTURE'
   | 'ERR_CGFAC_TFJS_HEAD'
-  | 'ERR_CGFAC_TFJS_BACKEND'
-  | 'ERR_CGFAC_TFJS_DIVERGED';
+  | 'ERR_CGFAC_TFJS_BACKEND';
 
 /**
  * Every error that this package throws or rejects with, cancellation apart (an aborted promise rejects with the reason

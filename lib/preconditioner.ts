@@ -496,7 +496,10 @@ export class Preconditioner {
       const layers = plan.entries.map(({ layer }) => layer);
       const tasks = layers.map((layer, index) => ({ layer, gradient: plan.gradients[index] }));
       const decided = await this.#deciding(plan, () => prepare(tasks, this.#prepareOptions(plan), signal));
-      if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
+      if (decided.summary.skipped !== undefined) {
+        if (plan.skipped === undefined) rollBack(layers);
+        return this.#skip(plan, decided.summary);
+      }
       const targets = this.#targets(plan, decided);
       if (targets !== undefined) await write(layers, targets);
       return this.#finish(plan, decided);
@@ -514,7 +517,10 @@ export class Preconditioner {
       const layers = plan.entries.map(({ layer }) => layer);
       const tasks = layers.map((layer, index) => ({ layer, gradient: plan.gradients[index] }));
       const decided = this.#decidingSync(plan, () => prepareSync(tasks, this.#prepareOptions(plan)));
-      if (decided.summary.skipped !== undefined) return this.#skip(plan, decided.summary);
+      if (decided.summary.skipped !== undefined) {
+        if (plan.skipped === undefined) rollBack(layers);
+        return this.#skip(plan, decided.summary);
+      }
       const targets = this.#targets(plan, decided);
       if (targets !== undefined) writeSync(layers, targets);
       return this.#finish(plan, decided);
@@ -623,7 +629,6 @@ export class Preconditioner {
   #skip({ entries, gradients }: Pick<StepPlan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
     const updates: Record<string, WeightVector> = {};
     this.#forgetRows();
-    rollBack(entries.map(({ layer }) => layer));
     entries.forEach(({ name, shape, weights }, index) => {
       const gradient = gradients[index];
       if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));

@@ -338,3 +338,21 @@ test('schedules: refreshes, the share of sampled targets, decay and averages as 
   expect(shrunk).toBeLessThan(1);
   expect(() => network({ ...fixed, emaMomentum: () => 2, useEma: true }, randomWeights(1)).stateDict()).not.toThrow();
 });
+
+test('a step that is skipped before anything is solved keeps the warm start', () => {
+  const solves = (skips: boolean) => {
+    const preconditioner = network({ ...fixed, method: 'cg', damping: { relative: 1 }, maxIterations: 2 }, undefined, one);
+    record(preconditioner, rowsOf(1, 12, 12, one));
+    preconditioner.naturalGradientsSync();
+    if (skips) {
+      preconditioner.skip('the loss is NaN');
+      record(preconditioner, rowsOf(2, 12, 12, one));
+      expect(preconditioner.naturalGradientsSync({ loss: Number.NaN }).summary.skipped).toBe('the loss is NaN');
+    }
+    record(preconditioner, rowsOf(3, 12, 12, one));
+    const { summary, updates } = preconditioner.naturalGradientsSync();
+    expect(summary.layers[0]?.initialResidual).not.toBe(1);
+    return numbersOf(updates);
+  };
+  expect(solves(true)).toEqual(solves(false));
+});
