@@ -2,6 +2,7 @@
 import type { AdaptationState } from './adaptation';
 import { CgfacError } from './error';
 import type { NetworkLayerState, NetworkShape } from './network-layer';
+import type { NetworkLayer } from './network-step';
 import { seedOf } from './preconditioner-options';
 import type { SkippedSteps } from './step-summary';
 import { describe, nonNegativeInteger, positive, typeError, valueError } from './validate';
@@ -86,4 +87,24 @@ export function layerOf(state: PreconditionerState, name: string): StoredLayer {
   const found = Object.hasOwn(state.layers, name) ? state.layers[name] : undefined;
   if (!object(found)) throw valueError(`the state of layer ${describe(name)}`, 'state.layers', state.layers);
   return found;
+}
+
+/** A layer and the state that it is to have. */
+interface RestoredLayer {
+  readonly layer: NetworkLayer;
+  readonly state: NetworkLayerState;
+}
+
+/** Restores all layers, or none. */
+export function restoreLayers(layers: readonly RestoredLayer[]): void {
+  const before: RestoredLayer[] = [];
+  try {
+    for (const { layer, state } of layers) {
+      before.push({ layer, state: layer.state() });
+      layer.restore(state);
+    }
+  } catch (error) {
+    for (const { layer, state } of before) layer.restore(state);
+    throw error;
+  }
 }

@@ -3,8 +3,8 @@ import { CgfacError } from './error';
 import { FactoredNetworkLayer } from './factored-network-layer';
 import { exchanged, NetworkAverages } from './network-averages';
 import { countSamples, type NetworkEntry, parseDense, requireArrays, requireWeights } from './network-entry';
-import type { NetworkLayerState, PreparedStep, PrepareOptions, WriteTarget } from './network-layer';
-import { type NetworkLayer, prepare, prepareSync, rollBack, write, writeSync } from './network-step';
+import type { PreparedStep, PrepareOptions } from './network-layer';
+import { prepare, prepareSync, rollBack, write, writeSync } from './network-step';
 import type {
   DenseLayerOptions,
   LayerVectors,
@@ -24,15 +24,17 @@ import {
   type Schedule,
   scheduled,
 } from './preconditioner-options';
-import { checkState, layerOf, type PreconditionerState, restored, type StoredLayer, stored } from './preconditioner-state';
+import { checkState, layerOf, type PreconditionerState, restored, restoreLayers, type StoredLayer, stored } from './preconditioner-state';
 import { uniforms } from './sampler';
 import { SolvedNetworkLayer } from './solved-network-layer';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step-decision';
+import { requireRows, unusableLoss, unusableRows } from './step-plan';
 import { hyperparametersAt } from './step-size';
 import type { StepSummary } from './step-summary';
-import { abortSignal, checkOptions, checkRequired, describe, nonNegativeInteger, positiveInteger, typeError, valueError } from './validate';
-import { bytesOf, combine, copied, forEachArray, newVector, requireApart, vectorOf } from './vector-arrays';
-import { float32, type VectorArrays, vectorArrays, type WeightVector } from './weight-vector';
+import { applyStep, type KeepsMomentum, writeTargets } from './step-update';
+import { abortSignal, checkOptions, checkRequired, nonNegativeInteger, positiveInteger, typeError, valueError } from './validate';
+import { bytesOf, copied, forEachArray, newVector, requireApart, vectorOf } from './vector-arrays';
+import { float32, vectorArrays, type WeightVector } from './weight-vector';
 
 export type { AdaptationState, LossReport, ReportableStep } from './adaptation';
 export type {
@@ -431,7 +433,7 @@ export class Preconditioner {
         'ERR_CGFAC_MISSING_OPTION',
         `Expected the loss for ${call} with stepRule 'polyak' but received undefined; give { loss }, or another stepRule`,
       );
-    const unusableLoss = this.#unusableLoss(loss, lossFloor);
+    const unusable = unusableLoss(loss, lossFloor);
     const entries = [...this.#entries.values()].filter(
       ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
     );
@@ -440,48 +442,14 @@ export class Preconditioner {
     );
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
-    if (unusableLoss === undefined) this.#requireRows(entries, call);
+    if (unusable === undefined) requireRows(entries, call);
     const now = hyperparametersAt(this.#options, this.#steps);
     this.#absorb();
     const refresh = this.refreshDue;
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
     const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now };
-    const skipped = unusableLoss ?? this.#unusable(entries, arrays);
+    const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
-  }
-
-  #requireRows(entries: readonly NetworkEntry[], call: string): void {
-    if (entries.length === 0) throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
-    for (const { name, layer } of entries) {
-      if (!layer.recorded && !layer.started)
-        throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows of layer ${describe(name)} for ${call} but received none`);
-    }
-  }
-
-  #unusableLoss(loss: number | undefined, lossFloor: number): string | undefined {
-    if (loss !== undefined && !Number.isFinite(loss)) return `the loss is ${loss}`;
-    return Number.isFinite(lossFloor) ? undefined : `the lossFloor is ${lossFloor}`;
-  }
-
-  /** Why the step cannot be taken, found before anything takes part in it. */
-  #unusable(entries: readonly NetworkEntry[], gradients: readonly (VectorArrays | undefined)[]): string | undefined {
-    for (const [index, { name, layer }] of entries.entries()) {
-      const gradient = gradients[index];
-      if (gradient) {
-        let sum = 0;
-        forEachArray(gradient, gradient, (values) => {
-          for (let i = 0; i < values.length; i++) sum += Math.abs(values[i] ?? 0);
-        });
-        if (!Number.isFinite(sum)) return `the gradient of layer ${name} is not finite`;
-      }
-      try {
-        layer.requireFinite();
-      } catch (error) {
-        if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
-        return `layer ${name}: ${error.message}`;
-      }
-    }
-    return undefined;
   }
 
   #prepareOptions({ refresh, now }: StepPlan): PrepareOptions {
@@ -500,7 +468,7 @@ export class Preconditioner {
         if (plan.skipped === undefined) rollBack(layers);
         return this.#skip(plan, decided.summary);
       }
-      const targets = this.#targets(plan, decided);
+      const targets = writeTargets(plan, decided, this.#keepsMomentum(decided));
       if (targets !== undefined) await write(layers, targets);
       return this.#finish(plan, decided);
     } catch (error) {
@@ -521,7 +489,7 @@ export class Preconditioner {
         if (plan.skipped === undefined) rollBack(layers);
         return this.#skip(plan, decided.summary);
       }
-      const targets = this.#targets(plan, decided);
+      const targets = writeTargets(plan, decided, this.#keepsMomentum(decided));
       if (targets !== undefined) writeSync(layers, targets);
       return this.#finish(plan, decided);
     } catch (error) {
@@ -574,43 +542,10 @@ export class Preconditioner {
     return skippedStep(plan, this.#counts, error.message);
   }
 
-  /** Where the directions are written; `undefined` where they are in the gradients already. */
-  #targets({ entries, gradients, now }: StepPlan, { momentum, stepSize }: StepDecision): WriteTarget[] | undefined {
-    requireArrays(entries, gradients);
-    if (gradients.some((gradient) => gradient !== undefined)) return undefined;
-    return entries.map((entry) => {
-      const { weights } = entry;
-      if (weights && !this.#keepsMomentum(entry, momentum))
-        return { out: weights, factor: -stepSize, keep: 1 - stepSize * now.weightDecay };
-      entry.momentum ??= newVector(entry.shape);
-      return { out: entry.momentum, factor: stepSize, keep: momentum };
-    });
-  }
-
-  #finish({ entries, gradients, now }: StepPlan, { summary, momentum, stepSize }: StepDecision): NaturalGradientsResult {
-    const { weightDecay } = now;
-    const updates: Record<string, WeightVector> = {};
-    entries.forEach((entry, index) => {
-      const gradient = gradients[index];
-      const { weights } = entry;
-      if (gradient) {
-        if (this.#keepsMomentum(entry, momentum)) {
-          entry.momentum ??= newVector(entry.shape);
-          forEachArray(entry.momentum, gradient, (m, x) => {
-            combine(m, momentum, x, stepSize);
-            x.set(m);
-          });
-        } else {
-          forEachArray(gradient, gradient, (x) => combine(x, 0, x, stepSize));
-        }
-        if (weights && weightDecay > 0) forEachArray(gradient, weights, (m, w) => combine(m, 1, w, stepSize * weightDecay));
-        return;
-      }
-      const m = entry.momentum;
-      if (!m || (weights && !this.#keepsMomentum(entry, momentum))) return;
-      if (weights) forEachArray(weights, m, (w, update) => combine(w, 1 - stepSize * weightDecay, update, -1));
-      else updates[entry.name] = vectorOf(m);
-    });
+  #finish(plan: StepPlan, decision: StepDecision): NaturalGradientsResult {
+    const { entries, gradients } = plan;
+    const { summary } = decision;
+    const updates = applyStep(plan, decision, this.#keepsMomentum(decision));
     this.#forgetRows();
     for (const { layer } of entries) if (layer.kind === 'factored') layer.settle();
     this.#steps++;
@@ -621,9 +556,9 @@ export class Preconditioner {
     return { summary, updates };
   }
 
-  /** Whether M has to be kept apart: not for steps that never have a momentum. */
-  #keepsMomentum(entry: NetworkEntry, momentum: number): boolean {
-    return momentum > 0 || typeof this.#options.momentum === 'function' || entry.momentum !== undefined;
+  #keepsMomentum({ momentum }: StepDecision): KeepsMomentum {
+    const may = momentum > 0 || typeof this.#options.momentum === 'function';
+    return (entry) => may || entry.momentum !== undefined;
   }
 
   #skip({ entries, gradients }: Pick<StepPlan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
@@ -692,7 +627,7 @@ export class Preconditioner {
       return { entry, found, momentum: vector('momentum'), average: vector('average') };
     });
     this.#forgetRows();
-    this.#restoreLayers(loaded);
+    restoreLayers(loaded.map(({ entry, found }) => ({ layer: entry.layer, state: found })));
     for (const { entry, momentum, average } of loaded) {
       entry.momentum = momentum;
       if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
@@ -703,19 +638,5 @@ export class Preconditioner {
     this.#seed = state.seed;
     this.#adaptation.restore(state.adaptation);
     this.#averages.forget();
-  }
-
-  /** All layers, or none. */
-  #restoreLayers(loaded: readonly { readonly entry: NetworkEntry; readonly found: NetworkLayerState }[]): void {
-    const before: { readonly layer: NetworkLayer; readonly state: NetworkLayerState }[] = [];
-    try {
-      for (const { entry, found } of loaded) {
-        before.push({ layer: entry.layer, state: entry.layer.state() });
-        entry.layer.restore(found);
-      }
-    } catch (error) {
-      for (const { layer, state } of before) layer.restore(state);
-      throw error;
-    }
   }
 }

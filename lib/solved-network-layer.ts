@@ -12,25 +12,13 @@ import {
   type PreparedStep,
 } from './network-layer';
 import type { ResolvedPreconditionerOptions } from './preconditioner-options';
-import { newVector } from './vector-arrays';
+import { concatenated, newVector } from './vector-arrays';
 import type { Damping, VectorArrays } from './weight-vector';
 
 /** What is known of the factors and of the solve besides a solution. */
 export type SolvedSpectra = Required<Pick<PreparedStep, 'lambdaMax' | 'stableRank' | 'microseconds'>> & Pick<PreparedStep, 'effectiveRank'>;
 
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
-
-function concatenated(arrays: readonly Float32Array[]): Float32Array {
-  const [first] = arrays;
-  if (first !== undefined && arrays.length === 1) return first;
-  const all = new Float32Array(arrays.reduce((length, array) => length + array.length, 0));
-  let offset = 0;
-  for (const array of arrays) {
-    all.set(array, offset);
-    offset += array.length;
-  }
-  return all;
-}
 
 function bytesOf(arrays: readonly Float32Array[]): number {
   return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);

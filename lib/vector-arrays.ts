@@ -59,3 +59,16 @@ export function requireApart(vectors: readonly (VectorArrays | undefined)[], nam
     ends.set(buffer, byteOffset + byteLength);
   }
 }
+
+/** Arrays one after the other; a single one is returned as it is. */
+export function concatenated(arrays: readonly Float32Array[]): Float32Array {
+  const [first] = arrays;
+  if (first && arrays.length === 1) return first;
+  const all = new Float32Array(arrays.reduce((length, array) => length + array.length, 0));
+  let offset = 0;
+  for (const array of arrays) {
+    all.set(array, offset);
+    offset += array.length;
+  }
+  return all;
+}

@@ -1,6 +1,7 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../error';
+import { concatenated } from '../vector-arrays';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { backward, skipKernelGradient } from './graph';
 import { findHeads, type Head } from './head';
@@ -53,19 +54,6 @@ export interface CaptureOptions {
   readonly refused: (layer: Layer) => string | undefined;
   /** Which layers are checked against the framework's own gradient at this step. */
   readonly checked: (layer: Layer) => boolean;
-}
-
-/** Arrays one after the other; a single one is returned as it is. */
-export function concatenated(arrays: readonly Float32Array[]): Float32Array {
-  const [first] = arrays;
-  if (first && arrays.length === 1) return first;
-  const all = new Float32Array(arrays.reduce((length, array) => length + array.length, 0));
-  let offset = 0;
-  for (const array of arrays) {
-    all.set(array, offset);
-    offset += array.length;
-  }
-  return all;
 }
 
 function penaltyGradients(

@@ -22,6 +22,22 @@ export interface TestRows {
   readonly sampledBatch: number;
 }
 
+/** Every way to precondition a network. */
+export const methods = {
+  'factored, no history': { factorHistory: 'none' },
+  'factored, panels': { factorHistory: 'panel' },
+  'factored, panels of rank 4': { factorHistory: 'panel', rank: 4, panelRows: 3 },
+  'factored, dense': { factorHistory: 'dense' },
+  'exact, Tikhonov': { method: 'exact', dampingMode: 'tikhonov' },
+  cg: { method: 'cg' },
+  kfac: { method: 'kfac' },
+  'kfac, factored': { method: 'kfac', dampingMode: 'factored' },
+  auto: { method: 'auto' },
+} as const satisfies Record<string, Partial<PreconditionerOptions>>;
+/** Their names. */
+export type MethodName = keyof typeof methods;
+export const methodNames = Object.keys(methods) as MethodName[];
+
 /** Both layouts, with and without a bias. */
 export const layers: readonly TestLayer[] = [
   { name: 'first', inFeatures: 7, outFeatures: 5, bias: true, kernelLayout: 'out-in' },

@@ -1,23 +1,23 @@
 // What a Preconditioner's layers do besides solving: sites of shared weights, steps that are not taken, factors without curvature, short batches,
 // warm starts that lead uphill, and what they tell of their factors.
-import { CgfacError, type PreconditionerOptions, type WeightVector } from 'cgfac';
+import { CgfacError, type WeightVector } from 'cgfac';
 import { relativeError } from '../golden-case';
 import { randomNumbers } from '../layers';
-import { copyOf, gradientsOf, network, numbersOf, randomWeights, record, rowsOf, type TestLayer, type TestRows } from './networks';
+import {
+  copyOf,
+  gradientsOf,
+  methodNames,
+  methods,
+  network,
+  numbersOf,
+  randomWeights,
+  record,
+  rowsOf,
+  type TestLayer,
+  type TestRows,
+} from './networks';
 
-const methods = {
-  'factored, no history': { factorHistory: 'none' },
-  'factored, panels': { factorHistory: 'panel' },
-  'factored, panels of rank 4': { factorHistory: 'panel', rank: 4, panelRows: 3 },
-  'factored, dense': { factorHistory: 'dense' },
-  'exact, Tikhonov': { method: 'exact', dampingMode: 'tikhonov' },
-  cg: { method: 'cg' },
-  kfac: { method: 'kfac' },
-  'kfac, factored': { method: 'kfac', dampingMode: 'factored' },
-  auto: { method: 'auto' },
-} as const satisfies Record<string, Partial<PreconditionerOptions>>;
-const names = Object.keys(methods) as (keyof typeof methods)[];
-const factoredNames = names.filter((name) => name.startsWith('factored'));
+const factoredNames = methodNames.filter((name) => name.startsWith('factored'));
 
 const fixed = { stepRule: 'fixed', momentum: 0, useEma: false } as const;
 const one: readonly TestLayer[] = [{ name: 'only', inFeatures: 6, outFeatures: 4, bias: true, kernelLayout: 'out-in' }];
@@ -43,7 +43,7 @@ function scaled(rows: ReadonlyMap<string, TestRows>, factors: Partial<Record<'in
   );
 }
 
-describe.each(names)('%s', (name) => {
+describe.each(methodNames)('%s', (name) => {
   const options = { ...fixed, ...methods[name], factorUpdateSteps: 1 };
 
   test.each(['sum', 'mean'] as const)('two sites of shared weights are one batch, reduction %s', (lossReduction) => {

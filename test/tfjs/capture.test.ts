@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Capture, type CapturedLayer, capture, concatenated, NOTHING } from '../../lib/tfjs/capture';
+import { type Capture, type CapturedLayer, capture, NOTHING } from '../../lib/tfjs/capture';
 import { variableGradients } from '../../lib/tfjs/tape';
+import { concatenated } from '../../lib/vector-arrays';
 import { captureOptions, normal, relativeError, useBackend, variable } from './backends';
 import { denseNetworks, SAMPLES } from './networks';
 
