@@ -32,7 +32,7 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   readonly preset?: Preset;
   /** Directions of a panel. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. Default: the preset's, or 128. */
   readonly rank?: number;
-  /** Rows of a batch that enter a panel at a time. Likewise. Default: 64. */
+  /** Rows of a batch that enter a panel at a time. Likewise. Default: 128. */
   readonly panelRows?: number;
   /** Weight of the old average, 0 ≤ decay < 1, with a history and of 'kfac'. Likewise. Default: 0.95. */
   readonly factorDecay?: number;
