@@ -65,11 +65,13 @@ bool chose_kernel = false;
 // a processor can do tells which of its kernels fit. A choice of the user's stays.
 const char* kernel_for_this_processor() {
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
-                      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-                      __builtin_cpu_supports("avx512vl") != 0;
-  if (__builtin_cpu_is("amd") != 0) return avx2 ? "Zen" : nullptr;
+  // int with GCC, bool with Clang
+  const auto all = [](auto... supported) { return (static_cast<bool>(supported) && ...); };
+  const bool avx2 = all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"));
+  const bool avx512 = avx2 && all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"),
+                                  __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512dq"),
+                                  __builtin_cpu_supports("avx512vl"));
+  if (all(__builtin_cpu_is("amd"))) return avx2 ? "Zen" : nullptr;
   if (avx512) return "SkylakeX";
   return avx2 ? "Haswell" : nullptr;
 }

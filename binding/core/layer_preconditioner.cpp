@@ -181,9 +181,8 @@ bool LayerPreconditioner::has_damping() const {
   const std::shared_ptr<const RecordedBatch> recorded = batch();
   const FisherBlock& block = recorded->block();
   const bool enters = options_.method == Method::kfac && averaged_.lock() != recorded;
-  const BlockTraces sums = options_.method != Method::kfac ? recorded->traces()
-                           : enters                        ? kfac_.traces_with(recorded->traces())
-                                                           : kfac_.traces();
+  const BlockTraces averaged = enters ? kfac_.traces_with(recorded->traces()) : kfac_.traces();
+  const BlockTraces sums = options_.method == Method::kfac ? averaged : recorded->traces();
   const auto usable = [](double damping) {
     return damping >= static_cast<double>(std::numeric_limits<float>::min()) &&
            damping <= static_cast<double>(std::numeric_limits<float>::max());
