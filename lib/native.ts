@@ -155,6 +155,11 @@ export interface NativeLayerPreconditioner {
   hasDamping(): boolean;
   factorSpectra(report: Float64Array): void;
   forgetPrevious(): void;
+  /** The batch before the last record() is the recorded one again, unless averages have taken this one in, or since settle(). */
+  rollBack(): void;
+  settle(): void;
+  /** Rows of the recorded batch, those that fill it up among them. */
+  recordedRows(): { readonly input: number; readonly output: number };
   preconditionSync(...system: NativeSystem): NativeSpectrum | undefined;
   precondition(...system: [...NativeSystem, token: NativeCancelToken | undefined]): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(...batch: NativeOwnGradient): NativeSpectrum | undefined;

@@ -14,6 +14,8 @@ export interface NetworkEntry {
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
   readonly layer: NetworkLayer;
+  /** The number of the step to come when it was. */
+  readonly registered: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
   readonly samples: Map<number, number>;
   /** M */

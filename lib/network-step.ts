@@ -131,8 +131,8 @@ function partsOf(tasks: readonly LayerTask[], { refresh, damping }: PrepareOptio
   const parts: Parts = { factored: [], solved: [], flat: [] };
   tasks.forEach(({ layer, gradient }, index) => {
     const due = layer.recorded && (refresh || !layer.started); // an older factor serves a gradient without rows
+    layer.begin();
     if (layer.kind === 'factored') {
-      layer.begin();
       const report = new Float64Array(stepPlaces.length);
       const item = {
         layer: layer.native,
@@ -276,10 +276,7 @@ export async function prepare(
 
 /** The factors are as before {@link prepare}, but for direct K-FAC's averages: the step is not taken. */
 export function rollBack(layers: readonly NetworkLayer[]): void {
-  for (const layer of layers) {
-    if (layer.kind === 'factored') layer.rollBack();
-    else layer.forgetPrevious();
-  }
+  for (const layer of layers) layer.rollBack();
 }
 
 function writtenOf(layers: readonly NetworkLayer[], targets: readonly WriteTarget[]): NativeWrittenLayer[] {

@@ -28,7 +28,7 @@ export interface PreconditionerOptions extends CgOptions {
   /**
    * A set of defaults; any option given overrides it. `'safe'`: ρ 1, φ 1, μ 0.5, low-rank panels of rank 128, every 5 steps: for any
    * head. `'reconstruction'`: ρ 0.3, φ 0.5, μ 0.5, the batch's own factors, every 2 steps: autoencoders and regression.
-   * `'image-classifier'`: ρ 3, φ 2, μ 0, panels of rank 64, every 10 steps: feed-forward softmax classifiers of images, and not for
+   * `'image-classifier'`: ρ 0.3, φ 2, μ 0, panels of rank 64, every 10 steps: feed-forward softmax classifiers of images, and not for
    * recurrent networks or losses with an entropy floor. Default: 'safe'.
    */
   readonly preset?: Preset;

@@ -115,11 +115,13 @@ export class Preconditioner {
 
   /**
    * Whether the factors take in rows at the next step: only then are sampled gradients worth their backward pass
-   * ({@link Preconditioner.recordFisher}). A step after one that was skipped always does.
+   * ({@link Preconditioner.recordFisher}). A step after one that could not be taken always does, and one with rows of a layer that has no factors
+   * yet, or was registered since the last.
    */
   get refreshDue(): boolean {
     const every = at(this.#options.factorUpdateSteps, this.#steps, 'factorUpdateSteps', scheduled.factorUpdateSteps);
-    return this.#skippedInARow > 0 || this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2);
+    if (this.#skippedInARow > 0 || this.#steps % every === 0 || this.#steps < (every >= 4 ? 10 : 2)) return true;
+    return [...this.#entries.values()].some(({ layer, registered }) => !layer.started && (layer.recorded || registered === this.#steps));
   }
 
   /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */
@@ -175,7 +177,7 @@ export class Preconditioner {
         ? new FactoredNetworkLayer(shape, this.#options)
         : new SolvedNetworkLayer(shape, this.#options, at(this.#options.damping, this.#steps, 'damping', scheduled.damping));
     const average = this.#options.useEma && weights !== undefined ? copied(weights) : undefined;
-    this.#entries.set(name, { name, shape, weights, layer, samples: new Map(), momentum: undefined, average });
+    this.#entries.set(name, { name, shape, weights, layer, registered: this.#steps, samples: new Map(), momentum: undefined, average });
     return true;
   }
 
@@ -414,7 +416,7 @@ export class Preconditioner {
 
   #averaged(owner: string) {
     this.#absorb();
-    return this.#averages.pairs(this.#entries.values(), this.#steps === this.#skippedTotal, owner);
+    return this.#averages.pairs([...this.#entries.values()], this.#steps === this.#skippedTotal, owner);
   }
 
   get #counts(): StepCounts {
@@ -442,6 +444,8 @@ export class Preconditioner {
     );
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
+    // weights may have been filled in since they were registered: averages start with those of the first step
+    if (this.#steps === this.#skippedTotal) this.#averages.restart(this.#entries.values());
     if (unusable === undefined) requireRows(entries, call);
     const now = hyperparametersAt(this.#options, this.#steps);
     this.#absorb();
@@ -501,9 +505,9 @@ export class Preconditioner {
   }
 
   /** The step has failed, or was aborted: what was recorded for it is forgotten, by the factors too. */
-  #undo({ entries }: StepPlan): void {
+  #undo({ entries, skipped }: StepPlan): void {
     this.#forgetRows();
-    rollBack(entries.map(({ layer }) => layer));
+    if (skipped === undefined) rollBack(entries.map(({ layer }) => layer));
   }
 
   #forgetRows(): void {
@@ -547,11 +551,11 @@ export class Preconditioner {
     const { summary } = decision;
     const updates = applyStep(plan, decision, this.#keepsMomentum(decision));
     this.#forgetRows();
-    for (const { layer } of entries) if (layer.kind === 'factored') layer.settle();
+    for (const { layer } of entries) layer.settle();
     this.#steps++;
     this.#skippedInARow = 0;
     this.#adaptation.stepped(summary.loss, summary.predictedDecrease);
-    this.#averages.stepped();
+    this.#averages.stepped(plan.now.emaMomentum);
     if (gradients.every((gradient) => gradient === undefined)) this.#absorb();
     return { summary, updates };
   }
@@ -586,8 +590,7 @@ export class Preconditioner {
   }
 
   #absorb(): void {
-    const emaMomentum = (step: number) => at(this.#options.emaMomentum, step, 'emaMomentum', scheduled.emaMomentum);
-    this.#averages.absorb(this.#entries.values(), this.#steps - 1, emaMomentum);
+    this.#averages.absorb(this.#entries.values(), this.#steps - 1);
   }
 
   /**

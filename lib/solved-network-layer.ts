@@ -3,6 +3,7 @@ import { LayerPreconditioner, partsOfLayer } from './layer-preconditioner';
 import { callNative, type NativeLayerPreconditioner, native, spectraPlaces } from './native';
 import {
   type BatchRows,
+  type FactorRows,
   type FisherRows,
   type NetworkLayerMemory,
   type NetworkLayerState,
@@ -48,7 +49,7 @@ export class SolvedNetworkLayer {
   readonly solver: LayerPreconditioner<boolean>;
   readonly direction: VectorArrays;
   started = false;
-  factorRows = noRows;
+  factorRows: FactorRows = noRows;
   #damping: string;
   readonly #inputs: Float32Array[] = [];
   readonly #lossGrads: Float32Array[] = [];
@@ -56,6 +57,8 @@ export class SolvedNetworkLayer {
   readonly #native: NativeLayerPreconditioner;
   /** Whether a batch with fewer rows than the one before is filled up: not where averages make up for it. */
   readonly #fillsUp: boolean;
+  /** As they were before the step under way. */
+  #before: { readonly started: boolean; readonly factorRows: FactorRows } | undefined;
   #rows = 0;
   #samples = 0;
   #fisherRows = 0;
@@ -106,6 +109,32 @@ export class SolvedNetworkLayer {
     requireFinite('outputGrads', this.#fisher);
   }
 
+  /** A step begins: {@link SolvedNetworkLayer.rollBack} leads back to here. */
+  begin(): void {
+    callNative(() => this.#native.settle());
+    this.#before = { started: this.started, factorRows: this.factorRows };
+  }
+
+  /** The step is taken. */
+  settle(): void {
+    callNative(() => this.#native.settle());
+    this.#before = undefined;
+  }
+
+  /**
+   * The rows recorded since {@link SolvedNetworkLayer.begin} are not the factors any more, unless averages have taken them in, and the
+   * next solve starts from zero: the step is not taken after all.
+   */
+  rollBack(): void {
+    if (this.#before === undefined) return;
+    callNative(() => {
+      this.#native.rollBack();
+      this.#native.forgetPrevious();
+    });
+    if (this.method !== 'kfac') ({ started: this.started, factorRows: this.factorRows } = this.#before);
+    this.#before = undefined;
+  }
+
   /** Hands the recorded rows to the solver. */
   refresh(): void {
     const { inFeatures } = this.shape;
@@ -114,9 +143,8 @@ export class SolvedNetworkLayer {
     // A sums over a sample's rows where the solver averages over all: G makes up for it.
     const outputGrads = multiplied(grads, Math.sqrt(this.#rows / this.#samples));
     const output = this.#fisherRows > 0 ? this.#fisherRows : this.#rows;
-    const before = this.#fillsUp ? this.factorRows : noRows;
     callNative(() => this.#native.record(inputs, outputGrads, inputs.length / inFeatures, output, this.#fillsUp));
-    this.factorRows = { input: Math.max(this.#rows, before.input), output: Math.max(output, before.output) };
+    this.factorRows = callNative(() => this.#native.recordedRows());
     this.started = true;
   }
 
@@ -178,6 +206,7 @@ export class SolvedNetworkLayer {
   reset(): void {
     this.clear();
     this.solver.reset();
+    this.#before = undefined;
     this.started = false;
     this.factorRows = noRows;
   }

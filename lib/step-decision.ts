@@ -50,6 +50,7 @@ export function skippedStep(
   const summary: StepSummary = {
     step: steps,
     skipped: reason,
+    ...(idle ? { idle } : {}),
     skippedSteps: { total: skipped.total + 1, inARow: idle ? skipped.inARow : skipped.inARow + 1 },
     ...(loss === undefined ? {} : { loss, lossFloor }),
     innerProduct: Number.NaN,

@@ -8,6 +8,8 @@ export interface StepHyperparameters {
   /** μ */
   readonly momentum: number;
   readonly weightDecay: number;
+  /** β; NaN without averages. */
+  readonly emaMomentum: number;
   /** learningRate, with its schedule. */
   readonly rate: number;
   /** κ */
@@ -25,6 +27,7 @@ export function hyperparametersAt(options: ResolvedPreconditionerOptions, step: 
     damping: at(options.damping, step, 'damping', scheduled.damping),
     momentum: at(options.momentum, step, 'momentum', scheduled.momentum),
     weightDecay: at(options.weightDecay, step, 'weightDecay', scheduled.weightDecay),
+    emaMomentum: options.useEma ? at(options.emaMomentum, step, 'emaMomentum', scheduled.emaMomentum) : Number.NaN,
     rate: constant ? rate : rate * Math.min(1, Math.max(0, (2 * (totalSteps - step)) / totalSteps)),
     klClip: stepRule === 'kl-clip' ? at(options.klClip, step, 'klClip', scheduled.klClip) : Number.NaN,
     polyakFraction: stepRule === 'polyak' ? at(options.polyakFraction, step, 'polyakFraction', scheduled.polyakFraction) : Number.NaN,

@@ -27,6 +27,8 @@ export interface StepSummary {
   readonly step: number;
   /** Whether, and why, the step was skipped: weights, momentum and averages are as before, gradients are zero. */
   readonly skipped?: string;
+  /** Whether a skipped step had nothing to do: Σ⟨v, x⟩ is 0. Three of these in a row are no error. */
+  readonly idle?: true;
   /** Steps skipped so far, and of those the last ones in a row. */
   readonly skippedSteps: SkippedSteps;
   /** L and L_min, where they were given. */

@@ -25,14 +25,19 @@ double effective_rank(std::span<const float> eigenvalues, double factor, double 
   return sum;
 }
 
-// The rows, and behind them the first ones of an earlier batch as far as that had more.
-std::vector<float> filled_up(const MatrixView<const float>& rows, const std::vector<float>* before) {
+// The rows, and behind them the first `added` of an earlier batch.
+std::vector<float> filled_up(const MatrixView<const float>& rows, const std::vector<float>& before, std::size_t added) {
   std::vector<float> all(rows.elements().begin(), rows.elements().end());
-  if (before != nullptr && before->size() > all.size()) {
-    const std::size_t missing = before->size() - all.size();
-    all.insert(all.end(), before->begin(), before->begin() + static_cast<std::ptrdiff_t>(missing));
-  }
+  all.insert(all.end(), before.begin(), before.begin() + static_cast<std::ptrdiff_t>(added * rows.cols));
   return all;
+}
+
+// How many rows of `before` fill up a batch: to as many input rows, and to output rows of the same share.
+RowCounts added_rows(const Batch& batch, const RowCounts& before) {
+  if (batch.inputs.rows >= before.input) return {};
+  const std::size_t wanted = batch.output_grads.rows * before.input / batch.inputs.rows;
+  return {.input = before.input - batch.inputs.rows,
+          .output = std::min(wanted - std::min(wanted, batch.output_grads.rows), before.output)};
 }
 
 }  // namespace
@@ -47,16 +52,37 @@ FisherBlock fisher_block(const LayerShape& shape, const Batch& batch) {
 }
 
 RecordedBatch::RecordedBatch(const LayerShape& shape, const Batch& batch, const RecordedBatch* before)
-    : inputs_(filled_up(batch.inputs, before == nullptr ? nullptr : &before->inputs_)),
-      output_grads_(filled_up(batch.output_grads, before == nullptr ? nullptr : &before->output_grads_)),
+    : own_{.input = batch.inputs.rows, .output = batch.output_grads.rows},
+      inputs_(filled_up(batch.inputs, before == nullptr ? std::vector<float>{} : before->inputs_,
+                        before == nullptr ? 0 : added_rows(batch, before->own_).input)),
+      output_grads_(filled_up(batch.output_grads, before == nullptr ? std::vector<float>{} : before->output_grads_,
+                              before == nullptr ? 0 : added_rows(batch, before->own_).output)),
       block_(fisher_block(shape, {.inputs = {inputs_.data(), inputs_.size() / shape.in_features, shape.in_features},
                                   .output_grads = {output_grads_.data(), output_grads_.size() / shape.out_features,
                                                    shape.out_features}})),
       traces_(cgfac::traces(block_)) {}
 
+RecordedBatch::RecordedBatch(const LayerShape& shape, const Batch& batch, const RowCounts& own)
+    : RecordedBatch(shape, batch) {
+  own_ = own;
+}
+
 void LayerPreconditioner::record(const Batch& batch, ShortBatch short_batch) {
   const RecordedBatch* const before = short_batch == ShortBatch::filled_up ? batch_.get() : nullptr;
-  batch_ = std::make_shared<const RecordedBatch>(shape_, batch, before);
+  auto next = std::make_shared<const RecordedBatch>(shape_, batch, before);
+  before_ = std::exchange(batch_, std::move(next));
+  can_roll_back_ = true;
+}
+
+void LayerPreconditioner::roll_back() {
+  if (!can_roll_back_ || averaged_.lock() == batch_) return;
+  batch_ = std::move(before_);
+  settle();
+}
+
+void LayerPreconditioner::settle() {
+  before_.reset();
+  can_roll_back_ = false;
 }
 
 std::shared_ptr<const RecordedBatch> LayerPreconditioner::batch() const {
@@ -231,6 +257,7 @@ LayerState LayerPreconditioner::state() const {
   const auto& [input, output, layout] = batch_->block();
   state.input_rows = input.rows.rows;
   state.output_rows = output.rows.rows;
+  state.own = batch_->own();
   state.inputs.assign(input.rows.elements().begin(), input.rows.elements().end());
   state.output_grads.assign(output.rows.elements().begin(), output.rows.elements().end());
   state.averaged = averaged_.lock() == batch_;
@@ -242,18 +269,21 @@ void LayerPreconditioner::restore(const LayerState& state) {
   const std::size_t n = shape_.in_features + (shape_.bias ? 1 : 0);
   const bool fits = state.inputs.size() == state.input_rows * shape_.in_features &&
                     state.output_grads.size() == state.output_rows * m &&
-                    (state.input_rows > 0) == (state.output_rows > 0) &&
-                    (state.previous.empty() || state.previous.size() == m * n);
+                    (state.input_rows > 0) == (state.output_rows > 0) && state.own.input <= state.input_rows &&
+                    state.own.output <= state.output_rows && (state.previous.empty() || state.previous.size() == m * n);
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
   require_finite("the previous solution of a state", state.previous);
   std::shared_ptr<const RecordedBatch> batch;
   if (state.input_rows > 0) {
     batch = std::make_shared<const RecordedBatch>(
-        shape_, Batch{.inputs = {state.inputs.data(), state.input_rows, shape_.in_features},
-                      .output_grads = {state.output_grads.data(), state.output_rows, m}});
+        shape_,
+        Batch{.inputs = {state.inputs.data(), state.input_rows, shape_.in_features},
+              .output_grads = {state.output_grads.data(), state.output_rows, m}},
+        state.own);
   }
   kfac_.restore(state.kfac, m, n);
   batch_ = std::move(batch);
+  settle();
   averaged_.reset();
   if (state.averaged) averaged_ = batch_;
   has_previous_ = !state.previous.empty();
@@ -262,6 +292,7 @@ void LayerPreconditioner::restore(const LayerState& state) {
 
 void LayerPreconditioner::reset() {
   batch_.reset();
+  settle();
   averaged_.reset();
   kfac_.reset();
   has_previous_ = false;

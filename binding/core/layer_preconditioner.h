@@ -53,19 +53,31 @@ struct LayerShape {
 /// The Fisher block of a batch: A = [a 1]ᵀ[a 1]/B and G = gᵀg/N_g, with g multiplied by B for the reduction 'mean'.
 [[nodiscard]] FisherBlock fisher_block(const LayerShape& shape, const Batch& batch);
 
-/// Whether a batch with fewer rows than the one before is filled up with rows of that one, each side by itself.
+/// Whether a batch with fewer rows than the one before is filled up with that one's own rows; the output side by the same factor, as far as
+/// there are rows.
 enum class ShortBatch { as_it_is, filled_up };
+
+/// Rows of a batch's two sides.
+struct RowCounts {
+  std::size_t input = 0;
+  std::size_t output = 0;
+};
 
 /// A batch of its own: a copy of the rows, checked to be finite.
 class RecordedBatch {
  public:
   /// `before`: what a short batch is filled up from.
   RecordedBatch(const LayerShape& shape, const Batch& batch, const RecordedBatch* before = nullptr);
+  /// Of which only `own` rows, the first ones, did not fill it up.
+  RecordedBatch(const LayerShape& shape, const Batch& batch, const RowCounts& own);
   [[nodiscard]] const FisherBlock& block() const { return block_; }
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
+  /// Its rows without those that filled it up.
+  [[nodiscard]] const RowCounts& own() const { return own_; }
   [[nodiscard]] std::size_t bytes() const { return (inputs_.size() + output_grads_.size()) * sizeof(float); }
 
  private:
+  RowCounts own_;
   std::vector<float> inputs_;
   std::vector<float> output_grads_;
   FisherBlock block_;
@@ -114,6 +126,7 @@ struct LayerMemory {
 struct LayerState {
   std::size_t input_rows = 0;  ///< of the recorded batch; 0 where there is none
   std::size_t output_rows = 0;
+  RowCounts own{};  ///< of these, those that did not fill it up
   std::vector<float> inputs;
   std::vector<float> output_grads;
   std::vector<float> previous;  ///< the warm start; empty where there is none
@@ -137,6 +150,11 @@ class LayerPreconditioner {
 
   /// Copies the rows of a batch. Throws Error(not_finite) for NaN or infinity; the batch recorded before is then kept.
   void record(const Batch& batch, ShortBatch short_batch = ShortBatch::as_it_is);
+  /// The batch before the last `record` is the recorded one again: of a step that is not taken after all. Nothing after `settle`, or where
+  /// direct K-FAC's averages have taken it in.
+  void roll_back();
+  /// What was recorded stays.
+  void settle();
   /// The recorded batch. Throws Error(no_record) where there is none.
   [[nodiscard]] std::shared_ptr<const RecordedBatch> batch() const;
 
@@ -179,6 +197,8 @@ class LayerPreconditioner {
   LayerShape shape_;
   LayerOptions options_;
   std::shared_ptr<const RecordedBatch> batch_;
+  std::shared_ptr<const RecordedBatch> before_;  // the last `record`
+  bool can_roll_back_ = false;                   // whether `before_`, or none, may be the recorded one again
   CgFacWorkspace workspace_;
   DirectKfac kfac_;
   std::weak_ptr<const RecordedBatch> averaged_;  // the last batch that entered the averages

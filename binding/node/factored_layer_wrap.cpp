@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 #include <numeric>
 #include <string>
@@ -68,7 +69,11 @@ FactorState factor_state(const Napi::Value& value) {
   if (!value.IsObject()) throw expected(ErrorCode::shape_mismatch, "the state of a factor", "state", "another value");
   const auto object = value.As<Napi::Object>();
   const std::vector<double> numbers = numbers_of<Napi::Float64Array, double>(object, "numbers");
-  if (numbers.size() != 5) throw expected(ErrorCode::shape_mismatch, "the state of a factor", "state", "another value");
+  const bool countable =
+      numbers.size() == 5 &&
+      std::ranges::all_of(numbers, [](double number) { return number >= 0 && std::isfinite(number); }) &&
+      numbers[3] <= 9e15 && numbers[4] <= 9e15;
+  if (!countable) throw expected(ErrorCode::shape_mismatch, "the state of a factor", "state", "another value");
   return {.rows = numbers_of<Napi::Float32Array, float>(object, "rows"),
           .squares = numbers_of<Napi::Float64Array, double>(object, "squares"),
           .average = numbers_of<Napi::Float32Array, float>(object, "average"),
@@ -236,6 +241,8 @@ Napi::Value FactoredLayerWrap::state(const Napi::CallbackInfo& info) {
 void FactoredLayerWrap::restore(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env());
+    if (!info[0].IsObject())
+      throw expected(ErrorCode::shape_mismatch, "the state of both factors", "state", "another value");
     const auto state = info[0].As<Napi::Object>();
     layer_->restore(factor_state(state.Get("input")), factor_state(state.Get("output")));
   });

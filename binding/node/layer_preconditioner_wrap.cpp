@@ -91,9 +91,10 @@ Napi::Function LayerPreconditionerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::natural_gradient>("naturalGradient"), InstanceMethod<&Wrap::set_damping>("setDamping"),
        InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::estimated_cost>("estimatedCost"),
        InstanceMethod<&Wrap::has_damping>("hasDamping"), InstanceMethod<&Wrap::factor_spectra>("factorSpectra"),
-       InstanceMethod<&Wrap::forget_previous>("forgetPrevious"), InstanceMethod<&Wrap::state>("state"),
-       InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::reset>("reset"),
-       InstanceMethod<&Wrap::dispose>("dispose")});
+       InstanceMethod<&Wrap::forget_previous>("forgetPrevious"), InstanceMethod<&Wrap::roll_back>("rollBack"),
+       InstanceMethod<&Wrap::settle>("settle"), InstanceMethod<&Wrap::recorded_rows>("recordedRows"),
+       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
+       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerPreconditionerWrap::LayerPreconditionerWrap(const Napi::CallbackInfo& info)
@@ -289,6 +290,30 @@ void LayerPreconditionerWrap::factor_spectra(const Napi::CallbackInfo& info) {
   });
 }
 
+void LayerPreconditionerWrap::roll_back(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "rollBack()");
+    layer_->roll_back();
+  });
+}
+
+void LayerPreconditionerWrap::settle(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "settle()");
+    layer_->settle();
+  });
+}
+
+Napi::Value LayerPreconditionerWrap::recorded_rows(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const FisherBlock& block = layer_->batch()->block();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("input", static_cast<double>(block.input.count()));
+    result.Set("output", static_cast<double>(block.output.count()));
+    return result;
+  });
+}
+
 void LayerPreconditionerWrap::forget_previous(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "forgetPrevious()");
@@ -333,6 +358,8 @@ Napi::Value LayerPreconditionerWrap::state(const Napi::CallbackInfo& info) {
       result.Set(name, typed_array<Napi::Float32Array>(env, state.kfac.*array));
     const std::vector<double> numbers{static_cast<double>(state.input_rows),
                                       static_cast<double>(state.output_rows),
+                                      static_cast<double>(state.own.input),
+                                      static_cast<double>(state.own.output),
                                       state.averaged ? 1.0 : 0.0,
                                       static_cast<double>(state.kfac.steps),
                                       state.kfac.traces.input,
@@ -351,17 +378,18 @@ void LayerPreconditionerWrap::restore(const Napi::CallbackInfo& info) {
     if (!info[0].IsObject()) throw unfit();
     const auto object = info[0].As<Napi::Object>();
     const auto numbers = numbers_of<Napi::Float64Array, double>(object, "numbers", napi_float64_array);
-    const bool countable = numbers.size() == 6 && std::ranges::all_of(numbers, [](double number) {
+    const bool countable = numbers.size() == 8 && std::ranges::all_of(numbers, [](double number) {
                              return number >= 0 && number <= static_cast<double>(std::numeric_limits<float>::max());
                            });
-    if (!countable || std::ranges::any_of(std::span(numbers).first(4), [](double number) { return number > 9e15; }))
+    if (!countable || std::ranges::any_of(std::span(numbers).first(6), [](double number) { return number > 9e15; }))
       throw unfit();
     LayerState state;
     state.input_rows = static_cast<std::size_t>(numbers[0]);
     state.output_rows = static_cast<std::size_t>(numbers[1]);
-    state.averaged = numbers[2] != 0;
-    state.kfac.steps = static_cast<long>(numbers[3]);
-    state.kfac.traces = {.input = numbers[4], .output = numbers[5]};
+    state.own = {.input = static_cast<std::size_t>(numbers[2]), .output = static_cast<std::size_t>(numbers[3])};
+    state.averaged = numbers[4] != 0;
+    state.kfac.steps = static_cast<long>(numbers[5]);
+    state.kfac.traces = {.input = numbers[6], .output = numbers[7]};
     for (const auto& [name, array] : layer_arrays)
       state.*array = numbers_of<Napi::Float32Array, float>(object, name, napi_float32_array);
     for (const auto& [name, array] : kfac_arrays)

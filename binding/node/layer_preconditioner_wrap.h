@@ -59,6 +59,11 @@ class LayerPreconditionerWrap : public Napi::ObjectWrap<LayerPreconditionerWrap>
   /// (numbers): writes the spectra of the factors and the time of the last solve, in the order that lib/native.ts names
   void factor_spectra(const Napi::CallbackInfo& info);
   void forget_previous(const Napi::CallbackInfo& info);
+  /// The batch before the last record() is the recorded one again.
+  void roll_back(const Napi::CallbackInfo& info);
+  void settle(const Napi::CallbackInfo& info);
+  /// () → { input, output }: rows of the recorded batch, those that fill it up among them
+  Napi::Value recorded_rows(const Napi::CallbackInfo& info);
   /// ({ damping }): of the calls to come
   void set_damping(const Napi::CallbackInfo& info);
   /// () → { batch, workspace, previous, factors }, bytes

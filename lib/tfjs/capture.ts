@@ -43,7 +43,7 @@ export const NOTHING: Capture = { layers: [], plain: [], floor: 0, soft: false, 
 export interface CaptureOptions {
   readonly fisher: 'true' | 'empirical';
   /** Of the samples, those whose targets are sampled, given what is known of the head: from 0 to 1. */
-  readonly share: (soft: boolean) => number;
+  readonly share: (soft: boolean, layers: readonly Layer[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: () => number;
   /** Whether the loss's own output gradients are wanted of every layer. */
@@ -54,6 +54,14 @@ export interface CaptureOptions {
   readonly refused: (layer: Layer) => string | undefined;
   /** Which layers are checked against the framework's own gradient at this step. */
   readonly checked: (layer: Layer) => boolean;
+}
+
+/** Samples that a layer's rows come from: those of the head, but not of a layer with other rows than the head has samples of. */
+function samplesIn({ sites: [site] }: Layer, heads: readonly Head[]): number {
+  const own = site.samples ?? site.rows;
+  if (heads.length === 0) return own;
+  const samples = samplesOf(heads);
+  return site.rows % samples === 0 ? samples : own;
 }
 
 function penaltyGradients(
@@ -136,7 +144,7 @@ export function capture(tape: readonly TapeNode[], loss: Scalar, variables: read
       const heads = sites.length > 0 ? headsOf(tape, loss, sites, options.fisher) : [];
       floor = heads.reduce((sum, head) => sum + head.floor, 0);
       soft = heads.some((head) => head.soft);
-      const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft) : 0;
+      const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft, layers) : 0;
       const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
       count = sampled?.samples ?? 0;
       // before the listeners, which see every gradient that comes
@@ -148,7 +156,7 @@ export function capture(tape: readonly TapeNode[], loss: Scalar, variables: read
         captured.push({
           ...layer,
           inputs: concatenated(layer.sites.map((site) => site.readInputs())),
-          samples: heads.length > 0 ? samplesOf(heads) : (layer.sites[0].samples ?? layer.sites[0].rows),
+          samples: samplesIn(layer, heads),
           sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
           lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
           penaltyGrads: checked ? penaltyGradients(tape, loss, layer, found.penalties) : new Map(),

@@ -152,7 +152,7 @@ export class CgfacOptimizer extends Optimizer {
       if (!Number.isFinite(value)) return;
       captured = capture(tape, loss, variables, {
         fisher: engine.fisher,
-        share: (soft) => engine.share(soft),
+        share: (soft, layers) => engine.share(soft, layers),
         uniform: uniforms(engine.seed, this.iterations),
         lossGrads: true,
         kernelsMayBeSkipped: own,
@@ -346,9 +346,9 @@ export class CgfacOptimizer extends Optimizer {
     const averages = this.#engine.averages();
     if (averages.length > 0) return averages;
     throw valueError(
-      "useEma, a method other than 'cg', and a step, or loaded averages of all trainable variables,",
+      'useEma and a step that was taken, or loaded averages of all trainable variables,',
       `the averages of ${owner}`,
-      'none',
+      averages,
     );
   }
 

@@ -81,6 +81,8 @@ export class RecipeEngine {
   #preconditioner: Preconditioner | undefined;
   #known: readonly Known[] = [];
   readonly #averages = new Averages();
+  /** β of the step under way. */
+  #emaMomentum = 0;
   /** The variables that took plain gradient steps, and why. */
   readonly #plain = new Map<Variable, string>();
   /** What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known. */
@@ -122,9 +124,11 @@ export class RecipeEngine {
     return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
   }
 
-  share(soft: boolean): number {
+  /** Share of the batch whose targets are to be sampled for a step of `layers`: none where the factors of all of them are older ones. */
+  share(soft: boolean, layers: readonly Layer[]): number {
     const preconditioner = this.#open(soft);
-    return preconditioner.refreshDue ? preconditioner.fisherFraction : 0;
+    const known = (layer: Layer) => this.#known.some(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
+    return preconditioner.refreshDue || !layers.every(known) ? preconditioner.fisherFraction : 0;
   }
 
   apply(step: Step, gradients: ReadonlyMap<string, Tensor>): Outcome {
@@ -135,7 +139,8 @@ export class RecipeEngine {
       iteration: step.iteration,
       nu: summary.stepSize,
       innerProduct: summary.innerProduct,
-      plain: step.plain.map(({ variable, reason }) => ({ name: variable.name, reason })),
+      plain:
+        summary.skipped === undefined || summary.idle ? step.plain.map(({ variable, reason }) => ({ name: variable.name, reason })) : [],
       summary,
     });
     // the rows say it all where no gradient but their own can be there
@@ -146,6 +151,10 @@ export class RecipeEngine {
 
     const lossGrads = step.layers.map(requiredGrads);
     const names = this.#admit(step);
+    const preconditioner = this.#open(step.soft);
+    // before the step: a schedule that fails leaves everything as it is
+    const weightDecay = at(this.#network?.weightDecay ?? 0, preconditioner.steps, 'weightDecay', nonNegative);
+    this.#emaMomentum = this.#network?.useEma ? at(this.#network.emaMomentum, this.#averages.steps, 'emaMomentum', fraction) : 0;
     const rate = this.gradientLearningRate;
     const plain = step.plain.flatMap(({ variable }) => {
       const gradient = gradients.get(variable.name);
@@ -159,8 +168,9 @@ export class RecipeEngine {
     }
 
     const { summary, updates } = this.#step(step, names, lossGrads, read);
-    if (summary.skipped !== undefined) return { next: [], report: report(summary) };
-    const decay = 1 - summary.stepSize * at(this.#network?.weightDecay ?? 0, summary.step, 'weightDecay', nonNegative);
+    // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
+    if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report: report(summary) };
+    const decay = 1 - summary.stepSize * weightDecay;
     const moved = (variable: Variable, update: Float32Array) =>
       [variable, sub(decay === 1 ? variable : mul(variable, decay), tensor(update, variable.shape))] as const;
     const next = step.layers.flatMap((layer, index) => {
@@ -175,8 +185,7 @@ export class RecipeEngine {
   assigned(step: Step): void {
     const network = this.#network;
     if (!network?.useEma) return;
-    const momentum = at(network.emaMomentum, this.#averages.steps, 'emaMomentum', fraction);
-    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], momentum);
+    this.#averages.absorb([...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)], this.#emaMomentum);
   }
 
   /**
@@ -328,7 +337,9 @@ export class RecipeEngine {
   }
 
   #takeOver(saved: SavedState, step: Step, preconditioner: Preconditioner, fresh: readonly Known[]): void {
-    const taken = saved.layers.slice(0, fresh.length);
+    // by their names where all have one that was saved: layers may have joined in another order; else by order, for loaders rename variables
+    const named = fresh.flatMap(({ name }) => saved.layers.find((layer) => layer.name === name) ?? []);
+    const taken = named.length === fresh.length ? named : saved.layers.slice(0, fresh.length);
     const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
     const averages: LoadedAverage[] = [
       ...fresh.flatMap(({ kernel, bias }, index): LoadedAverage[] => {
@@ -348,7 +359,7 @@ export class RecipeEngine {
       this.#replace([...this.#known, ...fresh], { ...before, layers: { ...before.layers, ...Object.fromEntries(added) } });
     }
     if (this.#network?.useEma) for (const [variable, { values }] of averages) this.#averages.load(variable, values);
-    const rest = { ...saved, layers: saved.layers.slice(taken.length), plain: saved.plain.slice(plain.length) };
+    const rest = { ...saved, layers: saved.layers.filter((layer) => !taken.includes(layer)), plain: saved.plain.slice(plain.length) };
     this.#saved = rest.layers.length + rest.plain.length > 0 ? rest : undefined;
   }
 

@@ -17,7 +17,8 @@ import {
   type TestRows,
 } from './networks';
 
-const factoredNames = methodNames.filter((name) => name.startsWith('factored'));
+/** Direct K-FAC's averages are not taken back. */
+const undoable = methodNames.filter((name) => !name.startsWith('kfac'));
 
 const fixed = { stepRule: 'fixed', momentum: 0, useEma: false } as const;
 const one: readonly TestLayer[] = [{ name: 'only', inFeatures: 6, outFeatures: 4, bias: true, kernelLayout: 'out-in' }];
@@ -146,8 +147,9 @@ describe.each(methodNames)('%s', (name) => {
   });
 });
 
-describe.each(factoredNames)('%s: a step that is not taken leaves the factors alone', (name) => {
-  const options = { ...fixed, ...methods[name], factorUpdateSteps: 1, damping: { relative: 1 } };
+describe.each(undoable)('%s: a step that is not taken leaves the factors alone', (name) => {
+  const cold = name === 'cg' || name === 'auto' ? { warmStart: 'none' as const } : {};
+  const options = { ...fixed, ...methods[name], ...cold, factorUpdateSteps: 1, damping: { relative: 1 } };
   const begun = () => {
     const preconditioner = network(options);
     for (const step of [1, 2]) {
@@ -181,6 +183,18 @@ describe.each(factoredNames)('%s: a step that is not taken leaves the factors al
     controller.abort();
     await expect(pending).rejects.toMatchObject({ name: 'AbortError' });
     expect(numbersOf(await directions(preconditioner))).toEqual(before);
+  });
+
+  test('the first one, aborted', async () => {
+    const preconditioner = network(options, undefined, one);
+    record(preconditioner, rowsOf(1, 12, 12, one));
+    const controller = new AbortController();
+    const pending = preconditioner.naturalGradients({ signal: controller.signal });
+    controller.abort();
+    await expect(pending).rejects.toMatchObject({ name: 'AbortError' });
+    expect(() => preconditioner.stepSync(gradientsOf(rowsOf(1, 12, 12, one), one))).toThrow(
+      expect.objectContaining({ code: 'ERR_CGFAC_NO_RECORD' }),
+    );
   });
 
   /** Of a fourth batch. */
@@ -228,6 +242,27 @@ describe('conjugate gradients', () => {
     const gradients = gradientsOf(new Map([['only', short]]), one);
     filled.stepSync(gradients);
     expect(relativeError(numbersOf(updates), numbersOf(gradients))).toBeLessThan(1e-5);
+  });
+
+  test('one long batch makes no others long, and a smaller share of sampled rows is no short batch', () => {
+    const preconditioner = network(options, undefined, one);
+    const used = [32, 96, 32, 32, 16, 32].map((batch) => {
+      record(preconditioner, rowsOf(batch, batch, batch, one));
+      const layer = preconditioner.naturalGradientsSync().summary.layers[0];
+      return [layer?.inputRows, layer?.outputRows];
+    });
+    expect(used.map(([input]) => input)).toEqual([32, 96, 96, 32, 32, 32]);
+    expect(used.map(([, output]) => output)).toEqual([32, 96, 96, 32, 32, 32]);
+    const shares = [1, 0.25, 0.25].map((share) => {
+      record(preconditioner, rowsOf(7, 32, 32 * share, one));
+      const layer = preconditioner.naturalGradientsSync().summary.layers[0];
+      return [layer?.inputRows, layer?.outputRows];
+    });
+    expect(shares).toEqual([
+      [32, 32],
+      [32, 8],
+      [32, 8],
+    ]);
   });
 });
 
@@ -355,4 +390,81 @@ test('a step that is skipped before anything is solved keeps the warm start', ()
     return numbersOf(updates);
   };
   expect(solves(true)).toEqual(solves(false));
+});
+
+test('a layer that joins later is sampled for, and averages start with the weights of the first step', async () => {
+  const weights = randomWeights(1);
+  const preconditioner = network({ ...fixed, useEma: true, factorUpdateSteps: 20, emaMomentum: 0.5 }, undefined, []);
+  const register = (name: 'first' | 'second', shape: object) =>
+    preconditioner.registerDense(name, {
+      ...(shape as { inFeatures: number; outFeatures: number }),
+      weights: weights[name] as WeightVector,
+    });
+  register('first', { inFeatures: 7, outFeatures: 5, bias: true });
+  (weights.first as { kernel: Float32Array }).kernel.fill(3); // once it is registered
+  for (let step = 0; step < 12; step++) {
+    record(preconditioner, new Map([...rowsOf(step)].filter(([name]) => name === 'first')));
+    preconditioner.naturalGradientsSync();
+    if (step > 0) continue;
+    // β_0 = 1/10
+    const after = (weights.first as { kernel: Float32Array }).kernel.slice();
+    const average = await preconditioner.withAveragedWeights(() => (weights.first as { kernel: Float32Array }).kernel.slice());
+    for (const [i, value] of after.entries()) expect(average[i]).toBeCloseTo(0.1 * 3 + 0.9 * value, 5);
+  }
+  expect(preconditioner.refreshDue).toBe(false);
+  register('second', { inFeatures: 5, outFeatures: 9, bias: false, kernelLayout: 'in-out' });
+  expect(preconditioner.refreshDue).toBe(true);
+});
+
+test('a schedule that fails leaves everything as it is', () => {
+  const weights = randomWeights(1);
+  const failing = (step: number) => {
+    if (step === 1) throw new Error('no value');
+    return 0.5;
+  };
+  for (const schedule of ['emaMomentum', 'weightDecay', 'momentum'] as const) {
+    const preconditioner = network({ ...fixed, useEma: true, [schedule]: failing }, weights);
+    record(preconditioner, rowsOf(0));
+    preconditioner.naturalGradientsSync();
+    const kept = copyOf(weights);
+    record(preconditioner, rowsOf(1));
+    expect(() => preconditioner.naturalGradientsSync()).toThrow('no value');
+    expect(weights).toEqual(kept);
+    expect(preconditioner.steps).toBe(1);
+  }
+});
+
+test('three losses that are not finite keep the warm start', () => {
+  const preconditioner = network({ ...fixed, method: 'cg', damping: { relative: 1 }, maxIterations: 2 }, undefined, one);
+  record(preconditioner, rowsOf(1, 12, 12, one));
+  preconditioner.naturalGradientsSync();
+  const before = preconditioner.stateDict().layers;
+  for (let skip = 0; skip < 3; skip++) {
+    record(preconditioner, rowsOf(2, 12, 12, one));
+    const step = () => preconditioner.naturalGradientsSync({ loss: Number.NaN });
+    if (skip < 2) step();
+    else expect(step).toThrow(expect.objectContaining({ code: 'ERR_CGFAC_DIVERGED' }));
+  }
+  expect(preconditioner.stateDict().layers).toEqual(before);
+});
+
+test('factors of a state that are no factors are refused', () => {
+  const preconditioner = network({ ...fixed }, undefined, one);
+  record(preconditioner, rowsOf(1, 12, 12, one));
+  preconditioner.naturalGradientsSync();
+  const state = preconditioner.stateDict();
+  const { factors } = state.layers.only ?? {};
+  if (factors === undefined) throw new Error('no factors');
+  const numbers = (place: number, value: number) => factors.input.numbers.map((number, i) => (i === place ? value : number));
+  const bad: unknown[] = [
+    null,
+    7,
+    ...[Number.NaN, -1].flatMap((value) =>
+      [1, 3].map((place) => ({ ...factors, input: { ...factors.input, numbers: numbers(place, value) } })),
+    ),
+  ];
+  for (const each of bad)
+    expect(() =>
+      preconditioner.loadStateDict({ ...state, layers: { only: { ...state.layers.only, started: true, factors: each as never } } }),
+    ).toThrow(CgfacError);
 });
