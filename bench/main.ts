@@ -12,9 +12,10 @@ import { overhead } from './suites/overhead';
 import { robustness } from './suites/robustness';
 import { scaling } from './suites/scaling';
 import { solve } from './suites/solve';
+import { tasks } from './suites/tasks';
 import { threads } from './suites/threads';
 
-const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, robustness];
+const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, robustness, tasks];
 
 function positive(text: string): number {
   const value = Number(text);
@@ -79,7 +80,7 @@ const program = new Command('bench')
   .description('Measures cgfac. Every speed is a ratio of two things timed side by side in the same run.')
   .addArgument(new Argument('<suite>', 'what to measure').choices(suites.map((suite) => suite.name)))
   .option('--layers <names>', 'solve, fv: layers, m×n, separated by commas (default: all)', list)
-  .option('--methods <names>', 'solve: methods, robustness: variations, separated by commas (default: all)', list)
+  .option('--methods <names>', 'solve: methods, robustness: variations, tasks: contenders, separated by commas (default: all)', list)
   .option('--threads <n>', 'pool threads (default: the number of cores)', positive)
   .option('--budget <ms>', 'milliseconds to spend on a group of calls, as the methods of one layer', positive, 3000)
   .option('--json <file>', 'write the rows to a file')

@@ -32,7 +32,7 @@ interface Variation {
   readonly scale?: number;
 }
 
-/** One change each of what the preset 'reconstruction' has: ρ 0.3, φ 0.5, μ 0.5, T 2, targets sampled for the whole batch. */
+/** One change each of what the preset 'reconstruction' has: ρ 0.3, φ 0.5, μ 0.5, T 2, targets sampled for half of the batch. */
 const variations: readonly Variation[] = [
   { name: 'default' },
   { name: 'rho=0.1', options: { damping: { relative: 0.1 } } },
