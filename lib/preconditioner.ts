@@ -79,7 +79,8 @@ function number(value: unknown, name: string): number {
  *
  * Each call of a `…Sync` method works on the calling thread and the pool; the others on the pool, one step at a time. A step whose loss, rows or Σ⟨v, x⟩
  * are not finite, or whose Σ⟨v, x⟩ is not positive, is skipped: weights, momentum and averages stay as they are, gradients become zero, and the summary says why;
- * the third in a row is an error. An error of a step whose arguments were accepted, an abort among them, forgets what was recorded. docs/math.md derives the recipe.
+ * the third in a row is an error. An error of a step whose arguments were accepted, an abort among them, forgets what was recorded. The factors
+ * are then as before, too, but for direct K-FAC's averages. A step with nothing to do (Σ⟨v, x⟩ is 0) is skipped, and no error. docs/math.md derives the recipe.
  *
  * Source: Y. Chen, arXiv 2101.00218, 2021 (CG-FAC); J. Martens and R. Grosse, 2015 (K-FAC, factored damping, sampled targets); B. Polyak, "Introduction to
  * optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992 (averages).
