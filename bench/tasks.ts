@@ -108,6 +108,11 @@ function digits({ pixels, labels }: Digits): Examples {
   return { x: pixels, labels };
 }
 
+function cleanDigits(): ReturnType<Task['load']> {
+  const { training, heldOut } = loadDigits();
+  return { training: digits(training), heldOut: digits(heldOut) };
+}
+
 /** A share of the labels is drawn at random. */
 function noisy({ pixels, labels }: Digits, share: number, uniform: () => number): Examples {
   return { x: pixels, labels: labels.map((label) => (uniform() < share ? Math.floor(uniform() * DIGITS) : label)) };
@@ -157,10 +162,7 @@ export const tasks: readonly Task[] = [
     classes: DIGITS,
     layers: chain(PIXELS, ...Array.from({ length: 10 }, () => 150), DIGITS),
     forward: feedForward('tanh'),
-    load: () => {
-      const { training, heldOut } = loadDigits();
-      return { training: digits(training), heldOut: digits(heldOut) };
-    },
+    load: cleanDigits,
   },
   {
     name: 'rnn',
@@ -172,10 +174,7 @@ export const tasks: readonly Task[] = [
       { inFeatures: 128, outFeatures: DIGITS, uses: 1 },
     ],
     forward: rowByRow,
-    load: () => {
-      const { training, heldOut } = loadDigits();
-      return { training: digits(training), heldOut: digits(heldOut) };
-    },
+    load: cleanDigits,
   },
   {
     name: 'noisy-labels',

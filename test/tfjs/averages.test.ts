@@ -1,22 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
-import { errorOf, relativeError, useBackend } from './backends';
+import { errorOf, quietScopes, relativeError } from './backends';
 import { autoencoder, classes, pixels, train, weightsOf } from './models';
 
 const SEED = 4;
 
-let warn: jest.SpyInstance;
-beforeAll(() => useBackend('cpu'));
-beforeEach(() => {
-  warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-  tf.engine().startScope();
-});
-afterEach(() => {
-  tf.engine().endScope();
-  tf.disposeVariables();
-  warn.mockRestore();
-});
+quietScopes();
 
 /** A classifier with a normalisation, whose scale and shift are plain variables. */
 function normalised(optimizer: tf.Optimizer): Sequential {

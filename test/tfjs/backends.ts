@@ -53,3 +53,18 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
     checked: () => checked,
   };
 }
+
+/** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
+export function quietScopes(): void {
+  let warn: jest.SpyInstance;
+  beforeAll(() => useBackend('cpu'));
+  beforeEach(() => {
+    warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    tf.engine().startScope();
+  });
+  afterEach(() => {
+    tf.engine().endScope();
+    tf.disposeVariables();
+    warn.mockRestore();
+  });
+}

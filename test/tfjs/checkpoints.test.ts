@@ -1,22 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type NamedTensor } from '../../lib/tfjs';
-import { errorOf, normal, useBackend, variable } from './backends';
+import { errorOf, normal, quietScopes, variable } from './backends';
 import { autoencoder, classes, classifier, pixels, train, weightsOf } from './models';
 
 const SEED = 4;
 
-let warn: jest.SpyInstance;
-beforeAll(() => useBackend('cpu'));
-beforeEach(() => {
-  warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-  tf.engine().startScope();
-});
-afterEach(() => {
-  tf.engine().endScope();
-  tf.disposeVariables();
-  warn.mockRestore();
-});
+quietScopes();
 
 const numbers = (weights: readonly NamedTensor[]) => weights.map(({ tensor }) => Array.from(tensor.dataSync()));
 /** The state without the table of contents, which names the variables. */

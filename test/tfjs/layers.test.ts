@@ -1,19 +1,9 @@
 // Layers that come and go, that have rows of their own number, or nothing to do, under the optimizer of TensorFlow.js.
 import * as tf from '@tensorflow/tfjs-core';
 import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
-import { errorOf, normal, useBackend, variable } from './backends';
+import { errorOf, normal, quietScopes, variable } from './backends';
 
-let warn: jest.SpyInstance;
-beforeAll(() => useBackend('cpu'));
-beforeEach(() => {
-  warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-  tf.engine().startScope();
-});
-afterEach(() => {
-  tf.engine().endScope();
-  tf.disposeVariables();
-  warn.mockRestore();
-});
+quietScopes();
 
 const B = 12;
 const values = (variables: readonly tf.Variable[]) => variables.map((each) => Array.from(each.dataSync()));
