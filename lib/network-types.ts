@@ -42,9 +42,9 @@ export interface RecordedFisherRows {
 
 /** The loss that goes with a step. */
 export interface StepOptions {
-  /** L, the loss at this step, of the batch that was recorded; needed by 'polyak'. */
+  /** L, the loss at this step of the batch that was recorded, its mean over the samples whatever `lossReduction` says; needed by 'polyak'. */
   readonly loss?: number;
-  /** L_min, what the loss cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default: 0. */
+  /** L_min, what that mean cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default: 0. */
   readonly lossFloor?: number;
 }
 

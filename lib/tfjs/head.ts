@@ -239,7 +239,7 @@ function entropyOf(distribution: Distribution, y: Numbers, s: Numbers, u: number
 function unrecognised(received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_HEAD',
-    `Expected a softmax with a categorical cross-entropy, a sigmoid with a binary cross-entropy or a squared error for the head of the model but received ${received}; fisher: 'empirical' works with every loss`,
+    `Expected a softmax with a categorical cross-entropy, a sigmoid with a binary cross-entropy or a squared error for the head of the model but received ${received}; is the softmax or sigmoid of the last layer missing? fisher: 'empirical' works with every loss`,
   );
 }
 

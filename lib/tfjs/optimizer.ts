@@ -274,8 +274,11 @@ export class CgfacOptimizer extends Optimizer {
     this.#engine.setSeed(high * UINT32 + (low >>> 0));
   }
 
-  /** The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left out. */
+  /** The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left out, with a warning. */
   override getConfig(): serialization.ConfigDict {
+    const left = this.#engine.unsavable();
+    if (left.length > 0)
+      console.warn(`cgfac: functions and regular expressions are not saved, give them again after loading: ${left.join(', ')}`);
     return this.#engine.config() as serialization.ConfigDict;
   }
 
@@ -345,10 +348,9 @@ export class CgfacOptimizer extends Optimizer {
   #averages(owner: string) {
     const averages = this.#engine.averages();
     if (averages.length > 0) return averages;
-    throw valueError(
-      'useEma and a step that was taken, or loaded averages of all trainable variables,',
-      `the averages of ${owner}`,
-      averages,
+    throw new CgfacError(
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      `Expected averages for ${owner} but received none: there are some after a step, with useEma, or loaded ones of all trainable variables`,
     );
   }
 

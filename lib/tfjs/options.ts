@@ -6,7 +6,7 @@ import {
   type Schedule,
   seedOf,
 } from '../preconditioner-options';
-import { checkOptions, oneOf, positive } from '../validate';
+import { checkOptions, oneOf, positive, valueError } from '../validate';
 import type { Damping } from '../weight-vector';
 
 /** What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not tell. */
@@ -24,7 +24,8 @@ const NOT_IN_THE_GRAPH: readonly string[] = [
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   /**
-   * A set of defaults; see {@link PreconditionerOptions.preset}. Default: the head decides, 'reconstruction' for soft targets, else 'safe';
+   * A set of defaults; see {@link PreconditionerOptions.preset}. Default: the head decides, 'reconstruction' where one has targets between 0 and 1
+   * or a squared error, else, and where no head is known, 'safe';
    * but options that only one of the two can have choose that one, whatever the head: {@link RecipeOptions.rank},
    * {@link RecipeOptions.panelRows} and, without a `factorHistory`, {@link RecipeOptions.factorDecay} are of 'safe',
    * {@link RecipeOptions.window} is of 'reconstruction'. {@link CgfacOptimizer.report} tells.
@@ -79,8 +80,6 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
   readonly method: 'cg';
   /** Length of a step before ν shortens it, > 0, a schedule, in units of the natural-gradient direction. Default 1. */
   readonly learningRate?: Schedule<number>;
-  /** Learning rate, > 0, of the variables that take plain gradient steps. Default: `learningRate`. */
-  readonly gradientLearningRate?: number;
   /**
    * λ of (F + λI), a schedule: a number > 0 in the units of the per-sample loss, or `{ relative }` (> 0) times the mean eigenvalue of each
    * block's own F. Default `{ relative: 10 }`, which does not depend on the scale of the loss, as a number does.
@@ -113,7 +112,7 @@ export interface ResolvedRecipeOptions {
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
-  readonly gradientLearningRate: number | undefined;
+  readonly gradientLearningRate: number;
   readonly fisher: 'true' | 'empirical';
   readonly seed: number;
   readonly given: Readonly<Record<string, unknown>>;
@@ -152,6 +151,7 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   checkOptions(options, 'cgfac', RECIPE_NAMES);
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
   const seed = given.seed === undefined ? anySeed() : seedOf(given.seed, 'seed');
+  if (given.method === 'cg' && given.preset !== undefined) throw valueError("no preset with method 'cg'", 'preset', given.preset);
   const all = given.method === 'cg' && given.fisherFraction === undefined ? { fisherFraction: 1 } : {};
   const network = { ...given, ...all, seed };
   const fitting = given.preset === undefined ? presetsFor(network) : undefined;
@@ -160,7 +160,7 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
     method,
     presets: fitting ?? [preset],
     chosen: fitting === undefined,
-    gradientLearningRate: gradientLearningRate === undefined ? undefined : positive(gradientLearningRate, 'gradientLearningRate'),
+    gradientLearningRate: gradientLearningRate === undefined ? 0.01 : positive(gradientLearningRate, 'gradientLearningRate'),
     fisher: fisher === undefined ? 'true' : oneOf(fisher, 'fisher', ['true', 'empirical']),
     seed,
     given: network,

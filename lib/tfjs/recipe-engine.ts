@@ -16,7 +16,6 @@ import {
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
   type Schedule,
-  scheduled,
 } from '../preconditioner-options';
 import type { StepSummary } from '../step-summary';
 import { nonNegative, positive } from '../validate';
@@ -101,9 +100,7 @@ export class RecipeEngine {
   }
 
   get gradientLearningRate(): number {
-    const { gradientLearningRate, method } = this.#options;
-    if (gradientLearningRate !== undefined || method !== 'cg') return gradientLearningRate ?? 0.01;
-    return at(this.learningRate, this.#preconditioner?.steps ?? 0, 'learningRate', scheduled.learningRate);
+    return this.#options.gradientLearningRate;
   }
 
   get learningRate(): Schedule<number> {
@@ -255,10 +252,17 @@ export class RecipeEngine {
 
   config(): Readonly<Record<string, unknown>> {
     const { given, gradientLearningRate, fisher, method } = this.#options;
-    const savable = Object.entries(given).filter(
-      ([, value]) => typeof value !== 'function' && !(Array.isArray(value) && value.some((each) => typeof each !== 'string')),
-    );
-    return { ...Object.fromEntries(savable), method, gradientLearningRate: gradientLearningRate ?? null, fisher };
+    const left = this.unsavable();
+    const savable = Object.entries(given).filter(([name]) => !left.includes(name));
+    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher };
+  }
+
+  /** Names of the options that no file can hold. */
+  unsavable(): string[] {
+    return Object.entries(this.#options.given).flatMap(([name, value]) => {
+      const lost = typeof value === 'function' || (Array.isArray(value) && value.some((each) => typeof each !== 'string'));
+      return lost ? [name] : [];
+    });
   }
 
   dispose(): void {

@@ -8,14 +8,7 @@ const snippets = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^``
 
 /** What the README takes for granted around a snippet. */
 const before: Record<string, string> = {
-  'cgfac/tfjs': `
-    import * as tf from '@tensorflow/tfjs-core';
-    import * as tfl from '@tensorflow/tfjs-layers';
-    import '@tensorflow/tfjs-backend-cpu';
-    console.warn = () => {}; // TensorFlow.js's advertisement
-    const model = tfl.sequential({ layers: [tfl.layers.dense({ units: 3, activation: 'sigmoid', inputShape: [5] })] });
-    const inputs = tf.randomUniform([600, 5], 0, 1, 'float32', 1);
-    const targets = tf.round(tf.randomUniform([600, 3], 0, 1, 'float32', 2));`,
+  'cgfac/tfjs': '',
   cgfac: '',
 };
 const after: Record<string, string> = {

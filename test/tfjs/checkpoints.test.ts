@@ -152,3 +152,22 @@ describe('weights that were loaded', () => {
     expect(weightsOf(copy)).toEqual(averaged);
   });
 });
+
+it('says which options are not saved', () => {
+  const optimizer = cgfac({ seed: SEED, learningRate: (step) => 1 / (1 + step), skipLayers: [/head/], momentum: 0.3 });
+  const config = optimizer.getConfig();
+  expect(config).toMatchObject({ seed: SEED, momentum: 0.3 });
+  expect(Object.keys(config)).not.toContain('learningRate');
+  expect(console.warn).toHaveBeenCalledWith(expect.stringMatching(/give them again after loading: learningRate, skipLayers$/));
+});
+
+it('has no preset for CG-FAC, and no averages before a step', async () => {
+  const given = { method: 'cg', preset: 'safe' } as never;
+  expect(await errorOf(() => cgfac(given))).toMatchObject({
+    code: 'ERR_CGFAC_INVALID_ARG_VALUE',
+    message: "Expected no preset with method 'cg' for preset but received 'safe'",
+  });
+  expect((await errorOf(() => cgfac().withAveragedWeights(() => 0))).message).toMatch(
+    /^Expected averages for withAveragedWeights but received none: /,
+  );
+});

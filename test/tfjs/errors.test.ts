@@ -118,7 +118,8 @@ const failing: Readonly<Record<string, Failing>> = {
   'a head that is not recognised': {
     backend: 'cpu',
     code: 'ERR_CGFAC_TFJS_HEAD',
-    message: /^Expected a softmax .* but received another output or loss \(.*\); fisher: 'empirical' works with every loss$/,
+    message:
+      /^Expected a softmax .* but received another output or loss \(.*\); is the softmax or sigmoid of the last layer missing\? fisher: 'empirical' works with every loss$/,
     shapes: [[4, 3], [3]],
     loss: (p) => tf.losses.absoluteDifference(labels(), tf.add(tf.matMul(normal([6, 4], 1), kernel(p)), kernel(p, 1))),
   },
