@@ -29,30 +29,31 @@ module.exports = {
       comment: 'An adapter reaches the addon through the facade only.',
       severity: 'error',
       from: { path: '^lib/tfjs/' },
-      to: { path: ['^lib/native\\.ts$', 'node_modules/node-gyp-build/'] },
+      to: { path: ['^lib/native/', 'node_modules/node-gyp-build/'] },
     },
     {
       name: 'one-loader',
-      comment: 'Only lib/native.ts loads the addon.',
+      comment: 'Only lib/native loads the addon.',
       severity: 'error',
-      from: { path: '^(lib|examples)/', pathNot: '^lib/native\\.ts$' },
+      from: { path: '^(lib|examples)/', pathNot: '^lib/native/' },
       to: { path: ['node_modules/node-gyp-build/', '\\.node$'] },
     },
     {
       name: 'native-is-a-leaf',
       comment: 'The loader and the declarations of the addon know no class of the facade.',
       severity: 'error',
-      from: { path: '^lib/native\\.ts$' },
-      to: { path: '^lib/', pathNot: '^lib/(error|native)\\.ts$' },
+      from: { path: '^lib/native/' },
+      to: { path: '^lib/', pathNot: '^lib/(base|native)/' },
     },
     {
       name: 'tensorflow-internals-only-in-tape',
-      comment: 'Only lib/tfjs/tape.ts may reach beneath the public entry of a TensorFlow.js package.',
+      comment: 'Only lib/tfjs/tape/tape.ts may reach beneath the public entry of a TensorFlow.js package.',
       severity: 'error',
-      from: { path: '^(lib|examples)/', pathNot: '^lib/tfjs/tape\\.ts$' },
+      from: { path: '^(lib|examples)/', pathNot: '^lib/tfjs/tape/tape\\.ts$' },
       to: {
         path: 'node_modules/@tensorflow/',
-        pathNot: 'node_modules/@tensorflow/[^/]+/dist/(index\\.(d\\.ts|js)|tf-[a-z-]+(\\.node)?(\\.min)?\\.js|[^/]+\\.wasm)$',
+        pathNot:
+          'node_modules/@tensorflow/[^/]+/dist/(index\\.(d\\.ts|js)|tf-[a-z-]+(\\.node)?(\\.min)?\\.js|[^/]+\\.wasm)$',
       },
     },
     {
@@ -86,6 +87,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 };

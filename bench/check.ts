@@ -1,21 +1,22 @@
 // npm run bench:check [-- --update]: a short run of the suite `solve`, held against bench/baseline.json.
 //
-// Compared is the lower quartile of the paired ratios. What others do on the same cores delays a solve, which waits for its threads more
-// often than the floor does: with another process on one of two cores the median went up to 1.9 times that of an idle machine,
-// the lower quartile to 1.3 times. Where 'auto' is held against the methods it chooses from, both are solves, and medians are compared.
+// Compared is the lower quartile of the paired ratios. What others do on the same cores delays a solve, which waits for
+// its threads more often than the floor does: with another process on one of two cores the median went up to 1.9 times
+// that of an idle machine, the lower quartile to 1.3 times. Where 'auto' is held against the methods it chooses from,
+// both are solves, and medians are compared.
 //
-// The margin is 1.6. It is 2.5 for 64×64, whose floor takes microseconds and a wake-up as long, and for the convolution, of which there is
-// time for three rounds only: there a busy core made 2.1 times of it.
+// The margin is 1.6. It is 2.5 for 64×64, whose floor takes microseconds and a wake-up as long, and for the
+// convolution, of which there is time for three rounds only: there a busy core made 2.1 times of it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { benchData } from './data';
-import { type BenchLayer, layerNamed } from './layers';
-import { median, type PairedTiming, pairedTimings } from './measure';
-import { startProgress } from './progress';
-import { heading, machine } from './rows';
-import type { Progress } from './suite';
-import { bestFloor, candidates } from './suites/solve';
+import { benchData } from './harness/data';
+import { type BenchLayer, layerNamed } from './harness/layers';
+import { median, type PairedTiming, pairedTimings } from './harness/measure';
+import { startProgress } from './harness/progress';
+import { heading, machine } from './harness/rows';
+import type { Progress } from './harness/suite';
+import { bestFloor, candidates } from './suites/solver/solve';
 
 const usualMargin = 1.6;
 const wideMargin = 2.5;
@@ -36,7 +37,12 @@ interface Part {
 }
 
 const methods = ['cg', 'exact', 'auto', 'same-batch', 'same-batch-factored', 'same-batch-factored-empirical'];
-const dense = (name: string, margin: number): Part => ({ layer: layerNamed(name), methods, choices: ['cg', 'exact'], margin });
+const dense = (name: string, margin: number): Part => ({
+  layer: layerNamed(name),
+  methods,
+  choices: ['cg', 'exact'],
+  margin,
+});
 const parts: readonly Part[] = [
   dense('250x500', usualMargin),
   dense('1024x1024', usualMargin),
@@ -96,7 +102,9 @@ function outcomes({ part, timings }: Measured, baseline: Ratios): Outcome[] {
   const middle = (name: string) => timings.get(name)?.ratio ?? Number.NaN;
   const best = choices.reduce((least, name) => (middle(name) < middle(least) ? name : least));
   return [
-    ...names.map((name) => compared(`${layer.name} ${name}`, low(name), margin, baseline[layer.name]?.[name] ?? Number.NaN, 'baseline')),
+    ...names.map((name) =>
+      compared(`${layer.name} ${name}`, low(name), margin, baseline[layer.name]?.[name] ?? Number.NaN, 'baseline'),
+    ),
     compared(`${layer.name} auto among ${choices.join(', ')}`, middle('auto'), autoMargin, middle(best), best),
   ];
 }

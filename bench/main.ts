@@ -2,18 +2,18 @@
 import { writeFileSync } from 'node:fs';
 import { setThreads } from 'cgfac';
 import { Argument, Command, InvalidArgumentError } from 'commander';
-import { startProgress } from './progress';
-import { heading, machine, table } from './rows';
-import type { Suite } from './suite';
-import { eventloop } from './suites/eventloop';
-import { fv } from './suites/fv';
-import { kernels } from './suites/kernels';
-import { overhead } from './suites/overhead';
-import { robustness } from './suites/robustness';
-import { scaling } from './suites/scaling';
-import { solve } from './suites/solve';
-import { tasks } from './suites/tasks';
-import { threads } from './suites/threads';
+import { startProgress } from './harness/progress';
+import { heading, machine, table } from './harness/rows';
+import type { Suite } from './harness/suite';
+import { eventloop } from './suites/binding/eventloop';
+import { overhead } from './suites/binding/overhead';
+import { fv } from './suites/solver/fv';
+import { scaling } from './suites/solver/scaling';
+import { solve } from './suites/solver/solve';
+import { threads } from './suites/solver/threads';
+import { kernels } from './suites/tfjs/kernels';
+import { robustness } from './suites/training/robustness';
+import { tasks } from './suites/training/tasks';
 
 const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, robustness, tasks];
 
@@ -41,12 +41,19 @@ function checkOptions(suite: Suite, options: Options): void {
   for (const option of own) {
     if (options[option] === undefined || suite[option] !== undefined) continue;
     const takers = suites.filter((candidate) => candidate[option] !== undefined).map(({ name }) => name);
-    throw new RangeError(`Expected no --${option} for the suite ${suite.name} but received one; it is for ${takers.join(', ')}`);
+    throw new RangeError(
+      `Expected no --${option} for the suite ${suite.name} but received one; it is for ${takers.join(', ')}`,
+    );
   }
 }
 
 /** What was asked for of what there is, in its order; all of it where nothing was. */
-function chosen<T>(names: readonly string[] | undefined, known: readonly T[], nameOf: (item: T) => string, option: string): readonly T[] {
+function chosen<T>(
+  names: readonly string[] | undefined,
+  known: readonly T[],
+  nameOf: (item: T) => string,
+  option: string,
+): readonly T[] {
   if (names === undefined) return known;
   const stranger = names.find((name) => !known.some((item) => nameOf(item) === name));
   if (stranger !== undefined) {
@@ -69,8 +76,10 @@ async function run(name: string, options: Options): Promise<void> {
     const rows = await suite.run({ layers, methods, budget: options.budget, progress });
     progress.stop();
     console.log(table(rows));
-    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ machine: description, rows }, null, 1)}\n`);
-    if (options.plot !== undefined && suite.plot) writeFileSync(options.plot, `${await suite.plot(rows, description)}\n`);
+    if (options.json !== undefined)
+      writeFileSync(options.json, `${JSON.stringify({ machine: description, rows }, null, 1)}\n`);
+    if (options.plot !== undefined && suite.plot)
+      writeFileSync(options.plot, `${await suite.plot(rows, description)}\n`);
   } finally {
     progress.stop();
   }
@@ -80,7 +89,11 @@ const program = new Command('bench')
   .description('Measures cgfac. Every speed is a ratio of two things timed side by side in the same run.')
   .addArgument(new Argument('<suite>', 'what to measure').choices(suites.map((suite) => suite.name)))
   .option('--layers <names>', 'solve, fv: layers, m×n, separated by commas (default: all)', list)
-  .option('--methods <names>', 'solve: methods, robustness: variations, tasks: contenders, separated by commas (default: all)', list)
+  .option(
+    '--methods <names>',
+    'solve: methods, robustness: variations, tasks: contenders, separated by commas (default: all)',
+    list,
+  )
   .option('--threads <n>', 'pool threads (default: the number of cores)', positive)
   .option('--budget <ms>', 'milliseconds to spend on a group of calls, as the methods of one layer', positive, 3000)
   .option('--json <file>', 'write the rows to a file')

@@ -1,6 +1,7 @@
 /**
- * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` as it comes, once with its
- * CG-FAC and once with Adam, and compares them. `npm start`, or `npm start -- --help` for the options.
+ * Trains a deep autoencoder on handwritten digits with TensorFlow.js, once with the optimizer of `cgfac/tfjs` as it
+ * comes, once with its CG-FAC and once with Adam, and compares them. `npm start`, or `npm start -- --help` for the
+ * options.
  */
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -8,13 +9,13 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { installKernels } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
-import { type NetworkName, networkShape } from './autoencoder-model';
-import { type RunResult, trainAutoencoder } from './autoencoder-run';
-import { costText, errorTable } from './autoencoder-table';
-import { integer, runInterruptibly, writableFile } from './command-line';
-import { OPTIMIZERS, type OptimizerName } from './contenders';
-import { type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from './digits';
-import { writeDigitsPng } from './digits-png';
+import { type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from '../datasets/digits';
+import { type NetworkName, networkShape } from './autoencoder/model';
+import { type RunResult, trainAutoencoder } from './autoencoder/run';
+import { costText, errorTable } from './autoencoder/table';
+import { integer, runInterruptibly, writableFile } from './shared/command-line';
+import { OPTIMIZERS, type OptimizerName } from './shared/contenders';
+import { writeDigitsPng } from './shared/digits-png';
 
 interface Options {
   readonly steps: number;
@@ -33,11 +34,25 @@ function parseOptions(): Options {
     .description(
       `Trains a deep autoencoder (${networkShape('deep')}) on ${thousands(TRAINING_DIGITS)} handwritten digits with TensorFlow.js.`,
     )
-    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1, 100_000)))
-    .addOption(new Option('--optimizer <name>', 'train with this one alone (default: cgfac, then cg, then adam)').choices(OPTIMIZERS))
-    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
+    .addOption(
+      new Option('--steps <n>', 'training steps, one batch of 256 digits each')
+        .default(50)
+        .argParser(integer(1, 100_000)),
+    )
+    .addOption(
+      new Option('--optimizer <name>', 'train with this one alone (default: cgfac, then cg, then adam)').choices(
+        OPTIMIZERS,
+      ),
+    )
+    .addOption(
+      new Option('--seed <s>', 'seed of the initial weights and of sampling')
+        .default(1)
+        .argParser(integer(0, 1_000_000)),
+    )
     .addOption(new Option('--small', `train the smaller network ${networkShape('small')} instead`).default(false))
-    .addOption(new Option('--json <file>', 'write the evaluations, one at every 5th step, to a file').argParser(writableFile))
+    .addOption(
+      new Option('--json <file>', 'write the evaluations, one at every 5th step, to a file').argParser(writableFile),
+    )
     .parse()
     .opts<Options>();
 }
@@ -69,7 +84,9 @@ async function main(signal: AbortSignal): Promise<void> {
   }
 
   const counts = [TRAINING_DIGITS, HELD_OUT_DIGITS].map(thousands);
-  console.log(`\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, squared error (sq.; of an image`);
+  console.log(
+    `\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, squared error (sq.; of an image`,
+  );
   console.log('held out, summed over its pixels), and milliseconds of a training step (median):\n');
   console.log(errorTable(results));
   for (const result of results) {
@@ -77,7 +94,9 @@ async function main(signal: AbortSignal): Promise<void> {
     if (text) console.log(`\n${text}`);
   }
   writeDigitsPng(PNG_FILE, [shown, ...results.map(({ reconstructions }) => reconstructions)], 10);
-  console.log(`\nReconstructions (rows: ${['digits', ...results.map((result) => result.optimizer)].join(', ')}): ${PNG_FILE}`);
+  console.log(
+    `\nReconstructions (rows: ${['digits', ...results.map((result) => result.optimizer)].join(', ')}): ${PNG_FILE}`,
+  );
   if (json) {
     const runs = results.map(({ reconstructions, ...run }) => run);
     writeFileSync(json, `${JSON.stringify({ runs }, null, 2)}\n`);

@@ -1,6 +1,7 @@
 /**
- * Trains a classifier of digits or of clothes with TensorFlow.js, with the optimizer of `cgfac/tfjs` and with Adam, step by step beside each
- * other, and compares them. `node dist/examples/classifier.js`, or with `--help` for the options.
+ * Trains a classifier of digits or of clothes with TensorFlow.js, with the optimizer of `cgfac/tfjs` and with Adam,
+ * step by step beside each other, and compares them. `node dist/examples/classifier.js`, or with `--help` for the
+ * options.
  */
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -8,11 +9,11 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { installKernels } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
-import { DATA, type DataName, loadData } from './classifier-data';
-import { OPTIMIZERS, type OptimizerName, trainClassifiers } from './classifier-run';
-import { classifierTable } from './classifier-table';
-import { integer, runInterruptibly, writableFile } from './command-line';
-import { BATCH } from './digits';
+import { BATCH } from '../datasets/digits';
+import { DATA, type DataName, loadData } from './classifier/data';
+import { OPTIMIZERS, type OptimizerName, trainClassifiers } from './classifier/run';
+import { classifierTable } from './classifier/table';
+import { integer, runInterruptibly, writableFile } from './shared/command-line';
 
 interface Options {
   readonly data: DataName;
@@ -31,14 +32,26 @@ const EVALUATION_STEPS = 25;
 function parseOptions(): Options {
   return new Command('classifier')
     .description('Trains a classifier (784-500-300-10, relu) with TensorFlow.js.')
-    .addOption(new Option('--data <name>', 'handwritten digits, or clothes, which are fetched').choices(DATA).default('digits'))
-    .addOption(new Option('--folder <folder>', "a folder with the fashion images' files, where they are not to be fetched"))
-    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 each (digits: 100)').argParser(integer(1, 100_000)))
     .addOption(
-      new Option('--epochs <n>', 'passes through the training set instead (fashion: 2)').argParser(integer(1, 1000)).conflicts('steps'),
+      new Option('--data <name>', 'handwritten digits, or clothes, which are fetched').choices(DATA).default('digits'),
+    )
+    .addOption(
+      new Option('--folder <folder>', "a folder with the fashion images' files, where they are not to be fetched"),
+    )
+    .addOption(
+      new Option('--steps <n>', 'training steps, one batch of 256 each (digits: 100)').argParser(integer(1, 100_000)),
+    )
+    .addOption(
+      new Option('--epochs <n>', 'passes through the training set instead (fashion: 2)')
+        .argParser(integer(1, 1000))
+        .conflicts('steps'),
     )
     .addOption(new Option('--optimizer <name>', 'train with this one alone (default: both)').choices(OPTIMIZERS))
-    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
+    .addOption(
+      new Option('--seed <s>', 'seed of the initial weights and of sampling')
+        .default(1)
+        .argParser(integer(0, 1_000_000)),
+    )
     .addOption(new Option('--json <file>', 'write the evaluations to a file').argParser(writableFile))
     .parse()
     .opts<Options>();
@@ -63,7 +76,9 @@ async function main(signal: AbortSignal): Promise<void> {
   const optimizers = optimizer ? [optimizer] : OPTIMIZERS;
   const runs = await trainClassifiers(optimizers, pictures, { data, seed, steps, evaluationSteps, signal });
 
-  console.log('\nHeld out, with averaged weights: cross-entropy in nats, errors in per cent; and seconds of training:\n');
+  console.log(
+    '\nHeld out, with averaged weights: cross-entropy in nats, errors in per cent; and seconds of training:\n',
+  );
   console.log(classifierTable(runs));
   if (json) {
     writeFileSync(json, `${JSON.stringify({ runs }, null, 2)}\n`);

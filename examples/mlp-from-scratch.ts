@@ -1,14 +1,15 @@
 /**
- * A classifier of handwritten digits without a framework: the forward and the backward pass are plain loops over typed arrays, the
- * steps are those of `Preconditioner`. `node dist/examples/mlp-from-scratch.js`, or with `--help` for the options.
+ * A classifier of handwritten digits without a framework: the forward and the backward pass are plain loops over typed
+ * arrays, the steps are those of `Preconditioner`. `node dist/examples/mlp-from-scratch.js`, or with `--help` for the
+ * options.
  */
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { Preconditioner } from 'cgfac';
 import { Command, Option } from 'commander';
-import { integer, runInterruptibly } from './command-line';
-import { BATCH, HELD_OUT_DIGITS, loadDigits, PIXELS } from './digits';
-import { startProgress } from './progress';
+import { BATCH, HELD_OUT_DIGITS, loadDigits, PIXELS } from '../datasets/digits';
+import { integer, runInterruptibly } from './shared/command-line';
+import { startProgress } from './shared/progress';
 
 export const CLASSES = 10;
 const WIDTHS = [PIXELS, 500, 300, CLASSES];
@@ -45,10 +46,15 @@ export function createLayers(widths: readonly number[], seed: number): Layer[] {
   });
 }
 
-// --- The network ------------------------------------------------------------------------------------------------------
+// --- The network
+// ------------------------------------------------------------------------------------------------------
 
 /** z = a Wᵀ + b, four rows of a at a time: each row of W is read once for the four. */
-function affine(a: Float32Array, rows: number, { inFeatures: n, outFeatures: m, weights: { kernel, bias } }: Layer): Float32Array {
+function affine(
+  a: Float32Array,
+  rows: number,
+  { inFeatures: n, outFeatures: m, weights: { kernel, bias } }: Layer,
+): Float32Array {
   const z = new Float32Array(rows * m);
   for (let i = 0; i < rows; i += 4) {
     // where fewer than four rows are left, the last one is computed again
@@ -73,7 +79,11 @@ function affine(a: Float32Array, rows: number, { inFeatures: n, outFeatures: m, 
 }
 
 /** g W, a multiple of a row of W at a time; what relu has set to zero costs nothing. */
-function backThrough(g: Float32Array, rows: number, { inFeatures: n, outFeatures: m, weights: { kernel } }: Layer): Float32Array {
+function backThrough(
+  g: Float32Array,
+  rows: number,
+  { inFeatures: n, outFeatures: m, weights: { kernel } }: Layer,
+): Float32Array {
   const d = new Float32Array(rows * n);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < m; j++) {
@@ -86,7 +96,11 @@ function backThrough(g: Float32Array, rows: number, { inFeatures: n, outFeatures
 }
 
 /** The inputs of every layer and the logits, (rows × features) each. */
-export function forward(layers: readonly Layer[], x: Float32Array, rows: number): { inputs: Float32Array[]; logits: Float32Array } {
+export function forward(
+  layers: readonly Layer[],
+  x: Float32Array,
+  rows: number,
+): { inputs: Float32Array[]; logits: Float32Array } {
   const inputs: Float32Array[] = [];
   let a = x;
   layers.forEach((layer, l) => {
@@ -97,17 +111,27 @@ export function forward(layers: readonly Layer[], x: Float32Array, rows: number)
   return { inputs, logits: a };
 }
 
-/** Of gradients with respect to the logits those with respect to every layer's pre-activations, for the first `rows` rows. */
-export function backward(layers: readonly Layer[], inputs: readonly Float32Array[], errors: Float32Array, rows: number): Float32Array[] {
+/**
+ * Of gradients with respect to the logits those with respect to every layer's pre-activations, for the first `rows`
+ * rows.
+ */
+export function backward(
+  layers: readonly Layer[],
+  inputs: readonly Float32Array[],
+  errors: Float32Array,
+  rows: number,
+): Float32Array[] {
   const gradients = [errors];
   for (let l = layers.length - 1; l > 0; l--) {
     const [layer, a, g] = [layers[l], inputs[l], gradients[0]];
-    if (layer && a && g) gradients.unshift(backThrough(g, rows, layer).map((d, index) => ((a[index] ?? 0) > 0 ? d : 0)));
+    if (layer && a && g)
+      gradients.unshift(backThrough(g, rows, layer).map((d, index) => ((a[index] ?? 0) > 0 ? d : 0)));
   }
   return gradients;
 }
 
-// --- Softmax and cross-entropy ----------------------------------------------------------------------------------------
+// --- Softmax and cross-entropy
+// ----------------------------------------------------------------------------------------
 
 /** p = exp(z)/Σ exp(z) of each row. */
 export function softmax(logits: Float32Array): Float32Array {
@@ -126,10 +150,15 @@ export function softmax(logits: Float32Array): Float32Array {
 
 /** The mean of −log p of the labels over the rows. */
 export function crossEntropy(p: Float32Array, labels: Uint8Array): number {
-  return labels.reduce((sum, label, i) => sum - Math.log(Math.max(p[i * CLASSES + label] ?? 0, 1e-38)), 0) / labels.length;
+  return (
+    labels.reduce((sum, label, i) => sum - Math.log(Math.max(p[i * CLASSES + label] ?? 0, 1e-38)), 0) / labels.length
+  );
 }
 
-/** The gradient of the mean cross-entropy with respect to the logits of the labelled rows, which are the first: (p − y)/rows. */
+/**
+ * The gradient of the mean cross-entropy with respect to the logits of the labelled rows, which are the first: (p −
+ * y)/rows.
+ */
 export function errorsOf(p: Float32Array, labels: Uint8Array): Float32Array {
   const errors = p.slice(0, labels.length * CLASSES);
   for (const [i, label] of labels.entries()) errors[i * CLASSES + label] = (errors[i * CLASSES + label] ?? 0) - 1;
@@ -148,7 +177,8 @@ function sampleLabels(p: Float32Array, rows: number, uniform: () => number): Uin
   });
 }
 
-// --- Training ---------------------------------------------------------------------------------------------------------
+// --- Training
+// ---------------------------------------------------------------------------------------------------------
 
 /** A preconditioner that updates the layers in place. */
 export function precondition(layers: readonly Layer[], seed: number): Preconditioner {
@@ -158,7 +188,12 @@ export function precondition(layers: readonly Layer[], seed: number): Preconditi
 }
 
 /** One step on a batch. @returns The loss before it. */
-export function trainStep(layers: readonly Layer[], preconditioner: Preconditioner, x: Float32Array, labels: Uint8Array): number {
+export function trainStep(
+  layers: readonly Layer[],
+  preconditioner: Preconditioner,
+  x: Float32Array,
+  labels: Uint8Array,
+): number {
   const batch = labels.length;
   const { inputs, logits } = forward(layers, x, batch);
   const p = softmax(logits);
@@ -180,7 +215,11 @@ export function trainStep(layers: readonly Layer[], preconditioner: Precondition
 }
 
 /** Mean cross-entropy and share of the labels that are the likeliest class. */
-export function evaluate(layers: readonly Layer[], x: Float32Array, labels: Uint8Array): { loss: number; accuracy: number } {
+export function evaluate(
+  layers: readonly Layer[],
+  x: Float32Array,
+  labels: Uint8Array,
+): { loss: number; accuracy: number } {
   const p = softmax(forward(layers, x, labels.length).logits);
   const likeliest = (i: number) => {
     const row = p.subarray(i * CLASSES, (i + 1) * CLASSES);
@@ -194,9 +233,19 @@ export function evaluate(layers: readonly Layer[], x: Float32Array, labels: Uint
 
 async function main(signal: AbortSignal): Promise<void> {
   const { steps, seed } = new Command('mlp-from-scratch')
-    .description('Trains a classifier (784-500-300-10, relu) of handwritten digits with forward and backward passes in plain JavaScript.')
-    .addOption(new Option('--steps <n>', 'training steps, one batch of 256 digits each').default(50).argParser(integer(1, 1_000_000)))
-    .addOption(new Option('--seed <s>', 'seed of the initial weights and of sampling').default(1).argParser(integer(0, 1_000_000)))
+    .description(
+      'Trains a classifier (784-500-300-10, relu) of handwritten digits with forward and backward passes in plain JavaScript.',
+    )
+    .addOption(
+      new Option('--steps <n>', 'training steps, one batch of 256 digits each')
+        .default(50)
+        .argParser(integer(1, 1_000_000)),
+    )
+    .addOption(
+      new Option('--seed <s>', 'seed of the initial weights and of sampling')
+        .default(1)
+        .argParser(integer(0, 1_000_000)),
+    )
     .parse()
     .opts<{ steps: number; seed: number }>();
   const { training, heldOut } = loadDigits();

@@ -1,7 +1,13 @@
-export { ConjugateGradient, type ConjugateGradientOptions, type ConjugateGradientResult, type SolveOptions } from './conjugate-gradient';
-export { CgfacError, type CgfacErrorCode } from './error';
-export { type ApplyOptions, FisherOperator, type FisherOperatorOptions } from './fisher-operator';
-export { type Info, info, setThreads } from './info';
+export { CgfacError, type CgfacErrorCode } from './base/errors';
+export { type Info, info, setThreads } from './base/info';
+export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
+export {
+  ConjugateGradient,
+  type ConjugateGradientOptions,
+  type ConjugateGradientResult,
+  type SolveOptions,
+} from './layer/conjugate-gradient';
+export { type ApplyOptions, FisherOperator, type FisherOperatorOptions } from './layer/fisher-operator';
 export {
   type LayerMemory,
   LayerPreconditioner,
@@ -12,11 +18,12 @@ export {
   type PreconditionOptions,
   type PreconditionResult,
   type RecordedRows,
-} from './layer-preconditioner';
-export type { EffectiveRanks, FactorRows } from './network-layer';
-export type { ReportedLayer, SkippedLayer } from './network-types';
-export type { CgOptions, CgSummary, LayerOptions } from './options';
-export { type LayerSystem, preconditionAll, preconditionAllSync } from './precondition-all';
+} from './layer/layer-preconditioner';
+export type { CgOptions, CgSummary, LayerOptions } from './layer/options';
+export { type LayerSystem, preconditionAll, preconditionAllSync } from './layer/precondition-all';
+export { type SolutionProducts, Spectrum, type SpectrumValues } from './layer/spectrum';
+export type { EffectiveRanks, FactorRows } from './network/layer';
+export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export {
   type AdaptationState,
   type DenseLayerOptions,
@@ -33,8 +40,6 @@ export {
   type StepOptions,
   type StoredLayer,
   type StoredVector,
-} from './preconditioner';
-export type { PreconditionerOptions, Preset, Schedule } from './preconditioner-options';
-export { type SolutionProducts, Spectrum, type SpectrumValues } from './spectrum';
-export type { LayerStepSummary, SkippedSteps, StepSummary } from './step-summary';
-export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './weight-vector';
+} from './network/preconditioner';
+export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
+export type { ReportedLayer, SkippedLayer } from './network/types';

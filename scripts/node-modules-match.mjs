@@ -12,7 +12,9 @@ function matches() {
   const asWanted = ([path, { version, integrity, optional }]) => {
     const found = installed[path];
     if (!found) return optional === true;
-    return found.version === version && found.integrity === integrity && existsSync(new URL(`${path}/package.json`, root));
+    return (
+      found.version === version && found.integrity === integrity && existsSync(new URL(`${path}/package.json`, root))
+    );
   };
   return (
     Object.entries(wanted)

@@ -1,5 +1,5 @@
-// Before `npm pack` and `npm publish`: compiles the facade afresh, so that no output of a file since removed is shipped,
-// and refuses a tarball without the binary.
+// Before `npm pack` and `npm publish`: compiles the facade afresh, so that no output of a file since removed is
+// shipped, and refuses a tarball without the binary.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,11 @@ if (!existsSync(prebuilds) || !readdirSync(prebuilds).some((name) => name.endsWi
   process.exit(1);
 }
 rmSync(path('dist'), { recursive: true, force: true });
-const { status } = spawnSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '--build', path('tsconfig.build.json')], {
-  stdio: 'inherit',
-});
+const { status } = spawnSync(
+  process.execPath,
+  [path('node_modules/typescript/bin/tsc'), '--build', path('tsconfig.build.json')],
+  {
+    stdio: 'inherit',
+  },
+);
 process.exitCode = status ?? 1;

@@ -43,7 +43,8 @@ node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)
   fail "Node.js 20 or later is needed, and this is $(node --version)."
 has_command npm || fail 'npm is needed, and there is no npm on PATH; it comes with Node.js.'
 
-# --- System packages: compiler, CMake, make, the static OpenBLAS that the addon links; what the tests of the core include
+# --- System packages: compiler, CMake, make, the static OpenBLAS that the addon links; what the tests of the core
+# include
 missing=''
 has_command g++ || missing="$missing g++"
 has_command cmake || missing="$missing cmake"

@@ -47,7 +47,14 @@ function core() {
   const built = run('cmake', ['--build', 'build', '--parallel', jobs]);
   if (built !== 0) return { passed: 0, failed: 1 };
   const report = join(reports, 'ctest.xml');
-  const status = run('ctest', ['--test-dir', 'build', '--no-tests=error', '--output-on-failure', '--output-junit', report]);
+  const status = run('ctest', [
+    '--test-dir',
+    'build',
+    '--no-tests=error',
+    '--output-on-failure',
+    '--output-junit',
+    report,
+  ]);
   return honest('ctest', status, ctestCounts(report));
 }
 

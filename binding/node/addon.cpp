@@ -1,15 +1,15 @@
 #include "node/addon.h"
 
-#include "core/blas.h"
-#include "core/floor.h"
-#include "core/parallel.h"
-#include "node/arguments.h"
-#include "node/conjugate_gradient_wrap.h"
+#include "core/kernels/floor.h"
+#include "core/linalg/blas.h"
+#include "core/threads/parallel.h"
+#include "node/classes/conjugate_gradient.h"
+#include "node/classes/factored_layer.h"
+#include "node/classes/fisher_operator.h"
+#include "node/classes/layer_preconditioner.h"
+#include "node/convert/arguments.h"
 #include "node/errors.h"
-#include "node/factored_layer_wrap.h"
-#include "node/fisher_operator_wrap.h"
-#include "node/layer_preconditioner_wrap.h"
-#include "node/matrix_product_wrap.h"
+#include "node/functions/matrix_products.h"
 
 namespace cgfac::node {
 

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "node/job.h"
+#include "node/async/job.h"
 
 namespace cgfac::node {
 

@@ -10,20 +10,20 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../error';
-import type { NetworkMemory, NetworkReport } from '../preconditioner';
-import type { Schedule } from '../preconditioner-options';
-import { uniforms } from '../sampler';
-import { valueError } from '../validate';
-import { type Capture, type CapturedLayer, capture, NOTHING } from './capture';
-import type { Step } from './engine';
-import { gradientsByName, type NamedTensor, noCapture, notFinite, readGradient, variablesOf } from './gradients';
+import { CgfacError } from '../base/errors';
+import { uniforms } from '../base/random';
+import { valueError } from '../base/validate';
+import type { Schedule } from '../network/options';
+import type { NetworkMemory, NetworkReport } from '../network/preconditioner';
+import { type Capture, type CapturedLayer, capture, NOTHING } from './capture/capture';
+import { discrepancyOf } from './capture/self-check';
+import type { Layer, PlainVariable } from './capture/sites';
 import { type CgfacOptions, optionsOf } from './options';
-import { RecipeEngine } from './recipe-engine';
-import { discrepancyOf } from './self-check';
-import type { Layer, PlainVariable } from './sites';
-import type { StepReport } from './step-report';
-import { explainingKernels, registeredVariables, variableGradients } from './tape';
+import { gradientsByName, type NamedTensor, noCapture, notFinite, readGradient, variablesOf } from './step/gradients';
+import { RecipeEngine } from './step/recipe-engine';
+import type { StepReport } from './step/report';
+import type { Step } from './step/step';
+import { explainingKernels, registeredVariables, variableGradients } from './tape/tape';
 
 const UINT32 = 2 ** 32;
 
@@ -48,25 +48,29 @@ function takeOn(values: readonly (readonly [Variable, Tensor])[]): void {
 type CheckState = 'unchecked' | 'checked' | 'refused';
 
 /**
- * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies rows of data by a
- * trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest, which it names once.
+ * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
+ * rows of data by a trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest,
+ * which it names once.
  *
- * Its defaults are the recipe of `Preconditioner`: true Fisher from sampled targets, factored damping relative to each factor's mean
- * eigenvalue, a Polyak step from the loss and the entropy of the targets, heavy ball, averages of the weights
- * ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv
- * 2101.00218): (F + λI) x = v by truncated conjugate gradients for each layer, then W ← W − learningRate·ν·x with
- * ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). With several positions to a sample, A sums over them and G averages (Grosse and Martens 2016).
- * Make it with {@link cgfac}, and give it to `model.compile` or call `minimize`.
+ * Its defaults are the recipe of `Preconditioner`: true Fisher from sampled targets, factored damping relative to each
+ * factor's mean eigenvalue, a Polyak step from the loss and the entropy of the targets, heavy ball, averages of the
+ * weights ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative
+ * K-FAC algorithm for Deep Learning", arXiv 2101.00218): (F + λI) x = v by truncated conjugate gradients for each
+ * layer, then W ← W − learningRate·ν·x with ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). With several positions to a
+ * sample, A sums over them and G averages (Grosse and Martens 2016). Make it with {@link cgfac}, and give it to
+ * `model.compile` or call `minimize`.
  *
- * A step that throws has changed no variable and leaves no tensor behind but the averages, which the optimizer owns until it is disposed of.
- * A step whose loss or gradient is not finite is skipped and counted, and the third in a row is an error. A run that goes on from saved weights has the
- * same bits as one that was not interrupted.
+ * A step that throws has changed no variable and leaves no tensor behind but the averages, which the optimizer owns
+ * until it is disposed of. A step whose loss or gradient is not finite is skipped and counted, and the third in a row
+ * is an error. A run that goes on from saved weights has the same bits as one that was not interrupted.
  */
 export class CgfacOptimizer extends Optimizer {
   /** The name that a saved model knows this class by. */
   static readonly className = 'Cgfac';
 
-  /** Optimizers of this class alone: that of `tf.Optimizer`, which is inherited otherwise, takes whatever can minimise. */
+  /**
+   * Optimizers of this class alone: that of `tf.Optimizer`, which is inherited otherwise, takes whatever can minimise.
+   */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && #engine in value;
   }
@@ -94,7 +98,10 @@ export class CgfacOptimizer extends Optimizer {
     return this.#engine.learningRate;
   }
 
-  /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number > 0. */
+  /**
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number >
+   * 0.
+   */
   set learningRate(value: Schedule<number>) {
     this.#engine.learningRate = value;
   }
@@ -131,8 +138,9 @@ export class CgfacOptimizer extends Optimizer {
    * @param f - Computes the loss; called once.
    * @param varList - The variables to differentiate by. Default: all trainable ones.
    * @returns The loss and the gradients by variable name; the caller disposes of them.
-   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and the loss is not one of a known output
-   * distribution, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar, `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
+   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and the loss is not one
+   * of a known output distribution, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar,
+   * `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
    * `ERR_CGFAC_BUSY` during {@link CgfacOptimizer.withAveragedWeights}.
    */
   override computeGradients(f: () => Scalar, varList?: Variable[]): LossAndGradients {
@@ -172,9 +180,11 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Changes the variables by one step. All directions are computed before the first variable is changed.
    *
-   * @param variableGradients - The gradients of the last {@link CgfacOptimizer.computeGradients}, changed or not (clipped, say).
-   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` when there are none of this optimizer, or they were applied already;
-   * `ERR_CGFAC_DIVERGED` for the third step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
+   * @param variableGradients - The gradients of the last {@link CgfacOptimizer.computeGradients}, changed or not
+   * (clipped, say).
+   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` when there are none of this optimizer, or they were applied
+   * already; `ERR_CGFAC_DIVERGED` for the third step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend
+   * that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
     this.#requireOwnWeights('applyGradients');
@@ -199,10 +209,11 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Puts the averages of the variables in their place while `callback` runs, and then the variables back.
    *
-   * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is awaited.
+   * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is
+   * awaited.
    * @returns What `callback` returns.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` in a callback of its own; what
-   * `callback` throws.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` in a
+   * callback of its own; what `callback` throws.
    */
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
     this.#requireOwnWeights('withAveragedWeights');
@@ -225,7 +236,8 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Overwrites the variables by their averages: the end of training.
    *
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during `withAveragedWeights`.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during
+   * `withAveragedWeights`.
    */
   finalizeVariableValues(): void {
     this.#requireOwnWeights('finalizeVariableValues');
@@ -243,10 +255,11 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, the state of the preconditioner
-   * (momentum, factors, warm starts), and the averages.
+   * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, the state of the
+   * preconditioner (momentum, factors, warm starts), and the averages.
    *
-   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state; the caller disposes of them.
+   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state; the caller disposes
+   * of them.
    */
   override async getWeights(): Promise<NamedTensor[]> {
     const { seed } = this.#engine;
@@ -255,9 +268,10 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Takes over what {@link CgfacOptimizer.getWeights} returned. Counters count on at once; the state of the layers, and the averages, go to
-   * the layers of the model in the order in which the steps to come meet them, and are part of {@link CgfacOptimizer.getWeights} until then.
-   * A step whose layers have other shapes is refused and leaves them where they are.
+   * Takes over what {@link CgfacOptimizer.getWeights} returned. Counters count on at once; the state of the layers, and
+   * the averages, go to the layers of the model in the order in which the steps to come meet them, and are part of
+   * {@link CgfacOptimizer.getWeights} until then. A step whose layers have other shapes is refused and leaves them
+   * where they are.
    *
    * @param weightValues - `iter`, `seed` and the state; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else.
@@ -274,18 +288,24 @@ export class CgfacOptimizer extends Optimizer {
     this.#engine.setSeed(high * UINT32 + (low >>> 0));
   }
 
-  /** The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left out, with a warning. */
+  /**
+   * The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left
+   * out, with a warning.
+   */
   override getConfig(): serialization.ConfigDict {
     const left = this.#engine.unsavable();
     if (left.length > 0)
-      console.warn(`cgfac: functions and regular expressions are not saved, give them again after loading: ${left.join(', ')}`);
+      console.warn(
+        `cgfac: functions and regular expressions are not saved, give them again after loading: ${left.join(', ')}`,
+      );
     return this.#engine.config() as serialization.ConfigDict;
   }
 
   /**
    * Makes an optimizer from a saved configuration.
    *
-   * @param config - What {@link CgfacOptimizer.getConfig} returned. Names that are not options are ignored: loaders add some.
+   * @param config - What {@link CgfacOptimizer.getConfig} returned. Names that are not options are ignored: loaders add
+   * some.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
    */
   static override fromConfig<T extends serialization.Serializable>(
@@ -306,12 +326,15 @@ export class CgfacOptimizer extends Optimizer {
     return this.#states.get(kernel.id) ?? 'unchecked';
   }
 
-  /** Compares the layers at their first step with the framework's gradients; those that differ become plain variables. */
+  /**
+   * Compares the layers at their first step with the framework's gradients; those that differ become plain variables.
+   */
   #checked(captured: Capture, grads: NamedTensorMap): Capture {
     const layers: CapturedLayer[] = [];
     const plain = [...captured.plain];
     for (const layer of captured.layers) {
-      const gradient = this.#stateOf(layer) === 'unchecked' ? readGradient(layer, new Map(Object.entries(grads))) : undefined;
+      const gradient =
+        this.#stateOf(layer) === 'unchecked' ? readGradient(layer, new Map(Object.entries(grads))) : undefined;
       // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
       const unchecked = gradient !== undefined && notFinite(layer, gradient) === undefined;
       const difference = unchecked ? discrepancyOf(layer, gradient) : undefined;
@@ -320,7 +343,9 @@ export class CgfacOptimizer extends Optimizer {
         layers.push(layer);
         continue;
       }
-      console.warn(`cgfac: the gradient of the captured rows differs from the framework's for ${difference}; plain gradient steps instead`);
+      console.warn(
+        `cgfac: the gradient of the captured rows differs from the framework's for ${difference}; plain gradient steps instead`,
+      );
       for (const variable of variablesOf(layer)) {
         this.#named.add(variable.name);
         plain.push({ variable, reason: REFUSED });
@@ -330,7 +355,9 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   #requireKnown({ layers, plain }: Step, gradients: ReadonlyMap<string, Tensor>): void {
-    const known = new Set([...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)].map(({ name }) => name));
+    const known = new Set(
+      [...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)].map(({ name }) => name),
+    );
     for (const name of gradients.keys()) {
       if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
     }

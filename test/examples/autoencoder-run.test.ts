@@ -1,4 +1,4 @@
-import { checkLoss } from '../../examples/autoencoder-run';
+import { checkLoss } from '../../examples/autoencoder/run';
 
 test('a loss that falls, or rises a little, is no divergence', () => {
   expect(() => checkLoss('adam', 2, 0.5, 0.7)).not.toThrow();

@@ -1,5 +1,5 @@
-import type { Evaluation, Run } from '../../examples/autoencoder-run';
-import { costText, errorTable } from '../../examples/autoencoder-table';
+import type { Evaluation, Run } from '../../examples/autoencoder/run';
+import { costText, errorTable } from '../../examples/autoencoder/table';
 
 const evaluation = (step: number, train: number, averaged = false): Evaluation => ({
   step,
@@ -21,7 +21,14 @@ const run = (optimizer: Run['optimizer'], steps: number, evaluations: readonly E
   weightBytes: 11_349_256,
 });
 
-const memory = { recorded: 13_252_608, factors: 23_374_832, workspace: 15_178_512, momentum: 11_349_256, averages: 0, total: 63_155_208 };
+const memory = {
+  recorded: 13_252_608,
+  factors: 23_374_832,
+  workspace: 15_178_512,
+  momentum: 11_349_256,
+  averages: 0,
+  total: 63_155_208,
+};
 
 test('a column for steps 10, 25 and 50, and a line for averaged weights', () => {
   const raw = [5, 10, 25, 45, 50].map((step) => evaluation(step, 120 - step));
@@ -61,7 +68,8 @@ test('a shorter run has a column for its last step', () => {
 
 test('tells what the preconditioner is and keeps, where there is one', () => {
   expect(costText(run('adam', 50, []))).toBeUndefined();
-  const recipe = "preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps, running averages by 128 directions";
+  const recipe =
+    "preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps, running averages by 128 directions";
   const text = costText({ ...run('cgfac', 50, []), preconditioner: { recipe, share: 0.384, memory } });
   expect(text?.split('\n')).toEqual([
     'cgfac:',

@@ -1,4 +1,6 @@
-/** The main job, run as `npm start` runs it: the compiled program in a process of its own, in a directory of its own. */
+/**
+ * The main job, run as `npm start` runs it: the compiled program in a process of its own, in a directory of its own.
+ */
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -113,7 +115,8 @@ test(
         expect(squaredError).toBeGreaterThan(0);
       }
     }
-    // Seed 1 gives 113, 96.6 and 86.0; 109; 190. Adam stays on the plateau of mean digits, above 180, at every rate tried.
+    // Seed 1 gives 113, 96.6 and 86.0; 109; 190. Adam stays on the plateau of mean digits, above 180, at every rate
+    // tried.
     const at = (step: number, run: Run) => evaluationAt(step, run).train;
     expect(at(10, cgfac)).toBeLessThan(125);
     expect(at(25, cgfac)).toBeLessThan(104);
@@ -149,7 +152,9 @@ test(
     expect(status).toBe(0);
     expect(stdout).toContain('784-1000-500-250-30-250-500-1000-784, 2 steps');
     const run = runOf('report.json');
-    const weights = [785 * 1000, 1001 * 500, 501 * 250, 251 * 30, 31 * 250, 251 * 500, 501 * 1000, 1001 * 784].reduce((a, b) => a + b);
+    const weights = [785 * 1000, 1001 * 500, 501 * 250, 251 * 30, 31 * 250, 251 * 500, 501 * 1000, 1001 * 784].reduce(
+      (a, b) => a + b,
+    );
     expect(run).toMatchObject({ network: 'deep', weightBytes: 4 * weights });
     expect(evaluationAt(2, run).train).toBeLessThan(400); // 543 = 784 ln 2 before the first step
     const { share, memory } = run.preconditioner ?? { share: Number.NaN, memory: {} };
@@ -158,7 +163,9 @@ test(
     const { total, ...parts } = memory;
     expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBe(total);
     expect(memory).toMatchObject({ momentum: 4 * weights, averages: 4 * weights });
-    expect(stdout).toMatch(/% of a step \(median\) is the preconditioner's own; it keeps \d+\.\d MB beside 11\.3 MB of weights/);
+    expect(stdout).toMatch(
+      /% of a step \(median\) is the preconditioner's own; it keeps \d+\.\d MB beside 11\.3 MB of weights/,
+    );
   },
   MINUTE,
 );
@@ -179,7 +186,17 @@ test.each(['momentum', 'adagrad', 'rmsprop', 'kfac'])(
 test(
   'evaluates after the last step of a run of any length',
   () => {
-    const { status, stdout } = start('--small', '--optimizer', 'sgd', '--steps', '7', '--seed', '5', '--json', 'report.json');
+    const { status, stdout } = start(
+      '--small',
+      '--optimizer',
+      'sgd',
+      '--steps',
+      '7',
+      '--seed',
+      '5',
+      '--json',
+      'report.json',
+    );
     expect(status).toBe(0);
     const run = runOf('report.json');
     expect(run).toMatchObject({ optimizer: 'sgd', seed: 5, steps: 7 });
@@ -196,7 +213,8 @@ test(
 test('shows its options', () => {
   const { status, stdout } = start('--help');
   expect(status).toBe(0);
-  for (const option of ['--steps', '--optimizer', '--seed', '--small', '--json', '--help']) expect(stdout).toContain(option);
+  for (const option of ['--steps', '--optimizer', '--seed', '--small', '--json', '--help'])
+    expect(stdout).toContain(option);
 });
 
 test.each([
@@ -217,12 +235,19 @@ test.each([
 });
 
 describe('on a terminal', () => {
-  /** Runs the program on a pseudo-terminal of util-linux's script; `interrupt` presses Ctrl-C when a step has been shown. */
+  /**
+   * Runs the program on a pseudo-terminal of util-linux's script; `interrupt` presses Ctrl-C when a step has been
+   * shown.
+   */
   function onTerminal(args: string, interrupt: boolean): Promise<{ code: number | null; output: string }> {
     return new Promise((done, fail) => {
-      const child = spawn('script', ['--quiet', '--return', '--command', `"${process.execPath}" "${PROGRAM}" ${args}`, '/dev/null'], {
-        cwd: directory,
-      });
+      const child = spawn(
+        'script',
+        ['--quiet', '--return', '--command', `"${process.execPath}" "${PROGRAM}" ${args}`, '/dev/null'],
+        {
+          cwd: directory,
+        },
+      );
       let output = '';
       let pressed = false;
       child.stdout.on('data', (data: Buffer) => {

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { batchOf, loadData, loadFashion, parseIdx } from '../../examples/classifier-data';
-import { PIXELS } from '../../examples/digits';
+import { PIXELS } from '../../datasets/digits';
+import { batchOf, loadData, loadFashion, parseIdx } from '../../examples/classifier/data';
 
 const ROOT = resolve(__dirname, '../..');
 const PROGRAM = join(ROOT, 'dist/examples/classifier.js');
@@ -17,7 +17,12 @@ interface Report {
     readonly data: string;
     readonly seed: number;
     readonly steps: number;
-    readonly evaluations: readonly { readonly step: number; readonly loss: number; readonly accuracy: number; readonly seconds: number }[];
+    readonly evaluations: readonly {
+      readonly step: number;
+      readonly loss: number;
+      readonly accuracy: number;
+      readonly seconds: number;
+    }[];
   }[];
 }
 
@@ -110,7 +115,8 @@ describe('the program', () => {
     if (status !== 0) throw new Error(stdout);
   }, MINUTE);
 
-  const start = (...args: string[]) => spawnSync(process.execPath, [PROGRAM, ...args], { cwd: directory, encoding: 'utf8' });
+  const start = (...args: string[]) =>
+    spawnSync(process.execPath, [PROGRAM, ...args], { cwd: directory, encoding: 'utf8' });
   const report = (): Report => JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8'));
 
   test(
@@ -146,7 +152,12 @@ describe('the program', () => {
       expect({ status, stderr }).toMatchObject({ status: 0 });
       const [run, ...others] = report().runs;
       expect(others).toEqual([]);
-      expect(run).toMatchObject({ optimizer: 'cgfac', data: 'fashion', steps: 6, evaluations: [{ step: 2 }, { step: 4 }, { step: 6 }] });
+      expect(run).toMatchObject({
+        optimizer: 'cgfac',
+        data: 'fashion',
+        steps: 6,
+        evaluations: [{ step: 2 }, { step: 4 }, { step: 6 }],
+      });
     },
     MINUTE,
   );

@@ -1,4 +1,12 @@
-import { BATCH, BATCHES, type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from '../../examples/digits';
+import {
+  BATCH,
+  BATCHES,
+  type Digits,
+  HELD_OUT_DIGITS,
+  loadDigits,
+  PIXELS,
+  TRAINING_DIGITS,
+} from '../../datasets/digits';
 
 const digits = loadDigits();
 const sets = [
@@ -39,13 +47,16 @@ test('the order is the same for every run', () => {
   const again = loadDigits();
   for (const set of ['training', 'heldOut'] as const) {
     // Bytes, because Jest's own comparison of eight million numbers takes half a minute.
-    const bytes = ({ pixels: { buffer, byteOffset, byteLength } }: Digits) => Buffer.from(buffer, byteOffset, byteLength);
+    const bytes = ({ pixels: { buffer, byteOffset, byteLength } }: Digits) =>
+      Buffer.from(buffer, byteOffset, byteLength);
     expect(Buffer.compare(bytes(again[set]), bytes(digits[set]))).toBe(0);
     expect(again[set].labels).toEqual(digits[set].labels);
   }
 });
 
 test('no digit occurs twice because of the shuffle, and none is both trained on and held out', () => {
-  const different = new Set(sets.flatMap(([, set, count]) => Array.from({ length: count }, (_, i) => digitAt(set, i).join())));
+  const different = new Set(
+    sets.flatMap(([, set, count]) => Array.from({ length: count }, (_, i) => digitAt(set, i).join())),
+  );
   expect(different.size).toBe(9960);
 });

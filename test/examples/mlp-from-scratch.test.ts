@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import { loadDigits, PIXELS } from '../../examples/digits';
+import { loadDigits, PIXELS } from '../../datasets/digits';
 import {
   backward,
   createLayers,
@@ -21,14 +21,23 @@ const WIDTHS = [PIXELS, 24, 15, 10];
 
 const { training: digits } = loadDigits();
 const slice = (first: number, count: number) =>
-  [digits.pixels.subarray(first * PIXELS, (first + count) * PIXELS), digits.labels.subarray(first, first + count)] as const;
+  [
+    digits.pixels.subarray(first * PIXELS, (first + count) * PIXELS),
+    digits.labels.subarray(first, first + count),
+  ] as const;
 
 function lossOf(layers: readonly Layer[], x: Float32Array, labels: Uint8Array): number {
   return crossEntropy(softmax(forward(layers, x, labels.length).logits), labels);
 }
 
 /** The loss's derivative by one weight, by the central difference. */
-function difference(layers: readonly Layer[], weights: Float32Array, at: number, x: Float32Array, labels: Uint8Array): number {
+function difference(
+  layers: readonly Layer[],
+  weights: Float32Array,
+  at: number,
+  x: Float32Array,
+  labels: Uint8Array,
+): number {
   const weight = weights[at] ?? Number.NaN;
   const loss = (moved: number) => {
     weights[at] = moved;
@@ -58,7 +67,8 @@ test.each([32, 13])('the rows make up the gradient that finite differences have,
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < m; j++) {
         bias[j] = (bias[j] ?? 0) + (g[i * m + j] ?? 0);
-        for (let k = 0; k < n; k++) kernel[j * n + k] = (kernel[j * n + k] ?? 0) + (g[i * m + j] ?? 0) * (a[i * n + k] ?? 0);
+        for (let k = 0; k < n; k++)
+          kernel[j * n + k] = (kernel[j * n + k] ?? 0) + (g[i * m + j] ?? 0) * (a[i * n + k] ?? 0);
       }
     }
     for (const [own, values] of [
@@ -66,8 +76,11 @@ test.each([32, 13])('the rows make up the gradient that finite differences have,
       [weights.bias, bias],
     ] as const) {
       for (const at of largest(values, 5)) {
-        // the loss is exact to about 1e-8, the quotient to 1e-8/6e-4; a unit of relu that changes sides on the way adds to that
-        expect(Math.abs(difference(layers, own, at, x, labels) - (values[at] ?? 0))).toBeLessThan(1e-2 * Math.abs(values[at] ?? 0) + 1e-4);
+        // the loss is exact to about 1e-8, the quotient to 1e-8/6e-4; a unit of relu that changes sides on the way adds
+        // to that
+        expect(Math.abs(difference(layers, own, at, x, labels) - (values[at] ?? 0))).toBeLessThan(
+          1e-2 * Math.abs(values[at] ?? 0) + 1e-4,
+        );
       }
     }
   });
@@ -78,7 +91,9 @@ test('a few steps bring the loss down, and the averages with it', async () => {
   const preconditioner = precondition(layers, 1);
   const held = slice(8000, 200);
   const before = evaluate(layers, ...held);
-  const losses = Array.from({ length: 12 }, (_, step) => trainStep(layers, preconditioner, ...slice(64 * (step % 4), 64)));
+  const losses = Array.from({ length: 12 }, (_, step) =>
+    trainStep(layers, preconditioner, ...slice(64 * (step % 4), 64)),
+  );
   expect(losses.at(-1)).toBeLessThan(0.5 * (losses[0] ?? 0));
   const after = await preconditioner.withAveragedWeights(() => evaluate(layers, ...held));
   expect(after.loss).toBeLessThan(0.7 * before.loss);

@@ -1,4 +1,4 @@
-import { median } from '../../examples/statistics';
+import { median } from '../../examples/shared/statistics';
 
 test.each([
   [[7], 7],

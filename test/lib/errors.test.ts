@@ -23,7 +23,13 @@ const rows = () => ({
   outputGrads: Float32Array.from({ length: batch * outFeatures }, (_, i) => i - 5),
   batch,
 });
-const layer = (): LayerPreconditionerOptions<true> => ({ inFeatures, outFeatures, bias: true, damping: 0.5, lossReduction: 'sum' });
+const layer = (): LayerPreconditionerOptions<true> => ({
+  inFeatures,
+  outFeatures,
+  bias: true,
+  damping: 0.5,
+  lossReduction: 'sum',
+});
 const vector = (fill = 1) => ({ kernel: new Float32Array(6).fill(fill), bias: new Float32Array(3).fill(fill) });
 const operator = () => new FisherOperator<true>({ ...layer(), ...rows() });
 const recorded = () => {
@@ -39,7 +45,8 @@ const resizable = (length: number) => {
   const Resizable = ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => ArrayBuffer;
   return new Float32Array(new Resizable(length * 4, { maxByteLength: length * 8 }));
 };
-const spoiled = (length: number, value: number, index: number) => Float32Array.from({ length }, (_, i) => (i === index ? value : 1));
+const spoiled = (length: number, value: number, index: number) =>
+  Float32Array.from({ length }, (_, i) => (i === index ? value : 1));
 /** What a caller without types could pass. */
 const untyped = (value: unknown) => value as never;
 
@@ -55,7 +62,8 @@ const constructing = (options: Partial<Record<string, unknown>>) => () =>
   new FisherOperator(untyped({ ...layer(), ...rows(), ...options }) as FisherOperatorOptions);
 const layering = (options: Partial<Record<string, unknown>>) => () =>
   new LayerPreconditioner(untyped({ ...layer(), ...options }) as LayerPreconditionerOptions);
-const recording = (options: Partial<Record<string, unknown>>) => () => recorded().record(untyped({ ...rows(), ...options }));
+const recording = (options: Partial<Record<string, unknown>>) => () =>
+  recorded().record(untyped({ ...rows(), ...options }));
 const applying =
   (v: unknown, options: object = {}) =>
   () =>
@@ -66,7 +74,9 @@ const own = () => ({ ...rows(), lossGrads: Float32Array.from({ length: batch * o
 const naturally =
   (options: Partial<Record<string, unknown>>, layerOptions: object = {}) =>
   () =>
-    new LayerPreconditioner<true>({ ...layer(), ...layerOptions }).naturalGradientSync(untyped({ ...own(), ...options }));
+    new LayerPreconditioner<true>({ ...layer(), ...layerOptions }).naturalGradientSync(
+      untyped({ ...own(), ...options }),
+    );
 const updating = (applyTo: unknown) => naturally({ applyTo });
 const solvingAll =
   (...systems: unknown[]) =>
@@ -118,17 +128,29 @@ const combinations: readonly (readonly [options: Record<string, unknown>, expect
     { factorDecay: 0.5, method: 'cg' },
     "Expected method 'kfac' or a factorHistory with the option factorDecay but received 'cg' with 'tikhonov'",
   ],
-  [{ polyakFraction: 1, stepRule: 'fixed' }, "Expected stepRule 'polyak' with the option polyakFraction but received 'fixed'"],
+  [
+    { polyakFraction: 1, stepRule: 'fixed' },
+    "Expected stepRule 'polyak' with the option polyakFraction but received 'fixed'",
+  ],
   [{ klClip: 1 }, "Expected stepRule 'kl-clip' with the option klClip but received 'polyak'"],
   [{ rank: 8, factorHistory: 'dense' }, "Expected factorHistory 'panel' with the option rank but received 'dense'"],
-  [{ panelRows: 8, factorHistory: 'none' }, "Expected factorHistory 'panel' with the option panelRows but received 'none'"],
+  [
+    { panelRows: 8, factorHistory: 'none' },
+    "Expected factorHistory 'panel' with the option panelRows but received 'none'",
+  ],
   [{ window: 8 }, "Expected factorHistory 'none' with the option window but received 'panel'"],
   [
     { factorDecay: 0.5, factorHistory: 'none' },
     "Expected factorHistory 'panel' or 'dense' with the option factorDecay but received 'none'",
   ],
-  [{ dampingMode: 'factored', method: 'cg' }, "Expected 'exact' or 'kfac' with dampingMode 'factored' for method but received 'cg'"],
-  [{ dampingMode: 'factored', method: 'auto' }, "Expected 'exact' or 'kfac' with dampingMode 'factored' for method but received 'auto'"],
+  [
+    { dampingMode: 'factored', method: 'cg' },
+    "Expected 'exact' or 'kfac' with dampingMode 'factored' for method but received 'cg'",
+  ],
+  [
+    { dampingMode: 'factored', method: 'auto' },
+    "Expected 'exact' or 'kfac' with dampingMode 'factored' for method but received 'auto'",
+  ],
   [
     { trustRegion: { kl: 1 } },
     "Expected method 'exact' with dampingMode 'tikhonov' with the option trustRegion but received 'exact' with 'factored'",
@@ -145,8 +167,14 @@ const combinations: readonly (readonly [options: Record<string, unknown>, expect
     { trustRegion: { kl: 1 }, dampingMode: 'tikhonov', adaptiveDamping: true },
     'Expected no trustRegion with the option adaptiveDamping but received one',
   ],
-  [{ adaptiveFraction: true, stepRule: 'fixed' }, "Expected stepRule 'polyak' with the option adaptiveFraction but received 'fixed'"],
-  [{ adaptiveFraction: true, adaptiveDamping: true }, 'Expected no adaptiveDamping with the option adaptiveFraction but received both'],
+  [
+    { adaptiveFraction: true, stepRule: 'fixed' },
+    "Expected stepRule 'polyak' with the option adaptiveFraction but received 'fixed'",
+  ],
+  [
+    { adaptiveFraction: true, adaptiveDamping: true },
+    'Expected no adaptiveDamping with the option adaptiveFraction but received both',
+  ],
 ];
 
 const type = 'ERR_CGFAC_INVALID_ARG_TYPE';
@@ -163,19 +191,22 @@ const table: Case[] = [
   {
     what: 'inputs of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float32Array of length 7',
+    message:
+      'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float32Array of length 7',
     call: constructing({ inputs: new Float32Array(7) }),
   },
   {
     what: 'outputGrads of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (fisherRows 2 × outFeatures 3) for outputGrads but received a Float32Array of length 12',
+    message:
+      'Expected a Float32Array of length 6 (fisherRows 2 × outFeatures 3) for outputGrads but received a Float32Array of length 12',
     call: constructing({ fisherRows: 2 }),
   },
   {
     what: 'a kernel of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 5',
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 5',
     call: applying({ kernel: new Float32Array(5), bias: new Float32Array(3) }),
   },
   {
@@ -187,38 +218,48 @@ const table: Case[] = [
   {
     what: 'an out of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for out.kernel but received a Float32Array of length 9',
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for out.kernel but received a Float32Array of length 9',
     call: applying(vector(), { out: { kernel: new Float32Array(9), bias: new Float32Array(3) } }),
   },
   {
     what: 'a vector for an operator of another shape',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 8',
-    call: () => new ConjugateGradient().solveSync(operator(), { kernel: new Float32Array(8), bias: new Float32Array(4) }),
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received a Float32Array of length 8',
+    call: () =>
+      new ConjugateGradient().solveSync(operator(), { kernel: new Float32Array(8), bias: new Float32Array(4) }),
   },
   {
     what: 'an x0 for an operator of another shape',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for x0.kernel but received a Float32Array of length 8',
-    call: () => new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: new Float32Array(8), bias: new Float32Array(3) } }),
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for x0.kernel but received a Float32Array of length 8',
+    call: () =>
+      new ConjugateGradient().solveSync(operator(), vector(), {
+        x0: { kernel: new Float32Array(8), bias: new Float32Array(3) },
+      }),
   },
   {
     what: 'recorded inputs of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 10 (batch 5 × inFeatures 2) for inputs but received a Float32Array of length 8',
+    message:
+      'Expected a Float32Array of length 10 (batch 5 × inFeatures 2) for inputs but received a Float32Array of length 8',
     call: recording({ batch: 5 }),
   },
   // types
   {
     what: 'inputs as number[]',
     code: type,
-    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received an array of length 8',
+    message:
+      'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received an array of length 8',
     call: constructing({ inputs: [1, 2, 3, 4, 5, 6, 7, 8] }),
   },
   {
     what: 'inputs as Float64Array',
     code: type,
-    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float64Array of length 8',
+    message:
+      'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received a Float64Array of length 8',
     call: constructing({ inputs: new Float64Array(8) }),
   },
   {
@@ -230,13 +271,16 @@ const table: Case[] = [
   {
     what: 'v with a bias for a layer without one',
     code: type,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v but received an object with keys kernel, bias',
-    call: () => new FisherOperator(untyped({ ...layer(), ...rows(), bias: false }) as FisherOperatorOptions).applySync(vector()),
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v but received an object with keys kernel, bias',
+    call: () =>
+      new FisherOperator(untyped({ ...layer(), ...rows(), bias: false }) as FisherOperatorOptions).applySync(vector()),
   },
   {
     what: 'v as number[]',
     code: type,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received an array of length 2',
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received an array of length 2',
     call: applying({ kernel: [1, 2], bias: new Float32Array(3) }),
   },
   {
@@ -251,7 +295,12 @@ const table: Case[] = [
     message: 'Expected a FisherOperator for operator but received an object with keys (none)',
     call: () => new ConjugateGradient().solveSync(untyped({}), vector()),
   },
-  { what: 'bias as a number', code: type, message: 'Expected a boolean for bias but received 1', call: constructing({ bias: 1 }) },
+  {
+    what: 'bias as a number',
+    code: type,
+    message: 'Expected a boolean for bias but received 1',
+    call: constructing({ bias: 1 }),
+  },
   {
     what: 'batch as a string',
     code: type,
@@ -330,9 +379,15 @@ const table: Case[] = [
   {
     what: 'relative damping of zeros',
     code: value,
-    message: 'Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0',
+    message:
+      'Expected inputs and outputGrads that are not all zero for relative damping but received a mean eigenvalue of 0',
     call: () =>
-      new FisherOperator<true>({ ...layer(), ...rows(), outputGrads: new Float32Array(12), damping: { relative: 1 } }).applySync(vector()),
+      new FisherOperator<true>({
+        ...layer(),
+        ...rows(),
+        outputGrads: new Float32Array(12),
+        damping: { relative: 1 },
+      }).applySync(vector()),
   },
   {
     what: 'maxIterations 0',
@@ -386,19 +441,22 @@ const table: Case[] = [
   {
     what: 'no lossReduction for an operator',
     code: missing,
-    message: "Expected 'sum' or 'mean' for lossReduction of FisherOperator, which has no default, but received undefined",
+    message:
+      "Expected 'sum' or 'mean' for lossReduction of FisherOperator, which has no default, but received undefined",
     call: constructing({ lossReduction: undefined }),
   },
   {
     what: 'no lossReduction for a layer',
     code: missing,
-    message: "Expected 'sum' or 'mean' for lossReduction of LayerPreconditioner, which has no default, but received undefined",
+    message:
+      "Expected 'sum' or 'mean' for lossReduction of LayerPreconditioner, which has no default, but received undefined",
     call: layering({ lossReduction: undefined }),
   },
   {
     what: 'no damping',
     code: missing,
-    message: 'Expected a number > 0 or { relative } for damping of LayerPreconditioner, which has no default, but received undefined',
+    message:
+      'Expected a number > 0 or { relative } for damping of LayerPreconditioner, which has no default, but received undefined',
     call: layering({ damping: undefined }),
   },
   {
@@ -424,7 +482,8 @@ const table: Case[] = [
   {
     what: 'an unknown option of a solver',
     code: unknown,
-    message: "Expected one of maxIterations, tolerance, space, history for an option of ConjugateGradient but received 'iterations'",
+    message:
+      "Expected one of maxIterations, tolerance, space, history for an option of ConjugateGradient but received 'iterations'",
     call: () => new ConjugateGradient(untyped({ iterations: 3 })),
   },
   {
@@ -464,7 +523,9 @@ const table: Case[] = [
       code: notFinite,
       message: `Expected finite numbers for x0.kernel but received ${bad} at index 0`,
       call: () =>
-        new ConjugateGradient().solveSync(operator(), vector(), { x0: { kernel: spoiled(6, bad, 0), bias: new Float32Array(3) } }),
+        new ConjugateGradient().solveSync(operator(), vector(), {
+          x0: { kernel: spoiled(6, bad, 0), bias: new Float32Array(3) },
+        }),
     },
   ]),
   {
@@ -477,7 +538,8 @@ const table: Case[] = [
   {
     what: 'detached inputs',
     code: buffer,
-    message: 'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received one whose buffer was detached',
+    message:
+      'Expected a Float32Array of length 8 (batch 4 × inFeatures 2) for inputs but received one whose buffer was detached',
     call: constructing({ inputs: detached(new Float32Array(8)) }),
   },
   {
@@ -494,7 +556,8 @@ const table: Case[] = [
   {
     what: 'a detached v',
     code: buffer,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received one whose buffer was detached',
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for v.kernel but received one whose buffer was detached',
     call: applying({ kernel: detached(new Float32Array(6)), bias: new Float32Array(3) }),
   },
   {
@@ -540,7 +603,8 @@ const table: Case[] = [
   {
     what: 'an out that overlaps the inputs',
     code: overlap,
-    message: 'Expected arrays that share no memory with inputs, outputGrads or lossGrads for out but received an overlap',
+    message:
+      'Expected arrays that share no memory with inputs, outputGrads or lossGrads for out but received an overlap',
     call: () => {
       const { inputs, outputGrads } = rows();
       const borrowing = new FisherOperator<true>({ ...layer(), inputs, outputGrads, batch });
@@ -670,7 +734,8 @@ const table: Case[] = [
   {
     what: 'factored damping of zeros',
     code: value,
-    message: 'Expected inputs and outputGrads that are not all zero for factored damping but received a mean eigenvalue of 0',
+    message:
+      'Expected inputs and outputGrads that are not all zero for factored damping but received a mean eigenvalue of 0',
     call: naturally({ outputGrads: new Float32Array(12) }, { dampingMode: 'factored' }),
   },
   {
@@ -711,31 +776,36 @@ const table: Case[] = [
   {
     what: 'no batch',
     code: missing,
-    message: 'Expected a positive integer for batch of naturalGradientSync, which has no default, but received undefined',
+    message:
+      'Expected a positive integer for batch of naturalGradientSync, which has no default, but received undefined',
     call: naturally({ batch: undefined }),
   },
   {
     what: 'lossGrads of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
+    message:
+      'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
     call: naturally({ lossGrads: new Float32Array(6) }),
   },
   {
     what: 'lossGrads that have the rows of outputGrads',
     code: shape,
-    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
+    message:
+      'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received a Float32Array of length 6',
     call: naturally({ outputGrads: new Float32Array(6), lossGrads: new Float32Array(6), fisherRows: 2 }),
   },
   {
     what: 'lossGrads as number[]',
     code: type,
-    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received an array of length 1',
+    message:
+      'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received an array of length 1',
     call: naturally({ lossGrads: [1] }),
   },
   {
     what: 'detached lossGrads',
     code: buffer,
-    message: 'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received one whose buffer was detached',
+    message:
+      'Expected a Float32Array of length 12 (batch 4 × outFeatures 3) for lossGrads but received one whose buffer was detached',
     call: naturally({ lossGrads: detached(new Float32Array(12)) }),
   },
   {
@@ -791,7 +861,8 @@ const table: Case[] = [
   {
     what: 'weights without a bias for a layer with one',
     code: type,
-    message: 'Expected { kernel, bias } of a layer with a bias for applyTo.weights but received a Float32Array of length 6',
+    message:
+      'Expected { kernel, bias } of a layer with a bias for applyTo.weights but received a Float32Array of length 6',
     call: updating({ weights: new Float32Array(6), learningRate: 0.1 }),
   },
   {
@@ -820,7 +891,10 @@ const table: Case[] = [
     call: () => {
       const batchRows = own();
       const weights = { kernel: new Float32Array(6), bias: batchRows.lossGrads.subarray(9, 12) };
-      return new LayerPreconditioner<true>(layer()).naturalGradientSync({ ...batchRows, applyTo: { weights, learningRate: 0.1 } });
+      return new LayerPreconditioner<true>(layer()).naturalGradientSync({
+        ...batchRows,
+        applyTo: { weights, learningRate: 0.1 },
+      });
     },
   },
   ...([Number.NaN, Number.POSITIVE_INFINITY] as const).flatMap((bad): Case[] =>
@@ -883,13 +957,15 @@ const table: Case[] = [
   {
     what: 'a system without a layer',
     code: missing,
-    message: 'Expected a LayerPreconditioner for layer of preconditionAllSync, systems[0], which has no default, but received undefined',
+    message:
+      'Expected a LayerPreconditioner for layer of preconditionAllSync, systems[0], which has no default, but received undefined',
     call: solvingAll({ v: vector() }),
   },
   {
     what: 'a system without v',
     code: missing,
-    message: 'Expected a right-hand side for v of preconditionAll, systems[0], which has no default, but received undefined',
+    message:
+      'Expected a right-hand side for v of preconditionAll, systems[0], which has no default, but received undefined',
     call: () => preconditionAll(untyped([{ layer: recorded() }])),
   },
   {
@@ -901,14 +977,16 @@ const table: Case[] = [
   {
     what: 'a v of a system of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 3 (outFeatures 3) for systems[0].v.bias but received a Float32Array of length 2',
+    message:
+      'Expected a Float32Array of length 3 (outFeatures 3) for systems[0].v.bias but received a Float32Array of length 2',
     call: () => solvingAll({ layer: recorded(), v: { kernel: new Float32Array(6), bias: new Float32Array(2) } })(),
   },
   ...([preconditionAll, preconditionAllSync] as const).flatMap((all): Case[] => [
     {
       what: `the same layer twice in ${all.name}`,
       code: value,
-      message: 'Expected a layer that appears once for systems[2].layer but received an instance of LayerPreconditioner',
+      message:
+        'Expected a layer that appears once for systems[2].layer but received an instance of LayerPreconditioner',
       call: () => {
         const twice = recorded();
         return all([twice, recorded(), twice].map((each) => ({ layer: each, v: vector() })));
@@ -918,7 +996,8 @@ const table: Case[] = [
       what: `a layer without a batch in ${all.name}`,
       code: 'ERR_CGFAC_NO_RECORD',
       message: 'Expected a batch from record() for precondition but received none',
-      call: () => all([recorded(), new LayerPreconditioner<true>(layer())].map((each) => ({ layer: each, v: vector() }))),
+      call: () =>
+        all([recorded(), new LayerPreconditioner<true>(layer())].map((each) => ({ layer: each, v: vector() }))),
     },
     {
       what: `a disposed layer in ${all.name}`,
@@ -932,7 +1011,13 @@ const table: Case[] = [
     },
   ]),
   ...([preconditionAll, preconditionAllSync] as const).flatMap((all) =>
-    (['two outputs that overlap', "an output that is a later layer's v", "an output that is an earlier layer's v"] as const).map(
+    (
+      [
+        'two outputs that overlap',
+        "an output that is a later layer's v",
+        "an output that is an earlier layer's v",
+      ] as const
+    ).map(
       (what): Case => ({
         what: `${what} in ${all.name}`,
         code: overlap,
@@ -972,32 +1057,46 @@ const table: Case[] = [
     call: () => new LayerPreconditioner<true>(layer()).preconditionSync(vector()),
   },
   ...(['precondition', 'naturalGradient', 'preconditionAll'] as const).flatMap((pending): Case[] =>
-    (['preconditionSync', 'naturalGradientSync', 'preconditionAllSync', 'memoryUsage', 'reset'] as const).map((call) => ({
-      what: `${call} while ${pending} is pending`,
-      code: 'ERR_CGFAC_BUSY',
-      message: expect.stringMatching(new RegExp(`^Expected no pending .* for ${call}\\(\\) but received 1; await them first$`)),
-      call: async () => {
-        const preconditioner = recorded();
-        const promise = {
-          precondition: () => preconditioner.precondition(vector()),
-          naturalGradient: () => preconditioner.naturalGradient(own()),
-          preconditionAll: () => preconditionAll([{ layer: preconditioner, v: vector() }]),
-        }[pending]();
-        try {
-          return {
-            preconditionSync: () => preconditioner.preconditionSync(vector()),
-            naturalGradientSync: () => preconditioner.naturalGradientSync(own()),
-            preconditionAllSync: () => preconditionAllSync([{ layer: preconditioner, v: vector() }]),
-            memoryUsage: () => preconditioner.memoryUsage(),
-            reset: () => preconditioner.reset(),
-          }[call]();
-        } finally {
-          await promise;
-        }
-      },
-    })),
+    (['preconditionSync', 'naturalGradientSync', 'preconditionAllSync', 'memoryUsage', 'reset'] as const).map(
+      (call) => ({
+        what: `${call} while ${pending} is pending`,
+        code: 'ERR_CGFAC_BUSY',
+        message: expect.stringMatching(
+          new RegExp(`^Expected no pending .* for ${call}\\(\\) but received 1; await them first$`),
+        ),
+        call: async () => {
+          const preconditioner = recorded();
+          const promise = {
+            precondition: () => preconditioner.precondition(vector()),
+            naturalGradient: () => preconditioner.naturalGradient(own()),
+            preconditionAll: () => preconditionAll([{ layer: preconditioner, v: vector() }]),
+          }[pending]();
+          try {
+            return {
+              preconditionSync: () => preconditioner.preconditionSync(vector()),
+              naturalGradientSync: () => preconditioner.naturalGradientSync(own()),
+              preconditionAllSync: () => preconditionAllSync([{ layer: preconditioner, v: vector() }]),
+              memoryUsage: () => preconditioner.memoryUsage(),
+              reset: () => preconditioner.reset(),
+            }[call]();
+          } finally {
+            await promise;
+          }
+        },
+      }),
+    ),
   ),
-  ...(['record', 'preconditionSync', 'precondition', 'naturalGradientSync', 'naturalGradient', 'memoryUsage', 'reset'] as const).map(
+  ...(
+    [
+      'record',
+      'preconditionSync',
+      'precondition',
+      'naturalGradientSync',
+      'naturalGradient',
+      'memoryUsage',
+      'reset',
+    ] as const
+  ).map(
     (method): Case => ({
       what: `${method} after dispose`,
       code: 'ERR_CGFAC_DISPOSED',
@@ -1006,13 +1105,20 @@ const table: Case[] = [
         const preconditioner = recorded();
         preconditioner.dispose();
         preconditioner.dispose(); // twice is fine
-        return preconditioner[method](untyped(method === 'record' ? rows() : method.startsWith('natural') ? own() : vector()));
+        return preconditioner[method](
+          untyped(method === 'record' ? rows() : method.startsWith('natural') ? own() : vector()),
+        );
       },
     }),
   ),
   // Preconditioner
   ...combinations.map(
-    ([options, message]): Case => ({ what: `a network with ${JSON.stringify(options)}`, code: value, message, call: networking(options) }),
+    ([options, message]): Case => ({
+      what: `a network with ${JSON.stringify(options)}`,
+      code: value,
+      message,
+      call: networking(options),
+    }),
   ),
   ...(
     [
@@ -1030,22 +1136,36 @@ const table: Case[] = [
       [
         { dampng: 1 },
         unknown,
-        expect.stringMatching(/^Expected one of lossReduction, .*trustRegion.* for an option of Preconditioner but received 'dampng'$/),
+        expect.stringMatching(
+          /^Expected one of lossReduction, .*trustRegion.* for an option of Preconditioner but received 'dampng'$/,
+        ),
       ],
       [
         { trustRegion: {}, dampingMode: 'tikhonov' },
         missing,
         'Expected a number > 0 for kl of trustRegion, which has no default, but received undefined',
       ],
-      [{ trustRegion: { kl: 0 }, dampingMode: 'tikhonov' }, value, 'Expected a finite number > 0 for trustRegion.kl but received 0'],
+      [
+        { trustRegion: { kl: 0 }, dampingMode: 'tikhonov' },
+        value,
+        'Expected a finite number > 0 for trustRegion.kl but received 0',
+      ],
       [
         { trustRegion: { kl: 1, norm: 2 }, dampingMode: 'tikhonov' },
         unknown,
         "Expected one of kl for an option of trustRegion but received 'norm'",
       ],
-      [{ trustRegion: 1, dampingMode: 'tikhonov' }, type, 'Expected an options object for the options of trustRegion but received 1'],
+      [
+        { trustRegion: 1, dampingMode: 'tikhonov' },
+        type,
+        'Expected an options object for the options of trustRegion but received 1',
+      ],
       [{ adaptiveDamping: 1 }, type, 'Expected a boolean for adaptiveDamping but received 1'],
-      [{ preset: 'quick' }, value, "Expected 'safe' or 'reconstruction' or 'image-classifier' for preset but received 'quick'"],
+      [
+        { preset: 'quick' },
+        value,
+        "Expected 'safe' or 'reconstruction' or 'image-classifier' for preset but received 'quick'",
+      ],
       [{ momentum: 1 }, value, 'Expected a number ≥ 0 and < 1 for momentum but received 1'],
       [{ momentum: '0.5' }, type, "Expected a number ≥ 0 and < 1 for momentum but received '0.5'"],
       [{ emaMomentum: -0.1 }, value, 'Expected a number ≥ 0 and < 1 for emaMomentum but received -0.1'],
@@ -1054,11 +1174,23 @@ const table: Case[] = [
       [{ learningRate: 0 }, value, 'Expected a finite number > 0 for learningRate but received 0'],
       [{ weightDecay: -1 }, value, 'Expected a finite number ≥ 0 for weightDecay but received -1'],
       [{ factorUpdateSteps: 0 }, value, 'Expected a positive integer below 2^31 for factorUpdateSteps but received 0'],
-      [{ accumulationSteps: 1.5 }, value, 'Expected a positive integer below 2^31 for accumulationSteps but received 1.5'],
+      [
+        { accumulationSteps: 1.5 },
+        value,
+        'Expected a positive integer below 2^31 for accumulationSteps but received 1.5',
+      ],
       [{ seed: -1 }, value, 'Expected an integer from 0 to 2^53 - 1 for seed but received -1'],
-      [{ skipLayers: 'first' }, type, "Expected an array of names and regular expressions for skipLayers but received 'first'"],
+      [
+        { skipLayers: 'first' },
+        type,
+        "Expected an array of names and regular expressions for skipLayers but received 'first'",
+      ],
       [{ skipLayers: [1] }, type, 'Expected a name or a regular expression for skipLayers[0] but received 1'],
-      [{ damping: { relative: -1 } }, value, 'Expected a number > 0 in the range of float32 for damping.relative but received -1'],
+      [
+        { damping: { relative: -1 } },
+        value,
+        'Expected a number > 0 in the range of float32 for damping.relative but received -1',
+      ],
     ] as const
   ).map(
     ([options, code, message]): Case => ({
@@ -1071,7 +1203,8 @@ const table: Case[] = [
   {
     what: 'a layer without its shape',
     code: missing,
-    message: 'Expected a positive integer for outFeatures of registerDense, which has no default, but received undefined',
+    message:
+      'Expected a positive integer for outFeatures of registerDense, which has no default, but received undefined',
     call: networking({}, { outFeatures: undefined }),
   },
   {
@@ -1083,7 +1216,8 @@ const table: Case[] = [
   {
     what: 'weights of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for weights but received a Float32Array of length 5',
+    message:
+      'Expected a Float32Array of length 6 (outFeatures 3 × inFeatures 2) for weights but received a Float32Array of length 5',
     call: networking({}, { bias: false, weights: new Float32Array(5) }),
   },
   {
@@ -1095,22 +1229,30 @@ const table: Case[] = [
   {
     what: 'rows that are no multiple of the batch',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (rows 3 × inFeatures 2) for inputs but received a Float32Array of length 8',
+    message:
+      'Expected a Float32Array of length 6 (rows 3 × inFeatures 2) for inputs but received a Float32Array of length 8',
     call: stepping({ loss: 1 }, { batch: 3 }),
   },
   {
     what: 'sampled rows of another length',
     code: shape,
-    message: 'Expected a Float32Array of length 6 (rows 2 × outFeatures 3) for outputGrads but received a Float32Array of length 7',
+    message:
+      'Expected a Float32Array of length 6 (rows 2 × outFeatures 3) for outputGrads but received a Float32Array of length 7',
     call: () => networking({})().recordFisher('layer', { outputGrads: new Float32Array(7), batch: 2 }),
   },
   {
     what: 'a polyak step without a loss',
     code: missing,
-    message: "Expected the loss for naturalGradientsSync with stepRule 'polyak' but received undefined; give { loss }, or another stepRule",
+    message:
+      "Expected the loss for naturalGradientsSync with stepRule 'polyak' but received undefined; give { loss }, or another stepRule",
     call: stepping({}),
   },
-  { what: 'a loss as text', code: type, message: "Expected a number for loss but received '1'", call: stepping({ loss: '1' }) },
+  {
+    what: 'a loss as text',
+    code: type,
+    message: "Expected a number for loss but received '1'",
+    call: stepping({ loss: '1' }),
+  },
   {
     what: 'a signal for a synchronous step',
     code: unknown,
@@ -1184,8 +1326,12 @@ describe('a refused call changes nothing', () => {
       const cleanLayer = recorded();
       expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
       for (const options of [{ out }, { applyTo: { weights: out, learningRate: 0.5 } }]) {
-        expect(await caught(() => spoiledLayer.naturalGradientSync({ ...own(), ...wrong, ...options }))).toBeInstanceOf(CgfacError);
-        expect(await caught(() => spoiledLayer.naturalGradient({ ...own(), ...wrong, ...options }))).toBeInstanceOf(CgfacError);
+        expect(await caught(() => spoiledLayer.naturalGradientSync({ ...own(), ...wrong, ...options }))).toBeInstanceOf(
+          CgfacError,
+        );
+        expect(await caught(() => spoiledLayer.naturalGradient({ ...own(), ...wrong, ...options }))).toBeInstanceOf(
+          CgfacError,
+        );
         expect(out).toEqual(vector(7));
       }
       expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
@@ -1203,7 +1349,9 @@ describe('a refused call changes nothing', () => {
     expect(await caught(() => preconditionAllSync(refused))).toMatchObject({ code: overlap });
     for (const all of [preconditionAll, preconditionAllSync]) {
       const unrecorded = { layer: new LayerPreconditioner<true>(layer()), v: vector() };
-      expect(await caught(() => all([{ layer: first, v: vector(), out }, unrecorded]))).toMatchObject({ code: 'ERR_CGFAC_NO_RECORD' });
+      expect(await caught(() => all([{ layer: first, v: vector(), out }, unrecorded]))).toMatchObject({
+        code: 'ERR_CGFAC_NO_RECORD',
+      });
     }
     expect(out).toEqual(vector(7));
     expect(first.preconditionSync(vector())).toEqual(clean.preconditionSync(vector())); // no previous solution either
@@ -1220,7 +1368,9 @@ describe('a refused call changes nothing', () => {
     const spoiledLayer = recorded();
     const cleanLayer = recorded();
     expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));
-    expect(await caught(() => spoiledLayer.record({ ...rows(), inputs: spoiled(8, Number.NaN, 0) }))).toMatchObject({ code: notFinite });
+    expect(await caught(() => spoiledLayer.record({ ...rows(), inputs: spoiled(8, Number.NaN, 0) }))).toMatchObject({
+      code: notFinite,
+    });
     expect(await caught(() => spoiledLayer.preconditionSync(bad()))).toMatchObject({ code: notFinite });
     expect(await caught(() => spoiledLayer.precondition(bad()))).toMatchObject({ code: notFinite });
     expect(spoiledLayer.preconditionSync(vector())).toEqual(cleanLayer.preconditionSync(vector()));

@@ -3,19 +3,26 @@ import { join } from 'node:path';
 
 // Native objects are watched dying in processes of their own: a crash there is an exit signal here.
 function run(program: string, ...flags: string[]) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, join(__dirname, 'programs', program)], {
-    encoding: 'utf8',
-    timeout: 25_000,
-  });
+  const { status, signal, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...flags, join(__dirname, 'programs', program)],
+    {
+      encoding: 'utf8',
+      timeout: 25_000,
+    },
+  );
   return { status, signal, stdout: stdout.trim(), stderr };
 }
 const clean = (stdout: string) => ({ status: 0, signal: null, stdout, stderr: '' });
 
 describe('the process ends cleanly', () => {
   // Without the exit handler one in five of these crashed: ten of each leave a chance of 1 in 100 to miss that.
-  test.each(['exit-while-pending.cjs', 'exit-at-once.cjs'])('by exit() with calls at work or queued, ten times: %s', (program) => {
-    for (let time = 0; time < 10; time++) expect(run(program)).toEqual(clean('leaving'));
-  });
+  test.each(['exit-while-pending.cjs', 'exit-at-once.cjs'])(
+    'by exit() with calls at work or queued, ten times: %s',
+    (program) => {
+      for (let time = 0; time < 10; time++) expect(run(program)).toEqual(clean('leaving'));
+    },
+  );
 
   test('by an uncaught error with calls at work', () => {
     const { status, signal, stderr } = run('throw-while-pending.cjs');

@@ -1,6 +1,7 @@
 /**
  * The package as its users get it: prebuilt, packed, and installed into an empty directory on a machine without a
- * compiler, CMake or OpenBLAS. The binary is built in a copy of the checkout, because prebuildify moves it out of build/.
+ * compiler, CMake or OpenBLAS. The binary is built in a copy of the checkout, because prebuildify moves it out of
+ * build/.
  */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import {
@@ -50,7 +51,11 @@ const bin = join(scratch, 'bin');
 let tarball = '';
 let packed: readonly string[] = [];
 
-function run(command: string, args: readonly string[], options: { cwd: string; env?: NodeJS.ProcessEnv }): SpawnSyncReturns<string> {
+function run(
+  command: string,
+  args: readonly string[],
+  options: { cwd: string; env?: NodeJS.ProcessEnv },
+): SpawnSyncReturns<string> {
   const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, ...options });
   if (result.error) throw result.error;
   return result;
@@ -76,7 +81,8 @@ function npmScript(): string {
 
 /** What a user without any development tool has: Node and npm on PATH, and the prebuilt binary as the only choice. */
 function bareEnvironment(): NodeJS.ProcessEnv {
-  const dropped = /^(CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_PATH|OPENBLAS_.*|CMAKE_.*)$/;
+  const dropped =
+    /^(CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_PATH|OPENBLAS_.*|CMAKE_.*)$/;
   const kept = Object.entries(process.env).filter(([name]) => !dropped.test(name));
   return { ...Object.fromEntries(kept), PATH: bin, PREBUILDS_ONLY: '1' };
 }
@@ -84,7 +90,8 @@ function bareEnvironment(): NodeJS.ProcessEnv {
 function prebuiltFile(root: string): string {
   const directory = join(root, 'prebuilds/linux-x64');
   const [file, ...more] = readdirSync(directory);
-  if (!file || more.length > 0) throw new Error(`Expected one file in ${directory} but found ${[file, ...more].join(', ')}`);
+  if (!file || more.length > 0)
+    throw new Error(`Expected one file in ${directory} but found ${[file, ...more].join(', ')}`);
   return join(directory, file);
 }
 
@@ -96,7 +103,11 @@ function install(directory: string): void {
   cpSync(join(__dirname, 'consumer'), directory, { recursive: true });
 }
 
-function typeCheck(directory: string, file: string, options: Record<string, unknown>): { status: number | null; stdout: string } {
+function typeCheck(
+  directory: string,
+  file: string,
+  options: Record<string, unknown>,
+): { status: number | null; stdout: string } {
   const config = join(directory, `tsconfig.${file}.json`);
   const compilerOptions = {
     target: 'es2022',
@@ -110,7 +121,9 @@ function typeCheck(directory: string, file: string, options: Record<string, unkn
     ...options,
   };
   writeFileSync(config, JSON.stringify({ compilerOptions, files: [file] }));
-  return run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--project', config], { cwd: directory });
+  return run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--project', config], {
+    cwd: directory,
+  });
 }
 
 beforeAll(() => {
@@ -122,7 +135,9 @@ beforeAll(() => {
   cpSync(ROOT, checkout, { recursive: true, filter: copied });
   symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   runWell(process.execPath, [npmScript(), 'run', 'prebuilds'], { cwd: checkout });
-  const [report] = JSON.parse(runWell(process.execPath, [npmScript(), 'pack', '--json', '--pack-destination', scratch], { cwd: checkout }));
+  const [report] = JSON.parse(
+    runWell(process.execPath, [npmScript(), 'pack', '--json', '--pack-destination', scratch], { cwd: checkout }),
+  );
   tarball = join(scratch, report.filename);
   packed = report.files.map(({ path }: { path: string }) => path);
   install(consumer);
@@ -150,7 +165,10 @@ describe('the tarball', () => {
   test('passes publint', () => {
     const publint = join(ROOT, 'node_modules/publint/src/cli.js');
     const { status, stdout, stderr } = run(process.execPath, [publint, 'run', tarball, '--strict'], { cwd: scratch });
-    expect({ status, output: stdout + stderr }).toMatchObject({ status: 0, output: expect.stringContaining('All good!') });
+    expect({ status, output: stdout + stderr }).toMatchObject({
+      status: 0,
+      output: expect.stringContaining('All good!'),
+    });
   });
 });
 
@@ -158,7 +176,14 @@ describe('the binary', () => {
   test('needs the C library alone', () => {
     const dynamic = runWell('readelf', ['--dynamic', '--wide', prebuiltFile(checkout)], { cwd: scratch });
     const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]);
-    const allowed = ['ld-linux-x86-64.so.2', 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0'];
+    const allowed = [
+      'ld-linux-x86-64.so.2',
+      'libc.so.6',
+      'libdl.so.2',
+      'libgcc_s.so.1',
+      'libm.so.6',
+      'libpthread.so.0',
+    ];
     expect(libraries.filter((library) => !allowed.includes(library ?? ''))).toEqual([]);
     expect(libraries).toContain('libc.so.6');
     const resolved = runWell('ldd', [prebuiltFile(checkout)], { cwd: scratch });
@@ -189,7 +214,9 @@ describe('an installation without development tools', () => {
   const names = ['tiny', 'real-encoder-layer'];
 
   test.each(['solve.mjs', 'solve.cjs'])('solves golden cases (%s)', (program) => {
-    const output: SolveOutput = JSON.parse(runWell('node', [program, GOLDEN, ...names], { cwd: consumer, env: bareEnvironment() }));
+    const output: SolveOutput = JSON.parse(
+      runWell('node', [program, GOLDEN, ...names], { cwd: consumer, env: bareEnvironment() }),
+    );
     expect(output.info).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+/), blas: { threads: 1 } });
     expect(Object.keys(output.results)).toEqual(names);
     for (const result of Object.values(output.results).flat()) {
@@ -216,11 +243,16 @@ describe('an installation without development tools', () => {
     const [fromEsm, fromCommonJs] = [parse('solve.mjs'), parse('solve.cjs')];
     expect(fromEsm.sameClass).toBe(true);
     // Node adds these two to what it sees of a CommonJS module.
-    expect(fromEsm.exports.filter((name) => !['__esModule', 'module.exports'].includes(name))).toEqual(fromCommonJs.exports);
+    expect(fromEsm.exports.filter((name) => !['__esModule', 'module.exports'].includes(name))).toEqual(
+      fromCommonJs.exports,
+    );
   });
 
   test('names the missing peer where the TensorFlow.js optimizer is imported', () => {
-    const { status, stderr } = run('node', ['--eval', "require('cgfac/tfjs')"], { cwd: consumer, env: bareEnvironment() });
+    const { status, stderr } = run('node', ['--eval', "require('cgfac/tfjs')"], {
+      cwd: consumer,
+      env: bareEnvironment(),
+    });
     expect(status).not.toBe(0);
     expect(stderr).toContain('@tensorflow/tfjs-core');
   });
@@ -243,7 +275,9 @@ describe('an installation beside TensorFlow.js', () => {
   test.each(['train.mjs', 'train.cjs'])(
     'trains a model (%s)',
     (program) => {
-      const output = JSON.parse(runWell('node', [program], { cwd: trainer, env: bareEnvironment() }).trim().split('\n').at(-1) ?? '');
+      const output = JSON.parse(
+        runWell('node', [program], { cwd: trainer, env: bareEnvironment() }).trim().split('\n').at(-1) ?? '',
+      );
       expect(output.isOptimizer).toBe(true);
       expect(output.losses).toHaveLength(8);
       expect(output.losses.at(-1)).toBeLessThan(output.losses[0]);

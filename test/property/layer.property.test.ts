@@ -1,8 +1,8 @@
 import { ConjugateGradient, FisherOperator, type KernelLayout, LayerPreconditioner, type WeightVector } from 'cgfac';
 import fc from 'fast-check';
-import { at, dot, matrixOf, relativeError } from '../golden-case';
-import { arraysOf, randomOperator, randomVector, type Shape, transposed } from '../layers';
-import { formedGradient, type MethodName, methodNames, methods, randomRows, recordable } from '../lib/methods';
+import { at, dot, matrixOf, relativeError } from '../support/golden-case';
+import { arraysOf, randomOperator, randomVector, type Shape, transposed } from '../support/layers';
+import { formedGradient, type MethodName, methodNames, methods, randomRows, recordable } from '../support/methods';
 
 // Shrinkable random shapes: either side may have more rows than features, one row, one feature.
 const shapes = fc.record({
@@ -17,7 +17,8 @@ const spaces = fc.constantFrom('gram' as const, 'weight' as const);
 const damping = 0.5;
 
 const flat = (x: WeightVector) => Float64Array.from(arraysOf(x).flatMap((array) => [...array]));
-const bits = (x: WeightVector) => arraysOf(x).map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex'));
+const bits = (x: WeightVector) =>
+  arraysOf(x).map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex'));
 const norm = (x: ArrayLike<number>) => Math.sqrt(dot(x, x));
 
 /** ‖F + λI‖_F, an upper bound of what one product can do to a vector: tr(A)·tr(G) + λ. */
@@ -35,7 +36,8 @@ function combine(x: WeightVector, factor: number, y: WeightVector): WeightVector
 }
 
 describe('FisherOperator', () => {
-  // One product rounds with a relative error of a few 2⁻²⁴ = 6e-8 of ‖F + λI‖·‖x‖; 2e-6 is the bound of the golden cases.
+  // One product rounds with a relative error of a few 2⁻²⁴ = 6e-8 of ‖F + λI‖·‖x‖; 2e-6 is the bound of the golden
+  // cases.
   const rounding = 2e-6;
 
   test('is symmetric: x′(Fy) = y′(Fx)', () => {
@@ -135,24 +137,30 @@ describe('solves', () => {
 
   test('a LayerPreconditioner gives the bits of a ConjugateGradient, sync and async, in every warm start', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, seeds, spaces, fc.constantFrom('none', 'previous', 'scaled'), async (shape, seed, space, warmStart) => {
-        const { inputs, outputGrads, batch, fisherRows, ...layerOptions } = randomOperator(shape, seed, damping);
-        const budget = { space, maxIterations: 3, tolerance: 0 };
-        const sync = new LayerPreconditioner({ ...layerOptions, ...budget, warmStart });
-        const async = new LayerPreconditioner({ ...layerOptions, ...budget, warmStart });
-        const rows = { inputs, outputGrads, batch, fisherRows: fisherRows ?? batch };
-        sync.record(rows);
-        async.record(rows);
-        const v = randomVector(shape, seed + 10);
-        const first = sync.preconditionSync(v);
-        const operator = new FisherOperator({ ...layerOptions, ...rows });
-        expect(bits(new ConjugateGradient(budget).solveSync(operator, v).x)).toEqual(bits(first.x));
-        expect(bits((await async.precondition(v)).x)).toEqual(bits(first.x));
-        const second = sync.preconditionSync(v);
-        expect(bits((await async.precondition(v)).x)).toEqual(bits(second.x));
-        sync.dispose();
-        async.dispose();
-      }),
+      fc.asyncProperty(
+        shapes,
+        seeds,
+        spaces,
+        fc.constantFrom('none', 'previous', 'scaled'),
+        async (shape, seed, space, warmStart) => {
+          const { inputs, outputGrads, batch, fisherRows, ...layerOptions } = randomOperator(shape, seed, damping);
+          const budget = { space, maxIterations: 3, tolerance: 0 };
+          const sync = new LayerPreconditioner({ ...layerOptions, ...budget, warmStart });
+          const async = new LayerPreconditioner({ ...layerOptions, ...budget, warmStart });
+          const rows = { inputs, outputGrads, batch, fisherRows: fisherRows ?? batch };
+          sync.record(rows);
+          async.record(rows);
+          const v = randomVector(shape, seed + 10);
+          const first = sync.preconditionSync(v);
+          const operator = new FisherOperator({ ...layerOptions, ...rows });
+          expect(bits(new ConjugateGradient(budget).solveSync(operator, v).x)).toEqual(bits(first.x));
+          expect(bits((await async.precondition(v)).x)).toEqual(bits(first.x));
+          const second = sync.preconditionSync(v);
+          expect(bits((await async.precondition(v)).x)).toEqual(bits(second.x));
+          sync.dispose();
+          async.dispose();
+        },
+      ),
     );
   });
 
@@ -190,8 +198,10 @@ describe('solves', () => {
           return dot(flat(x), flat(operator.applySync(x))) / 2 - dot(flat(v), flat(x));
         };
         const energies = [1, 2, 3, 5, 8].map(energy);
-        const slack = 2e-6 * (dot(flat(v), flat(v)) / damping); // the rounding of one product, on an energy of at most ‖v‖²/λ
-        for (let k = 1; k < energies.length; k++) expect(at(energies, k)).toBeLessThanOrEqual(at(energies, k - 1) + slack);
+        // the rounding of one product, on an energy of at most ‖v‖²/λ
+        const slack = 2e-6 * (dot(flat(v), flat(v)) / damping);
+        for (let k = 1; k < energies.length; k++)
+          expect(at(energies, k)).toBeLessThanOrEqual(at(energies, k - 1) + slack);
       }),
     );
   });
@@ -199,7 +209,15 @@ describe('solves', () => {
 
 describe('methods', () => {
   const layerOf = ({ inFeatures, outFeatures, bias }: Shape, name: MethodName, more: object = {}) =>
-    new LayerPreconditioner<boolean>({ inFeatures, outFeatures, bias, damping, lossReduction: 'sum', ...methods[name], ...more });
+    new LayerPreconditioner<boolean>({
+      inFeatures,
+      outFeatures,
+      bias,
+      damping,
+      lossReduction: 'sum',
+      ...methods[name],
+      ...more,
+    });
   const unitRoundoff = 2 ** -24;
 
   test('exact: (F + λI) x = v', () => {
@@ -222,22 +240,27 @@ describe('methods', () => {
 
   test('factored: the inverse M is symmetric, ⟨u, Mv⟩ = ⟨Mu, v⟩', () => {
     fc.assert(
-      fc.property(shapes, seeds, fc.constantFrom('exact, factored' as const, 'kfac, factored' as const), (shape, seed, name) => {
-        const preconditioner = layerOf(shape, name);
-        const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
-        preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
-        const u = randomVector(shape, seed + 10);
-        const v = randomVector(shape, seed + 20);
-        const { x: mv, damping: used } = preconditioner.preconditionSync(v);
-        const { x: mu } = preconditioner.preconditionSync(u);
-        if (typeof used !== 'object') throw new Error('no γ');
-        // each side rounds relative to 1 + A/γ_A, or G/γ_G; M itself is below 1/(γ_A γ_G) = 1/λ
-        const inputTrace = dot(inputs, inputs) / batch + (shape.bias ? 1 : 0);
-        const outputTrace = dot(outputGrads, outputGrads) / (fisherRows ?? batch);
-        const rounding = 2e-6 * (2 + inputTrace / used.input + outputTrace / used.output);
-        const difference = Math.abs(dot(flat(u), flat(mv)) - dot(flat(mu), flat(v)));
-        expect(difference).toBeLessThanOrEqual((rounding * norm(flat(u)) * norm(flat(v))) / damping);
-      }),
+      fc.property(
+        shapes,
+        seeds,
+        fc.constantFrom('exact, factored' as const, 'kfac, factored' as const),
+        (shape, seed, name) => {
+          const preconditioner = layerOf(shape, name);
+          const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
+          preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
+          const u = randomVector(shape, seed + 10);
+          const v = randomVector(shape, seed + 20);
+          const { x: mv, damping: used } = preconditioner.preconditionSync(v);
+          const { x: mu } = preconditioner.preconditionSync(u);
+          if (typeof used !== 'object') throw new Error('no γ');
+          // each side rounds relative to 1 + A/γ_A, or G/γ_G; M itself is below 1/(γ_A γ_G) = 1/λ
+          const inputTrace = dot(inputs, inputs) / batch + (shape.bias ? 1 : 0);
+          const outputTrace = dot(outputGrads, outputGrads) / (fisherRows ?? batch);
+          const rounding = 2e-6 * (2 + inputTrace / used.input + outputTrace / used.output);
+          const difference = Math.abs(dot(flat(u), flat(mv)) - dot(flat(mu), flat(v)));
+          expect(difference).toBeLessThanOrEqual((rounding * norm(flat(u)) * norm(flat(v))) / damping);
+        },
+      ),
     );
   });
 
@@ -259,8 +282,9 @@ describe('methods', () => {
     );
   });
 
-  // What two ways to the same solution may differ by, relative to ‖x‖ and the condition: twice the bounds of the golden cases, the
-  // second for the rounding of a gradient that is formed. Conjugate gradients end at the float32 floor, ‖r‖ ≤ 2⁻¹¹‖v‖.
+  // What two ways to the same solution may differ by, relative to ‖x‖ and the condition: twice the bounds of the golden
+  // cases, the second for the rounding of a gradient that is formed. Conjugate gradients end at the float32 floor, ‖r‖
+  // ≤ 2⁻¹¹‖v‖.
   const bounds: Record<MethodName, (condition: number, x: number, v: number) => number> = {
     'cg in Gram space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
     'cg in weight space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
@@ -274,30 +298,37 @@ describe('methods', () => {
 
   test.each(methodNames)('the natural gradient is the direction of the gradient that it does not form: %s', (name) => {
     fc.assert(
-      fc.property(shapes, seeds, fc.constantFrom('sum', 'mean'), fc.boolean(), (anyShape, seed, lossReduction, empirical) => {
-        const square = empirical || name === 'exact, per sample';
-        const shape = square ? { ...anyShape, fisherRows: anyShape.batch } : anyShape;
-        const rows = randomRows(shape, seed, empirical);
-        const scale = lossReduction === 'mean' ? 1 : 1 / shape.batch;
-        if (lossReduction === 'mean') {
-          // rows that carry 1/B, so that F is the same
-          for (const grads of new Set([rows.outputGrads, rows.lossGrads]))
-            for (let i = 0; i < grads.length; i++) grads[i] = at(grads, i) / shape.batch;
-        }
-        const budget = 'tolerance' in methods[name] ? { maxIterations: 200 } : {};
-        const options = { lossReduction, ...budget };
-        const given = layerOf(shape, name, options);
-        given.record(recordable(rows));
-        const v = formedGradient(rows, shape, scale);
-        const expected = flat(given.preconditionSync(v).x);
-        const { x } = layerOf(shape, name, options).naturalGradientSync(rows);
-        if (x === undefined) throw new Error('no direction');
-        const difference = norm(flat(x).map((value, i) => value - at(expected, i)));
-        const reduction = lossReduction === 'mean' ? shape.batch : 1;
-        const trace = reduction ** 2 * (dot(rows.outputGrads, rows.outputGrads) / shape.fisherRows);
-        const condition = 1 + ((dot(rows.inputs, rows.inputs) / shape.batch + (shape.bias ? 1 : 0)) * trace) / damping;
-        expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(flat(v))));
-      }),
+      fc.property(
+        shapes,
+        seeds,
+        fc.constantFrom('sum', 'mean'),
+        fc.boolean(),
+        (anyShape, seed, lossReduction, empirical) => {
+          const square = empirical || name === 'exact, per sample';
+          const shape = square ? { ...anyShape, fisherRows: anyShape.batch } : anyShape;
+          const rows = randomRows(shape, seed, empirical);
+          const scale = lossReduction === 'mean' ? 1 : 1 / shape.batch;
+          if (lossReduction === 'mean') {
+            // rows that carry 1/B, so that F is the same
+            for (const grads of new Set([rows.outputGrads, rows.lossGrads]))
+              for (let i = 0; i < grads.length; i++) grads[i] = at(grads, i) / shape.batch;
+          }
+          const budget = 'tolerance' in methods[name] ? { maxIterations: 200 } : {};
+          const options = { lossReduction, ...budget };
+          const given = layerOf(shape, name, options);
+          given.record(recordable(rows));
+          const v = formedGradient(rows, shape, scale);
+          const expected = flat(given.preconditionSync(v).x);
+          const { x } = layerOf(shape, name, options).naturalGradientSync(rows);
+          if (x === undefined) throw new Error('no direction');
+          const difference = norm(flat(x).map((value, i) => value - at(expected, i)));
+          const reduction = lossReduction === 'mean' ? shape.batch : 1;
+          const trace = reduction ** 2 * (dot(rows.outputGrads, rows.outputGrads) / shape.fisherRows);
+          const condition =
+            1 + ((dot(rows.inputs, rows.inputs) / shape.batch + (shape.bias ? 1 : 0)) * trace) / damping;
+          expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(flat(v))));
+        },
+      ),
     );
   });
 });

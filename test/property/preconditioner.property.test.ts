@@ -1,10 +1,21 @@
 import type { PreconditionerOptions, WeightVector } from 'cgfac';
 import fc from 'fast-check';
-import { at, dot, relativeError } from '../golden-case';
-import { arraysOf } from '../layers';
-import { copyOf, gradientsOf, network, numbersOf, record, rowsOf, type TestLayer, type TestRows, vectors } from '../lib/networks';
+import { at, dot, relativeError } from '../support/golden-case';
+import { arraysOf } from '../support/layers';
+import {
+  copyOf,
+  gradientsOf,
+  network,
+  numbersOf,
+  record,
+  rowsOf,
+  type TestLayer,
+  type TestRows,
+  vectors,
+} from '../support/networks';
 
-// Shrinkable random networks: one to three layers, either side of each smaller or larger than the batch, with and without bias, both layouts.
+// Shrinkable random networks: one to three layers, either side of each smaller or larger than the batch, with and
+// without bias, both layouts.
 const layer = fc.record({
   inFeatures: fc.integer({ min: 1, max: 9 }),
   outFeatures: fc.integer({ min: 1, max: 9 }),
@@ -35,7 +46,10 @@ function randomGradients(of: readonly TestLayer[], seed: number): Record<string,
 function scaled(rows: ReadonlyMap<string, TestRows>, loss: number, sampled: number): Map<string, TestRows> {
   const times = (array: Float32Array, factor: number) => array.map((value) => value * factor);
   return new Map(
-    [...rows].map(([name, each]) => [name, { ...each, lossGrads: times(each.lossGrads, loss), sampled: times(each.sampled, sampled) }]),
+    [...rows].map(([name, each]) => [
+      name,
+      { ...each, lossGrads: times(each.lossGrads, loss), sampled: times(each.sampled, sampled) },
+    ]),
   );
 }
 
@@ -59,25 +73,32 @@ test('⟨v, x⟩ > 0 for every gradient: −x is a direction of descent, and Σ�
 
 test('weights move by a negative multiple of the direction', () => {
   fc.assert(
-    fc.property(networks, batches, seeds, methods, fc.constantFrom(0.01, 0.5, 2), (of, batch, seed, options, learningRate) => {
-      const weights = vectors((length, index) => Float32Array.from({ length }, (_, i) => Math.sin(i + index)), of);
-      const before = numbersOf(weights);
-      const [inPlace, apart] = [
-        network({ ...fixed, ...options, learningRate }, weights, of),
-        network({ ...fixed, ...options }, undefined, of),
-      ];
-      const rows = rowsOf(seed, batch, batch, of);
-      for (const each of [inPlace, apart]) record(each, rows);
-      inPlace.naturalGradientsSync();
-      const x = numbersOf(apart.naturalGradientsSync().updates);
-      const after = numbersOf(weights);
-      // one rounding of W and of η·x each
-      after.forEach((value, i) => {
-        expect(Math.abs(value - (at(before, i) - learningRate * at(x, i)))).toBeLessThanOrEqual(
-          4 * 2 ** -24 * (Math.abs(at(before, i)) + learningRate * Math.sqrt(dot(x, x))),
-        );
-      });
-    }),
+    fc.property(
+      networks,
+      batches,
+      seeds,
+      methods,
+      fc.constantFrom(0.01, 0.5, 2),
+      (of, batch, seed, options, learningRate) => {
+        const weights = vectors((length, index) => Float32Array.from({ length }, (_, i) => Math.sin(i + index)), of);
+        const before = numbersOf(weights);
+        const [inPlace, apart] = [
+          network({ ...fixed, ...options, learningRate }, weights, of),
+          network({ ...fixed, ...options }, undefined, of),
+        ];
+        const rows = rowsOf(seed, batch, batch, of);
+        for (const each of [inPlace, apart]) record(each, rows);
+        inPlace.naturalGradientsSync();
+        const x = numbersOf(apart.naturalGradientsSync().updates);
+        const after = numbersOf(weights);
+        // one rounding of W and of η·x each
+        after.forEach((value, i) => {
+          expect(Math.abs(value - (at(before, i) - learningRate * at(x, i)))).toBeLessThanOrEqual(
+            4 * 2 ** -24 * (Math.abs(at(before, i)) + learningRate * Math.sqrt(dot(x, x))),
+          );
+        });
+      },
+    ),
   );
 });
 
@@ -90,24 +111,39 @@ test('scale-free: a loss times c, sampled gradients times √c, the same traject
     { method: 'kfac', stepRule: 'polyak' },
   );
   fc.assert(
-    fc.property(networks, batches, seeds, scaleFree, fc.constantFrom(1 / 64, 3, 1000), (of, batch, seed, options, c) => {
-      const run = (factor: number) => {
-        const preconditioner = network({ momentum: 0.5, useEma: false, factorUpdateSteps: 1, ...options }, undefined, of);
-        return [0, 1, 2].map((step) => {
-          record(preconditioner, scaled(rowsOf(seed + step, batch, batch, of), factor, Math.sqrt(factor)));
-          // so small a loss that the cap at 1 is far
-          const { summary, updates } = preconditioner.naturalGradientsSync({ loss: factor * 1e-9, lossFloor: factor * 1e-10 });
-          return { stepSize: summary.stepSize, updates: numbersOf(updates).slice() };
+    fc.property(
+      networks,
+      batches,
+      seeds,
+      scaleFree,
+      fc.constantFrom(1 / 64, 3, 1000),
+      (of, batch, seed, options, c) => {
+        const run = (factor: number) => {
+          const preconditioner = network(
+            { momentum: 0.5, useEma: false, factorUpdateSteps: 1, ...options },
+            undefined,
+            of,
+          );
+          return [0, 1, 2].map((step) => {
+            record(preconditioner, scaled(rowsOf(seed + step, batch, batch, of), factor, Math.sqrt(factor)));
+            // so small a loss that the cap at 1 is far
+            const { summary, updates } = preconditioner.naturalGradientsSync({
+              loss: factor * 1e-9,
+              lossFloor: factor * 1e-10,
+            });
+            return { stepSize: summary.stepSize, updates: numbersOf(updates).slice() };
+          });
+        };
+        const [plain, multiplied] = [run(1), run(c)];
+        plain.forEach(({ stepSize, updates }, step) => {
+          expect(stepSize).toBeLessThan(1);
+          // √c rounds each sampled gradient: a relative error of 2⁻²⁴ times the condition 1 + d/ρ of each factor, and
+          // Σ⟨v, x⟩ that of both
+          expect(relativeError(multiplied[step]?.updates ?? [], updates)).toBeLessThan(1e-4);
+          expect(Math.abs((multiplied[step]?.stepSize ?? 0) / stepSize - 1)).toBeLessThan(1e-4);
         });
-      };
-      const [plain, multiplied] = [run(1), run(c)];
-      plain.forEach(({ stepSize, updates }, step) => {
-        expect(stepSize).toBeLessThan(1);
-        // √c rounds each sampled gradient: a relative error of 2⁻²⁴ times the condition 1 + d/ρ of each factor, and Σ⟨v, x⟩ that of both
-        expect(relativeError(multiplied[step]?.updates ?? [], updates)).toBeLessThan(1e-4);
-        expect(Math.abs((multiplied[step]?.stepSize ?? 0) / stepSize - 1)).toBeLessThan(1e-4);
-      });
-    }),
+      },
+    ),
   );
 });
 

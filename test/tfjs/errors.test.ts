@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacError } from '../../lib/error';
+import { CgfacError } from '../../lib/base/errors';
 import { CgfacOptimizer, type CgfacOptions, cgfac } from '../../lib/tfjs';
-import { errorOf, normal, useBackend, variable } from './backends';
+import { errorOf, normal, useBackend, variable } from './support/backends';
 
 let warn: jest.SpyInstance;
 beforeEach(() => {
@@ -19,7 +19,12 @@ describe('options', () => {
     ['an unknown name', { learningrate: 1 }, 'ERR_CGFAC_UNKNOWN_OPTION', /'learningrate'/],
     ['an unknown name in damping', { damping: { relative: 1, absolute: 1 } }, 'ERR_CGFAC_UNKNOWN_OPTION', /'absolute'/],
     ['a learning rate of 0', { learningRate: 0 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for learningRate but received 0/],
-    ['a learning rate that is a string', { learningRate: '1' }, 'ERR_CGFAC_INVALID_ARG_TYPE', /for learningRate but received '1'/],
+    [
+      'a learning rate that is a string',
+      { learningRate: '1' },
+      'ERR_CGFAC_INVALID_ARG_TYPE',
+      /for learningRate but received '1'/,
+    ],
     [
       'a negative gradient learning rate',
       { gradientLearningRate: -1 },
@@ -29,16 +34,41 @@ describe('options', () => {
     ['a damping of 0', { damping: 0 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for damping but received 0/],
     ['a damping that is NaN', { damping: Number.NaN }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for damping but received NaN/],
     ['a damping without a number', { damping: {} }, 'ERR_CGFAC_INVALID_ARG_TYPE', /for damping but received/],
-    ['a relative damping of 0', { damping: { relative: 0 } }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for damping.relative but received 0/],
-    ['an infinite klClip', { klClip: Number.POSITIVE_INFINITY }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for klClip but received Infinity/],
+    [
+      'a relative damping of 0',
+      { damping: { relative: 0 } },
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      /for damping.relative but received 0/,
+    ],
+    [
+      'an infinite klClip',
+      { klClip: Number.POSITIVE_INFINITY },
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      /for klClip but received Infinity/,
+    ],
     ['no iterations', { maxIterations: 0 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for maxIterations but received 0/],
     ['a negative tolerance', { tolerance: -1e-3 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for tolerance but received -0.001/],
-    ['an unknown warm start', { warmStart: 'last' }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for warmStart but received 'last'/],
+    [
+      'an unknown warm start',
+      { warmStart: 'last' },
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      /for warmStart but received 'last'/,
+    ],
     ['a rank, which is of panels', { rank: 16 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /rank/],
     ['an unknown space', { space: 'dual' }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for space but received 'dual'/],
-    ['a Fisher matrix that is a boolean', { fisher: true }, 'ERR_CGFAC_INVALID_ARG_TYPE', /for fisher but received true/],
+    [
+      'a Fisher matrix that is a boolean',
+      { fisher: true },
+      'ERR_CGFAC_INVALID_ARG_TYPE',
+      /for fisher but received true/,
+    ],
     ['a seed with a fraction', { seed: 0.5 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for seed but received 0.5/],
-    ['a seed beyond the integers of a double', { seed: 2 ** 53 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for seed but received 9007199254740992/],
+    [
+      'a seed beyond the integers of a double',
+      { seed: 2 ** 53 },
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      /for seed but received 9007199254740992/,
+    ],
   ];
 
   it.each(wrong)('%s is refused', async (_, options, code, message) => {
@@ -56,7 +86,11 @@ describe('options', () => {
   it.each([{ learningRate: 0.5 }, { learningRate: 0.5, method: 'cg' }])(
     'of a saved configuration may have names that a loader adds',
     (config) => {
-      const optimizer = CgfacOptimizer.fromConfig(CgfacOptimizer, { ...config, customObjects: {}, gradientLearningRate: null });
+      const optimizer = CgfacOptimizer.fromConfig(CgfacOptimizer, {
+        ...config,
+        customObjects: {},
+        gradientLearningRate: null,
+      });
       expect((optimizer as CgfacOptimizer).learningRate).toBe(0.5);
     },
   );
@@ -98,13 +132,19 @@ const failing: Readonly<Record<string, Failing>> = {
   'a backend without the kernel of a gradient': {
     backend: 'wasm',
     code: 'ERR_CGFAC_TFJS_KERNEL',
-    message: /^Expected a kernel 'Conv2DBackpropFilter' of the TensorFlow.js backend 'wasm' for the training step but received none/,
+    message:
+      /^Expected a kernel 'Conv2DBackpropFilter' of the TensorFlow.js backend 'wasm' for the training step but received none/,
     shapes: [
       [2, 2, 1, 2],
       [18, 3],
     ],
     loss: (p) => {
-      const image = tf.conv2d(normal([6, 4, 4, 1], 1) as tf.Tensor4D, kernel(p) as tf.Tensor as tf.Tensor4D, 1, 'valid');
+      const image = tf.conv2d(
+        normal([6, 4, 4, 1], 1) as tf.Tensor4D,
+        kernel(p) as tf.Tensor as tf.Tensor4D,
+        1,
+        'valid',
+      );
       return tf.losses.softmaxCrossEntropy(labels(), tf.matMul(tf.reshape(image, [6, 18]), kernel(p, 1)));
     },
   },
@@ -144,27 +184,32 @@ const failing: Readonly<Record<string, Failing>> = {
 
 describe.each(methods)('a step of %s that fails', (method) => {
   // what is not finite is a step that is left out: skips.test.ts
-  it.each(Object.entries(failing))('%s: changes nothing, keeps no tensor, and does not harm the next step', async (_, given) => {
-    await useBackend(given.backend);
-    const variables = given.shapes.map((shape, index) => variable(shape, 11 + index));
-    const optimizer = cgfac({ seed: 1, ...given.options, method } as CgfacOptions);
-    const before = variables.map((v) => Array.from(v.dataSync()));
-    const tensors = tf.memory().numTensors;
-    const error = await errorOf(() => optimizer.minimize(() => given.loss(variables) as tf.Scalar, false, [...variables]));
-    expect(error.code).toBe(given.code);
-    expect(error.message).toMatch(given.message);
-    expect(variables.map((v) => Array.from(v.dataSync()))).toEqual(before);
-    expect(tf.memory().numTensors).toBe(tensors);
-    expect([optimizer.iterations, optimizer.lastStep]).toEqual([0, undefined]);
+  it.each(Object.entries(failing))(
+    '%s: changes nothing, keeps no tensor, and does not harm the next step',
+    async (_, given) => {
+      await useBackend(given.backend);
+      const variables = given.shapes.map((shape, index) => variable(shape, 11 + index));
+      const optimizer = cgfac({ seed: 1, ...given.options, method } as CgfacOptions);
+      const before = variables.map((v) => Array.from(v.dataSync()));
+      const tensors = tf.memory().numTensors;
+      const error = await errorOf(() =>
+        optimizer.minimize(() => given.loss(variables) as tf.Scalar, false, [...variables]),
+      );
+      expect(error.code).toBe(given.code);
+      expect(error.message).toMatch(given.message);
+      expect(variables.map((v) => Array.from(v.dataSync()))).toEqual(before);
+      expect(tf.memory().numTensors).toBe(tensors);
+      expect([optimizer.iterations, optimizer.lastStep]).toEqual([0, undefined]);
 
-    const [w] = [variable([4, 3], 5)];
-    const good = () => tf.losses.softmaxCrossEntropy(labels(), tf.matMul(normal([6, 4], 1), w)) as tf.Scalar;
-    optimizer.minimize(good, false, [w]);
-    expect(optimizer.lastStep?.summary?.layers.length).toBe(1);
-    tf.dispose([w, ...variables]);
-    optimizer.dispose();
-    expect(tf.memory().numTensors).toBe(tensors - variables.length);
-  });
+      const [w] = [variable([4, 3], 5)];
+      const good = () => tf.losses.softmaxCrossEntropy(labels(), tf.matMul(normal([6, 4], 1), w)) as tf.Scalar;
+      optimizer.minimize(good, false, [w]);
+      expect(optimizer.lastStep?.summary?.layers.length).toBe(1);
+      tf.dispose([w, ...variables]);
+      optimizer.dispose();
+      expect(tf.memory().numTensors).toBe(tensors - variables.length);
+    },
+  );
 
   it('under model.fit leaves the weights as they were', async () => {
     await useBackend('wasm');
@@ -193,7 +238,9 @@ describe.each(methods)('applyGradients of %s', (method) => {
     const { w, optimizer } = setup();
     const error = await errorOf(() => optimizer.applyGradients({ [w.name]: tf.zeros([4, 3]) }));
     expect(error.code).toBe('ERR_CGFAC_TFJS_NO_CAPTURE');
-    expect(error.message).toMatch(/^Expected gradients of a computeGradients before for applyGradients but received none/);
+    expect(error.message).toMatch(
+      /^Expected gradients of a computeGradients before for applyGradients but received none/,
+    );
   });
 
   it('twice is refused', async () => {

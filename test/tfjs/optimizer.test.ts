@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
-import { sampledErrors, uniforms } from '../../lib/sampler';
+import { sampledErrors, uniforms } from '../../lib/base/random';
 import { CgfacOptimizer, type CgOptimizerOptions, cgfac } from '../../lib/tfjs';
-import { normal, relativeError, useBackend, variable } from './backends';
-import { type Rows, referenceDirection } from './reference';
+import { normal, relativeError, useBackend, variable } from './support/backends';
+import { type Rows, referenceDirection } from './support/reference';
 
 const SEED = 9;
 
@@ -30,7 +30,10 @@ function oneLayer() {
   const [w, b] = [variable([4, 3], 1), variable([3], 2)];
   const logits = (x: tf.Tensor) => tf.add(tf.matMul(x, w), b);
   const loss = (x: tf.Tensor, y: tf.Tensor) => () => tf.losses.softmaxCrossEntropy(y, logits(x)) as tf.Scalar;
-  /** The output gradients of sampled targets at the step `step`, and the gradient of the loss with the bias as its last row. */
+  /**
+   * The output gradients of sampled targets at the step `step`, and the gradient of the loss with the bias as its last
+   * row.
+   */
   const rows = (x: tf.Tensor, y: tf.Tensor, step: number) =>
     tf.tidy(() => {
       const { shape } = y;
@@ -48,7 +51,8 @@ function oneLayer() {
   return { w, b, logits, loss, rows, dispose: () => tf.dispose([w, b]) };
 }
 
-const oneHot = (samples: number, seed: number) => tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(normal([samples, 3], seed), 1), 3), 'float32'));
+const oneHot = (samples: number, seed: number) =>
+  tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(normal([samples, 3], seed), 1), 3), 'float32'));
 
 /** What a step changed, kernel first. */
 function change(optimizer: CgfacOptimizer, loss: () => tf.Scalar, variables: readonly tf.Variable[]): number[] {
@@ -57,8 +61,8 @@ function change(optimizer: CgfacOptimizer, loss: () => tf.Scalar, variables: rea
   return variables.flatMap((v, index) => Array.from(v.dataSync(), (value, at) => value - (before[index]?.[at] ?? 0)));
 }
 
-// The blocks here have 15 weights; 200 iterations and no tolerance leave the float32 floor of the solver, ‖r‖ ≤ 2⁻¹¹‖v‖, which the
-// damping of 0.1 against eigenvalues of order 1 turns into at most 10 times that.
+// The blocks here have 15 weights; 200 iterations and no tolerance leave the float32 floor of the solver, ‖r‖ ≤
+// 2⁻¹¹‖v‖, which the damping of 0.1 against eigenvalues of order 1 turns into at most 10 times that.
 const exact = { damping: 0.1, tolerance: 0, maxIterations: 200, warmStart: 'none', seed: SEED } as const;
 const SOLVED = 5e-3;
 
@@ -69,7 +73,10 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
     const layer = oneLayer();
     const { sampledGrads, v } = layer.rows(x, y, 0);
-    const direction = referenceDirection({ inputs: withOne(rowsOf(x)), outputGrads: sampledGrads, samples: 8, damping: 0.1 }, v);
+    const direction = referenceDirection(
+      { inputs: withOne(rowsOf(x)), outputGrads: sampledGrads, samples: 8, damping: 0.1 },
+      v,
+    );
     const innerProduct = direction.flat().reduce((sum, value, at) => sum + value * (v.flat()[at] ?? 0), 0);
     const nu = Math.min(1, Math.sqrt(1e-2 / innerProduct));
     const optimizer = cg(exact);
@@ -120,25 +127,28 @@ describe.each(['cpu', 'wasm'] as const)('a step on %s', (backend) => {
     layer.dispose();
   });
 
-  it.each(['true', 'empirical'] as const)('with several positions to a sample, A sums over them and G averages (%s)', (fisher) => {
-    const [x, y] = [normal([4, 5, 4], 3), tf.reshape(oneHot(20, 4), [4, 5, 3])];
-    const layer = oneLayer();
-    const { sampledGrads, lossGrads, v } = layer.rows(x, y, 0);
-    const outputGrads = fisher === 'true' ? sampledGrads : lossGrads.map((row) => row.map((value) => 4 * value));
-    const direction = referenceDirection({ inputs: withOne(rowsOf(x)), outputGrads, samples: 4, damping: 0.1 }, v);
-    const loss = () => {
-      const z = tf.reshape(layer.logits(tf.reshape(x, [-1, 4])), [4, 5, 3]);
-      return tf.neg(tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1))) as tf.Scalar;
-    };
-    const changed = change(cg({ ...exact, fisher, klClip: 1e6 }), loss, [layer.w, layer.b]);
-    expect(
-      relativeError(
-        changed,
-        direction.flat().map((value) => -value),
-      ),
-    ).toBeLessThan(SOLVED);
-    layer.dispose();
-  });
+  it.each(['true', 'empirical'] as const)(
+    'with several positions to a sample, A sums over them and G averages (%s)',
+    (fisher) => {
+      const [x, y] = [normal([4, 5, 4], 3), tf.reshape(oneHot(20, 4), [4, 5, 3])];
+      const layer = oneLayer();
+      const { sampledGrads, lossGrads, v } = layer.rows(x, y, 0);
+      const outputGrads = fisher === 'true' ? sampledGrads : lossGrads.map((row) => row.map((value) => 4 * value));
+      const direction = referenceDirection({ inputs: withOne(rowsOf(x)), outputGrads, samples: 4, damping: 0.1 }, v);
+      const loss = () => {
+        const z = tf.reshape(layer.logits(tf.reshape(x, [-1, 4])), [4, 5, 3]);
+        return tf.neg(tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1))) as tf.Scalar;
+      };
+      const changed = change(cg({ ...exact, fisher, klClip: 1e6 }), loss, [layer.w, layer.b]);
+      expect(
+        relativeError(
+          changed,
+          direction.flat().map((value) => -value),
+        ),
+      ).toBeLessThan(SOLVED);
+      layer.dispose();
+    },
+  );
 
   it('fills a short batch up with rows of the one before', () => {
     const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
@@ -208,7 +218,10 @@ it('takes the options of every method: averages, skipped layers, step rules, sch
   });
   const loss = () => layer.loss(tf.tanh(tf.matMul(x, hidden)), y)();
   for (let step = 0; step < 3; step++) optimizer.minimize(loss, false, [hidden, layer.w, layer.b]);
-  expect(optimizer.report()).toMatchObject({ layers: [{ name: layer.w.name, averaged: true }], skipped: [{ name: hidden.name }] });
+  expect(optimizer.report()).toMatchObject({
+    layers: [{ name: layer.w.name, averaged: true }],
+    skipped: [{ name: hidden.name }],
+  });
   expect(optimizer.memoryUsage()).toMatchObject({ momentum: 4 * 15, averages: 4 * 31 });
   const weights = Array.from(layer.w.dataSync());
   expect(await optimizer.withAveragedWeights(() => Array.from(layer.w.dataSync()))).not.toEqual(weights);
@@ -273,7 +286,9 @@ describe('under model.compile and model.fit', () => {
     Record<string, () => { net: LayersModel; x: tf.Tensor; y: tf.Tensor; loss: string; blocks: number; rows: number }>
   > = {
     'a classifier with rectifiers': () => ({
-      net: sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'relu' }), dense(3, 2, { activation: 'softmax' })] }),
+      net: sequential({
+        layers: [dense(6, 1, { inputShape: [4], activation: 'relu' }), dense(3, 2, { activation: 'softmax' })],
+      }),
       x: normal([12, 4], 3),
       y: oneHot(12, 4),
       loss: 'categoricalCrossentropy',
@@ -307,7 +322,9 @@ describe('under model.compile and model.fit', () => {
       rows: 12,
     }),
     'sequences, position by position': () => ({
-      net: sequential({ layers: [dense(6, 1, { inputShape: [5, 4], activation: 'relu' }), dense(3, 2, { activation: 'softmax' })] }),
+      net: sequential({
+        layers: [dense(6, 1, { inputShape: [5, 4], activation: 'relu' }), dense(3, 2, { activation: 'softmax' })],
+      }),
       x: normal([12, 5, 4], 3),
       y: tf.reshape(oneHot(60, 4), [12, 5, 3]),
       loss: 'categoricalCrossentropy',
@@ -331,7 +348,9 @@ describe('under model.compile and model.fit', () => {
     'a nested model': () => ({
       net: sequential({
         layers: [
-          sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(5, 2, { activation: 'relu' })] }),
+          sequential({
+            layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(5, 2, { activation: 'relu' })],
+          }),
           dense(3, 3, { activation: 'softmax' }),
         ],
       }),
@@ -343,28 +362,35 @@ describe('under model.compile and model.fit', () => {
     }),
   };
 
-  it.each(Object.entries(models))('%s: every weight is preconditioned, the loss falls, no tensor is kept', async (_, make) => {
-    const { net, x, y, loss, blocks, rows } = make();
-    const optimizer = cg({ seed: SEED });
-    net.compile({ optimizer, loss, metrics: ['accuracy'] });
-    const first = (await net.trainOnBatch(x, y)) as number[];
-    const before = tf.memory().numTensors;
-    const {
-      history: { loss: losses },
-    } = await net.fit(x, y, { epochs: 8, batchSize: 12, verbose: 0, shuffle: false });
-    expect(tf.memory().numTensors).toBe(before);
-    expect(optimizer.lastStep?.plain).toEqual([]);
-    expect(optimizer.lastStep?.summary?.layers).toHaveLength(blocks);
-    expect(optimizer.lastStep?.summary?.layers[0]?.inputRows).toBe(rows);
-    expect(losses?.at(-1)).toBeLessThan(first[0] ?? 0);
-    expect(optimizer.iterations).toBe(9);
-    expect(warn).not.toHaveBeenCalled();
-    net.dispose();
-  });
+  it.each(Object.entries(models))(
+    '%s: every weight is preconditioned, the loss falls, no tensor is kept',
+    async (_, make) => {
+      const { net, x, y, loss, blocks, rows } = make();
+      const optimizer = cg({ seed: SEED });
+      net.compile({ optimizer, loss, metrics: ['accuracy'] });
+      const first = (await net.trainOnBatch(x, y)) as number[];
+      const before = tf.memory().numTensors;
+      const {
+        history: { loss: losses },
+      } = await net.fit(x, y, { epochs: 8, batchSize: 12, verbose: 0, shuffle: false });
+      expect(tf.memory().numTensors).toBe(before);
+      expect(optimizer.lastStep?.plain).toEqual([]);
+      expect(optimizer.lastStep?.summary?.layers).toHaveLength(blocks);
+      expect(optimizer.lastStep?.summary?.layers[0]?.inputRows).toBe(rows);
+      expect(losses?.at(-1)).toBeLessThan(first[0] ?? 0);
+      expect(optimizer.iterations).toBe(9);
+      expect(warn).not.toHaveBeenCalled();
+      net.dispose();
+    },
+  );
 
   it('takes plain gradient steps for what it does not precondition, and says so once', async () => {
     const net = sequential({
-      layers: [dense(6, 1, { inputShape: [4] }), layers.batchNormalization({ name: 'norm' }), dense(3, 2, { activation: 'softmax' })],
+      layers: [
+        dense(6, 1, { inputShape: [4] }),
+        layers.batchNormalization({ name: 'norm' }),
+        dense(3, 2, { activation: 'softmax' }),
+      ],
     });
     const optimizer = cg({ seed: SEED, gradientLearningRate: 0.25 });
     net.compile({ optimizer, loss: 'categoricalCrossentropy' });
@@ -379,7 +405,10 @@ describe('under model.compile and model.fit', () => {
     await net.trainOnBatch(x, y);
     await net.trainOnBatch(x, y);
     const after = beta();
-    const expected = Array.from(before, (value, at) => value - 0.25 * ((plain[0]?.[at] ?? Number.NaN) + (plain[1]?.[at] ?? Number.NaN)));
+    const expected = Array.from(
+      before,
+      (value, at) => value - 0.25 * ((plain[0]?.[at] ?? Number.NaN) + (plain[1]?.[at] ?? Number.NaN)),
+    );
     expect(relativeError(after, expected)).toBeLessThan(1e-6);
     expect(optimizer.lastStep?.plain.map(({ name }) => name)).toEqual(['norm/gamma', 'norm/beta']);
     expect(warn).toHaveBeenCalledTimes(1);
@@ -391,7 +420,9 @@ describe('under model.compile and model.fit', () => {
 
   it('is saved and loaded with the model, and goes on as it would have', async () => {
     const [x, y] = [normal([12, 4], 3), oneHot(12, 4)];
-    const net = sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })] });
+    const net = sequential({
+      layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })],
+    });
     const options = {
       seed: 77,
       warmStart: 'previous',
@@ -413,7 +444,8 @@ describe('under model.compile and model.fit', () => {
     expect(optimizer.getConfig()).toMatchObject(options);
     expect(optimizer.iterations).toBe(1);
     expect(await loaded.trainOnBatch(x, y)).toBe(await net.trainOnBatch(x, y));
-    for (const [index, weight] of net.getWeights().entries()) expect(loaded.getWeights()[index]?.dataSync()).toEqual(weight.dataSync());
+    for (const [index, weight] of net.getWeights().entries())
+      expect(loaded.getWeights()[index]?.dataSync()).toEqual(weight.dataSync());
     net.dispose();
     loaded.dispose();
   });
@@ -422,16 +454,21 @@ describe('under model.compile and model.fit', () => {
     const directions: number[][] = [];
     for (const backend of ['cpu', 'wasm'] as const) {
       await useBackend(backend);
-      const net = sequential({ layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })] });
+      const net = sequential({
+        layers: [dense(6, 1, { inputShape: [4], activation: 'tanh' }), dense(3, 2, { activation: 'softmax' })],
+      });
       net.compile({ optimizer: cg({ seed: SEED }), loss: 'categoricalCrossentropy' });
       const before = net.getWeights().map((weight) => weight.dataSync().slice());
       await net.trainOnBatch(normal([12, 4], 3), oneHot(12, 4));
       directions.push(
-        net.getWeights().flatMap((weight, index) => Array.from(weight.dataSync(), (value, at) => value - (before[index]?.[at] ?? 0))),
+        net
+          .getWeights()
+          .flatMap((weight, index) => Array.from(weight.dataSync(), (value, at) => value - (before[index]?.[at] ?? 0))),
       );
       net.dispose();
     }
-    // One step, well damped (λ is 10 mean eigenvalues): float32 of two backends, 1e-6 or so, grows no more than tenfold.
+    // One step, well damped (λ is 10 mean eigenvalues): float32 of two backends, 1e-6 or so, grows no more than
+    // tenfold.
     expect(relativeError(directions[1] ?? [], directions[0] ?? [])).toBeLessThan(1e-5);
   });
 });
@@ -447,9 +484,12 @@ describe('what can happen to a block', () => {
     optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
     expect(optimizer.lastStep?.summary?.layers[0]).toMatchObject({ initialResidual: 1 });
     expect(optimizer.lastStep?.summary?.layers[0]).not.toHaveProperty('restarted');
-    // From x₀ = αv, and for −v/100, one iteration goes along r ≈ −αFv, where F is larger than along v: it does not get as far as back to 0.
+    // From x₀ = αv, and for −v/100, one iteration goes along r ≈ −αFv, where F is larger than along v: it does not get
+    // as far as back to 0.
     const { value, grads } = optimizer.computeGradients(layer.loss(x, y), [layer.w, layer.b]);
-    optimizer.applyGradients(Object.fromEntries(Object.entries(grads).map(([name, gradient]) => [name, tf.mul(-0.01, gradient)])));
+    optimizer.applyGradients(
+      Object.fromEntries(Object.entries(grads).map(([name, gradient]) => [name, tf.mul(-0.01, gradient)])),
+    );
     expect(optimizer.lastStep?.summary?.layers).toMatchObject([{ restarted: true, initialResidual: 1 }]);
     expect(optimizer.lastStep?.innerProduct).toBeGreaterThan(0);
     tf.dispose([value, grads]);
@@ -536,8 +576,10 @@ describe('the check of the first step', () => {
       tf.registerGradient(original);
     }
     expect(warn).toHaveBeenCalledTimes(1);
-    // The kernel gradient is 1.1 times that of the rows: 0.1/1.1 of itself off, of which a random vector of signs sees about as much.
-    const [, discrepancy] = /differs from the framework's for (?:\S+) by (\S+);/.exec(String(warn.mock.calls[0]?.[0])) ?? [];
+    // The kernel gradient is 1.1 times that of the rows: 0.1/1.1 of itself off, of which a random vector of signs sees
+    // about as much.
+    const [, discrepancy] =
+      /differs from the framework's for (?:\S+) by (\S+);/.exec(String(warn.mock.calls[0]?.[0])) ?? [];
     expect(Number(discrepancy)).toBeGreaterThan(0.03);
     expect(Number(discrepancy)).toBeLessThan(0.3);
     expect(optimizer.lastStep).toMatchObject({ plain: [{ name: layer.w.name }, { name: layer.b.name }] });

@@ -23,9 +23,16 @@ exports.endless = (options) =>
 
 /** Iterations on a recorded batch, some milliseconds of them. */
 exports.brief = (maxIterations = 20) => {
-  const preconditioner = new LayerPreconditioner({ ...layer, damping: 1e-6, maxIterations, tolerance: 0, space: 'gram' });
+  const preconditioner = new LayerPreconditioner({
+    ...layer,
+    damping: 1e-6,
+    maxIterations,
+    tolerance: 0,
+    space: 'gram',
+  });
   preconditioner.record(rows());
   return { preconditioner, vector: vector() };
 };
 
-exports.checksum = (x) => Buffer.from(x.buffer, x.byteOffset, x.byteLength).reduce((sum, byte) => (sum * 31 + byte) >>> 0, 7);
+exports.checksum = (x) =>
+  Buffer.from(x.buffer, x.byteOffset, x.byteLength).reduce((sum, byte) => (sum * 31 + byte) >>> 0, 7);

@@ -8,7 +8,10 @@ const solve = async () => {
 if (isMainThread) {
   (async () => {
     const workers = Array.from({ length: 3 }, () => new Worker(__filename));
-    const answers = await Promise.all([solve(), ...workers.map((worker) => new Promise((resolve) => worker.once('message', resolve)))]);
+    const answers = await Promise.all([
+      solve(),
+      ...workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))),
+    ]);
     console.log('different results:', new Set(answers).size);
   })();
 } else {

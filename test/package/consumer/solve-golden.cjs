@@ -35,7 +35,9 @@ function relativeError(actual, expected) {
   return Math.sqrt(difference / norm);
 }
 
-/** For each damping of the case: how far apply and the fifth iterate of CG in Gram space are from the float64 results. */
+/**
+ * For each damping of the case: how far apply and the fifth iterate of CG in Gram space are from the float64 results.
+ */
 module.exports = async function solveGolden({ FisherOperator, ConjugateGradient }, directory, name) {
   const golden = JSON.parse(readFileSync(join(directory, `${name}.json`), 'utf8'));
   const bytes = readFileSync(join(directory, `${name}.bin`));
@@ -43,7 +45,9 @@ module.exports = async function solveGolden({ FisherOperator, ConjugateGradient 
     const { dtype, shape, offset } = golden.arrays.find((entry) => entry.name === key);
     const Type = { float32: Float32Array, float64: Float64Array }[dtype];
     const length = shape.reduce((product, size) => product * size, 1);
-    return new Type(bytes.buffer.slice(bytes.byteOffset + offset, bytes.byteOffset + offset + length * Type.BYTES_PER_ELEMENT));
+    return new Type(
+      bytes.buffer.slice(bytes.byteOffset + offset, bytes.byteOffset + offset + length * Type.BYTES_PER_ELEMENT),
+    );
   };
 
   const { batch, fisherRows, inFeatures, outFeatures, bias } = golden;

@@ -10,7 +10,13 @@ module.exports = async function trainModel(tf, layers, { cgfac }) {
       kernelInitializer: layers.initializers.glorotNormal({ seed: 1 }),
     }),
   );
-  model.add(layers.layers.dense({ units: 3, activation: 'softmax', kernelInitializer: layers.initializers.glorotNormal({ seed: 2 }) }));
+  model.add(
+    layers.layers.dense({
+      units: 3,
+      activation: 'softmax',
+      kernelInitializer: layers.initializers.glorotNormal({ seed: 2 }),
+    }),
+  );
   const optimizer = cgfac({ damping: 1e-2, seed: 3 });
   model.compile({ optimizer, loss: 'categoricalCrossentropy' });
   const labels = Array.from({ length: 24 }, (_, i) => i % 3);

@@ -1,0 +1,216 @@
+#include "core/solver/cg_fac.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/linalg/blas.h"
+#include "core/solver/cost.h"
+
+namespace cgfac {
+namespace {
+
+void require_range(double factor, double norm2, const FisherBlock& block, std::string_view name,
+                   const WeightView<const float>& x) {
+  // factor and ‖factor·x‖ stay within float32, so that the axpy that writes the solution does
+  if (!(std::abs(factor) <= largest_norm && std::abs(factor) * std::sqrt(norm2) <= largest_norm))
+    throw_not_finite(block, name, x);
+}
+
+struct Problem {
+  const FisherBlock& block;
+  const BlockTraces& traces;
+  double damping;
+  const Gradient& gradient;
+  const std::optional<WeightView<const float>>& x0;
+  const Destination& destination;
+};
+
+// The loop's arguments, carried along.
+struct Loop {
+  const CgOptions& options;
+  const CancelFlag* cancel;
+  std::vector<double>* residuals;
+};
+
+CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& options, CgFacWorkspace& workspace,
+                                 const Loop& loop) {
+  const auto& [block, traces, damping, gradient, x0, destination] = problem;
+  CgFacSummary summary{.space = Space::gram,
+                       .basis = options.basis == GramBasis::automatic
+                                    ? GramOperator::choose_basis(block, options.cg.max_iterations)
+                                    : options.basis};
+  const GramProblem reduced(block, traces, gradient, GramOperator::scratch_numbers(block, x0.has_value()),
+                            workspace.gram);
+  if (reduced.zero()) {  // the solution is 0, and no residual can be relative to ‖v‖
+    write_zero(destination);
+    summary.products = {.vx = 0, .xfx = 0, .xx = 0};
+    return summary;
+  }
+  GramOperator gram(reduced, damping, summary.basis, x0.has_value());
+  double c = 0;
+  if (x0) {
+    c = gram.start(gradient.v, *x0, options.start_scaling);
+    if (!std::isfinite(gram.norm2(gram.r()))) throw_not_finite(block, "v", gradient.v);
+  }
+  summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
+                                  loop.residuals);
+  if (summary.cg.reason == CgReason::cancelled) return summary;
+  const bool broken = summary.cg.reason == CgReason::indefinite || summary.cg.reason == CgReason::broken_down;
+  if (!broken) summary.products = gram.products();  // r and x no longer belong together
+
+  // c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
+  const double s = gram.x().s;
+  const double x0_factor = destination.factor * (c - (s * damping * c));
+  const MatrixView<float> solution = gram.solution();
+  if (!x0) {
+    reduced.expand(s, solution, destination, gram.pass_scratch());
+    return summary;
+  }
+  require_range(x0_factor, dot(*x0, *x0), block, "x0", *x0);
+  const bool out_is_x0 = destination.out.kernel.data == x0->kernel.data;
+  Destination target = destination;
+  if (out_is_x0) target.keep += x0_factor;
+  reduced.expand(s, solution, target, gram.pass_scratch());
+  if (!out_is_x0) axpy(static_cast<float>(x0_factor), *x0, destination.out);
+  return summary;
+}
+
+// r ← v − (F + λI) c x₀; returns c
+double start_in_weight_space(const Problem& problem, const WeightView<const float>& v,
+                             const WeightView<const float>& x0, StartScaling scaling, const WeightView<float>& r,
+                             FisherOperator::Workspace& workspace) {
+  const FisherOperator fisher(problem.block, problem.traces, problem.damping, 1, workspace);
+  fisher.apply(x0, r);
+  double c = 1;
+  if (scaling == StartScaling::optimal) {
+    const double curvature = dot(x0, r);  // ⟨x₀, (F + λI) x₀⟩, 0 only for x₀ = 0
+    c = curvature > 0 ? dot(v, x0) / curvature : 0;
+  }
+  scale(static_cast<float>(-c), r);
+  axpy(1.0F, v, r);
+  if (!(std::isfinite(c) && std::isfinite(dot(r, r)))) throw_not_finite(problem.block, "x0", x0);
+  return c;
+}
+
+CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& options, CgFacWorkspace& workspace,
+                                   const Loop& loop) {
+  const FisherBlock& block = problem.block;
+  CgFacSummary summary{.space = Space::weight};
+  WeightView<const float> v = problem.gradient.v;
+  if (problem.gradient.same_batch()) {
+    const WeightView<float> own = block.view(workspace.gram.gradient.span(block.size()));
+    form_gradient(block, problem.gradient, own);
+    v = own;
+  }
+  const double v_norm2 = dot(v, v);
+  if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", v);
+  if (v_norm2 == 0) {
+    write_zero(problem.destination);
+    summary.products = {.vx = 0, .xfx = 0, .xx = 0};
+    return summary;
+  }
+  const std::size_t size = block.size();
+  const std::span<float> memory = workspace.weight_vectors.span(3 * size);
+  std::span<float> x = memory.subspan(0, size);
+  std::span<float> r = memory.subspan(size, size);
+  std::span<float> p = memory.subspan(2 * size, size);
+  if (problem.x0) {
+    const double c =
+        start_in_weight_space(problem, v, *problem.x0, options.start_scaling, block.view(r), workspace.fisher);
+    copy(*problem.x0, block.view(x));
+    scale(static_cast<float>(c), block.view(x));
+  } else {
+    std::ranges::fill(x, 0.0F);
+    copy(v, block.view(r));
+  }
+  const auto applications = static_cast<std::size_t>(std::max(options.cg.max_iterations, 1));
+  FisherOperator fisher(block, problem.traces, problem.damping, applications, workspace.fisher);
+  summary.cg = conjugate_gradient(fisher, x, r, p, v_norm2, loop.options, loop.cancel, loop.residuals);
+  if (summary.cg.reason == CgReason::cancelled) return summary;
+  const WeightView<const float> solution = block.view(std::span<const float>(x));
+  const double xx = dot(solution, solution);
+  if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
+  if (problem.destination.factor != 1) require_range(problem.destination.factor, xx, block, "v", v);
+  // F x = v − r − λ x
+  const double vx = dot(v, solution);
+  const double rx = dot(block.view(std::span<const float>(r)), solution);
+  summary.products = {.vx = vx, .xfx = std::max(vx - rx - (problem.damping * xx), 0.0), .xx = xx};
+  write(solution, problem.destination);
+  return summary;
+}
+
+}  // namespace
+
+double checked_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
+  const double lambda = absolute_damping(block, traces, damping);
+  if (!(lambda > 0)) {
+    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping",
+                   "a mean eigenvalue of 0");
+  }
+  // Relative damping of rows far from 1 may leave float32, in which the solution is written.
+  if (!(lambda >= static_cast<double>(std::numeric_limits<float>::min()) &&
+        lambda <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "relative damping",
+                   to_text(lambda));
+  }
+  return lambda;
+}
+
+std::size_t CgFacWorkspace::bytes() const {
+  return fisher.bytes() + gram.bytes() + weight_vectors.bytes();
+}
+
+Space choose_space(const FisherBlock& block, int iterations) {
+  return cost::weight_cg(block, iterations) < cost::gram_cg(block, iterations) ? Space::weight : Space::gram;
+}
+
+void write_zero(const Destination& destination) {
+  if (destination.keep == 1) return;
+  if (destination.keep != 0) {
+    scale(static_cast<float>(destination.keep), destination.out);
+    return;
+  }
+  std::ranges::fill(destination.out.kernel.elements(), 0.0F);
+  std::ranges::fill(destination.out.bias, 0.0F);
+}
+
+CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double damping, const Gradient& gradient,
+                    const std::optional<WeightView<const float>>& x0, const Destination& destination,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals) {
+  const Problem problem{
+      .block = block, .traces = traces, .damping = damping, .gradient = gradient, .x0 = x0, .destination = destination};
+  if (x0 && !std::isfinite(dot(*x0, *x0))) throw_not_finite(block, "x0", *x0);
+  const Space space =
+      options.space == Space::automatic ? choose_space(block, options.cg.max_iterations) : options.space;
+  const auto solve = space == Space::gram ? solve_in_gram_space : solve_in_weight_space;
+  return solve(problem, options, workspace, {.options = options.cg, .cancel = cancel, .residuals = residuals});
+}
+
+bool nothing_to_solve(const BlockTraces& traces, const Damping& damping, const WeightView<const float>& v) {
+  return damping.relative && (traces.input == 0 || traces.output == 0) && dot(v, v) == 0;
+}
+
+CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals) {
+  const BlockTraces sums = traces(block);
+  if (nothing_to_solve(sums, damping, v)) {
+    write_zero({.out = out});
+    return {.products = {.vx = 0, .xfx = 0, .xx = 0}};
+  }
+  return cg_fac(block, sums, checked_damping(block, sums, damping), {.v = v}, x0, {.out = out}, options, workspace,
+                cancel, residuals);
+}
+
+void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                  const WeightView<float>& out, FisherOperator::Workspace& workspace) {
+  const BlockTraces sums = traces(block);
+  const FisherOperator fisher(block, sums, checked_damping(block, sums, damping), 1, workspace);
+  fisher.apply(v, out);
+}
+
+}  // namespace cgfac

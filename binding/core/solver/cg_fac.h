@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "core/base/buffer.h"
+#include "core/block/fisher_block.h"
+#include "core/operator/fisher_operator.h"
+#include "core/operator/gram_operator.h"
+#include "core/solver/conjugate_gradient.h"
+#include "core/solver/solution.h"
+
+namespace cgfac {
+
+/// Where the iterations run; `automatic` takes the cheaper by `choose_space`.
+enum class Space { automatic, weight, gram };
+
+struct CgFacOptions {
+  CgOptions cg{};
+  Space space = Space::automatic;
+  GramBasis basis = GramBasis::automatic;
+  StartScaling start_scaling = StartScaling::plain;
+};
+
+struct CgFacSummary {
+  CgSummary cg{};
+  Space space = Space::gram;           ///< where the iterations ran: weight or gram
+  GramBasis basis = GramBasis::plain;  ///< in Gram space, in which bases
+  SolutionProducts products{};
+};
+
+struct CgFacWorkspace {
+  FisherOperator::Workspace fisher;
+  GramWorkspace gram;
+  Buffer<float> weight_vectors;  // x, r, p
+
+  [[nodiscard]] std::size_t bytes() const;
+};
+
+/// λ of a solve. Throws Error(invalid_value) for relative damping of a block of zeros, or beyond float32.
+[[nodiscard]] double checked_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping);
+
+/// Solves (F + λI) x = v by conjugate gradients: the layer's natural-gradient direction.
+///
+/// v, the start x₀ (none: zero) and the destination have the block's shape and layout; the destination may be v or x₀
+/// itself, and is written once, at the end. Gram space costs U and the final vector, two passes over the weights, plus
+/// O(N³) once and O(N²) per iteration, or two products of the projected size per iteration, whichever is cheaper;
+/// weight space one FV per iteration. A start costs one more pass in Gram space, one more FV in weight space. The
+/// batch's own gradient costs neither pass over v, and is formed only for weight space and for sides with more rows
+/// than features.
+///
+/// Throws Error(not_finite) naming the array and index for NaN or infinity in the rows, v or x₀, and for a solution
+/// beyond float32. The destination is then untouched, as it is after a cancelled solve. A second call with the same
+/// shape allocates nothing (`residuals` apart).
+///
+/// Source: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2; Gram space
+/// is this package's own (docs/math.md).
+CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double damping, const Gradient& gradient,
+                    const std::optional<WeightView<const float>>& x0, const Destination& destination,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals);
+
+/// The same for a given v and a damping that may be relative.
+CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                    const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
+                    const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
+                    std::vector<double>* residuals);
+
+/// Whether nothing is asked: relative damping of a block of zeros has no value, yet the solution for v = 0 is 0.
+[[nodiscard]] bool nothing_to_solve(const BlockTraces& traces, const Damping& damping,
+                                    const WeightView<const float>& v);
+
+/// (F + λI) v in one application, with the same checks.
+void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
+                  const WeightView<float>& out, FisherOperator::Workspace& workspace);
+
+/// The space of the smaller estimate (cost.h).
+[[nodiscard]] Space choose_space(const FisherBlock& block, int iterations);
+
+/// out ← keep·out, what a solution of 0 leaves.
+void write_zero(const Destination& destination);
+
+}  // namespace cgfac

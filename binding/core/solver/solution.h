@@ -1,0 +1,16 @@
+#pragma once
+
+#include <limits>
+
+namespace cgfac {
+
+/// Inner products of a solution x of (F + λI) x = v, as far as the solver gets them without a pass of their own; else
+/// NaN.
+struct SolutionProducts {
+  static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  double vx = unknown;   ///< ⟨v, x⟩
+  double xfx = unknown;  ///< xᵀF x, twice the Kullback–Leibler divergence that a step −x is predicted to cause
+  double xx = unknown;   ///< ‖x‖²
+};
+
+}  // namespace cgfac

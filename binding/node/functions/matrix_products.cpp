@@ -1,0 +1,128 @@
+#include "node/functions/matrix_products.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/kernels/matrix_product.h"
+#include "node/convert/arguments.h"
+#include "node/errors.h"
+
+namespace cgfac::node {
+namespace {
+
+std::size_t number(const Napi::Value& value) {
+  return value.As<Napi::Number>().Uint32Value();
+}
+
+// The product of sizes, each of them positive; refused where it exceeds what an array can hold.
+std::size_t volume(std::initializer_list<std::size_t> sizes) {
+  std::size_t product = 1;
+  for (const std::size_t size : sizes) {
+    if (size == 0 || size > std::numeric_limits<std::uint32_t>::max() / product) {
+      throw expected(ErrorCode::invalid_value, "positive sizes with a product below 2^32", "a shape",
+                     std::to_string(size));
+    }
+    product *= size;
+  }
+  return product;
+}
+
+std::span<const std::uint32_t> uint32_array(const Napi::Value& value, const char* name) {
+  napi_typedarray_type type = napi_float32_array;
+  std::size_t length = 0;
+  void* data = nullptr;
+  if (!value.IsTypedArray() ||
+      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint32_array) {
+    throw expected(ErrorCode::shape_mismatch, "a Uint32Array", name, "another value");
+  }
+  return {static_cast<const std::uint32_t*>(data), length};
+}
+
+// The matrices of an array: rows × cols, or stored the other way round.
+MatrixBatch matrices(const Napi::Value& value, const char* name, std::size_t count, std::size_t rows, std::size_t cols,
+                     bool transposed) {
+  const float* const data = float32_array(value, name, volume({count, rows, cols})).data();
+  const MatrixView<const float> first =
+      transposed ? MatrixView<const float>(data, cols, rows).transposed() : MatrixView<const float>(data, rows, cols);
+  return {.first = first, .step = rows * cols};
+}
+
+// An array whose shape is 1, or that of the results, in each of three dimensions.
+Broadcast broadcast(const Napi::Value& array, const Napi::Value& shape, const char* name,
+                    std::initializer_list<std::size_t> results) {
+  if (array.IsUndefined()) return {};
+  const std::span<const std::uint32_t> extents = uint32_array(shape, "a shape");
+  if (extents.size() != results.size()) {
+    throw expected(ErrorCode::shape_mismatch, "three extents", name, std::to_string(extents.size()));
+  }
+  std::size_t dimension = 0;
+  for (const std::size_t extent : results) {
+    const std::size_t own = extents[dimension++];
+    if (own != 1 && own != extent) {
+      throw expected(ErrorCode::shape_mismatch, "extents of 1 or " + std::to_string(extent), name, std::to_string(own));
+    }
+  }
+  const auto step = [&](std::size_t which, std::size_t distance) { return extents[which] == 1 ? 0 : distance; };
+  const std::span<float> numbers = float32_array(array, name, volume({extents[0], extents[1], extents[2]}));
+  return {.data = numbers.data(),
+          .batch_step = step(0, std::size_t{extents[1]} * extents[2]),
+          .row_step = step(1, extents[2]),
+          .col_step = step(2, 1)};
+}
+
+Activation activation_of(const Napi::Value& value) {
+  const std::string name = value.As<Napi::String>().Utf8Value();
+  using enum Activation;
+  if (name == "linear") return linear;
+  if (name == "relu") return relu;
+  if (name == "relu6") return relu6;
+  if (name == "prelu") return prelu;
+  if (name == "leakyrelu") return leaky_relu;
+  if (name == "sigmoid") return sigmoid;
+  if (name == "elu") return elu;
+  throw expected(ErrorCode::invalid_value, "an activation", "activation", name);
+}
+
+std::span<const MatrixPair> matrix_pairs(const Napi::Value& value, std::size_t count_a, std::size_t count_b) {
+  const std::span<const std::uint32_t> indices = uint32_array(value, "pairs");
+  static_assert(sizeof(MatrixPair) == 2 * sizeof(std::uint32_t));
+  const std::span<const MatrixPair> pairs(reinterpret_cast<const MatrixPair*>(indices.data()), indices.size() / 2);
+  for (const MatrixPair& pair : pairs) {
+    if (pair.a >= count_a || pair.b >= count_b) {
+      throw expected(ErrorCode::shape_mismatch, "indices of matrices", "pairs",
+                     std::to_string(pair.a) + " and " + std::to_string(pair.b));
+    }
+  }
+  return pairs;
+}
+
+}  // namespace
+
+void matrix_products(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const std::size_t count_a = number(info[4]);
+    const std::size_t count_b = number(info[5]);
+    const std::size_t rows = number(info[6]);
+    const std::size_t cols = number(info[7]);
+    const std::size_t inner = number(info[8]);
+    const std::span<const MatrixPair> pairs = matrix_pairs(info[3], count_a, count_b);
+    const MatrixBatch a = matrices(info[0], "a", count_a, rows, inner, info[9].As<Napi::Boolean>());
+    const MatrixBatch b = matrices(info[1], "b", count_b, inner, cols, info[10].As<Napi::Boolean>());
+    Epilogue epilogue;
+    epilogue.bias = broadcast(info[11], info[12], "bias", {pairs.size(), rows, cols});
+    epilogue.activation = activation_of(info[13]);
+    epilogue.slope = info[14].As<Napi::Number>().FloatValue();
+    epilogue.slopes = broadcast(info[15], info[16], "slopes", {pairs.size(), rows, cols});
+    if (epilogue.activation == Activation::prelu && epilogue.slopes.data == nullptr) {
+      throw expected(ErrorCode::shape_mismatch, "slopes", "the activation prelu", "undefined");
+    }
+    cgfac::matrix_products(a, b, pairs, epilogue, float32_array(info[2], "out", volume({pairs.size(), rows, cols})));
+  });
+}
+
+}  // namespace cgfac::node

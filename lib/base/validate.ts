@@ -1,0 +1,147 @@
+import { CgfacError } from './errors';
+
+/** Describes a received value the way the messages of this package do: `"NaN"`, `"a Float64Array of length 12"`. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (ArrayBuffer.isView(value)) {
+    return `a ${value.constructor?.name ?? 'typed array'} of length ${'length' in value ? value.length : value.byteLength}`;
+  }
+  if (Array.isArray(value)) return `an array of length ${value.length}`;
+  switch (typeof value) {
+    case 'string':
+      return `'${value}'`;
+    case 'number':
+    case 'boolean':
+    case 'undefined':
+      return String(value);
+    case 'bigint':
+      return `${value}n`;
+    case 'symbol':
+      return 'a symbol';
+    case 'function':
+      return `a function${value.name ? ` ${value.name}` : ''}`;
+    default: {
+      const name = (value as object).constructor?.name;
+      return name && name !== 'Object'
+        ? `an instance of ${name}`
+        : `an object with keys ${Object.keys(value as object).join(', ') || '(none)'}`;
+    }
+  }
+}
+
+/** The error for a value of another type. */
+export function typeError(expected: string, name: string, received: unknown): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_INVALID_ARG_TYPE',
+    `Expected ${expected} for ${name} but received ${describe(received)}`,
+  );
+}
+
+/** The error for a value of the right type that is out of range. */
+export function valueError(expected: string, name: string, received: unknown): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_INVALID_ARG_VALUE',
+    `Expected ${expected} for ${name} but received ${describe(received)}`,
+  );
+}
+
+/** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
+export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is object {
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
+    throw typeError('an options object', `the options of ${owner}`, options);
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new CgfacError(
+        'ERR_CGFAC_UNKNOWN_OPTION',
+        `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'`,
+      );
+    }
+  }
+}
+
+/** A positive integer that fits the 32-bit integers of BLAS. */
+export function positiveInteger(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a positive integer', name, value);
+  if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff)
+    throw valueError('a positive integer below 2^31', name, value);
+  return value;
+}
+
+/** An integer ≥ 0. */
+export function nonNegativeInteger(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('an integer ≥ 0', name, value);
+  if (!Number.isSafeInteger(value) || value < 0) throw valueError('an integer ≥ 0', name, value);
+  return value;
+}
+
+/** A boolean. */
+export function boolean(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw typeError('a boolean', name, value);
+  return value;
+}
+
+/** A finite number ≥ 0. */
+export function nonNegative(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number ≥ 0', name, value);
+  if (!(value >= 0 && Number.isFinite(value))) throw valueError('a finite number ≥ 0', name, value);
+  return value;
+}
+
+/** A finite number > 0. */
+export function positive(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number > 0', name, value);
+  if (!(value > 0 && Number.isFinite(value))) throw valueError('a finite number > 0', name, value);
+  return value;
+}
+
+/** One of a closed set of strings. */
+export function oneOf<const T extends string>(value: unknown, name: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found === undefined) {
+    const expected = allowed.map((candidate) => `'${candidate}'`).join(' or ');
+    throw typeof value === 'string' ? valueError(expected, name, value) : typeError(expected, name, value);
+  }
+  return found;
+}
+
+/** Checks that the options without a default are there. */
+export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
+  for (const [name, expected] of Object.entries(required)) {
+    if ((options as Record<string, unknown>)[name] === undefined) {
+      throw new CgfacError(
+        'ERR_CGFAC_MISSING_OPTION',
+        `Expected ${expected} for ${name} of ${owner}, which has no default, but received undefined`,
+      );
+    }
+  }
+}
+
+const smallestFloat32 = 2 ** -126;
+const largestFloat32 = 3.4028234663852886e38;
+
+/** A damping: a number > 0 in the range of float32, or `{ relative }` of one. */
+export function damping(value: unknown, name = 'damping'): number | { readonly relative: number } {
+  if (typeof value === 'number') {
+    if (!(value >= smallestFloat32 && value <= largestFloat32))
+      throw valueError('a number > 0 in the range of float32', name, value);
+    return value;
+  }
+  if (typeof value !== 'object' || value === null || !('relative' in value))
+    throw typeError('a number > 0 or { relative: number > 0 }', name, value);
+  checkOptions(value, name, ['relative']);
+  const { relative } = value as { relative: unknown };
+  if (typeof relative !== 'number') throw typeError('a number > 0', `${name}.relative`, relative);
+  if (!(relative >= smallestFloat32 && relative <= largestFloat32)) {
+    throw valueError('a number > 0 in the range of float32', `${name}.relative`, relative);
+  }
+  return { relative };
+}
+
+/** An `AbortSignal`, or undefined. */
+export function abortSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null || !('throwIfAborted' in value) || !('addEventListener' in value))
+    throw typeError('an AbortSignal', 'signal', value);
+  return value as AbortSignal;
+}

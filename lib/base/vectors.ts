@@ -1,0 +1,77 @@
+/** Arithmetic on the arrays of a layer's vectors, and what is to be known of the memory they lie in. */
+import { CgfacError } from './errors';
+import type { LayerShape, VectorArrays, WeightVector } from './weight-vector';
+
+/** Zeros of a layer's form. */
+export function newVector({ inFeatures, outFeatures, bias }: LayerShape): VectorArrays {
+  return { kernel: new Float32Array(inFeatures * outFeatures), bias: bias ? new Float32Array(outFeatures) : undefined };
+}
+
+/** A copy of a vector's arrays. */
+export function copied(from: VectorArrays): VectorArrays {
+  return { kernel: from.kernel.slice(), bias: from.bias?.slice() };
+}
+
+/** The arrays in the form of the public face. */
+export function vectorOf({ kernel, bias }: VectorArrays): WeightVector {
+  return bias === undefined ? kernel : { kernel, bias };
+}
+
+/** Kernel and, where there is one, bias. */
+export function arraysOf({ kernel, bias }: VectorArrays): readonly Float32Array[] {
+  return bias === undefined ? [kernel] : [kernel, bias];
+}
+
+/** Calls `body` for the kernels of two vectors, and for their biases. */
+export function forEachArray(a: VectorArrays, b: VectorArrays, body: (a: Float32Array, b: Float32Array) => void): void {
+  body(a.kernel, b.kernel);
+  if (a.bias && b.bias) body(a.bias, b.bias);
+}
+
+/** Bytes of its arrays, 0 of none. */
+export function bytesOf(vector: VectorArrays | undefined): number {
+  return vector ? arraysOf(vector).reduce((sum, { byteLength }) => sum + byteLength, 0) : 0;
+}
+
+/** ⟨a, b⟩ */
+export function dot(a: VectorArrays, b: VectorArrays): number {
+  let sum = 0;
+  forEachArray(a, b, (x, y) => {
+    for (let at = 0; at < x.length; at++) sum += (x[at] ?? 0) * (y[at] ?? 0);
+  });
+  return sum;
+}
+
+/** out ← keep·out + factor·x, where `out` may be x. */
+export function combine(out: Float32Array, keep: number, x: Float32Array, factor: number): void {
+  if (keep === 0) for (let at = 0; at < out.length; at++) out[at] = factor * (x[at] ?? 0);
+  else for (let at = 0; at < out.length; at++) out[at] = keep * (out[at] ?? 0) + factor * (x[at] ?? 0);
+}
+
+/** Refuses vectors that share memory: what is written of one layer would be another's too. */
+export function requireApart(vectors: readonly (VectorArrays | undefined)[], name: string): void {
+  const arrays = vectors.flatMap((vector) => (vector ? arraysOf(vector) : []));
+  const sorted = arrays.filter(({ length }) => length > 0).sort((a, b) => a.byteOffset - b.byteOffset);
+  const ends = new Map<ArrayBufferLike, number>();
+  for (const { buffer, byteOffset, byteLength } of sorted) {
+    if (byteOffset < (ends.get(buffer) ?? 0))
+      throw new CgfacError(
+        'ERR_CGFAC_OVERLAP',
+        `Expected arrays that share no memory for ${name} but received an overlap`,
+      );
+    ends.set(buffer, byteOffset + byteLength);
+  }
+}
+
+/** Arrays one after the other; a single one is returned as it is. */
+export function concatenated(arrays: readonly Float32Array[]): Float32Array {
+  const [first] = arrays;
+  if (first && arrays.length === 1) return first;
+  const all = new Float32Array(arrays.reduce((length, array) => length + array.length, 0));
+  let offset = 0;
+  for (const array of arrays) {
+    all.set(array, offset);
+    offset += array.length;
+  }
+  return all;
+}

@@ -1,0 +1,124 @@
+import { abortSignal, boolean, checkOptions, typeError } from '../base/validate';
+import { outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
+import { callNative, callNativeAsync, type NativeConjugateGradient, native } from '../native/addon';
+import { type FisherOperator, partsOf } from './fisher-operator';
+import { type CgOptions, type CgSummary, cgOptionNames, parseCgOptions } from './options';
+
+/** Options of {@link ConjugateGradient}. */
+export interface ConjugateGradientOptions extends CgOptions {
+  /** Whether results carry the residual of every iteration. Default: false. */
+  readonly history?: boolean;
+}
+
+/** Options of {@link ConjugateGradient.solve}. */
+export interface SolveOptions<Bias extends boolean = boolean> {
+  /** A start. Default: zero. */
+  readonly x0?: WeightVector<Bias>;
+  /** Where x goes; it may be the arrays of `v` or of `x0`, and must not overlap them otherwise. Default: new arrays. */
+  readonly out?: WeightVector<Bias>;
+}
+
+/** What a solve gives. */
+export interface ConjugateGradientResult<Bias extends boolean = boolean> extends CgSummary {
+  /** The solution, in the operator's form: `out`, or new arrays. */
+  readonly x: WeightVector<Bias>;
+  /** With `history`: `residuals[k − 1]` is ‖r‖/‖v‖ after k iterations. */
+  readonly residuals?: readonly number[];
+}
+
+const names = [...cgOptionNames, 'history'];
+const solveNames = ['x0', 'out'];
+const solveAsyncNames = ['x0', 'out', 'signal'];
+
+/**
+ * Conjugate gradients for (F + λI) x = v, the CG-FAC solve, in weight space (float32, one product FV per iteration) or
+ * in Gram space (float64, on N × N matrices: an iteration costs nothing that grows with the layer's width).
+ *
+ * Running out of iterations is normal: a truncated solve is regularised. Read `residual` and `reason`; do not expect
+ * convergence at small damping. The object keeps its workspaces, so that a second solve of the same shape allocates
+ * only its result; in Gram space 8 N × N float64 matrices, or 128 KiB where that is more, in weight space four vectors.
+ * Asynchronous solves run on pool threads, several at a time, each with a workspace of its own.
+ *
+ * Source: M. Hestenes and E. Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, eqs. (3:1a–f);
+ * Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2.
+ */
+export class ConjugateGradient {
+  readonly #native: NativeConjugateGradient;
+
+  /**
+   * @param options - Budget, tolerance and space; see {@link ConjugateGradientOptions}.
+   * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
+   */
+  constructor(options: ConjugateGradientOptions = {}) {
+    checkOptions(options, 'ConjugateGradient', names);
+    const history = boolean(options.history ?? false, 'history');
+    this.#native = new native.ConjugateGradient({ ...parseCgOptions(options), history });
+  }
+
+  /**
+   * Solves (F + λI) x = v on a pool thread.
+   *
+   * @param operator - F + λI. Its arrays are borrowed until the promise settles.
+   * @param v - The right-hand side, `(outFeatures × inFeatures)` in the operator's form. Borrowed until the promise
+   * settles.
+   * @param options - `x0`: a start. `out`: where x goes, written at the end of a successful solve. `signal`: read once
+   * per iteration; the promise rejects with its reason. An
+   * abort that comes after the work was done still rejects; `out` then holds the result.
+   * @returns x and how the solve went.
+   * @throws {@link CgfacError} as {@link ConjugateGradient.solveSync}, as a rejection.
+   */
+  async solve<Bias extends boolean>(
+    operator: FisherOperator<Bias>,
+    v: WeightVector<Bias>,
+    options: SolveOptions<Bias> & { readonly signal?: AbortSignal } = {},
+  ): Promise<ConjugateGradientResult<Bias>> {
+    checkOptions(options, 'solve', solveAsyncNames);
+    const signal = abortSignal(options.signal);
+    const { parts, from, out, to, start } = parse(operator, v, options);
+    const summary = await callNativeAsync(signal, (token) =>
+      this.#native.solve(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias, token),
+    );
+    return { x: resultVector<Bias>(out, to), ...summary };
+  }
+
+  /**
+   * Solves (F + λI) x = v on the calling thread.
+   *
+   * @param operator - F + λI.
+   * @param v - The right-hand side, `(outFeatures × inFeatures)` in the operator's form.
+   * @param options - `x0`: a start. `out`: where x goes, written at the end of a successful solve.
+   * @returns x and how the solve went.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`,
+   * `ERR_CGFAC_OVERLAP`, `ERR_CGFAC_UNKNOWN_OPTION`; `ERR_CGFAC_NOT_FINITE` for NaN or infinity in the rows, v or x0,
+   * or a solution beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
+   */
+  solveSync<Bias extends boolean>(
+    operator: FisherOperator<Bias>,
+    v: WeightVector<Bias>,
+    options: SolveOptions<Bias> = {},
+  ): ConjugateGradientResult<Bias> {
+    checkOptions(options, 'solveSync', solveNames);
+    const { parts, from, out, to, start } = parse(operator, v, options);
+    const summary = callNative(() =>
+      this.#native.solveSync(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias),
+    );
+    return { x: resultVector<Bias>(out, to), ...summary };
+  }
+}
+
+function parse<Bias extends boolean>(
+  operator: FisherOperator<Bias>,
+  v: WeightVector<Bias>,
+  options: SolveOptions<Bias>,
+) {
+  const parts = partsOf(operator);
+  if (parts === undefined) throw typeError('a FisherOperator', 'operator', operator);
+  const { out, x0 } = options; // read once: the object may change before the promise settles
+  return {
+    parts,
+    from: vectorArrays(v, 'v', parts.shape),
+    out,
+    to: outputArrays(out, parts.shape),
+    start: x0 === undefined ? undefined : vectorArrays(x0, 'x0', parts.shape),
+  };
+}

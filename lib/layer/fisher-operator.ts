@@ -1,0 +1,150 @@
+import { abortSignal, checkOptions, checkRequired, positiveInteger } from '../base/validate';
+import {
+  float32,
+  type LayerShape,
+  outputArrays,
+  resultVector,
+  vectorArrays,
+  type WeightVector,
+} from '../base/weight-vector';
+import { callNative, callNativeAsync, type NativeFisherOperator, native } from '../native/addon';
+import { type LayerOptions, layerOptionNames, parseLayerOptions } from './options';
+
+/** Options of {@link FisherOperator}. */
+export interface FisherOperatorOptions<Bias extends boolean = boolean> extends LayerOptions<Bias> {
+  /** The layer's input activations a, `(batch × inFeatures)`, row-major Float32Array. Borrowed. */
+  readonly inputs: Float32Array;
+  /**
+   * Gradients g of the loss with respect to the layer's pre-activations, `(fisherRows × outFeatures)`, row-major
+   * Float32Array. Borrowed.
+   */
+  readonly outputGrads: Float32Array;
+  /** Rows of `inputs`. */
+  readonly batch: number;
+  /** Rows of `outputGrads`. Default: `batch`. */
+  readonly fisherRows?: number;
+}
+
+/** Options of {@link FisherOperator.apply}. */
+export interface ApplyOptions<Bias extends boolean = boolean> {
+  /** Where the result goes; it may be the arrays of `v`, and must not overlap them otherwise. Default: new arrays. */
+  readonly out?: WeightVector<Bias>;
+}
+
+const names = [...layerOptionNames, 'inputs', 'outputGrads', 'batch', 'fisherRows'];
+const applyNames = ['out'];
+const applyAsyncNames = ['out', 'signal'];
+
+/** The native object and the shape behind an operator; not part of the public face. */
+export interface OperatorParts {
+  readonly native: NativeFisherOperator;
+  readonly shape: LayerShape;
+}
+let partsOf: (operator: unknown) => OperatorParts | undefined;
+
+/**
+ * The damped Fisher block of a layer as an operator: v ↦ (F + λI) v with F v = G v A, A = [a 1]ᵀ[a 1]/B and G = gᵀg/N,
+ * computed as gᵀ(((g v) aᵀ) a)/(B·N) + λ v, or through the factor of a side that has more rows than features, where
+ * that is cheaper. Neither F nor, for wide layers, A or G is ever formed.
+ *
+ * It borrows `inputs` and `outputGrads` and copies nothing: what they hold at the time of a call is what the call uses.
+ * SharedArrayBuffer-backed arrays and non-zero byte offsets are welcome. While a promise of this object is pending do
+ * not write to, transfer or resize the arrays it reads. Memory between calls: one N × (inFeatures or outFeatures) and
+ * one N × N float32 workspace. Asynchronous calls run on pool threads, several at a time.
+ *
+ * Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015,
+ * §3 (the block); Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, §3 (the
+ * matrix-free product).
+ *
+ * @typeParam Bias - whether the layer has a bias, and its vectors therefore are `{ kernel, bias }`.
+ */
+export class FisherOperator<Bias extends boolean = false> {
+  readonly #native: NativeFisherOperator;
+  readonly #shape: LayerShape;
+
+  static {
+    partsOf = (operator) =>
+      typeof operator === 'object' && operator !== null && #native in operator
+        ? { native: operator.#native, shape: operator.#shape }
+        : undefined;
+  }
+
+  /**
+   * @param options - The layer, the rows and the damping; see {@link FisherOperatorOptions}.
+   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
+   * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`.
+   */
+  constructor(options: FisherOperatorOptions<Bias>) {
+    const owner = 'FisherOperator';
+    checkOptions(options, owner, names);
+    checkRequired(options, owner, {
+      inputs: 'a Float32Array',
+      outputGrads: 'a Float32Array',
+      batch: 'a positive integer',
+    });
+    const layer = parseLayerOptions(options, owner);
+    const batch = positiveInteger(options.batch, 'batch');
+    const fisherRows = positiveInteger(options.fisherRows ?? batch, 'fisherRows');
+    const rows = {
+      inputs: float32(
+        options.inputs,
+        'inputs',
+        batch * layer.inFeatures,
+        `batch ${batch} × inFeatures ${layer.inFeatures}`,
+      ),
+      outputGrads: float32(
+        options.outputGrads,
+        'outputGrads',
+        fisherRows * layer.outFeatures,
+        `fisherRows ${fisherRows} × outFeatures ${layer.outFeatures}`,
+      ),
+    };
+    this.#shape = layer;
+    this.#native = callNative(() => new native.FisherOperator({ ...layer, ...rows, batch, fisherRows }));
+  }
+
+  /**
+   * (F + λI) v, on a pool thread.
+   *
+   * @param v - `(outFeatures × inFeatures)` in the operator's layout, with the bias as an array of its own where there
+   * is one. Borrowed until the promise settles.
+   * @param options - `out`: where the result goes, written on success only. `signal`: rejects with its reason; an abort
+   * that comes after the work was done still rejects, and `out` then holds the result.
+   * @returns `out`, or new arrays.
+   * @throws {@link CgfacError} as {@link FisherOperator.applySync}, as a rejection.
+   */
+  async apply(
+    v: WeightVector<Bias>,
+    options: ApplyOptions<Bias> & { readonly signal?: AbortSignal } = {},
+  ): Promise<WeightVector<Bias>> {
+    checkOptions(options, 'apply', applyAsyncNames);
+    const signal = abortSignal(options.signal);
+    const from = vectorArrays(v, 'v', this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
+    await callNativeAsync(signal, (token) => this.#native.apply(from.kernel, from.bias, to.kernel, to.bias, token));
+    return resultVector<Bias>(out, to);
+  }
+
+  /**
+   * (F + λI) v, on the calling thread.
+   *
+   * @param v - `(outFeatures × inFeatures)` in the operator's layout, with the bias as an array of its own where there
+   * is one.
+   * @param options - `out`: where the result goes, written on success only.
+   * @returns `out`, or new arrays.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`,
+   * `ERR_CGFAC_OVERLAP`, `ERR_CGFAC_UNKNOWN_OPTION`; `ERR_CGFAC_NOT_FINITE` for NaN or infinity in v or the rows, or a
+   * result beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
+   */
+  applySync(v: WeightVector<Bias>, options: ApplyOptions<Bias> = {}): WeightVector<Bias> {
+    checkOptions(options, 'applySync', applyNames);
+    const from = vectorArrays(v, 'v', this.#shape);
+    const { out } = options; // read once: the object may change before the promise settles
+    const to = outputArrays(out, this.#shape);
+    callNative(() => this.#native.applySync(from.kernel, from.bias, to.kernel, to.bias));
+    return resultVector<Bias>(out, to);
+  }
+}
+
+export { partsOf };

@@ -1,0 +1,131 @@
+/**
+ * What the measured decrease of the loss says of damping and step: the rule of Levenberg and Marquardt with the
+ * thresholds of kfac-jax.
+ *
+ * With ρ = (L − L_new)/(predicted decrease): where ρ > 3/4 the model is trusted more (the damping shrinks, or the
+ * Polyak fraction grows), where ρ < 1/4 less, by ω = 0.9 for each step since the last report. Both factors stay within
+ * 10⁻⁴ … 10⁴ and 1/16 … 16.
+ *
+ * Source: K. Levenberg 1944, D. Marquardt 1963; J. Martens and R. Grosse, 2015, §6.5; kfac-jax's
+ * `damping_adaptation_decay`, `…_interval` and thresholds.
+ */
+import { CgfacError } from '../base/errors';
+import type { Damping } from '../base/weight-vector';
+
+const OMEGA = 0.9;
+const UPPER = 3 / 4;
+const LOWER = 1 / 4;
+const MOST_DAMPING = 1e4;
+const MOST_FRACTION = 16;
+
+/** What is adapted. */
+export type Adapted = 'damping' | 'fraction' | 'nothing';
+
+/** The last step that a loss can be reported of. */
+export interface ReportableStep {
+  /** L, before it. */
+  readonly loss: number;
+  /** What the model promised. */
+  readonly predictedDecrease: number;
+}
+
+/** As it is saved. */
+export interface AdaptationState {
+  /** Of the damping. */
+  readonly damping: number;
+  /** Of φ. */
+  readonly fraction: number;
+  /** Steps since the last report. */
+  readonly stepsSince: number;
+  /** The last step, where none of its loss has been reported. */
+  readonly last?: ReportableStep;
+}
+
+/** What {@link Preconditioner.reportLoss} gives. */
+export interface LossReport {
+  /**
+   * Measured over predicted decrease, the momentum's part of the step among the measured. NaN where nothing was
+   * predicted.
+   */
+  readonly ratio: number;
+  /** The factor of the damping from now on; 1 without `adaptiveDamping`. */
+  readonly dampingFactor: number;
+  /** The factor of φ from now on; 1 without `adaptiveFraction`. */
+  readonly fractionFactor: number;
+}
+
+function within(value: number, most: number): number {
+  return Math.min(most, Math.max(1 / most, value));
+}
+
+/** The factors of damping and Polyak fraction. */
+export class Adaptation {
+  #damping = 1;
+  #fraction = 1;
+  #stepsSince = 0;
+  #last: ReportableStep | undefined;
+
+  constructor(readonly adapted: Adapted) {}
+
+  /**
+   * The damping of a step: λ times the factor; with `{ relative }` of each factor (factored damping) its square root,
+   * so that λ is multiplied by the factor.
+   */
+  damping(damping: Damping, factored: boolean): Damping {
+    if (this.#damping === 1) return damping;
+    if (typeof damping === 'number') return damping * this.#damping;
+    return { relative: damping.relative * (factored ? Math.sqrt(this.#damping) : this.#damping) };
+  }
+
+  /** φ of a step. */
+  fraction(fraction: number): number {
+    return fraction * this.#fraction;
+  }
+
+  /** A step was taken; without a loss none can be reported of it. */
+  stepped(loss: number | undefined, predictedDecrease: number): void {
+    this.#stepsSince++;
+    this.#last = loss === undefined ? undefined : { loss, predictedDecrease };
+  }
+
+  /** Nothing can be reported until the next step. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
+  report(newLoss: number): LossReport {
+    const last = this.#last;
+    if (last === undefined)
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        'Expected a step that was taken with a loss before reportLoss(), once for each, but received none',
+      );
+    // a loss that is not finite is the worst there is
+    const decrease = Number.isFinite(newLoss) ? last.loss - newLoss : Number.NEGATIVE_INFINITY;
+    const ratio = last.predictedDecrease > 0 ? decrease / last.predictedDecrease : Number.NaN;
+    const step = OMEGA ** this.#stepsSince;
+    const trust = ratio > UPPER ? step : ratio < LOWER ? 1 / step : 1;
+    if (this.adapted === 'damping') this.#damping = within(this.#damping * trust, MOST_DAMPING);
+    if (this.adapted === 'fraction') this.#fraction = within(this.#fraction / trust, MOST_FRACTION);
+    this.#stepsSince = 0;
+    this.#last = undefined;
+    return { ratio, dampingFactor: this.#damping, fractionFactor: this.#fraction };
+  }
+
+  state(): AdaptationState {
+    const last = this.#last;
+    return {
+      damping: this.#damping,
+      fraction: this.#fraction,
+      stepsSince: this.#stepsSince,
+      ...(last ? { last } : {}),
+    };
+  }
+
+  restore(state: AdaptationState | undefined): void {
+    this.#damping = state?.damping ?? 1;
+    this.#fraction = state?.fraction ?? 1;
+    this.#stepsSince = state?.stepsSince ?? 0;
+    this.#last = state?.last;
+  }
+}

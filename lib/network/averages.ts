@@ -1,0 +1,74 @@
+/** Averages of the registered weights, for evaluation (Ruppert 1988; Polyak and Juditsky 1992). */
+import { CgfacError } from '../base/errors';
+import { combine, copied, forEachArray } from '../base/vectors';
+import type { NetworkEntry } from './registry';
+
+/**
+ * Averages ← β_t·averages + (1 − β_t)·weights with β_t = min(β, (1 + t)/(10 + t)), once for a step, as soon as its
+ * weights are known to have been updated.
+ */
+export class NetworkAverages {
+  /** β of the step that is to be taken in, if there is one. */
+  #due: number | undefined;
+
+  constructor(readonly useEma: boolean) {}
+
+  /** A step was taken; where the caller applies it, its weights are there when the next call begins. */
+  stepped(emaMomentum: number): void {
+    this.#due = emaMomentum;
+  }
+
+  /** Nothing is left to take in. */
+  forget(): void {
+    this.#due = undefined;
+  }
+
+  /** Takes in the weights after step `step`, if it has not. */
+  absorb(entries: Iterable<NetworkEntry>, step: number): void {
+    const most = this.#due;
+    if (most === undefined) return;
+    this.#due = undefined;
+    const decay = Math.min(most, (1 + step) / (10 + step));
+    for (const { weights, average } of entries) {
+      if (weights && average) forEachArray(average, weights, (mean, w) => combine(mean, decay, w, 1 - decay));
+    }
+  }
+
+  /** The averages are the weights: no step has been taken. */
+  restart(entries: Iterable<NetworkEntry>): void {
+    for (const { weights, average } of entries)
+      if (weights && average) forEachArray(average, weights, (mean, w) => mean.set(w));
+  }
+
+  /**
+   * The weights with their averages; before the first step these are the weights, wherever they have come from since
+   * they were registered.
+   */
+  pairs(entries: readonly NetworkEntry[], untrained: boolean, owner: string) {
+    const averaged = entries.flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
+    if (untrained) this.restart(entries);
+    if (averaged.length === 0)
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        `Expected useEma and layers with registered weights for ${owner} but received ${this.useEma ? 'no such layer' : 'useEma false'}`,
+      );
+    return averaged;
+  }
+}
+
+/** Puts averages in the place of weights while `callback` runs, and then the weights back. */
+export async function exchanged<T>(
+  pairs: ReturnType<NetworkAverages['pairs']>,
+  callback: () => T | Promise<T>,
+): Promise<T> {
+  const kept = pairs.map(({ weights }) => copied(weights));
+  try {
+    for (const { weights, average } of pairs) forEachArray(weights, average, (to, from) => to.set(from));
+    return await callback();
+  } finally {
+    pairs.forEach(({ weights }, index) => {
+      const before = kept[index];
+      if (before) forEachArray(weights, before, (to, from) => to.set(from));
+    });
+  }
+}

@@ -1,0 +1,116 @@
+/** The state of a {@link Preconditioner}: everything that training goes on with, its check, and its parts. */
+
+import { CgfacError } from '../base/errors';
+import { describe, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
+import { arraysOf, copied } from '../base/vectors';
+import { type VectorArrays, vectorArrays } from '../base/weight-vector';
+import type { AdaptationState } from './adaptation';
+import type { NetworkLayerState, NetworkShape } from './layer';
+import { seedOf } from './options';
+import type { NetworkLayer } from './step/phases';
+import type { SkippedSteps } from './step/summary';
+
+/** A vector of a layer, its bias apart. */
+export interface StoredVector {
+  /** The kernel, in the layer's layout. */
+  readonly kernel: Float32Array;
+  /** The bias, of a layer that has one. */
+  readonly bias?: Float32Array;
+}
+
+/** One layer's part of a {@link PreconditionerState}. */
+export interface StoredLayer extends NetworkLayerState {
+  /** M. */
+  readonly momentum?: StoredVector;
+  /** The average of its weights. */
+  readonly average?: StoredVector;
+}
+
+/** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
+export interface PreconditionerState {
+  /** Of this form. */
+  readonly version: 1;
+  /** Steps done, skipped ones included. */
+  readonly steps: number;
+  /** Steps skipped. */
+  readonly skippedSteps: SkippedSteps;
+  /** The seed of the uniform numbers. */
+  readonly seed: number;
+  /** What `adaptiveDamping` and `adaptiveFraction` have found. */
+  readonly adaptation?: AdaptationState;
+  /** By layer. */
+  readonly layers: Readonly<Record<string, StoredLayer>>;
+}
+
+/** A copy as it is stored. */
+export function stored({ kernel, bias }: VectorArrays): StoredVector {
+  return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
+}
+
+/** A copy of a stored vector, checked; `undefined` of none. */
+export function restored(
+  vector: StoredVector | undefined,
+  name: string,
+  shape: NetworkShape,
+): VectorArrays | undefined {
+  if (vector === undefined) return undefined;
+  if (typeof vector !== 'object' || vector === null) throw typeError('{ kernel, bias }', name, vector);
+  const arrays = vectorArrays(shape.bias ? vector : vector.kernel, name, shape);
+  const bad = arraysOf(arrays).flatMap((array) => array.find((value) => !Number.isFinite(value)) ?? []);
+  if (bad.length > 0)
+    throw new CgfacError('ERR_CGFAC_NOT_FINITE', `Expected finite numbers for ${name} but received ${bad[0]}`);
+  return copied(arrays);
+}
+
+function object(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Checks all of a state but the arrays of its layers. */
+export function checkState(state: unknown): asserts state is PreconditionerState {
+  if (!object(state) || state.version !== 1 || !object(state.layers) || !object(state.skippedSteps))
+    throw typeError('a state of stateDict(), version 1', 'state', state);
+  nonNegativeInteger(state.steps, 'state.steps');
+  nonNegativeInteger(state.skippedSteps.total, 'state.skippedSteps.total');
+  nonNegativeInteger(state.skippedSteps.inARow, 'state.skippedSteps.inARow');
+  seedOf(state.seed, 'state.seed');
+  if (state.adaptation !== undefined) checkAdaptation(state.adaptation);
+}
+
+function checkAdaptation(adaptation: unknown): void {
+  if (!object(adaptation)) throw typeError('{ damping, fraction, stepsSince }', 'state.adaptation', adaptation);
+  positive(adaptation.damping, 'state.adaptation.damping');
+  positive(adaptation.fraction, 'state.adaptation.fraction');
+  nonNegativeInteger(adaptation.stepsSince, 'state.adaptation.stepsSince');
+  const { last } = adaptation;
+  if (last === undefined) return;
+  if (!object(last) || typeof last.loss !== 'number' || typeof last.predictedDecrease !== 'number')
+    throw typeError('{ loss, predictedDecrease }', 'state.adaptation.last', last);
+}
+
+/** A layer's part of a state. */
+export function layerOf(state: PreconditionerState, name: string): StoredLayer {
+  const found = Object.hasOwn(state.layers, name) ? state.layers[name] : undefined;
+  if (!object(found)) throw valueError(`the state of layer ${describe(name)}`, 'state.layers', state.layers);
+  return found;
+}
+
+/** A layer and the state that it is to have. */
+interface RestoredLayer {
+  readonly layer: NetworkLayer;
+  readonly state: NetworkLayerState;
+}
+
+/** Restores all layers, or none. */
+export function restoreLayers(layers: readonly RestoredLayer[]): void {
+  const before: RestoredLayer[] = [];
+  try {
+    for (const { layer, state } of layers) {
+      before.push({ layer, state: layer.state() });
+      layer.restore(state);
+    }
+  } catch (error) {
+    for (const { layer, state } of before) layer.restore(state);
+    throw error;
+  }
+}

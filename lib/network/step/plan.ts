@@ -1,0 +1,49 @@
+/** What is known of a step before anything takes part in it. */
+import { CgfacError } from '../../base/errors';
+import { describe } from '../../base/validate';
+import { arraysOf } from '../../base/vectors';
+import type { VectorArrays } from '../../base/weight-vector';
+import type { NetworkEntry } from '../registry';
+
+/** Every layer of a step has rows, of this step or of one before. */
+export function requireRows(entries: readonly NetworkEntry[], call: string): void {
+  if (entries.length === 0)
+    throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
+  for (const { name, layer } of entries) {
+    if (!layer.recorded && !layer.started)
+      throw new CgfacError(
+        'ERR_CGFAC_NO_RECORD',
+        `Expected recorded rows of layer ${describe(name)} for ${call} but received none`,
+      );
+  }
+}
+
+/** Why no step can be taken with a loss. */
+export function unusableLoss(loss: number | undefined, lossFloor: number): string | undefined {
+  if (loss !== undefined && !Number.isFinite(loss)) return `the loss is ${loss}`;
+  return Number.isFinite(lossFloor) ? undefined : `the lossFloor is ${lossFloor}`;
+}
+
+/** Why no step can be taken with gradients and recorded rows. */
+export function unusableRows(
+  entries: readonly NetworkEntry[],
+  gradients: readonly (VectorArrays | undefined)[],
+): string | undefined {
+  for (const [index, { name, layer }] of entries.entries()) {
+    const gradient = gradients[index];
+    if (gradient && !arraysOf(gradient).every(finite)) return `the gradient of layer ${name} is not finite`;
+    try {
+      layer.requireFinite();
+    } catch (error) {
+      if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+      return `layer ${name}: ${error.message}`;
+    }
+  }
+  return undefined;
+}
+
+function finite(values: Float32Array): boolean {
+  let sum = 0;
+  for (let at = 0; at < values.length; at++) sum += Math.abs(values[at] ?? 0);
+  return Number.isFinite(sum);
+}

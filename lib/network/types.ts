@@ -1,0 +1,123 @@
+/** What {@link Preconditioner} takes and gives. */
+
+import type { KernelLayout, WeightVector } from '../base/weight-vector';
+import type { Preset } from './options';
+import type { StepSummary } from './step/summary';
+
+/** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
+export interface DenseLayerOptions {
+  /** Inputs per row, without the bias. */
+  readonly inFeatures: number;
+  /** Outputs per row. */
+  readonly outFeatures: number;
+  /** Whether it has a bias. Default: true. */
+  readonly bias?: boolean;
+  /** How its kernel lies in memory. Default: 'out-in'. */
+  readonly kernelLayout?: KernelLayout;
+  /** Its weights, borrowed for good: updated in place by `naturalGradients`, averaged, decayed. Default: none. */
+  readonly weights?: WeightVector;
+}
+
+/** A batch's rows of a layer, for {@link Preconditioner.record}. */
+export interface RecordedBatchRows {
+  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. */
+  readonly inputs: Float32Array;
+  /** Gradients of the loss with respect to the layer's pre-activations, `(rows × outFeatures)`. Copied. */
+  readonly lossGrads: Float32Array;
+  /**
+   * Samples that the rows come from: their number, or a divisor of it where a sample has several rows (positions, time
+   * steps).
+   */
+  readonly batch: number;
+  /**
+   * Which use of shared weights the rows are of, an integer ≥ 0: sites with the same weights see the same samples,
+   * which count once. Batches of one site accumulate. Default: 0.
+   */
+  readonly site?: number;
+}
+
+/** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
+export interface RecordedFisherRows {
+  /** Gradients of sampled targets' loss, `(rows × outFeatures)`; as many samples as you like. Copied. */
+  readonly outputGrads: Float32Array;
+  /** Samples that they come from. */
+  readonly batch: number;
+}
+
+/** The loss that goes with a step. */
+export interface StepOptions {
+  /**
+   * L, the loss at this step of the batch that was recorded, its mean over the samples whatever `lossReduction` says;
+   * needed by 'polyak'.
+   */
+  readonly loss?: number;
+  /**
+   * L_min, what that mean cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default:
+   * 0.
+   */
+  readonly lossFloor?: number;
+}
+
+/** Gradients, directions or weights of layers, by name. */
+export type LayerVectors = Readonly<Record<string, WeightVector>>;
+
+/** What {@link Preconditioner.naturalGradients} gives. */
+export interface NaturalGradientsResult {
+  /** What the step was. */
+  readonly summary: StepSummary;
+  /**
+   * The updates M of the layers without registered weights, to be subtracted; all of them zero where the step was
+   * skipped. They are the object's own arrays, valid until the next step.
+   */
+  readonly updates: LayerVectors;
+}
+
+/** A layer that is preconditioned. */
+export interface ReportedLayer {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** outFeatures × inFeatures, and whether there is a bias. */
+  readonly shape: string;
+  /** Weights, the bias among them. */
+  readonly weights: number;
+  /** How it is preconditioned. */
+  readonly method: string;
+  /** Whether its weights are averaged. */
+  readonly averaged: boolean;
+}
+
+/** A layer that is not preconditioned. */
+export interface SkippedLayer {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** Why not. */
+  readonly reason: string;
+}
+
+/** What is preconditioned, how, and what is not and why: {@link Preconditioner.report}. */
+export interface NetworkReport {
+  /** The preset whose values fill in what was not given. */
+  readonly preset: Preset;
+  /** Method, damping, step rule and factors in one sentence. */
+  readonly recipe: string;
+  /** The layers that are preconditioned. */
+  readonly layers: readonly ReportedLayer[];
+  /** The layers that are not. */
+  readonly skipped: readonly SkippedLayer[];
+}
+
+/** Bytes that a {@link Preconditioner} keeps between steps. */
+export interface NetworkMemory {
+  /** The recorded rows. */
+  readonly recorded: number;
+  /** Factors and their inverses, warm starts. */
+  readonly factors: number;
+  /** Scratch. */
+  readonly workspace: number;
+  /** The momentum. */
+  readonly momentum: number;
+  /** Averages of the weights. */
+  readonly averages: number;
+  /** The sum. */
+  readonly total: number;
+}

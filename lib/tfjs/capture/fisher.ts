@@ -1,0 +1,138 @@
+/**
+ * The true Fisher matrix: targets are sampled from the model's own output distribution, and their errors are sent
+ * backwards over the tape of the training step, to the outputs of the sites and no further. (Martens and Grosse,
+ * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
+ */
+import { type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../../base/errors';
+import { sampledErrors } from '../../base/random';
+import type { Head } from '../heads/head';
+import type { Site } from '../kinds/layer-kind';
+import { backward, dependents } from '../tape/graph';
+import type { TapeNode } from '../tape/tape';
+
+/** The output gradients of sampled targets. */
+export interface SampledGradients {
+  /** The samples of the batch whose targets were sampled: the first ones. */
+  readonly samples: number;
+  /**
+   * The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the
+   * batch. Their mean is that over the rows of the sampled samples; the rows may be fewer than the site's.
+   */
+  readonly outputGrads: ReadonlyMap<Site, Float32Array>;
+}
+
+/** The ids of the outputs of sites. */
+export function outputsOf(sites: readonly Site[]): Set<number> {
+  return new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
+}
+
+/** The samples of the batch that heads see. */
+export function samplesOf(heads: readonly Head[]): number {
+  const [samples = 1] = heads[0]?.logits.shape ?? [];
+  return samples;
+}
+
+/** Whether all numbers from `start` on are zero. */
+function zeroFrom(values: Float32Array, start: number): boolean {
+  for (let at = start; at < values.length; at++) if (values[at] !== 0) return false;
+  return true;
+}
+
+/**
+ * The rows of a site that are not zero, and then as many zero ones as make `count`; `undefined` where those are more
+ * than that.
+ */
+function gathered(rows: Float32Array, width: number, count: number): Float32Array | undefined {
+  // of samples that stand one after the other the sampled ones are the first
+  if (zeroFrom(rows, count * width)) return rows.subarray(0, count * width);
+  const kept = new Float32Array(count * width);
+  let taken = 0;
+  for (let start = 0; start < rows.length; start += width) {
+    const row = rows.subarray(start, start + width);
+    if (zeroFrom(row, 0)) continue;
+    if (taken === count) return undefined;
+    kept.set(row, taken * width);
+    taken++;
+  }
+  return kept;
+}
+
+/**
+ * Makes the mean of g gᵀ over a site's rows that over the rows of the sampled samples. In whatever order the rows of
+ * samples and positions stand, those of the other samples are zero, and are left out. Where samples see each other, in
+ * a batch normalisation say, they are not zero: all rows stay, and are divided by the root of the share.
+ */
+function ofSampled(
+  found: ReadonlyMap<Site, Float32Array>,
+  sampled: number,
+  samples: number,
+): ReadonlyMap<Site, Float32Array> {
+  const fewer = new Map<Site, Float32Array>();
+  for (const [site, rows] of found) {
+    const count = (sampled * site.rows) / samples;
+    const kept = Number.isInteger(count) ? gathered(rows, site.outFeatures, count) : undefined;
+    // the sites of a shared layer are averaged together: all in one way
+    if (!kept)
+      return new Map([...found].map(([each, all]) => [each, all.map((value) => value * Math.sqrt(samples / sampled))]));
+    fewer.set(site, kept);
+  }
+  return fewer;
+}
+
+/** p − y for the targets of the first samples, the rest zero. */
+function errorsOf(
+  { distribution, logits, probabilities, factors }: Head,
+  share: number,
+  uniform: () => number,
+): Float32Array {
+  const width = logits.shape.at(-1) ?? 1;
+  if (share === 1) return sampledErrors(distribution, probabilities, width, factors, uniform);
+  const count = Math.ceil(share * factors.length);
+  const some = Array.prototype.slice.call(probabilities, 0, (count * probabilities.length) / factors.length);
+  const errors = new Float32Array(probabilities.length);
+  errors.set(sampledErrors(distribution, some, width, factors.subarray(0, count), uniform));
+  return errors;
+}
+
+/**
+ * Samples targets at the heads and sends (p − y) of them back to the `sites`. Call it with recording paused and inside
+ * a `tidy`.
+ *
+ * @param share - Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1.
+ * @param uniform - Uniform numbers in [0, 1).
+ */
+export function sampledGradients(
+  tape: readonly TapeNode[],
+  heads: readonly Head[],
+  sites: readonly Site[],
+  share: number,
+  uniform: () => number,
+): SampledGradients {
+  const siteOutputs = outputsOf(sites);
+  const seeds = heads.map((head): readonly [number, Tensor] => [
+    head.logits.id,
+    tensor(errorsOf(head, share, uniform), head.logits.shape),
+  ]);
+  const samples = samplesOf(heads);
+  const sampled = Math.ceil(share * samples);
+  const byNode = new Map(sites.map((site) => [site.node, site]));
+  const outputGrads = new Map<Site, Float32Array>();
+  backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {
+    const site = byNode.get(node);
+    if (!site) return;
+    outputGrads.set(site, site.readOutputGrads(outputGradient));
+  });
+  for (const site of sites) {
+    if (!outputGrads.has(site)) {
+      throw new CgfacError(
+        'ERR_CGFAC_INTERNAL',
+        `Expected a path from a head to the op ${site.node.kernel} but received none; please report this`,
+      );
+    }
+  }
+  return {
+    samples: sampled,
+    outputGrads: sampled === samples ? outputGrads : ofSampled(outputGrads, sampled, samples),
+  };
+}

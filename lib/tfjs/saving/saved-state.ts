@@ -1,0 +1,152 @@
+/** What is saved of an optimizer: its form, its check, and its parts. */
+import { isFloat32Array } from 'node:util/types';
+import type { Variable } from '@tensorflow/tfjs-core';
+import type { StoredLayer, StoredVector } from '../../network/preconditioner';
+import type { Averages } from '../step/averages';
+import { variablesOf } from '../step/gradients';
+
+/** The average of a variable. */
+export interface SavedAverage {
+  /** Its place among the variables with averages, in the order in which they were created. */
+  readonly created: number;
+  readonly values: Float32Array;
+}
+
+/** One layer's part of a {@link SavedState}. */
+export interface SavedLayer {
+  readonly name: string;
+  readonly state: StoredLayer;
+  /** Of the kernel and of the bias. */
+  readonly averages: readonly [SavedAverage | undefined, SavedAverage | undefined];
+}
+
+/** The average of a variable that takes plain gradient steps. */
+export interface SavedPlain {
+  readonly name: string;
+  readonly average: SavedAverage;
+}
+
+/** What is saved of the recipe. */
+export interface SavedState {
+  readonly steps: number;
+  readonly skippedSteps: { readonly total: number; readonly inARow: number };
+  /** Steps that entered the averages. */
+  readonly averaged: number;
+  /** Whether the preset was that of soft targets. */
+  readonly soft: boolean;
+  readonly layers: readonly SavedLayer[];
+  readonly plain: readonly SavedPlain[];
+}
+
+/** The parts of a state by layer and variable. */
+export type SavedParts = Pick<SavedState, 'layers' | 'plain'>;
+
+/** A layer and its state. */
+export interface StatedLayer {
+  readonly name: string;
+  readonly kernel: Variable;
+  readonly bias: Variable | undefined;
+  readonly state: StoredLayer;
+}
+
+/** The state of layers, and the averages of their variables and of all others that have one. */
+export function savedParts(layers: readonly StatedLayer[], averages: Averages): SavedParts {
+  const averaged = averages.variables();
+  const places = new Map([...averaged].sort((a, b) => a.id - b.id).map((variable, created) => [variable, created]));
+  const averageOf = (variable: Variable | undefined): SavedAverage | undefined => {
+    const created = variable && places.get(variable);
+    const values = variable && averages.read(variable);
+    return created === undefined || values === undefined ? undefined : { created, values };
+  };
+  const inLayers = new Set(layers.flatMap(variablesOf));
+  return {
+    layers: layers.map(({ name, kernel, bias, state }) => ({
+      name,
+      state,
+      averages: [averageOf(kernel), averageOf(bias)],
+    })),
+    plain: averaged.flatMap((variable) => {
+      const average = inLayers.has(variable) ? undefined : averageOf(variable);
+      return average ? [{ name: variable.name, average }] : [];
+    }),
+  };
+}
+
+/** The same with what was loaded and is not taken over yet; `count` of the own averages stand before its. */
+export function withPending(own: SavedParts, pending: SavedParts | undefined, count: number): SavedParts {
+  if (pending === undefined) return own;
+  const later = (average: SavedAverage): SavedAverage => ({ ...average, created: count + average.created });
+  const layers = pending.layers.map(({ averages: [kernel, bias], ...layer }): SavedLayer => {
+    return { ...layer, averages: [kernel && later(kernel), bias && later(bias)] };
+  });
+  const plain = pending.plain.map(({ name, average }) => ({ name, average: later(average) }));
+  return { layers: [...own.layers, ...layers], plain: [...own.plain, ...plain] };
+}
+
+/** All averages of a state, in the order in which their variables were created. */
+export function averagesOf({ layers, plain }: SavedParts): SavedAverage[] {
+  const all = [
+    ...layers.flatMap(({ averages }) => averages.flatMap((each) => each ?? [])),
+    ...plain.map(({ average }) => average),
+  ];
+  return all.sort((a, b) => a.created - b.created);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
+/** Whether a value is an integer ≥ 0. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isMissingOr<T>(value: unknown, check: (value: unknown) => value is T): value is T | undefined {
+  return value === undefined || check(value);
+}
+
+function isAverage(value: unknown): value is SavedAverage {
+  return isObject(value) && isCount(value.created) && isFloat32Array(value.values);
+}
+
+function isVector(value: unknown): value is StoredVector {
+  return isObject(value) && isFloat32Array(value.kernel) && isMissingOr(value.bias, isFloat32Array);
+}
+
+/** Of the factors and of a solver's state the native half knows the form. */
+function isStoredLayer(value: unknown): value is StoredLayer {
+  return (
+    isObject(value) &&
+    typeof value.started === 'boolean' &&
+    isMissingOr(value.momentum, isVector) &&
+    (value.rows === undefined || (isObject(value.rows) && isCount(value.rows.input) && isCount(value.rows.output))) &&
+    isMissingOr(value.factors, isObject) &&
+    isMissingOr(value.solver, isObject)
+  );
+}
+
+function isLayer(value: unknown): value is SavedLayer {
+  if (
+    !isObject(value) ||
+    typeof value.name !== 'string' ||
+    !isStoredLayer(value.state) ||
+    !Array.isArray(value.averages)
+  )
+    return false;
+  return value.averages.length === 2 && value.averages.every((average) => isMissingOr(average, isAverage));
+}
+
+function isPlain(value: unknown): value is SavedPlain {
+  return isObject(value) && typeof value.name === 'string' && isAverage(value.average);
+}
+
+/** Whether a value has the form of a state, whatever layers it is of. */
+export function isState(value: unknown): value is SavedState {
+  if (!isObject(value) || !isObject(value.skippedSteps)) return false;
+  const { steps, skippedSteps, averaged, soft, layers, plain } = value;
+  if (![steps, skippedSteps.total, skippedSteps.inARow, averaged].every(isCount) || typeof soft !== 'boolean')
+    return false;
+  return Array.isArray(layers) && layers.every(isLayer) && Array.isArray(plain) && plain.every(isPlain);
+}

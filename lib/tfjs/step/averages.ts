@@ -1,0 +1,83 @@
+/** Running averages of variables. */
+import { add, dispose, keep, mul, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
+
+interface Average {
+  readonly variable: Variable;
+  /** Kept. */
+  readonly mean: Tensor;
+}
+
+/** The averages of the variables of an optimizer: tensors that it owns. */
+export class Averages {
+  /** Steps that they have taken in. */
+  steps = 0;
+  /** By variable id, in the order in which they came. */
+  readonly #kept = new Map<number, Average>();
+
+  /**
+   * Averages ← β_t·averages + (1 − β_t)·variables, β_t = min(β, (1 + t)/(10 + t)); a variable that is new starts at
+   * itself.
+   */
+  absorb(variables: readonly Variable[], momentum: number): void {
+    const decay = Math.min(momentum, (1 + this.steps) / (10 + this.steps));
+    this.steps++;
+    for (const variable of variables) {
+      const before = this.#kept.get(variable.id)?.mean;
+      this.#set(
+        variable,
+        tidy(() => keep(before ? add(mul(before, decay), mul(variable, 1 - decay)) : variable.clone())),
+      );
+    }
+  }
+
+  /** Takes over a saved average. */
+  load(variable: Variable, values: Float32Array): void {
+    this.#set(variable, keep(tensor(values, variable.shape)));
+  }
+
+  /** Whether a variable has an average. */
+  has(variable: Variable): boolean {
+    return this.#kept.has(variable.id);
+  }
+
+  /** A copy of an average's numbers. */
+  read(variable: Variable): Float32Array | undefined {
+    return this.#kept.get(variable.id)?.mean.dataSync<'float32'>().slice();
+  }
+
+  /** The variables that have averages. */
+  variables(): Variable[] {
+    return [...this.#kept.values()].map(({ variable }) => variable);
+  }
+
+  /** The variables and their averages, which the caller disposes of. */
+  clones(): (readonly [Variable, Tensor])[] {
+    return [...this.#kept.values()].map(({ variable, mean }) => [variable, mean.clone()] as const);
+  }
+
+  /** Of the averages. */
+  bytes(): number {
+    return [...this.#kept.values()].reduce((sum, { mean }) => sum + 4 * mean.size, 0);
+  }
+
+  /** Lets go of the averages of variables that were disposed of. */
+  prune(): void {
+    for (const [id, { variable, mean }] of this.#kept) {
+      if (!variable.isDisposed) continue;
+      mean.dispose();
+      this.#kept.delete(id);
+    }
+  }
+
+  /** Lets go of all of them, and counts from 0 again. */
+  dispose(): void {
+    dispose([...this.#kept.values()].map(({ mean }) => mean));
+    this.#kept.clear();
+    this.steps = 0;
+  }
+
+  #set(variable: Variable, mean: Tensor): void {
+    this.#kept.get(variable.id)?.mean.dispose();
+    this.#kept.set(variable.id, { variable, mean });
+  }
+}

@@ -1,0 +1,19 @@
+/** A step between the optimizer, which captures it, and the engine, which takes it. */
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Capture } from '../capture/capture';
+import type { StepReport } from './report';
+
+/** A step's capture and loss. */
+export interface Step extends Capture {
+  readonly iteration: number;
+  readonly loss: number;
+  /** Whether the gradients are known to be those that `f` gave. */
+  readonly own: boolean;
+}
+
+/** What a step makes of the variables. */
+export interface Outcome {
+  /** New values, tensors of the caller's tidy; none for a step that was skipped. */
+  readonly next: readonly (readonly [Variable, Tensor])[];
+  readonly report: StepReport;
+}

@@ -1,0 +1,294 @@
+/**
+ * The only file that touches the internals of TensorFlow.js: the tape of the forward pass, and the two counters of the
+ * engine that say whether it is being written.
+ *
+ * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, such as a fused
+ * matrix product, is filed under the name of its scope) and its attributes. Both pass through `engine.runKernelFunc`,
+ * so that method is shadowed on the engine while the loss is computed, and what goes through it is noted on the node
+ * that it leaves behind.
+ */
+import {
+  dispose,
+  engine,
+  type NamedTensorMap,
+  type Scalar,
+  Tensor,
+  version_core as tfjsVersion,
+  type Variable,
+  variableGrads,
+} from '@tensorflow/tfjs-core';
+import { CgfacError } from '../../base/errors';
+import { typeError } from '../../base/validate';
+
+/** Gradient functions of a node's inputs, by input name. */
+export type InputGradients = Readonly<Record<string, () => Tensor>>;
+
+interface EngineNode {
+  readonly id: number;
+  readonly kernelName: string;
+  readonly inputs: Readonly<Record<string, Tensor | null | undefined>>;
+  readonly outputs: readonly Tensor[];
+  readonly saved?: readonly Tensor[];
+  gradient?: (outputGradients: readonly (Tensor | null)[]) => InputGradients;
+}
+
+interface EngineState {
+  activeTape: EngineNode[] | null | undefined;
+  gradientDepth: number;
+  kernelDepth: number;
+}
+
+interface KernelCall {
+  readonly kernelName?: string;
+  readonly attrs?: Readonly<Record<string, unknown>>;
+}
+
+interface EngineInternals {
+  readonly state: EngineState;
+  runKernelFunc: (call: KernelCall) => unknown;
+}
+
+interface KernelNote {
+  readonly kernel: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+/** The kernel name of a fused matrix product, which TensorFlow.js runs inside an op with a gradient of its own. */
+export const FUSED_MAT_MUL = '_FusedMatMul';
+
+const NO_ATTRIBUTES: Readonly<Record<string, unknown>> = Object.freeze({});
+const BOOKKEEPING: readonly string[] = ['Identity', 'Reshape', 'Cast'];
+
+/** One operation of the forward pass. */
+export class TapeNode {
+  /**
+   * The kernel, `'BatchMatMul'` say; for an op with a gradient of its own, the name of its scope
+   * (`'softmaxCrossEntropy__op'`).
+   */
+  readonly kernel: string;
+  /** The attributes of the kernel (transposes, axes, …). */
+  readonly attributes: Readonly<Record<string, unknown>>;
+  /** The inputs by name. Some are disposed of already: their ids and shapes remain. */
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  /** The outputs. */
+  readonly outputs: readonly Tensor[];
+  /**
+   * What the gradient of the kernel keeps, in the kernel's own order; alive until the normal backward pass has ended.
+   */
+  readonly saved: readonly Tensor[];
+  readonly #node: EngineNode;
+
+  constructor(node: EngineNode, note: KernelNote) {
+    const inputs = new Map<string, Tensor>();
+    for (const [name, tensor] of Object.entries(node.inputs)) {
+      if (tensor) inputs.set(name, tensor);
+    }
+    this.kernel = note.kernel;
+    this.attributes = note.attributes;
+    this.inputs = inputs;
+    this.outputs = node.outputs;
+    this.saved = node.saved ?? [];
+    this.#node = node;
+  }
+
+  /** Runs the gradient function of the kernel; `null` stands for the gradient of an output that leads nowhere. */
+  gradient(outputGradients: readonly (Tensor | null)[]): InputGradients {
+    if (!this.#node.gradient) throw noGradient(this.kernel);
+    return this.#node.gradient(outputGradients);
+  }
+
+  /**
+   * Has the normal backward pass use other gradient functions, made of the gradient of the first output and of the
+   * kernel's own.
+   */
+  replaceGradient(make: (outputGradient: Tensor, own: () => InputGradients) => InputGradients): void {
+    const inner = this.#node.gradient;
+    if (!inner) return;
+    this.#node.gradient = (outputGradients) => {
+      const first = outputGradients[0];
+      return first ? make(first, () => inner(outputGradients)) : inner(outputGradients);
+    };
+  }
+
+  /** Has `listener` called with the gradient of the first output when the normal backward pass reaches this node. */
+  observe(listener: (outputGradient: Tensor) => void): void {
+    const inner = this.#node.gradient;
+    if (!inner) return;
+    this.#node.gradient = (outputGradients) => {
+      const first = outputGradients[0];
+      if (first) listener(first);
+      return inner(outputGradients);
+    };
+  }
+}
+
+function versionError(expected: string, received: string): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_VERSION',
+    `Expected ${expected} for the tape of TensorFlow.js but received ${received}; this version of cgfac reads the tape of @tensorflow/tfjs-core 4, and ${tfjsVersion} is loaded`,
+  );
+}
+
+function internals(): EngineInternals {
+  const candidate = engine() as unknown as EngineInternals;
+  if (typeof candidate.runKernelFunc !== 'function')
+    throw versionError('a method runKernelFunc', typeof candidate.runKernelFunc);
+  const { gradientDepth, kernelDepth } = candidate.state ?? {};
+  if (typeof gradientDepth !== 'number' || typeof kernelDepth !== 'number') {
+    throw versionError(
+      'the counters gradientDepth and kernelDepth',
+      `${typeof gradientDepth} and ${typeof kernelDepth}`,
+    );
+  }
+  return candidate;
+}
+
+function isNode(node: EngineNode): boolean {
+  return (
+    typeof node.kernelName === 'string' &&
+    typeof node.inputs === 'object' &&
+    Array.isArray(node.outputs) &&
+    (node.saved === undefined || Array.isArray(node.saved)) &&
+    (node.gradient === undefined || typeof node.gradient === 'function')
+  );
+}
+
+/** What an op with a gradient of its own stands for: the one kernel it ran, where that is a fused matrix product. */
+function noteOfCustomOp(scope: string, ran: readonly KernelNote[]): KernelNote {
+  const proper = ran.filter((note) => !BOOKKEEPING.includes(note.kernel));
+  const [only] = proper;
+  return proper.length === 1 && only?.kernel === FUSED_MAT_MUL ? only : { kernel: scope, attributes: NO_ATTRIBUTES };
+}
+
+/** Runs `f` and notes the kernel and the attributes of every node that it leaves on the tape. */
+function noteKernels<T>(core: EngineInternals, notes: WeakMap<EngineNode, KernelNote>, f: () => T): T {
+  const shadowed = Object.getOwnPropertyDescriptor(core, 'runKernelFunc');
+  const original = core.runKernelFunc;
+  const open: KernelNote[][] = [];
+  core.runKernelFunc = (call) => {
+    const recording = core.state.gradientDepth > 0 && core.state.kernelDepth === 0;
+    const ran: KernelNote[] = [];
+    open.push(ran);
+    try {
+      return original.call(core, call);
+    } finally {
+      open.pop();
+      const note = { kernel: call.kernelName ?? '', attributes: call.attrs ?? NO_ATTRIBUTES };
+      open.at(-1)?.push(note);
+      // The op's own node comes last: the copies that it saved for its gradient stand before it.
+      const node = recording ? core.state.activeTape?.at(-1) : undefined;
+      if (node) notes.set(node, call.kernelName === undefined ? noteOfCustomOp(node.kernelName, ran) : note);
+    }
+  };
+  try {
+    return f();
+  } finally {
+    if (shadowed) Object.defineProperty(core, 'runKernelFunc', shadowed);
+    else Reflect.deleteProperty(core, 'runKernelFunc');
+  }
+}
+
+function readTape(nodes: readonly EngineNode[], notes: WeakMap<EngineNode, KernelNote>): TapeNode[] {
+  return nodes.map((node) => {
+    if (!isNode(node))
+      throw versionError(
+        'nodes with kernelName, inputs, outputs, saved and gradient',
+        `a node with ${Object.keys(node).join(', ')}`,
+      );
+    // A node without a note is the copy of a tensor that was saved.
+    return new TapeNode(node, notes.get(node) ?? { kernel: 'Identity', attributes: NO_ATTRIBUTES });
+  });
+}
+
+function noGradient(kernel: string, cause?: unknown): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_KERNEL',
+    `Expected a gradient of the TensorFlow.js kernel '${kernel}' for the training step but received none; @tensorflow/tfjs-layers registers all there are, tf.registerGradient adds one`,
+    { cause },
+  );
+}
+
+/**
+ * The error of a backend that lacks a kernel, or of a kernel that lacks a gradient, as one of ours; every other error
+ * as it is.
+ */
+function explain(error: unknown): unknown {
+  if (error instanceof CgfacError || typeof (error as Error | undefined)?.message !== 'string') return error;
+  const { message } = error as Error;
+  const [, ungraded] = /gradient function not found for (\w+)/.exec(message) ?? [];
+  if (ungraded) return noGradient(ungraded, error);
+  const [, kernel, backend] = /[Kk]ernel '(\w+)' (?:not registered )?for backend '(\w+)'/.exec(message) ?? [];
+  if (!kernel) return error;
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_KERNEL',
+    `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step but received none; register one with tf.registerKernel or train on another backend`,
+    { cause: error },
+  );
+}
+
+/** Runs `f` and turns the error of a missing kernel or gradient into `ERR_CGFAC_TFJS_KERNEL`. */
+export function explainingKernels<T>(f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+/** All variables that TensorFlow.js knows. */
+export function registeredVariables(): Variable[] {
+  return Object.values(engine().registeredVariables);
+}
+
+/** Runs `f` with the tape paused: what it computes leaves no nodes and saves no tensors. */
+export function withoutRecording<T>(f: () => T): T {
+  const { state } = internals();
+  state.kernelDepth++;
+  try {
+    return f();
+  } finally {
+    state.kernelDepth--;
+  }
+}
+
+/**
+ * `tf.variableGrads` with a look at the tape: when `f` has returned its loss, and before the backward pass,
+ * `afterForward` gets the nodes in the order of execution. `f` is called once. If anything throws, the tensors kept by
+ * the tape and the loss are disposed of.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_VERSION` for an engine of another form, `ERR_CGFAC_TFJS_KERNEL` for a
+ * backend that lacks a kernel,
+ * `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar.
+ */
+export function variableGradients(
+  f: () => Scalar,
+  variables: Variable[] | undefined,
+  afterForward: (tape: readonly TapeNode[], loss: Scalar) => void,
+): { value: Scalar; grads: NamedTensorMap } {
+  const core = internals();
+  const before = core.state.activeTape;
+  const outermost = core.state.gradientDepth === 0;
+  const start = outermost ? 0 : (before?.length ?? 0);
+  const notes = new WeakMap<EngineNode, KernelNote>();
+  let returned: unknown;
+  try {
+    return variableGrads(() => {
+      const loss = noteKernels(core, notes, f);
+      returned = loss;
+      if (!(loss instanceof Tensor)) throw typeError('a scalar', 'the loss that f returns', loss);
+      if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
+      const tape = core.state.activeTape;
+      if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
+      afterForward(readTape(tape.slice(start), notes), loss);
+      return loss;
+    }, variables);
+  } catch (error) {
+    const { activeTape } = core.state;
+    if (outermost && activeTape && activeTape !== before) {
+      for (const node of activeTape) dispose([...(node.saved ?? [])]);
+      core.state.activeTape = null;
+    }
+    if (returned instanceof Tensor && !returned.isDisposed) returned.dispose();
+    throw explain(error);
+  }
+}

@@ -1,0 +1,136 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
+import { CgfacOptimizer, cgfac } from '../../../lib/tfjs';
+import { errorOf, quietScopes, relativeError } from '../support/backends';
+import { autoencoder, classes, pixels, train, weightsOf } from '../support/models';
+
+const SEED = 4;
+
+quietScopes();
+
+/** A classifier with a normalisation, whose scale and shift are plain variables. */
+function normalised(optimizer: tf.Optimizer): Sequential {
+  const net = sequential({
+    layers: [
+      layers.dense({ units: 7, inputShape: [12] }),
+      layers.batchNormalization({ name: `norm${tf.engine().state.numTensors}` }),
+      layers.dense({ units: 3, activation: 'softmax' }),
+    ],
+  });
+  net.compile({ optimizer, loss: 'categoricalCrossentropy' });
+  return net;
+}
+
+const trainable = (net: Sequential) => net.trainableWeights.map((weight) => Array.from(weight.read().dataSync()));
+
+describe('plain variables', () => {
+  it('are averaged like the others', async () => {
+    const optimizer = cgfac({ seed: SEED, emaMomentum: 0.9, gradientLearningRate: 0.5 });
+    const net = normalised(optimizer);
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    let expected: number[] = [];
+    for (let step = 0; step < 5; step++) {
+      await train(net, x, y, 1);
+      const now = trainable(net).flat();
+      const decay = Math.min(0.9, (1 + step) / (10 + step));
+      expected = step === 0 ? now : expected.map((mean, at) => decay * mean + (1 - decay) * (now[at] ?? 0));
+    }
+    expect(relativeError((await optimizer.withAveragedWeights(() => trainable(net))).flat(), expected)).toBeLessThan(
+      1e-6,
+    );
+    expect(optimizer.memoryUsage()?.averages).toBe(4 * expected.length);
+  });
+
+  it('and so they are in a run that goes on from saved weights', async () => {
+    const first = cgfac({ seed: SEED, gradientLearningRate: 0.5 });
+    const net = normalised(first);
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    await train(net, x, y, 5);
+    const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
+    await second.setWeights(await first.getWeights());
+    const copy = normalised(second);
+    copy.setWeights(net.getWeights());
+    for (const each of [net, copy]) await train(each, x, y, 2);
+    expect(await second.withAveragedWeights(() => trainable(copy))).toEqual(
+      await first.withAveragedWeights(() => trainable(net)),
+    );
+  });
+});
+
+describe('report()', () => {
+  it('tells what is averaged, and what is not preconditioned and why', async () => {
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    for (const useEma of [true, false]) {
+      const optimizer = cgfac({ seed: SEED, useEma, skipLayers: [/Dense\d*[02468]\/kernel/] });
+      const net = normalised(optimizer);
+      await train(net, x, y, 1);
+      const report = optimizer.report();
+      expect(report?.layers.map(({ averaged }) => averaged)).toEqual([useEma]);
+      expect(report?.skipped.map(({ name }) => name)).toEqual(optimizer.lastStep?.plain.map(({ name }) => name));
+      expect(report?.skipped.map(({ reason }) => reason)).toEqual(
+        optimizer.lastStep?.plain.map(({ reason }) => reason),
+      );
+      expect(report?.skipped).toHaveLength(4);
+      optimizer.dispose();
+      net.dispose();
+    }
+  });
+});
+
+describe('while averages stand in for the weights', () => {
+  it('no step is taken, and no other averages are', async () => {
+    const optimizer = cgfac({ seed: SEED });
+    const net = autoencoder(optimizer);
+    const x = pixels(20, 1);
+    await train(net, x, x, 3);
+    const weights = weightsOf(net);
+    const refused = [
+      () => optimizer.minimize(() => tf.scalar(1)),
+      () => optimizer.computeGradients(() => tf.scalar(1)),
+      () => optimizer.applyGradients({}),
+      () => optimizer.finalizeVariableValues(),
+      () => optimizer.withAveragedWeights(() => 0),
+      () => net.trainOnBatch(x, x),
+    ];
+    await optimizer.withAveragedWeights(async () => {
+      for (const call of refused) expect((await errorOf(call)).code).toBe('ERR_CGFAC_BUSY');
+    });
+    expect(weightsOf(net)).toEqual(weights);
+    await train(net, x, x, 1);
+    expect(optimizer.iterations).toBe(4);
+  });
+
+  it('a model may be disposed of', async () => {
+    const optimizer = cgfac({ seed: SEED });
+    const net = autoencoder(optimizer);
+    const x = pixels(20, 1);
+    await train(net, x, x, 1);
+    await optimizer.withAveragedWeights(() => net.dispose());
+  });
+});
+
+describe('layers whose variables are disposed of', () => {
+  it('are let go of, and the others go on', async () => {
+    const x = pixels(20, 1);
+    const run = async (others: number) => {
+      const optimizer = cgfac({ seed: SEED });
+      const net = autoencoder(optimizer);
+      await train(net, x, x, 2);
+      for (let other = 0; other < others; other++) {
+        const passing = autoencoder(optimizer);
+        await train(passing, x, x, 1);
+        passing.dispose();
+      }
+      return { optimizer, net, ends: weightsOf(net) };
+    };
+    const [alone, together] = [await run(0), await run(3)];
+    expect(together.ends).toEqual(alone.ends);
+    expect(together.optimizer.report()?.layers).toHaveLength(2);
+    expect(together.optimizer.memoryUsage()?.averages).toBe(alone.optimizer.memoryUsage()?.averages);
+    expect(together.optimizer.memoryUsage()?.momentum).toBe(alone.optimizer.memoryUsage()?.momentum);
+    const tensors = tf.memory().numTensors;
+    await train(together.net, x, x, 2);
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect(together.optimizer.lastStep?.summary?.layers).toHaveLength(2);
+  });
+});

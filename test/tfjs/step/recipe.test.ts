@@ -1,0 +1,402 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { layers, loadLayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
+import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
+import { type Capture, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
+import { variableGradients } from '../../../lib/tfjs/tape/tape';
+import { captureOptions, errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
+import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
+
+const SEED = 4;
+const recipe = (options: RecipeOptions = {}) => cgfac({ seed: SEED, ...options });
+
+let warn: jest.SpyInstance;
+beforeEach(() => {
+  warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+});
+afterEach(() => warn.mockRestore());
+
+describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it('chooses its preset by the targets, trains, and says what it does', async () => {
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    const [soft, hard] = [recipe(), recipe()];
+    const [coder, labeller] = [autoencoder(soft), classifier(hard)];
+    const [first, second] = [await train(coder, x, x, 1), await train(labeller, x, y, 1)];
+    expect(soft.report()).toMatchObject({
+      preset: 'reconstruction',
+      layers: [{ shape: '7×12 + bias' }, { shape: '12×7 + bias' }],
+    });
+    expect(hard.report()).toMatchObject({ preset: 'safe' });
+    const [lastSoft, lastHard] = [await train(coder, x, x, 15), await train(labeller, x, y, 15)];
+    const floor = soft.lastStep?.summary?.lossFloor ?? Number.NaN;
+    expect(lastSoft - floor).toBeLessThan(0.5 * (first - floor));
+    expect(lastHard).toBeLessThan(0.3 * second);
+    expect(hard.lastStep?.summary?.lossFloor).toBe(0);
+    for (const optimizer of [soft, hard]) {
+      expect(optimizer.lastStep).toMatchObject({ iteration: 15, plain: [], summary: { step: 15 } });
+      expect(optimizer.lastStep?.summary?.innerProduct).toBeGreaterThan(0);
+      optimizer.dispose();
+    }
+    tf.dispose([x, y]);
+    coder.dispose();
+    labeller.dispose();
+  });
+
+  it('L_min is the entropy of the targets, as the loss weighs them', async () => {
+    const x = pixels(9, 3);
+    const optimizer = recipe();
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 1);
+    const y = Array.from(x.dataSync());
+    const entropy = y.reduce((sum, p) => sum - p * Math.log(p) - (1 - p) * Math.log(1 - p), 0) / y.length;
+    expect(optimizer.lastStep?.summary?.lossFloor).toBeCloseTo(entropy, 5);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('steps alike whether the framework computed the gradients of the kernels or left them out', () => {
+    const ends = [true, false].map((minimised) => {
+      const [w1, b1, w2] = [variable([12, 7], 1), variable([7], 2), variable([7, 12], 3)];
+      const x = pixels(20, 1);
+      const f = () =>
+        tf.tidy(
+          () => tf.losses.sigmoidCrossEntropy(x, tf.matMul(tf.tanh(tf.add(tf.matMul(x, w1), b1)), w2)) as tf.Scalar,
+        );
+      const optimizer = recipe({ preset: 'reconstruction' });
+      for (let step = 0; step < 4; step++) {
+        if (minimised) {
+          optimizer.minimize(f, false, [w1, b1, w2]);
+        } else {
+          const { value, grads } = optimizer.computeGradients(f, [w1, b1, w2]);
+          optimizer.applyGradients(grads);
+          tf.dispose([value, grads]);
+        }
+      }
+      const end = [w1, b1, w2].flatMap((v) => Array.from(v.dataSync()));
+      optimizer.dispose();
+      tf.dispose([w1, b1, w2, x]);
+      return end;
+    });
+    // four steps of float32 solves with condition numbers of about 10: 4 · 10 · 2⁻²⁴ of the weights, with room for the
+    // sums' order
+    expect(relativeError(ends[0] ?? [], ends[1] ?? [])).toBeLessThan(1e-4);
+  });
+
+  it('keeps no tensors but the averages', async () => {
+    const x = pixels(20, 1);
+    const before = tf.memory().numTensors;
+    const optimizer = recipe();
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    const during = tf.memory().numTensors;
+    await train(net, x, x, 5);
+    expect(tf.memory().numTensors).toBe(during);
+    net.dispose();
+    optimizer.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+    x.dispose();
+  });
+});
+
+describe('the recipe', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it('is no other optimizer', () => {
+    expect(recipe()).toBeInstanceOf(CgfacOptimizer);
+    expect(recipe()).toBeInstanceOf(tf.Optimizer);
+    expect(tf.train.adam(1)).not.toBeInstanceOf(CgfacOptimizer);
+  });
+
+  it('a penalty is a part of the step', async () => {
+    const x = pixels(20, 1);
+    const norms = await Promise.all(
+      [false, true].map(async (regularised) => {
+        const optimizer = recipe();
+        const net = autoencoder(optimizer, regularised);
+        await train(net, x, x, 12);
+        const [kernel] = net.getWeights();
+        const norm = tf.tidy(() => tf.norm(kernel as tf.Tensor).dataSync()[0] ?? Number.NaN);
+        optimizer.dispose();
+        net.dispose();
+        return norm;
+      }),
+    );
+    expect(norms[1]).toBeLessThan(0.9 * (norms[0] ?? 0));
+    x.dispose();
+  });
+
+  it('a squared error is the head of a Gaussian: the steps of a linear model go straight to its solution', async () => {
+    const [x, truth] = [normal([40, 6], 1), normal([6, 3], 2)];
+    const y = tf.matMul(x, truth) as tf.Tensor2D;
+    // next to Newton's direction a Polyak step with φ = 1 is half of the way: what is left of the loss falls by 4 at
+    // every step, but for what sampling does to G
+    const optimizer = recipe({ damping: { relative: 1e-4 }, momentum: 0, polyakFraction: 1 });
+    const net = sequential({ layers: [layers.dense({ units: 3, inputShape: [6], useBias: false })] });
+    net.compile({ optimizer, loss: 'meanSquaredError' });
+    const losses: number[] = [];
+    for (let step = 0; step < 8; step++) losses.push(await train(net, x, y, 1));
+    expect(optimizer.report()?.preset).toBe('reconstruction');
+    expect(losses[7]).toBeLessThan(0.02 * (losses[0] ?? 0));
+    optimizer.dispose();
+    net.dispose();
+    tf.dispose([x, y, truth]);
+  });
+
+  it('averages are those of the weights after each step, and give way to them again', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ emaMomentum: 0.9 });
+    const net = autoencoder(optimizer);
+    let expected: number[] = [];
+    for (let step = 0; step < 6; step++) {
+      await train(net, x, x, 1);
+      const now = weightsOf(net).flat();
+      const decay = Math.min(0.9, (1 + step) / (10 + step));
+      expected = step === 0 ? now : expected.map((mean, at) => decay * mean + (1 - decay) * (now[at] ?? 0));
+    }
+    const weights = weightsOf(net);
+    const averaged = await optimizer.withAveragedWeights(async () => weightsOf(net));
+    expect(relativeError(averaged.flat(), expected)).toBeLessThan(1e-6);
+    expect(weightsOf(net)).toEqual(weights);
+    await expect(optimizer.withAveragedWeights(() => Promise.reject(new Error('stop')))).rejects.toThrow('stop');
+    expect(weightsOf(net)).toEqual(weights);
+    optimizer.finalizeVariableValues();
+    expect(weightsOf(net)).toEqual(averaged);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('has no averages before a step, and without useEma', async () => {
+    for (const optimizer of [recipe(), cgfac({ method: 'cg' })]) {
+      expect((await errorOf(() => optimizer.withAveragedWeights(() => 0))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    }
+    const x = pixels(8, 1);
+    const optimizer = recipe({ useEma: false });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 1);
+    expect((await errorOf(() => optimizer.finalizeVariableValues())).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it.each([{}, { preset: 'safe' }, { preset: 'safe', factorHistory: 'dense' }] as const)(
+    'resumed from its weights and configuration %j it goes on with the same bits',
+    async (options) => {
+      const [x, y] = [pixels(20, 1), classes(20, 2)];
+      const first = recipe(options);
+      const net = classifier(first);
+      await train(net, x, y, 7);
+      const weights = await first.getWeights();
+      const saved = tf.tidy(() => net.getWeights().map((weight) => weight.clone()));
+
+      const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
+      await second.setWeights(weights.map(({ tensor }, index) => ({ name: String(index), tensor })));
+      const other = classifier(second);
+      other.setWeights(saved);
+      await train(net, x, y, 6);
+      await train(other, x, y, 6);
+      expect(weightsOf(other)).toEqual(weightsOf(net));
+      expect(await second.withAveragedWeights(() => weightsOf(other))).toEqual(
+        await first.withAveragedWeights(() => weightsOf(net)),
+      );
+      tf.dispose([x, y, saved, weights.map(({ tensor }) => tensor)]);
+      for (const each of [first, second]) each.dispose();
+      for (const each of [net, other]) each.dispose();
+    },
+  );
+
+  it('is saved and loaded with the model', async () => {
+    const x = pixels(20, 1);
+    const net = autoencoder(recipe());
+    await train(net, x, x, 5);
+    let saved: tf.io.ModelArtifacts = {};
+    const save = (artifacts: tf.io.ModelArtifacts) => {
+      saved = artifacts;
+      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
+    };
+    await net.save(tf.io.withSaveHandler(save), { includeOptimizer: true });
+    const loaded = (await loadLayersModel(tf.io.fromMemory(saved))) as Sequential;
+    expect(loaded.optimizer).toBeInstanceOf(CgfacOptimizer);
+    await train(net, x, x, 3);
+    await train(loaded, x, x, 3);
+    expect(weightsOf(loaded)).toEqual(weightsOf(net));
+    net.dispose();
+    loaded.dispose();
+    x.dispose();
+  });
+
+  it('weights that are none of its own are refused', async () => {
+    const optimizer = recipe();
+    const own = [
+      { name: 'iter', tensor: tf.scalar(3, 'int32') },
+      { name: 'seed', tensor: tf.tensor1d([1, 0], 'int32') },
+    ];
+    for (const wrong of [tf.tensor1d([1, 2, 3]), tf.tensor1d([123, 34, 125], 'int32')]) {
+      const error = await errorOf(() => optimizer.setWeights([...own, { name: 'x', tensor: wrong }]));
+      expect(error.code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+      expect(optimizer.iterations).toBe(0);
+    }
+  });
+
+  it('skips a step that is not finite, and gives up at the third in a row', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe();
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    const before = weightsOf(net);
+    const bad = tf.tidy(() => tf.mul(x, Number.NaN));
+    const averages = await optimizer.withAveragedWeights(() => weightsOf(net));
+    await train(net, bad, bad, 1);
+    expect(optimizer.lastStep?.summary).toMatchObject({
+      skipped: 'the loss is NaN',
+      skippedSteps: { total: 1, inARow: 1 },
+    });
+    expect(weightsOf(net)).toEqual(before);
+    expect(await optimizer.withAveragedWeights(() => weightsOf(net))).toEqual(averages);
+    await train(net, x, x, 1);
+    expect(optimizer.lastStep?.summary?.skipped).toBeUndefined();
+    expect(weightsOf(net)).not.toEqual(before);
+    const kept = weightsOf(net);
+    await train(net, bad, bad, 2);
+    const error = await errorOf(() => net.trainOnBatch(bad, bad));
+    expect(error.code).toBe('ERR_CGFAC_DIVERGED');
+    expect(error.message).toContain('the loss is NaN');
+    expect(weightsOf(net)).toEqual(kept);
+    optimizer.dispose();
+    net.dispose();
+    tf.dispose([x, bad]);
+  });
+
+  it('leaves the layers of skipLayers to plain gradient steps', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ skipLayers: [/Dense\d+\/kernel$/], gradientLearningRate: 0.5 });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 1);
+    expect(optimizer.lastStep?.plain.length).toBe(4);
+    expect(optimizer.lastStep?.plain[0]?.reason).toMatch(/^skipLayers names it/);
+    expect(optimizer.lastStep?.summary).toBeUndefined();
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('skipLayers may have expressions that remember where they were', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ skipLayers: [/./g] });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    expect(optimizer.lastStep?.plain.length).toBe(4);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('under the empirical Fisher matrix chooses its preset and knows L_min as under the true one, and takes any loss', async () => {
+    const x = pixels(20, 1);
+    const floors: (number | undefined)[] = [];
+    for (const fisher of ['true', 'empirical'] as const) {
+      const optimizer = recipe({ fisher, fisherFraction: 1 });
+      const net = autoencoder(optimizer);
+      await train(net, x, x, 1);
+      expect(optimizer.report()?.preset).toBe('reconstruction');
+      expect(optimizer.lastStep?.summary?.layers.map(({ outputRows }) => outputRows)).toEqual([20, 20]);
+      floors.push(optimizer.lastStep?.summary?.lossFloor);
+      optimizer.dispose();
+      net.dispose();
+    }
+    expect(floors[1]).toBeGreaterThan(0.1);
+    expect(floors[1]).toBe(floors[0]);
+
+    const w = variable([12, 7], 1);
+    const optimizer = recipe({ fisher: 'empirical' });
+    optimizer.minimize(() => tf.mean(tf.abs(tf.matMul(x, w))) as tf.Scalar, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ lossFloor: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.report()?.preset).toBe('safe');
+    optimizer.dispose();
+    tf.dispose([w, x]);
+  });
+
+  it('says so when the loss is below its floor, and does not take rounding for it', () => {
+    const [x, w] = [pixels(20, 1), variable([12, 12], 1)];
+    let less = 0;
+    const f = () => tf.tidy(() => tf.sub(tf.losses.sigmoidCrossEntropy(x, tf.matMul(x, w)), less)) as tf.Scalar;
+    const optimizer = recipe();
+    optimizer.minimize(f, false, [w]);
+    const { loss = 0, lossFloor = 0 } = optimizer.lastStep?.summary ?? {};
+    expect(loss).toBeGreaterThan(lossFloor);
+    less = 10;
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses[0]).toMatch(
+      /^the loss \S+ is below lossFloor \S+: a step of length 0$/,
+    );
+    less = 0;
+    const { value, grads } = optimizer.computeGradients(f, [w]);
+    less = (value.dataSync()[0] ?? 0) - lossFloor * (1 - 2e-6);
+    tf.dispose([value, grads]);
+    optimizer.minimize(f, false, [w]);
+    expect(optimizer.lastStep?.summary?.loss).toBeLessThan(lossFloor);
+    expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
+    expect(optimizer.lastStep?.summary?.diagnoses.filter((each) => each.includes('lossFloor'))).toEqual([]);
+    optimizer.dispose();
+    tf.dispose([x, w]);
+  });
+
+  it('has the preset that its options fit, and says so', async () => {
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    const presetOf = async (options: RecipeOptions, soft: boolean) => {
+      const optimizer = recipe(options);
+      const net = soft ? autoencoder(optimizer) : classifier(optimizer);
+      await train(net, x, soft ? x : y, 1);
+      const report = optimizer.report();
+      optimizer.dispose();
+      net.dispose();
+      return [report?.preset, report?.recipe.includes(`preset '${report.preset}' by the options given`)];
+    };
+    expect(await presetOf({ rank: 16 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ factorDecay: 0.9 }, true)).toEqual(['safe', true]);
+    expect(await presetOf({ window: 128 }, false)).toEqual(['reconstruction', true]);
+    expect(await presetOf({ rank: 16, factorHistory: 'panel' }, true)).toEqual(['reconstruction', false]);
+    expect(await presetOf({ rank: 16, preset: 'safe' }, true)).toEqual(['safe', false]);
+    expect(await presetOf({}, true)).toEqual(['reconstruction', false]);
+    expect((await errorOf(() => recipe({ rank: 16, window: 128 }))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    tf.dispose([x, y]);
+  });
+
+  it('learningRate can be set whatever the other options', async () => {
+    const optimizer = recipe({ window: 128 });
+    optimizer.learningRate = 0.5;
+    expect(optimizer.learningRate).toBe(0.5);
+    optimizer.learningRate = (step) => 1 / (1 + step);
+    for (const wrong of [0, Number.NaN, '1']) {
+      const error = await errorOf(() => {
+        optimizer.learningRate = wrong as number;
+      });
+      expect(error.code).toMatch(/^ERR_CGFAC_INVALID_ARG_/);
+    }
+  });
+
+  it('samples targets for a share of the batch, and at the steps that refresh the factors alone', () => {
+    const [w1, w2] = [variable([12, 7], 1), variable([7, 12], 3)];
+    const x = pixels(20, 1);
+    const loss = () => tf.losses.sigmoidCrossEntropy(x, tf.matMul(tf.tanh(tf.matMul(x, w1)), w2)) as tf.Scalar;
+    const taken = [1, 0.25, 0].map((share) => {
+      let found: Capture = NOTHING;
+      const { value, grads } = variableGradients(loss, [w1, w2], (tape, result) => {
+        found = capture(tape, result, [w1, w2], { ...captureOptions('true', false), share: () => share });
+      });
+      tf.dispose([value, grads]);
+      return found;
+    });
+    const [whole, quarter, none] = taken.map(({ layers: found }) => found.map(({ sampledGrads }) => sampledGrads));
+    expect(none).toEqual([undefined, undefined]);
+    expect(quarter?.map((rows) => rows?.length)).toEqual([5 * 7, 5 * 12]);
+    // the same uniform numbers go to the same samples
+    expect(quarter?.[1]).toEqual(whole?.[1]?.subarray(0, 60));
+    expect(relativeError(quarter?.[0] ?? [], whole?.[0]?.subarray(0, 35) ?? [])).toBeLessThan(1e-6);
+    tf.dispose([w1, w2, x]);
+  });
+});

@@ -1,0 +1,73 @@
+import '@tensorflow/tfjs-layers';
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
+import { uniforms } from '../../../lib/base/random';
+import type { CaptureOptions } from '../../../lib/tfjs/capture/capture';
+
+/** Makes a backend the current one. */
+export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
+  await tf.setBackend(name);
+  await tf.ready();
+}
+
+/** Standard normal numbers, always the same for the same seed. */
+export function normal(shape: number[], seed: number): tf.Tensor {
+  return tf.randomNormal(shape, 0, 1, 'float32', seed);
+}
+
+/** ‖a − b‖ / ‖b‖. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [difference, size] = [0, 0];
+  for (let at = 0; at < b.length; at++) {
+    difference += ((a[at] ?? Number.NaN) - (b[at] ?? 0)) ** 2;
+    size += (b[at] ?? 0) ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+/** A variable that starts at `normal(shape, seed)`. */
+export function variable(shape: number[], seed: number): tf.Variable {
+  return tf.tidy(() => tf.variable(normal(shape, seed)));
+}
+
+/** The error that `f` throws, or rejects with. */
+export async function errorOf(f: () => unknown): Promise<{ code: string; message: string; cause?: unknown }> {
+  try {
+    await f();
+  } catch (error) {
+    return error as { code: string; message: string; cause?: unknown };
+  }
+  throw new Error('nothing was thrown');
+}
+
+/**
+ * How to capture a step with everything there is, all layers checked or none, under the true Fisher matrix or the
+ * empirical one.
+ */
+export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, seed = 1): CaptureOptions {
+  return {
+    fisher,
+    share: () => 1,
+    uniform: uniforms(seed, 0),
+    lossGrads: false,
+    kernelsMayBeSkipped: false,
+    refused: () => undefined,
+    checked: () => checked,
+  };
+}
+
+/** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
+export function quietScopes(): void {
+  let warn: jest.SpyInstance;
+  beforeAll(() => useBackend('cpu'));
+  beforeEach(() => {
+    warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    tf.engine().startScope();
+  });
+  afterEach(() => {
+    tf.engine().endScope();
+    tf.disposeVariables();
+    warn.mockRestore();
+  });
+}
