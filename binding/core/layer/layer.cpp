@@ -1,0 +1,243 @@
+#include "core/layer/layer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/solver/cost.h"
+
+namespace cgfac {
+
+void require_solver(const LayerOptions& options) {
+  const bool averages = options.factor.history != FactorHistory::none;
+  const auto refuse = [](const char* allowed, const char* name, const char* received) {
+    throw expected(ErrorCode::invalid_value, allowed, name, received);
+  };
+  if (options.damping_mode == DampingMode::factored && options.method == Method::cg)
+    refuse("'exact', 'kfac' or 'auto' with dampingMode 'factored'", "method", "'cg'");
+  if (options.method == Method::kfac && options.factor.history != FactorHistory::dense)
+    refuse("'dense' with method 'kfac'", "factorHistory", "another");
+  if (options.block != Block::sample) return;
+  if (options.damping_mode == DampingMode::factored)
+    refuse("'tikhonov' with block 'sample'", "dampingMode", "'factored'");
+  if (options.method == Method::cg || options.method == Method::kfac)
+    refuse("'exact' or 'auto' with block 'sample'", "method", "another");
+  if (averages) refuse("'none' with block 'sample'", "factorHistory", "an average");
+}
+
+Layer::Layer(const LayerShape& shape, const LayerOptions& options)
+    : shape_(shape),
+      options_(options),
+      rows_(std::make_shared<RecordedRows>(shape)),
+      input_(shape.in_features, shape.bias, options.factor),
+      output_(shape.out_features, false, options.factor) {
+  require_solver(options);
+}
+
+bool Layer::own_inverses() const {
+  return factored() && options_.method != Method::kfac;
+}
+
+FisherBlock Layer::block() const {
+  return {.input = input_.side(), .output = output_.side(), .layout = shape_.layout};
+}
+
+std::optional<WeightView<const float>> Layer::previous() const {
+  if (options_.warm_start == WarmStart::none || !has_previous_) return std::nullopt;
+  return shape_block(shape_).view(std::span<const float>(previous_.held(shape_.size())));
+}
+
+// What only one method can do; else the cheaper, and of two that cost the same the solution rather than its
+// approximation.
+Method Layer::choose(const FisherBlock& block) const {
+  if (options_.method != Method::automatic) return options_.method;
+  if (factored() || options_.block == Block::sample) return Method::exact;
+  constexpr double same = 1.15;
+  const int iterations = options_.cg_fac.cg.max_iterations;
+  const double cg = std::min(cost::gram_cg(block, iterations), cost::weight_cg(block, iterations));
+  return cost::exact(block) <= same * cg ? Method::exact : Method::cg;
+}
+
+double Layer::estimated_cost() const {
+  const FisherBlock block = rows_->empty() ? this->block() : rows_->block();
+  const auto m = static_cast<double>(block.rows());
+  const auto n = static_cast<double>(block.cols());
+  if (options_.method == Method::kfac) return 30 * ((m * m * m) + (n * n * n));
+  if (own_inverses() && averages()) {
+    const auto rows = static_cast<double>(block.input.count());
+    return (rows * m * n) + (rows * rows * (m + n));
+  }
+  const int iterations = options_.cg_fac.cg.max_iterations;
+  return choose(block) == Method::exact
+             ? cost::exact(block)
+             : std::min(cost::gram_cg(block, iterations), cost::weight_cg(block, iterations));
+}
+
+void Layer::record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
+                   double factor) {
+  rows_->append(inputs, loss_grads, samples, factor);
+  fresh_ = false;
+}
+
+void Layer::record_fisher(MatrixView<const float> output_grads, double factor) {
+  rows_->append_fisher(output_grads, factor);
+  fresh_ = false;
+}
+
+void Layer::require_finite() {
+  rows_->require_finite();
+}
+
+void Layer::record_batch(const Batch& batch) {
+  rows_ = std::make_shared<RecordedRows>(shape_, batch);
+}
+
+std::shared_ptr<const RecordedRows> Layer::batch() const {
+  if (rows_->empty()) throw expected(ErrorCode::no_record, "a batch from record()", "precondition", "none");
+  return rows_;
+}
+
+// Rows that outnumber those of the batch before fill nothing up. Sampled targets of half a batch are no short batch:
+// the output side is filled up by the same share.
+void Layer::take_in(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner) {
+  const std::size_t count = rows.input.count();
+  const auto share = static_cast<double>(rows.output.count()) / static_cast<double>(count);
+  const std::size_t window = options_.factor.fills_up ? input_.own() : options_.factor.window;
+  const auto shared = static_cast<std::size_t>(std::min(share, 1.0) * static_cast<double>(window));
+  const std::size_t outputs = options_.factor.fills_up ? rows.output.count() * window / count : shared;
+  input_.refresh({.rows = rows.input, .trace = traces.input, .wanted = window, .owner = owner});
+  output_.refresh({.rows = rows.output, .trace = traces.output, .wanted = outputs, .owner = owner});
+  changed();
+}
+
+void Layer::changed() {
+  input_inverse_.forget();
+  output_inverse_.forget();
+}
+
+void Layer::decompose() {
+  const FisherBlock block = this->block();
+  eigen_.decompose(block.input.covariance, block.output.covariance);
+}
+
+void Layer::refresh() {
+  if (rows_->traces().input == 0) rows_->require_finite();
+  advance(rows_->block(), rows_->traces(), rows_);
+  fresh_ = refreshed_ = true;
+}
+
+void Layer::advance(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner) {
+  if (!averages() || batches_ % options_.factor_update_steps == 0) take_in(rows, traces, averages() ? nullptr : owner);
+  if (options_.method == Method::kfac && batches_ % options_.inverse_update_steps == 0) decompose();
+  ++batches_;
+}
+
+void Layer::enter(const std::shared_ptr<const RecordedRows>& batch) {
+  if (entered_.lock() == batch) return;
+  advance(batch->block(), batch->traces(), batch);
+  entered_ = batch;
+  settle_factors();
+}
+
+void Layer::settle_factors() {
+  input_.settle();
+  output_.settle();
+  eigen_.settle();
+}
+
+void Layer::settle() {
+  settle_factors();
+  refreshed_ = false;
+  if (solution_ == Solution::kept) {
+    std::swap(previous_, x_);
+    direction_ = Direction::none;
+  }
+  if (solution_ != Solution::none) has_previous_ = solution_ == Solution::kept;
+  solution_ = Solution::none;
+}
+
+void Layer::roll_back() {
+  if (refreshed_) {
+    input_.roll_back();
+    output_.roll_back();
+    eigen_.roll_back();
+    changed();
+    --batches_;
+  }
+  refreshed_ = fresh_ = false;
+  solution_ = Solution::none;
+  direction_ = Direction::none;
+}
+
+// Rows that the factors still have stay as they are; what is recorded next goes into memory that is free.
+void Layer::clear() {
+  fresh_ = false;
+  if (rows_.use_count() == 1) {
+    rows_->clear();
+    return;
+  }
+  spare_.push_back(std::move(rows_));
+  const auto unused = std::ranges::find_if(spare_, [](const auto& rows) { return rows.use_count() == 1; });
+  if (unused == spare_.end()) {
+    rows_ = std::make_shared<RecordedRows>(shape_);
+    return;
+  }
+  rows_ = std::move(*unused);
+  spare_.erase(unused);
+  rows_->clear();
+}
+
+LayerState Layer::state() const {
+  LayerState state{.input = input_.state(), .output = output_.state(), .eigen = eigen_.state(), .batches = batches_};
+  if (!has_previous_) return state;
+  const std::span<float> previous = previous_.held(shape_.size());
+  state.previous.assign(previous.begin(), previous.end());
+  return state;
+}
+
+void Layer::restore(const LayerState& state) {
+  if (!state.previous.empty() && state.previous.size() != shape_.size())
+    throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
+  cgfac::require_finite("the previous solution of a state", state.previous);
+  const bool decomposed = options_.method == Method::kfac && state.batches > 0;
+  input_.check(state.input);
+  output_.check(state.output);
+  eigen_.restore(state.eigen, shape_.out_features, shape_.cols(), decomposed);
+  input_.restore(state.input);
+  output_.restore(state.output);
+  reset_step();
+  batches_ = state.batches;
+  has_previous_ = !state.previous.empty();
+  std::ranges::copy(state.previous, previous_.span(state.previous.size()).data());
+}
+
+void Layer::reset_step() {
+  clear();
+  changed();
+  entered_.reset();
+  refreshed_ = false;
+  solution_ = Solution::none;
+  direction_ = Direction::none;
+}
+
+void Layer::reset() {
+  input_.reset();
+  output_.reset();
+  eigen_.reset();
+  reset_step();
+  batches_ = 0;
+  has_previous_ = false;
+}
+
+LayerMemory Layer::memory() const {
+  std::size_t recorded = rows_->bytes();
+  for (const auto& rows : spare_) recorded += rows->bytes();
+  return {.recorded = recorded,
+          .workspace = workspace_.bytes() + x_.bytes() + v_.bytes() + z_input_.bytes() + z_output_.bytes() +
+                       grams_.bytes(),
+          .previous = previous_.bytes(),
+          .factors = input_.bytes() + output_.bytes() + eigen_.bytes() + input_inverse_.bytes() +
+                     output_inverse_.bytes()};
+}
+
+}  // namespace cgfac

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "core/factor/factor.h"
+#include "core/solver/cg_fac.h"
+
+namespace cgfac {
+
+/// A solve's start: the paper proposes the previous batch's solution.
+enum class WarmStart { none, previous, scaled };
+
+/// How directions are solved for.
+enum class Method {
+  automatic,  ///< cg or exact, by the estimates of cost.h
+  cg,         ///< conjugate gradients: CG-FAC
+  exact,      ///< spectra, Woodbury or the per-sample Cholesky, by the damping and the block
+  kfac,       ///< direct K-FAC, by the eigenvectors of averaged factors
+};
+
+/// λI added to A ⊗ G, or γ's added to A and G.
+enum class DampingMode { tikhonov, factored };
+
+/// The curvature of the layer: A ⊗ G, or the sum over samples.
+enum class Block { kronecker, sample };
+
+struct LayerOptions {
+  Damping damping;
+  DampingMode damping_mode = DampingMode::tikhonov;
+  Block block = Block::kronecker;
+  Method method = Method::cg;
+  FactorOptions factor{};  ///< of both sides
+  CgFacOptions cg_fac{};   ///< its start_scaling follows from warm_start
+  WarmStart warm_start = WarmStart::previous;
+  int factor_update_steps = 1;   ///< batches of `precondition` between two that enter averages
+  int inverse_update_steps = 1;  ///< of direct K-FAC: batches between two decompositions
+};
+
+/// Throws Error(invalid_value) that says why for a combination of options that no solver has.
+void require_solver(const LayerOptions& options);
+
+}  // namespace cgfac

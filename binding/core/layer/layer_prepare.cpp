@@ -1,0 +1,222 @@
+// The direction of a step before its length is known, and what becomes of it.
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/layer/layer.h"
+#include "core/linalg/blas.h"
+#include "core/linalg/tiles.h"
+#include "core/threads/parallel.h"
+
+namespace cgfac {
+namespace {
+
+// gram ← [a 1] zᵀ, lower triangle; z's homogeneous coordinate is its last column
+void cross_gram(MatrixView<const float> rows, bool homogeneous, MatrixView<const float> z, MatrixView<float> gram) {
+  const std::size_t d = rows.cols;
+  const std::size_t count = gram.rows;
+  const double flops = product_flops(count, count, d) / 2;
+  const std::size_t pieces = flops > 1.6e7 && count >= 64 ? 4 : 1;
+  parallel_for(pieces, [&](std::size_t i) {
+    const std::size_t piece = pieces - 1 - i;  // the longest first
+    const std::size_t first = count * piece / pieces;
+    const std::size_t end = count * (piece + 1) / pieces;
+    const MatrixView<float> part = gram.rows_from(first, end - first).columns(0, end);
+    blas::gemm(1.0F, rows.rows_from(first, end - first), z.rows_from(0, end).columns(0, d).transposed(), 0.0F, part);
+    for (std::size_t row = 0; homogeneous && row < part.rows; ++row) {
+      for (std::size_t j = 0; j < end; ++j) part(row, j) += z(j, d);
+    }
+  });
+}
+
+double norm(const WeightView<const float>& x) {
+  return std::sqrt(dot(x, x));
+}
+
+constexpr std::string_view recorded_names = "inputs, outputGrads and lossGrads";
+
+}  // namespace
+
+LayerStep Layer::prepare(const Given& v, const PrepareOptions& options) {
+  if (!v && rows_->empty()) throw expected(ErrorCode::no_record, "a batch from record()", "the step", "none");
+  if (!started()) throw expected(ErrorCode::no_record, "factors", "the step", "none");
+  LayerStep step;
+  step.input_rows = input_.rows_taken();
+  step.output_rows = output_.rows_taken();
+  step.summary.method = options_.method == Method::automatic ? Method::exact : options_.method;
+  solution_ = Solution::none;
+  direction_ = Direction::zero;
+  bound_ = 0;
+  if (!curved()) return step;
+  step.curved = true;
+  if (own_inverses()) {
+    prepare_factored(v, options.curvature, step);
+  } else {
+    prepare_solved(v, options, step);
+  }
+  if (!(std::isfinite(step.vx) && bound_ <= largest_norm)) {
+    if (v) cgfac::require_finite("gradients", *v);
+    rows_->require_finite();
+    throw expected(ErrorCode::not_finite, "products within the range of float32", recorded_names, "an overflow");
+  }
+  step.bound = bound_;
+  describe(step);
+  return step;
+}
+
+// Not where a factor is zero, or so small that damping relative to it is.
+bool Layer::curved() const {
+  const FactorMoments input = input_.moments();
+  const FactorMoments output = output_.moments();
+  if (factored()) return usable(input, output, factored_damping(input, output, options_.damping));
+  return usable(tikhonov_damping(input, output, options_.damping));
+}
+
+void Layer::damp(const FactoredDamping& gamma) {
+  const auto cost = [](const Factor& factor) {
+    const Side side = factor.side();
+    const auto n = static_cast<double>(side.given() ? side.dimension() : std::min(side.count(), side.dimension()));
+    return n * n * (n + static_cast<double>(side.dimension()));
+  };
+  const double input = cost(input_);
+  const double output = cost(output_);
+  parallel_for(2, input + output, [&](std::size_t i) {
+    if ((i == 0) == (input >= output)) {
+      input_inverse_.damp(input_, gamma.input);
+    } else {
+      output_inverse_.damp(output_, gamma.output);
+    }
+  });
+}
+
+void Layer::apply_inverses(const WeightView<float>& x) {
+  const std::span<float> bias = x.bias;
+  const MatrixView<float> column(bias.data(), bias.size(), 1);
+  input_inverse_.apply({.body = x.kernel, .last = bias.empty() ? MatrixView<float>() : column});
+  output_inverse_.apply({.body = x.kernel.transposed()});
+  if (!bias.empty()) output_inverse_.apply({.body = column.transposed()});
+}
+
+// m·c_A + n·c_G for v formed, N·(c_A + c_G) and two products of rows, N × N, otherwise
+bool Layer::forms_gradient() const {
+  const auto m = static_cast<double>(output_.dimension());
+  const auto n = static_cast<double>(input_.dimension());
+  const auto rows = static_cast<double>(rows_->input_rows());
+  const double input = input_inverse_.view().flops_per_row();
+  const double output = output_inverse_.view().flops_per_row();
+  return (m * input) + (n * output) < (rows * (input + output)) + (rows * rows * (m + n));
+}
+
+void Layer::prepare_factored(const Given& v, bool curvature, LayerStep& step) {
+  step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
+  damp(*step.summary.factored);
+  if (v || forms_gradient()) {
+    prepare_formed(v, curvature, step);
+    direction_ = Direction::formed;
+  } else {
+    prepare_rows(curvature, step);
+    direction_ = Direction::rows;
+  }
+  step.by_rows = direction_ == Direction::rows;
+}
+
+// z ← [a 1] (A + γ_A I)⁻¹ and gram ← [a 1] zᵀ
+void Layer::multiply_inputs(MatrixView<float> z, MatrixView<float> gram) {
+  if (fresh_ && input_inverse_.has_own(z.rows)) {
+    input_inverse_.apply_own(z, gram);
+    return;
+  }
+  const MatrixView<const float> inputs = rows_->block().input.rows;
+  for (std::size_t i = 0; i < z.rows; ++i) {
+    float* const row = z.data + (i * z.cols);
+    std::copy_n(inputs.data + (i * inputs.cols), inputs.cols, row);
+    if (shape_.bias) row[inputs.cols] = 1;
+  }
+  const MatrixView<float> last = shape_.bias ? z.columns(inputs.cols, 1) : MatrixView<float>();
+  input_inverse_.apply({.body = z.columns(0, inputs.cols), .last = last});
+  cross_gram(inputs, shape_.bias, z, gram);
+}
+
+// z ← g_v (G + γ_G I)⁻¹ and gram ← g_v zᵀ
+void Layer::multiply_outputs(MatrixView<float> z, MatrixView<float> gram) {
+  if (fresh_ && rows_->empirical() && output_inverse_.has_own(z.rows)) {
+    output_inverse_.apply_own(z, gram);
+    return;
+  }
+  const MatrixView<const float> loss_grads = rows_->gradient().loss_grads;
+  std::ranges::copy(loss_grads.elements(), z.data);
+  output_inverse_.apply({.body = z});
+  cross_gram(loss_grads, false, z, gram);
+}
+
+// x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, xᵀFx from Z F Zᵀ = z Zᵀ − γ Z Zᵀ, ‖Z‖² ≤ tr(z Zᵀ)/γ
+void Layer::prepare_rows(bool curvature, LayerStep& step) {
+  const std::size_t count = rows_->input_rows();
+  const MatrixView<float> z_input = z_input_.matrix(count, input_.dimension());
+  const MatrixView<float> z_output = z_output_.matrix(count, output_.dimension());
+  const std::span<float> memory = grams_.span(2 * count * count);
+  const MatrixView<float> input_gram(memory.data(), count, count);
+  const MatrixView<float> output_gram(memory.data() + input_gram.size(), count, count);
+  multiply_inputs(z_input, input_gram);
+  multiply_outputs(z_output, output_gram);
+  const double gamma_input = input_inverse_.gamma();
+  const double gamma_output = output_inverse_.gamma();
+  const double scale = rows_->gradient().scale;
+  step.vx = scale * scale * dot_of_lower(input_gram, output_gram);
+  bound_ = scale * std::sqrt(trace(input_gram) / gamma_input) * std::sqrt(trace(output_gram) / gamma_output);
+  if (!curvature) return;
+  blas::gram_rows(static_cast<float>(-gamma_input), z_input, 1.0F, input_gram, 0, count);
+  blas::gram_rows(static_cast<float>(-gamma_output), z_output, 1.0F, output_gram, 0, count);
+  const double xfx = scale * scale * dot_of_lower(input_gram, output_gram);
+  step.summary.products.xfx = std::isnan(xfx) ? xfx : std::max(xfx, 0.0);
+}
+
+Gradient Layer::own_gradient() const {
+  Gradient own = rows_->gradient();
+  own.inputs = rows_->block().input.rows;
+  return own;
+}
+
+void Layer::prepare_formed(const Given& v, bool curvature, LayerStep& step) {
+  const FisherBlock shape = shape_block(shape_);
+  const WeightView<float> x = shape.view(x_.span(shape_.size()));
+  WeightView<const float> gradient;
+  if (v) {
+    gradient = *v;
+  } else {
+    const WeightView<float> own = shape.view(v_.span(shape_.size()));
+    form_gradient(shape, own_gradient(), own);
+    gradient = own;
+  }
+  copy(gradient, x);
+  if (curvature) {
+    step.summary.products.xfx = crossed_curvature(gradient, x);
+  } else {
+    apply_inverses(x);
+  }
+  step.vx = dot(gradient, x);
+  bound_ = norm(x);
+}
+
+// x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ for x = v; returns xᵀFx = ⟨v (A + γ_A I)⁻¹ − γ_G x, (G + γ_G I)⁻¹ v − γ_A x⟩
+double Layer::crossed_curvature(const WeightView<const float>& v, const WeightView<float>& x) {
+  const FisherBlock shape = shape_block(shape_);
+  const std::span<float> bias = x.bias;
+  const WeightView<float> output_half = shape.view(z_output_.span(shape_.size()));
+  const WeightView<float> input_half = shape.view(z_input_.span(shape_.size()));
+  copy(v, output_half);
+  copy(v, input_half);
+  output_inverse_.apply({.body = output_half.kernel.transposed()});
+  if (!bias.empty()) output_inverse_.apply({.body = {output_half.bias.data(), 1, output_half.bias.size()}});
+  const MatrixView<float> column(input_half.bias.data(), bias.size(), 1);
+  input_inverse_.apply({.body = input_half.kernel, .last = bias.empty() ? MatrixView<float>() : column});
+  apply_inverses(x);
+  const double gamma_input = input_inverse_.gamma();
+  const double gamma_output = output_inverse_.gamma();
+  const auto inner = [](const WeightView<const float>& a, const WeightView<const float>& b) { return dot(a, b); };
+  const double xfx = inner(input_half, output_half) - (gamma_input * inner(x, input_half)) -
+                     (gamma_output * inner(x, output_half)) + (gamma_input * gamma_output * inner(x, x));
+  return std::isnan(xfx) ? xfx : std::max(xfx, 0.0);
+}
+
+}  // namespace cgfac

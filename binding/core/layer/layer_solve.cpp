@@ -1,0 +1,173 @@
+// The solvers of a layer, by method, damping, block and history; and what a single layer asks of them.
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/layer/layer.h"
+#include "core/linalg/blas.h"
+#include "core/solver/sample.h"
+#include "core/solver/woodbury.h"
+#include "core/solver/woodbury_inverses.h"
+
+namespace cgfac {
+
+struct Layer::Problem {
+  const FisherBlock& block;
+  BlockTraces traces;    // of the sides as they are
+  FactorMoments input;   // of the factors, for the damping
+  FactorMoments output;
+  const Gradient& gradient;
+  std::optional<WeightView<const float>> x0;
+  const Destination& destination;
+  const CancelFlag* cancel;
+  Spectrum* spectrum;
+
+  [[nodiscard]] double lambda(const Damping& damping) const {
+    const double lambda = tikhonov_damping(input, output, damping);
+    require_damping(lambda);
+    return lambda;
+  }
+  [[nodiscard]] FactoredDamping gamma(const Damping& damping) const {
+    const FactoredDamping gamma = factored_damping(input, output, damping);
+    require_usable(input, output, gamma);
+    return gamma;
+  }
+};
+
+LayerSummary Layer::solve(const Problem& problem) {
+  LayerSummary summary;
+  summary.method = choose(problem.block);
+  summary.forms = gram_forms(problem.block);
+  if (!problem.gradient.same_batch() && nothing_to_solve(problem.traces, options_.damping, problem.gradient.v)) {
+    write_zero(problem.destination);
+    summary.products = {.vx = 0, .xfx = 0, .xx = 0};
+    return summary;
+  }
+  if (options_.block == Block::sample) {
+    summary.forms = {};
+    summary.products = solve_sample(problem.block, problem.traces, options_.damping, problem.gradient,
+                                    problem.destination, workspace_.gram);
+    return summary;
+  }
+  if (summary.method == Method::kfac) {
+    solve_eigen(problem, summary);
+  } else if (factored()) {
+    summary.factored = problem.gamma(options_.damping);
+    if (averages()) {
+      solve_averaged(problem, summary);
+    } else {
+      summary.products = solve_factored(problem.block, problem.traces, *summary.factored, problem.gradient,
+                                        problem.destination, workspace_.gram);
+    }
+  } else if (summary.method == Method::exact) {
+    solve_spectral(problem, summary);
+  } else {
+    solve_cg(problem, summary);
+  }
+  return summary;
+}
+
+void Layer::solve_eigen(const Problem& problem, LayerSummary& summary) {
+  EigenDamping damping;
+  if (factored()) {
+    damping.factored = summary.factored = problem.gamma(options_.damping);
+  } else {
+    damping.lambda = summary.damping = problem.lambda(options_.damping);
+  }
+  const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
+  summary.products = eigen_.precondition(problem.block, damping, given.v, problem.destination);
+}
+
+void Layer::solve_spectral(const Problem& problem, LayerSummary& summary) {
+  summary.damping = problem.lambda(options_.damping);
+  const GramProblem reduced(problem.block, problem.traces, problem.gradient, exact_scratch_numbers(problem.block),
+                            workspace_.gram);
+  summary.exact = solve_exact(reduced, summary.damping, problem.destination, problem.spectrum);
+  summary.products = summary.exact->values.products;
+}
+
+void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
+  summary.damping = problem.lambda(options_.damping);
+  CgFacOptions options = options_.cg_fac;
+  options.start_scaling = options_.warm_start == WarmStart::scaled ? StartScaling::optimal : StartScaling::plain;
+  summary.cg_fac = cg_fac(problem.block, problem.traces, summary.damping, problem.gradient, problem.x0,
+                          problem.destination, options, workspace_, problem.cancel, nullptr);
+  summary.products = summary.cg_fac->products;
+}
+
+// Factored damping of averages: both inverses are kept, and x is made of v in place, or apart from what is kept.
+void Layer::solve_averaged(const Problem& problem, LayerSummary& summary) {
+  const FactoredDamping& gamma = *summary.factored;
+  damp(gamma);
+  const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
+  const double v_norm2 = dot(given.v, given.v);
+  if (!std::isfinite(v_norm2)) throw_not_finite(problem.block, problem.gradient);
+  require_range(std::sqrt(v_norm2), gamma, problem.destination);
+  const Destination& destination = problem.destination;
+  const bool direct = destination.keep == 0 && destination.factor == 1;
+  const WeightView<float> x = direct ? destination.out : problem.block.view(x_.span(shape_.size()));
+  const bool in_place = x.kernel.data == given.v.kernel.data;
+  copy(given.v, x);
+  apply_inverses(x);
+  if (!in_place) summary.products.vx = dot(given.v, x);
+  if (!direct) cgfac::write(x, destination);
+}
+
+// With the factors as they are.
+LayerSummary Layer::solve_with_factors(const Gradient& gradient, const Given& x0, const Destination& destination,
+                                   const CancelFlag* cancel, Spectrum* spectrum) {
+  const FisherBlock block = this->block();
+  const FactorMoments input = input_.moments();
+  const FactorMoments output = output_.moments();
+  return solve({.block = block,
+                .traces = {.input = input.kept_trace, .output = output.kept_trace},
+                .input = input,
+                .output = output,
+                .gradient = gradient,
+                .x0 = x0,
+                .destination = destination,
+                .cancel = cancel,
+                .spectrum = spectrum});
+}
+
+LayerSummary Layer::precondition(const std::shared_ptr<const RecordedRows>& batch, const WeightView<const float>& v,
+                                 const WeightView<float>& out, const CancelFlag* cancel, Spectrum* spectrum) {
+  if (averages() && !std::isfinite(dot(v, v))) throw_not_finite(batch->block(), "v", v);  // before the batch enters
+  enter(batch);
+  LayerSummary summary = solve_with_factors({.v = v}, previous(), {.out = out}, cancel, spectrum);
+  if (!summary.cg_fac || options_.warm_start == WarmStart::none) return summary;
+  const CgReason reason = summary.cg_fac->cg.reason;
+  if (reason == CgReason::cancelled) return summary;
+  has_previous_ = reason == CgReason::converged || reason == CgReason::max_iterations;
+  if (has_previous_) copy(out, shape_block(shape_).view(previous_.span(shape_.size())));
+  return summary;
+}
+
+LayerSummary Layer::natural_gradient(const Batch& batch, MatrixView<const float> loss_grads,
+                                     const Destination& destination, const CancelFlag* cancel, Spectrum* spectrum) {
+  const FisherBlock rows = fisher_block(shape_, batch);
+  const BlockTraces sums = traces(rows);
+  if (!std::isfinite(blas::dot(loss_grads.elements(), loss_grads.elements()))) {
+    cgfac::require_finite("lossGrads", loss_grads.elements());
+    throw expected(ErrorCode::not_finite, "squares within the range of float32", "lossGrads", "an overflow");
+  }
+  const double scale = shape_.loss_reduction == LossReduction::mean ? 1 : 1 / static_cast<double>(batch.inputs.rows);
+  Gradient gradient{.loss_grads = loss_grads, .scale = scale};
+  if (averages()) {
+    advance(rows, sums, nullptr);
+    settle_factors();
+    gradient.inputs = batch.inputs;
+    return solve_with_factors(gradient, std::nullopt, destination, cancel, spectrum);
+  }
+  return solve({.block = rows,
+                .traces = sums,
+                .input = {sums.input, sums.input, rows.cols(), rows.cols()},
+                .output = {sums.output, sums.output, rows.rows(), rows.rows()},
+                .gradient = gradient,
+                .x0 = std::nullopt,
+                .destination = destination,
+                .cancel = cancel,
+                .spectrum = spectrum});
+}
+
+}  // namespace cgfac

@@ -1,0 +1,85 @@
+#include "core/layer/recorded_rows.h"
+
+#include <limits>
+#include <string_view>
+
+#include "core/base/error.h"
+#include "core/linalg/blas.h"
+
+namespace cgfac {
+namespace {
+
+// ‖x‖², refused where it is not a number of float32
+double checked_square(std::string_view name, const std::vector<float>& numbers, double factor) {
+  const double square = blas::dot(std::span(numbers), std::span(numbers));
+  if (factor * factor * square <= static_cast<double>(std::numeric_limits<float>::max())) return square;
+  require_finite(name, numbers);
+  throw expected(ErrorCode::not_finite, "squares within the range of float32", name, "an overflow");
+}
+
+}  // namespace
+
+void RecordedRows::Grads::append(const MatrixView<const float>& rows, double factor_of_rows) {
+  if (numbers.empty()) factor = factor_of_rows;
+  const std::size_t before = numbers.size();
+  numbers.insert(numbers.end(), rows.data, rows.data + rows.size());
+  if (factor_of_rows == factor) return;
+  const auto ratio = static_cast<float>(factor_of_rows / factor);
+  for (std::size_t i = before; i < numbers.size(); ++i) numbers[i] *= ratio;
+}
+
+RecordedRows::RecordedRows(const LayerShape& shape, const Batch& batch)
+    : shape_(shape),
+      inputs_(batch.inputs.data, batch.inputs.data + batch.inputs.size()),
+      input_rows_(batch.inputs.rows),
+      samples_(batch.inputs.rows) {
+  fisher_.append(batch.output_grads, sample_factor(shape, batch.inputs.rows));
+  traces_ = cgfac::traces(block());
+}
+
+void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
+                          double factor) {
+  inputs_.insert(inputs_.end(), inputs.data, inputs.data + inputs.size());
+  loss_.append(loss_grads, factor);
+  input_rows_ += inputs.rows;
+  samples_ += samples;
+}
+
+void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor) {
+  fisher_.append(output_grads, factor);
+}
+
+void RecordedRows::require_finite() {
+  const double inputs = checked_square("inputs", inputs_, 1);
+  const double loss = checked_square("lossGrads", loss_.numbers, loss_.factor);
+  const double fisher = checked_square("outputGrads", fisher_.numbers, fisher_.factor);
+  const FisherBlock rows = block();
+  const double ones = shape_.bias ? static_cast<double>(input_rows_) : 0;
+  traces_ = {.input = rows.input.scale * (inputs + ones), .output = rows.output.scale * (empirical() ? loss : fisher)};
+}
+
+FisherBlock RecordedRows::block() const {
+  const Grads& grads = output_grads();
+  return dense_block(shape_, {.inputs = view(inputs_, shape_.in_features),
+                              .output_grads = view(grads.numbers, shape_.out_features),
+                              .samples = samples_,
+                              .factor = grads.factor});
+}
+
+Gradient RecordedRows::gradient() const {
+  return {.loss_grads = view(loss_.numbers, shape_.out_features),
+          .scale = loss_.factor / static_cast<double>(samples_)};
+}
+
+void RecordedRows::clear() {
+  inputs_.clear();
+  loss_.numbers.clear();
+  fisher_.numbers.clear();
+  input_rows_ = samples_ = 0;
+}
+
+std::size_t RecordedRows::bytes() const {
+  return (inputs_.capacity() + loss_.numbers.capacity() + fisher_.numbers.capacity()) * sizeof(float);
+}
+
+}  // namespace cgfac

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "core/layer/kinds/dense.h"
+
+namespace cgfac {
+
+/// The rows of one step, copied: those of one batch or, one after another, of several.
+class RecordedRows {
+ public:
+  explicit RecordedRows(const LayerShape& shape) : shape_(shape) {}
+  /// A batch of its own, without loss gradients. Throws Error(not_finite) that names array and index where it is not.
+  RecordedRows(const LayerShape& shape, const Batch& batch);
+
+  /// Copies a batch's rows behind those that are there. `samples` are those that the rows come from, 0 where they were
+  /// counted before (another use of the same weights); `factor` makes the gradients those of a sample's own loss.
+  void append(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor);
+  /// Copies gradients that the output factor is made of; without them these are the loss gradients (the empirical
+  /// Fisher).
+  void append_fisher(MatrixView<const float> output_grads, double factor);
+
+  [[nodiscard]] bool empty() const { return input_rows_ == 0; }
+  [[nodiscard]] std::size_t input_rows() const { return input_rows_; }
+  /// Whether the output factor is made of the loss gradients.
+  [[nodiscard]] bool empirical() const { return fisher_.numbers.empty(); }
+  /// Throws Error(not_finite) that names the array where there is NaN or infinity, or squares beyond float32, which
+  /// would stay in an average for good.
+  void require_finite();
+
+  [[nodiscard]] FisherBlock block() const;
+  /// Of the block, as `require_finite` found them.
+  [[nodiscard]] const BlockTraces& traces() const { return traces_; }
+  /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples.
+  [[nodiscard]] Gradient gradient() const;
+
+  void clear();
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  // Gradients, times a factor that all of them have.
+  struct Grads {
+    std::vector<float> numbers;
+    double factor = 1;
+    void append(const MatrixView<const float>& rows, double factor_of_rows);
+  };
+  [[nodiscard]] const Grads& output_grads() const { return empirical() ? loss_ : fisher_; }
+  [[nodiscard]] MatrixView<const float> view(const std::vector<float>& numbers, std::size_t width) const {
+    return {numbers.data(), numbers.size() / width, width};
+  }
+
+  LayerShape shape_;
+  std::vector<float> inputs_;
+  Grads loss_;
+  Grads fisher_;
+  std::size_t input_rows_ = 0;
+  std::size_t samples_ = 0;
+  BlockTraces traces_{};
+};
+
+}  // namespace cgfac

@@ -1,0 +1,101 @@
+#include "core/layer/update.h"
+
+#include "core/linalg/simd.h"
+#include "core/threads/parallel.h"
+
+namespace cgfac {
+namespace {
+
+// Elements of a pass at a time: those of the arrays of a piece fit in a core's cache together.
+constexpr std::size_t piece = 1U << 14U;
+
+template <typename View>
+std::span<float> part_of(const std::optional<View>& vector, std::size_t first, std::size_t count) {
+  return vector ? vector->kernel.elements().subspan(first, count) : std::span<float>();
+}
+
+std::span<float> bias_of(const std::optional<WeightView<float>>& vector) {
+  return vector ? vector->bias : std::span<float>();
+}
+
+}  // namespace
+
+UpdatePiece kernel_piece(const LayerUpdate& update, std::size_t first, std::size_t count) {
+  return {.kept = part_of(update.kept, first, count),
+          .weights = part_of(update.weights, first, count),
+          .gradient = part_of(update.gradient, first, count),
+          .average = part_of(update.average, first, count)};
+}
+
+UpdatePiece bias_piece(const LayerUpdate& update) {
+  return {.kept = bias_of(update.kept),
+          .weights = bias_of(update.weights),
+          .gradient = bias_of(update.gradient),
+          .average = bias_of(update.average)};
+}
+
+void finish_piece(const LayerUpdate& update, const UpdatePiece& to) {
+  const double decay = update.step_size * update.weight_decay;
+  if (!to.gradient.empty()) {
+    if (!to.kept.empty()) simd::combine(0, 1, to.kept, to.gradient);  // v ← M
+    if (!to.weights.empty() && decay != 0) simd::combine(1, decay, to.weights, to.gradient);
+    return;
+  }
+  if (!to.kept.empty() && !to.weights.empty()) simd::combine(1 - decay, -1, to.kept, to.weights);
+  if (!to.average.empty()) simd::combine(update.average_decay, 1 - update.average_decay, to.weights, to.average);
+}
+
+void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to) {
+  const double eta = update.step_size;
+  if (!to.kept.empty()) {
+    simd::combine(update.momentum, eta, x, to.kept);
+  } else if (!to.gradient.empty()) {
+    simd::combine(0, eta, x, to.gradient);
+  } else {
+    simd::combine(1 - (eta * update.weight_decay), -eta, x, to.weights);
+  }
+  finish_piece(update, to);
+}
+
+void update_by_zero(const LayerUpdate& update) {
+  for (const std::optional<WeightView<float>>* vector : {&update.kept, &update.gradient, &update.weights}) {
+    if (!*vector) continue;
+    const WeightView<float>& first = **vector;
+    const bool weights = vector == &update.weights;
+    const double keep = weights ? 1 - (update.step_size * update.weight_decay) : update.momentum;
+    const auto multiply = [&](std::span<float> numbers) {
+      const double factor = vector == &update.gradient ? 0 : keep;
+      for (float& number : numbers) number = static_cast<float>(factor * static_cast<double>(number));
+    };
+    multiply(first.kernel.elements());
+    multiply(first.bias);
+    finish_piece(update, kernel_piece(update, 0, first.kernel.size()));
+    if (!first.bias.empty()) finish_piece(update, bias_piece(update));
+    return;
+  }
+}
+
+void update_all(const LayerUpdate& update, const WeightView<const float>& x) {
+  const std::span<const float> kernel = x.kernel.elements();
+  const std::size_t pieces = (kernel.size() + piece - 1) / piece;
+  parallel_for(pieces, 4 * static_cast<double>(kernel.size()), [&](std::size_t i) {
+    const std::size_t first = i * piece;
+    const std::size_t count = std::min(piece, kernel.size() - first);
+    update_piece(update, kernel.subspan(first, count), kernel_piece(update, first, count));
+  });
+  if (!x.bias.empty()) update_piece(update, x.bias, bias_piece(update));
+}
+
+void average_weights(double decay, const WeightView<const float>& weights, const WeightView<float>& average) {
+  const std::span<const float> from = weights.kernel.elements();
+  const std::span<float> to = average.kernel.elements();
+  const std::size_t pieces = (to.size() + piece - 1) / piece;
+  parallel_for(pieces, 4 * static_cast<double>(to.size()), [&](std::size_t i) {
+    const std::size_t first = i * piece;
+    const std::size_t count = std::min(piece, to.size() - first);
+    simd::combine(decay, 1 - decay, from.subspan(first, count), to.subspan(first, count));
+  });
+  if (!average.bias.empty()) simd::combine(decay, 1 - decay, weights.bias, average.bias);
+}
+
+}  // namespace cgfac

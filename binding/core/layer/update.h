@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "core/block/fisher_block.h"
+
+namespace cgfac {
+
+/// What becomes of a direction x once the length of a step is known, in one pass over memory:
+///
+///   M ← μM + ηx                      M is kept where there is a momentum, else M = ηx
+///   W ← (1 − η·weightDecay)·W − M    of registered weights, unless there is a gradient to be rewritten
+///   v ← M + η·weightDecay·W          of a gradient that is rewritten for whoever applies it
+///   W̄ ← β·W̄ + (1 − β)·W              the average of the new weights
+///
+/// Sources: B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964 (the heavy ball); I.
+/// Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; D. Ruppert, 1988, and B. Polyak and A.
+/// Juditsky, 1992 (averages).
+struct LayerUpdate {
+  double step_size = 1;     ///< η
+  double momentum = 0;      ///< μ
+  double weight_decay = 0;  ///< decoupled
+  double average_decay = 0;                      ///< β
+  std::optional<WeightView<float>> kept{};       ///< M
+  std::optional<WeightView<float>> weights{};    ///< W
+  std::optional<WeightView<float>> gradient{};   ///< v
+  std::optional<WeightView<float>> average{};    ///< W̄
+};
+
+/// The elements of an update's arrays, kernel or bias, from `first` on: of the same storage order, `count` of them.
+struct UpdatePiece {
+  std::span<float> kept;
+  std::span<float> weights;
+  std::span<float> gradient;
+  std::span<float> average;
+};
+[[nodiscard]] UpdatePiece kernel_piece(const LayerUpdate& update, std::size_t first, std::size_t count);
+[[nodiscard]] UpdatePiece bias_piece(const LayerUpdate& update);
+
+/// The update of one piece by x.
+void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& piece);
+/// What is left of it where M or W hold their sum with ηx already.
+void finish_piece(const LayerUpdate& update, const UpdatePiece& piece);
+
+/// The whole update, by a direction that lies in memory as the arrays do.
+void update_all(const LayerUpdate& update, const WeightView<const float>& x);
+
+/// The whole update by x = 0.
+void update_by_zero(const LayerUpdate& update);
+
+/// W̄ ← β·W̄ + (1 − β)·W
+void average_weights(double decay, const WeightView<const float>& weights, const WeightView<float>& average);
+
+}  // namespace cgfac
