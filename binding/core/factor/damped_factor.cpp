@@ -14,7 +14,7 @@ namespace cgfac {
 namespace {
 
 // Row `from` of a side to a row of its dimension, the homogeneous coordinate written out, times a factor.
-void copy_row(const FactorRows& side, std::size_t from, float factor, float* to) {
+void copy_row(const Side& side, std::size_t from, float factor, float* to) {
   const float* const row = side.rows.data + (from * side.rows.row_stride);
   for (std::size_t j = 0; j < side.rows.cols; ++j) to[j] = factor * row[j];
   if (side.homogeneous) to[side.rows.cols] = factor;
@@ -49,7 +49,7 @@ double share_kept(double decay, std::size_t refreshes) {
   return refreshes == 0 ? 0 : before / (before + 1 - decay);
 }
 
-double sum_of_squares(const FactorRows& side) {
+double sum_of_squares(const Side& side) {
   const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
   return blas::dot(side.rows.elements(), side.rows.elements()) + ones;
 }
@@ -111,7 +111,7 @@ double DampedFactor::mean_eigenvalue() const {
   return now_.trace / static_cast<double>(std::max<std::size_t>(eigenvalues, 1));
 }
 
-void DampedFactor::refresh(const FactorRows& rows, double share) {
+void DampedFactor::refresh(const Side& rows, double share) {
   can_roll_back_ = false;
   if (averaged_densely()) {
     refresh_average(rows);
@@ -134,7 +134,7 @@ void DampedFactor::roll_back() {
 }
 
 // New rows before older ones, and of those as many as fill the window.
-void DampedFactor::refresh_rows(const FactorRows& rows, std::size_t window) {
+void DampedFactor::refresh_rows(const Side& rows, std::size_t window) {
   const std::size_t fresh = rows.count();
   const std::size_t older = std::min(now_.count, window - std::min(window, fresh));
   const std::size_t count = fresh + older;
@@ -146,7 +146,7 @@ void DampedFactor::refresh_rows(const FactorRows& rows, std::size_t window) {
   other_.trace = other_.scale * blas::dot(std::span<const float>(all.elements()), all.elements());
 }
 
-void DampedFactor::refresh_average(const FactorRows& rows) {
+void DampedFactor::refresh_average(const Side& rows) {
   const std::size_t d = dimension_;
   const std::size_t in = rows.rows.cols;
   const double share = share_kept(options_.decay, now_.refreshes);
@@ -175,7 +175,7 @@ void DampedFactor::refresh_average(const FactorRows& rows) {
   for (std::size_t i = 0; i < d; ++i) other_.trace += static_cast<double>(average(i, i));
 }
 
-void DampedFactor::refresh_panel(const FactorRows& rows) {
+void DampedFactor::refresh_panel(const Side& rows) {
   const std::size_t d = dimension_;
   const std::size_t fresh = rows.count();
   const double share = share_kept(options_.decay, now_.refreshes);

@@ -5,7 +5,7 @@
 
 #include "core/base/buffer.h"
 #include "core/base/matrix_view.h"
-#include "core/block/factor_rows.h"
+#include "core/block/side.h"
 
 namespace cgfac {
 
@@ -60,7 +60,7 @@ class DampedFactor {
 
   /// Takes in a batch's rows. They are copied; all of them must be finite. `share`: of the batch's samples, those that
   /// rows are there of; a stack fills up as large a share of the window.
-  void refresh(const FactorRows& rows, double share = 1);
+  void refresh(const Side& rows, double share = 1);
   /// Takes back the last refresh since `settle`, if there was one, as if it had not been: of a step that is not taken
   /// after all.
   void roll_back();
@@ -124,9 +124,9 @@ class DampedFactor {
   [[nodiscard]] bool averaged_densely() const;
   [[nodiscard]] double total_gamma(double gamma) const;
   // each makes the next factor of `now_` in `other_`
-  void refresh_rows(const FactorRows& rows, std::size_t window);
-  void refresh_panel(const FactorRows& rows);
-  void refresh_average(const FactorRows& rows);
+  void refresh_rows(const Side& rows, std::size_t window);
+  void refresh_panel(const Side& rows);
+  void refresh_average(const Side& rows);
 
   std::size_t dimension_;
   FactorOptions options_;

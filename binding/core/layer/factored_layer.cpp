@@ -20,7 +20,7 @@ void append(std::vector<float>& to, const MatrixView<const float>& rows, float f
 }
 
 // gram ← z Zᵀ, lower triangle; both count × d, z's homogeneous coordinate apart
-void cross_gram(const FactorRows& side, const MatrixView<const float>& inverse_rows, const MatrixView<float>& gram) {
+void cross_gram(const Side& side, const MatrixView<const float>& inverse_rows, const MatrixView<float>& gram) {
   const std::size_t d = side.rows.cols;
   const std::size_t count = gram.rows;
   const double flops = product_flops(count, count, d) / 2;

@@ -19,7 +19,7 @@ double trace_of(MatrixView<const float> x) {
 }
 
 // factor ← decay · factor + (1 − decay) · scale · R'ᵀR'
-void average(const FactorRows& side, double decay, MatrixView<float> factor) {
+void average(const Side& side, double decay, MatrixView<float> factor) {
   const MatrixView<const float> x = side.rows.transposed();
   const std::size_t d = x.rows;
   const double scale = side.scale * (1 - decay);

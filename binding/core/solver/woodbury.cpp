@@ -80,7 +80,7 @@ struct Half {
 // x ← x (A + γI)⁻¹ for some rows of x
 void multiply_by_input_inverse(const FisherBlock& block, const Inverses& inverses, double gamma,
                                const WeightView<float>& x, const Half& half) {
-  const FactorRows& side = block.input;
+  const Side& side = block.input;
   const std::size_t d = side.rows.cols;
   const MatrixView<float> bias(x.bias.data(), x.bias.size(), 1);
   if (inverses.forms.input == FactorForm::covariance) {  // [kernel bias] S
