@@ -27,8 +27,8 @@ Augmented<T> augmented(const WeightView<T>& v) {
 }
 
 template <typename T>
-Augmented<T> augmented(const MatrixView<T>& matrix, const FactorRows& input) {
-  const std::size_t in_features = input.rows.cols;
+Augmented<T> augmented(const MatrixView<T>& matrix, const Side& input) {
+  const std::size_t in_features = input.features();
   return {matrix.columns(0, in_features), input.homogeneous ? matrix.columns(in_features, 1) : MatrixView<T>()};
 }
 
@@ -49,37 +49,47 @@ void multiply_left(float alpha, MatrixView<const float> x, const Augmented<const
   if (out.has_last()) blas::gemm(alpha, x, y.last, beta, out.last);
 }
 
-// out ← α X [a 1]ᵀ for an X with a last column: X_body aᵀ + X_last 1ᵀ
-void multiply_rows_transposed(float alpha, const Augmented<const float>& x, const FactorRows& input,
-                              MatrixView<float> out) {
-  blas::gemm(alpha, x.body, input.rows.transposed(), 0.0F, out);
-  if (!x.has_last()) return;
+// out ← out + α x lᵀ, l the last coordinates of the rows
+void add_last(float alpha, const MatrixView<const float>& x, const Side& input, const MatrixView<float>& out) {
+  if (input.stores_last()) {
+    blas::gemm(alpha, x, input.last.transposed(), 1.0F, out);
+    return;
+  }
   for (std::size_t i = 0; i < out.rows; ++i) {
-    const float last = alpha * x.last(i, 0);
+    const float last = alpha * x(i, 0);
     for (std::size_t j = 0; j < out.cols; ++j) out(i, j) += last;
   }
 }
 
-// out.last ← β out.last + α · row sums of X, X [a 1]'s last column
-void add_row_sums(float alpha, MatrixView<const float> x, float beta, const Augmented<float>& out) {
-  if (!out.has_last()) return;
+// out ← α X [a l]ᵀ for an X with a last column: X_body aᵀ + X_last lᵀ
+void multiply_rows_transposed(float alpha, const Augmented<const float>& x, const Side& input, MatrixView<float> out) {
+  blas::gemm(alpha, x.body, input.rows.transposed(), 0.0F, out);
+  if (x.has_last()) add_last(alpha, x.last, input, out);
+}
+
+// out ← β out + α X l, the last column of X [a l]
+void multiply_last(float alpha, const MatrixView<const float>& x, const Side& input, float beta,
+                   const MatrixView<float>& out) {
+  if (input.stores_last()) {
+    blas::gemm(alpha, x, input.last, beta, out);
+    return;
+  }
   for (std::size_t i = 0; i < x.rows; ++i) {
     double sum = 0;
     for (std::size_t j = 0; j < x.cols; ++j) sum += static_cast<double>(x(i, j));
     const auto last = static_cast<float>(static_cast<double>(alpha) * sum);
-    out.last(i, 0) = beta == 0.0F ? last : (beta * out.last(i, 0)) + last;
+    out(i, 0) = beta == 0.0F ? last : (beta * out(i, 0)) + last;
   }
 }
 
-// out ← β out + α X [a 1]
-void multiply_rows(float alpha, MatrixView<const float> x, const FactorRows& input, float beta,
-                   const Augmented<float>& out) {
+// out ← β out + α X [a l]
+void multiply_rows(float alpha, MatrixView<const float> x, const Side& input, float beta, const Augmented<float>& out) {
   blas::gemm(alpha, x, input.rows, beta, out.body);
-  add_row_sums(alpha, x, beta, out);
+  if (out.has_last()) multiply_last(alpha, x, input, beta, out.last);
 }
 
 // √scale, what makes rows a panel; a covariance side has P = I
-double panel_scale(const FactorRows& side, FactorForm form) {
+double panel_scale(const Side& side, FactorForm form) {
   return form == FactorForm::panel ? std::sqrt(side.scale) : 1;
 }
 
@@ -147,22 +157,6 @@ struct Addend {
   }
 };
 
-// A pass over a vector in pieces that its length fixes.
-constexpr std::size_t vector_piece = 1U << 16U;
-constexpr std::size_t most_pieces = 64;
-
-struct Pieces {
-  std::size_t size;
-  std::size_t count;
-  explicit Pieces(std::size_t length)
-      : size(length), count(std::clamp<std::size_t>(length / vector_piece, 1, most_pieces)) {}
-  template <typename T>
-  [[nodiscard]] std::span<T> of(std::span<T> x, std::size_t piece) const {
-    const std::size_t first = size * piece / count;
-    return x.subspan(first, (size * (piece + 1) / count) - first);
-  }
-};
-
 // ‖x‖² over the elements in storage order, a line at a time
 double square(const MatrixView<const float>& x) {
   if (!x.row_major()) return square(x.transposed());
@@ -185,47 +179,58 @@ double sum_over(const Split& split, const Body& body) {
   return sum;
 }
 
-double dot_in_pieces(std::span<const float> x, std::span<const float> y) {
-  const Pieces pieces(x.size());
-  std::array<double, most_pieces> sums{};
-  parallel_for(pieces.count, [&](std::size_t i) { sums[i] = blas::dot(pieces.of(x, i), pieces.of(y, i)); });
-  double sum = 0;
-  for (std::size_t i = 0; i < pieces.count; ++i) sum += sums[i];
-  return sum;
+// NaN or infinity in what a side is made of
+void require_finite_side(std::string_view rows_name, std::string_view factor_name, const Side& side) {
+  require_finite(rows_name, side.rows);
+  require_finite(rows_name, side.last);
+  require_finite(factor_name, side.covariance);
+}
+
+void require_finite_sides(const FisherBlock& block) {
+  require_finite_side("inputs", "the input factor", block.input);
+  require_finite_side("outputGrads", "the output factor", block.output);
+}
+
+// The side of the batch's own gradient: its input rows and the homogeneous 1.
+Side gradient_side(const FisherBlock& block, const Gradient& gradient) {
+  if (has_block_inputs(block, gradient)) return block.input;
+  return {.rows = gradient.inputs, .homogeneous = block.bias()};
 }
 
 }  // namespace
 
-void require_finite(std::string_view name, std::span<const float> numbers) {
-  const auto found = std::ranges::find_if(numbers, [](float x) { return !std::isfinite(x); });
-  if (found == numbers.end()) return;
-  throw expected(ErrorCode::not_finite, "finite numbers", name,
-                 to_text(static_cast<double>(*found)) + " at index " + std::to_string(found - numbers.begin()));
+bool has_block_inputs(const FisherBlock& block, const Gradient& gradient) {
+  const MatrixView<const float>& inputs = gradient.inputs;
+  return inputs.data == nullptr ||
+         (inputs.data == block.input.rows.data && inputs.rows == block.input.count() && !block.input.stores_last());
 }
 
-void require_finite(std::string_view name, const WeightView<const float>& v) {
-  const std::string prefix(name);
-  require_finite(v.bias.empty() ? prefix : prefix + ".kernel", v.kernel.elements());
-  require_finite(prefix + ".bias", v.bias);
+bool empirical(const FisherBlock& block, const Gradient& gradient) {
+  return gradient.same_batch() && gradient.loss_grads.data == block.output.rows.data &&
+         gradient.loss_grads.rows == block.output.count() && has_block_inputs(block, gradient);
 }
 
 void throw_not_finite(const FisherBlock& block, std::string_view name, const WeightView<const float>& v) {
-  require_finite("inputs", block.input.rows.elements());
-  require_finite("outputGrads", block.output.rows.elements());
+  require_finite_sides(block);
   require_finite(name, v);
   throw expected(ErrorCode::not_finite, "products within the range of float32",
                  "inputs, outputGrads and " + std::string(name), "an overflow");
 }
 
+void throw_not_finite(const FisherBlock& block, const Gradient& gradient) {
+  if (gradient.same_batch()) {
+    require_finite("lossGrads", gradient.loss_grads);
+    require_finite("inputs", gradient.inputs);
+  }
+  throw_not_finite(block, "v", gradient.v);
+}
+
 BlockTraces traces(const FisherBlock& block) {
-  const auto trace = [](const FactorRows& side) {
-    const double ones = side.homogeneous ? static_cast<double>(side.count()) : 0;
-    return side.scale * (dot_in_pieces(side.rows.elements(), side.rows.elements()) + ones);
-  };
   const BlockTraces result{.input = trace(block.input), .output = trace(block.output)};
-  if (std::isfinite(result.input) && std::isfinite(result.output)) return result;
-  require_finite("inputs", block.input.rows.elements());
-  require_finite("outputGrads", block.output.rows.elements());
+  // the trace of rows has seen all of them, that of a given factor its diagonal alone
+  const double given = squares_in_pieces(block.input.covariance) + squares_in_pieces(block.output.covariance);
+  if (std::isfinite(result.input) && std::isfinite(result.output) && std::isfinite(given)) return result;
+  require_finite_sides(block);
   throw expected(ErrorCode::not_finite, "squares within the range of float32", "inputs and outputGrads", "an overflow");
 }
 
@@ -282,9 +287,7 @@ double project(const FisherBlock& block, const BlockForms& forms, const WeightVi
       if (!source.has_last()) return norm2;
       const MatrixView<float> last(scratch.data(), output_rows, 1);  // + (g·bias) 1ᵀ
       blas::gemm(scale, g, source.last, 0.0F, last);
-      for (std::size_t i = 0; i < output_rows; ++i) {
-        for (std::size_t j = 0; j < input_rows; ++j) u(i, j) += last(i, 0);
-      }
+      add_last(1.0F, last, block.input, u);
     } else {  // g (v aᵀ), a chunk of rows of v at a time
       const std::size_t chunk = chunk_of(m, input_rows, scratch.size());
       for (std::size_t first = 0; first < m; first += chunk) {
@@ -339,10 +342,10 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
   const bool input_panel = forms.input == FactorForm::panel;
   const bool output_panel = forms.output == FactorForm::panel;
   const std::size_t m = block.rows();
-  const std::size_t in_features = block.input.rows.cols;
+  const std::size_t in_features = block.input.features();
   const Augmented<float> target = augmented(destination.out);
 
-  // ‖[a 1]‖_F and ‖g‖_F bound each product in turn
+  // ‖[a l]‖_F and ‖g‖_F bound each product in turn
   const double norm_input = input_panel ? std::sqrt(traces.input / block.input.scale) : 1;
   const double norm_output = output_panel ? std::sqrt(traces.output / block.output.scale) : 1;
   const double bound = std::abs(scale) * norm_c * std::max(1.0, norm_input) * std::max(1.0, norm_output);
@@ -414,8 +417,8 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
         });
       }
       if (!target.has_last()) return;
-      const MatrixView<float> sums(scratch.data(), output_rows, 1);  // C·1
-      add_row_sums(alpha, c, 0.0F, {.body = {}, .last = sums});
+      const MatrixView<float> sums(scratch.data(), output_rows, 1);  // C l
+      multiply_last(alpha, c, block.input, 0.0F, sums);
       float beta = addend.keep;
       if (addend.sigma != 0.0F) {
         combine(addend.sigma, addend.v.last, addend.keep, target.last);
@@ -448,53 +451,21 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
 
 void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v) {
   const Augmented<float> target = augmented(v);
-  const Split split = Split::columns(block.rows(), product_flops(block.rows(), block.input.count(), block.cols()));
+  const Side inputs = gradient_side(block, gradient);
+  const Split split = Split::columns(block.rows(), product_flops(block.rows(), inputs.count(), block.cols()));
   parallel_for(split.blocks(), [&](std::size_t i) {
     const std::size_t at = split.first(i);
     const std::size_t count = split.count(i);
-    multiply_rows(static_cast<float>(gradient.scale), gradient.loss_grads.transposed().rows_from(at, count),
-                  block.input, 0.0F, rows_of(target, at, count));
+    multiply_rows(static_cast<float>(gradient.scale), gradient.loss_grads.transposed().rows_from(at, count), inputs,
+                  0.0F, rows_of(target, at, count));
   });
 }
 
-void copy(const WeightView<const float>& v, const WeightView<float>& out) {
-  if (v.kernel.data != out.kernel.data) std::ranges::copy(v.kernel.elements(), out.kernel.data);
-  if (v.bias.data() != out.bias.data()) std::ranges::copy(v.bias, out.bias.data());
-}
-
-void write(const WeightView<const float>& x, const Destination& destination) {
-  const auto factor = static_cast<float>(destination.factor);
-  const auto keep = static_cast<float>(destination.keep);
-  if (factor == 1.0F && keep == 0.0F) {
-    copy(x, destination.out);
-    return;
-  }
-  const auto add = [&](std::span<const float> from, std::span<float> to) {
-    for (std::size_t i = 0; i < to.size(); ++i) to[i] = (keep == 0.0F ? 0.0F : keep * to[i]) + (factor * from[i]);
-  };
-  add(x.kernel.elements(), destination.out.kernel.elements());
-  if (!x.bias.empty()) add(x.bias, destination.out.bias);
-}
-
-void scale(float alpha, const WeightView<float>& x) {
-  const std::span<float> kernel = x.kernel.elements();
-  const Pieces pieces(kernel.size());
-  parallel_for(pieces.count, [&](std::size_t i) {
-    for (float& element : pieces.of(kernel, i)) element *= alpha;
-  });
-  for (float& element : x.bias) element *= alpha;
-}
-
-void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>& y) {
-  const std::span<const float> from = x.kernel.elements();
-  const std::span<float> to = y.kernel.elements();
-  const Pieces pieces(to.size());
-  parallel_for(pieces.count, [&](std::size_t i) { blas::axpy(alpha, pieces.of(from, i), pieces.of(to, i)); });
-  if (!x.bias.empty()) blas::axpy(alpha, x.bias, y.bias);
-}
-
-double dot(const WeightView<const float>& x, const WeightView<const float>& y) {
-  return dot_in_pieces(x.kernel.elements(), y.kernel.elements()) + (x.bias.empty() ? 0 : blas::dot(x.bias, y.bias));
+Gradient given_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
+  if (!gradient.same_batch()) return gradient;
+  const WeightView<float> v = block.view(memory.span(block.size()));
+  form_gradient(block, gradient, v);
+  return {.v = v};
 }
 
 }  // namespace cgfac

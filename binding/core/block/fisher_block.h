@@ -7,7 +7,8 @@
 
 #include "core/base/buffer.h"
 #include "core/base/matrix_view.h"
-#include "core/block/factor_rows.h"
+#include "core/block/side.h"
+#include "core/block/weight_vector.h"
 
 namespace cgfac {
 
@@ -23,17 +24,19 @@ struct Damping {
   bool relative = false;
 };
 
-/// A layer's Kronecker-factored Fisher block F = A ⊗ G, given by the rows of its two sides. It owns nothing.
+/// A layer's Kronecker-factored Fisher block F = A ⊗ G, given by its two sides. It owns nothing.
 ///
 ///   A = scale_a · [a 1]ᵀ[a 1]   n × n, n = inFeatures (+ 1 with a bias)
 ///   G = scale_g · gᵀg           m × m, m = outFeatures
 ///   F v = G v A                 for a gradient v, m × n; with a bias its last column is the bias gradient
 ///
+/// Each side may be, independently, an average in place of a batch's rows: see Side.
+///
 /// Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015,
 /// §3.
 struct FisherBlock {
-  FactorRows input;
-  FactorRows output;
+  Side input;
+  Side output;
   KernelLayout layout = KernelLayout::out_in;
 
   [[nodiscard]] std::size_t rows() const { return output.dimension(); }
@@ -43,13 +46,13 @@ struct FisherBlock {
   /// Sees `size()` numbers, the kernel and after it the bias, as a vector of weight space.
   template <typename T>
   [[nodiscard]] WeightView<T> view(std::span<T> numbers) const {
-    return {kernel_view(numbers.data()), numbers.subspan(rows() * input.rows.cols)};
+    return {kernel_view(numbers.data()), numbers.subspan(rows() * input.features())};
   }
   /// Sees a kernel in this block's layout as outFeatures × inFeatures.
   template <typename T>
   [[nodiscard]] MatrixView<T> kernel_view(T* kernel) const {
     const std::size_t m = rows();
-    const std::size_t in_features = input.rows.cols;
+    const std::size_t in_features = input.features();
     return layout == KernelLayout::out_in ? MatrixView<T>(kernel, m, in_features)
                                           : MatrixView<T>(kernel, in_features, m).transposed();
   }
@@ -66,35 +69,37 @@ struct BlockTraces {
   double input = 0;   ///< tr A
   double output = 0;  ///< tr G
 };
-/// 2·N·(m + n) flops. Throws Error(not_finite) that names the array and the index where the rows hold NaN or infinity.
+/// 2·N·(m + n) flops, or d² for a given factor. Throws Error(not_finite) that names the array and the index where rows or
+/// factors hold NaN or infinity.
 [[nodiscard]] BlockTraces traces(const FisherBlock& block);
 
 /// λ as an absolute number. Relative damping of a block of zeros gives 0.
 [[nodiscard]] double absolute_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping);
 
-/// Throws Error(not_finite) "Expected finite numbers for NAME but received NaN at index i" if `numbers` has such an
-/// element.
-void require_finite(std::string_view name, std::span<const float> numbers);
-void require_finite(std::string_view name, const WeightView<const float>& v);
-/// The same for everything that enters a product; called once a result turned out not to be finite, so that the error
-/// names its cause. Always throws: where all is finite, the product itself left the range of float32.
-[[noreturn]] void throw_not_finite(const FisherBlock& block, std::string_view name, const WeightView<const float>& v);
-
-/// A right-hand side: a gradient v that is given, or the batch's own, scale · g_vᵀ [a 1], which is then never formed.
+/// A right-hand side: a gradient v that is given, or a batch's own, scale · g_vᵀ [a 1]. The latter is never formed
+/// where its input rows a are those of the input side and both sides are panels.
 struct Gradient {
   WeightView<const float> v{};           ///< where it is given
-  MatrixView<const float> loss_grads{};  ///< g_v, B × m, where it is the batch's own
-  double scale = 1;                      ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+  MatrixView<const float> loss_grads{};  ///< g_v, B × m, where it is a batch's own
+  /// a, B × inFeatures, where the gradient is a batch's own and the input side does not have that batch's rows; a layer
+  /// with a bias adds the 1. None: the rows of the input side.
+  MatrixView<const float> inputs{};
+  double scale = 1;  ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
 
   [[nodiscard]] bool same_batch() const { return loss_grads.data != nullptr; }
 };
 
-/// What becomes of a solution x: out ← keep · out + factor · x.
-struct Destination {
-  WeightView<float> out;
-  double factor = 1;
-  double keep = 0;
-};
+/// Whether a batch's own gradient is made of the input side's own rows.
+[[nodiscard]] bool has_block_inputs(const FisherBlock& block, const Gradient& gradient);
+/// Whether it is made of the rows of both sides: the empirical Fisher, v = P_g P_aᵀ to a factor.
+[[nodiscard]] bool empirical(const FisherBlock& block, const Gradient& gradient);
+
+/// Searches everything that enters a product once a result turned out not to be finite, so that the error names its
+/// cause: the rows or factors of both sides, and v as NAME. Always throws: where all is finite, the product itself left
+/// the range of float32.
+[[noreturn]] void throw_not_finite(const FisherBlock& block, std::string_view name, const WeightView<const float>& v);
+/// The same with the rows of a batch's own gradient, or "v".
+[[noreturn]] void throw_not_finite(const FisherBlock& block, const Gradient& gradient);
 
 /// Columns or rows of a vector of weight space that are worked on at a time, at the least.
 inline constexpr std::size_t smallest_chunk = 16;
@@ -113,7 +118,7 @@ double project(const FisherBlock& block, const BlockForms& forms, const WeightVi
 
 /// out ← keep · out + factor · (s·v + P_g C P_aᵀ), the adjoint of `project` with a multiple of a gradient. Both panels:
 /// (gᵀ C) a or gᵀ (C a), whichever is cheaper, split over the pool threads; with the batch's own gradient
-/// (s·scale·g_vᵀ + P_g C) a, without a pass over v. `out` may be v.
+/// (s·scale·g_vᵀ + P_g C) a, without a pass over v, for which its input rows must be the block's. `out` may be v.
 ///
 /// `norm_c` ≥ ‖C‖_F bounds what can come out; Error(not_finite) is thrown before `out` is touched where that leaves
 /// the range of float32. The multiple of v is the caller's to check.
@@ -123,16 +128,7 @@ void expand(const FisherBlock& block, const BlockForms& forms, const BlockTraces
 
 /// v ← scale · g_vᵀ [a 1], the product that `expand` saves where it can.
 void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v);
-
-/// out ← v
-void copy(const WeightView<const float>& v, const WeightView<float>& out);
-/// out ← keep·out + factor·x
-void write(const WeightView<const float>& x, const Destination& destination);
-/// x ← α x
-void scale(float alpha, const WeightView<float>& x);
-/// y ← y + α x
-void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>& y);
-/// ⟨x, y⟩ over kernel and bias, summed in pieces that the shape fixes
-[[nodiscard]] double dot(const WeightView<const float>& x, const WeightView<const float>& y);
+/// The gradient as one that is given: itself, or a batch's own formed in `memory`.
+[[nodiscard]] Gradient given_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory);
 
 }  // namespace cgfac

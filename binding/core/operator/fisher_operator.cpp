@@ -17,6 +17,18 @@ double norm_squared(MatrixView<const float> x) {
   return sum;
 }
 
+// The factor to multiply by, formed where it is not given; a given one still lacks its scale.
+MatrixView<const float> covariance_of(const Side& side, Buffer<float>& memory) {
+  if (side.given()) return side.covariance;
+  const MatrixView<float> formed = memory.matrix(side.dimension(), side.dimension());
+  covariance_matrix(side, formed);
+  return formed;
+}
+
+float missing_scale(const Side& side) {
+  return side.given() ? static_cast<float>(side.scale) : 1.0F;
+}
+
 }  // namespace
 
 double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std::size_t applications) {
@@ -26,7 +38,8 @@ double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std
   const auto output_rows = static_cast<double>(block.output.count());
   const bool input_panel = forms.input == FactorForm::panel;
   const bool output_panel = forms.output == FactorForm::panel;
-  const double forming = (input_panel ? 0 : input_rows * n * n) + (output_panel ? 0 : output_rows * m * m);
+  const double forming =  // a given factor has no rows
+      (input_panel ? 0 : input_rows * n * n) + (output_panel ? 0 : output_rows * m * m);
   double product = 0;  // multiplications of one FV
   if (input_panel && output_panel) {
     product = std::min(output_rows * n * (m + input_rows), input_rows * m * (n + output_rows)) +
@@ -46,8 +59,11 @@ BlockForms cheapest_forms(const FisherBlock& block, std::size_t applications) {
                                               {.input = panel, .output = covariance},
                                               {.input = covariance, .output = panel},
                                               {.input = covariance, .output = covariance}}};
-  return *std::ranges::min_element(
-      candidates, {}, [&](const BlockForms& forms) { return weight_space_flops(block, forms, applications); });
+  return *std::ranges::min_element(candidates, {}, [&](const BlockForms& forms) {
+    const bool possible =
+        !(block.input.given() && forms.input == panel) && !(block.output.given() && forms.output == panel);
+    return possible ? weight_space_flops(block, forms, applications) : std::numeric_limits<double>::infinity();
+  });
 }
 
 std::size_t FisherOperator::Workspace::bytes() const {
@@ -63,16 +79,10 @@ FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& trac
       forms_(cheapest_forms(block, applications)),
       workspace_(workspace),
       scratch_(workspace.scratch.span(pass_scratch(block, forms_, block.size()))) {
-  const std::size_t m = block.rows();
-  const std::size_t n = block.cols();
-  if (forms_.input == FactorForm::covariance) {
-    input_covariance_ = workspace.input_covariance.matrix(n, n);
-    covariance_matrix(block.input, input_covariance_);
-  }
-  if (forms_.output == FactorForm::covariance) {
-    output_covariance_ = workspace.output_covariance.matrix(m, m);
-    covariance_matrix(block.output, output_covariance_);
-  }
+  if (forms_.input == FactorForm::covariance)
+    input_covariance_ = covariance_of(block.input, workspace.input_covariance);
+  if (forms_.output == FactorForm::covariance)
+    output_covariance_ = covariance_of(block.output, workspace.output_covariance);
 }
 
 MatrixView<const float> FisherOperator::curvature(const WeightView<const float>& v) const {
@@ -83,11 +93,11 @@ MatrixView<const float> FisherOperator::curvature(const WeightView<const float>&
   if (forms_.output == FactorForm::panel && forms_.input == FactorForm::panel) return current;
   MatrixView<float> next = workspace_.multiplied.matrix(q, p);
   if (forms_.output == FactorForm::covariance) {
-    blas::gemm(1.0F, output_covariance_, current, 0.0F, next);  // G · …
+    blas::gemm(missing_scale(block_.output), output_covariance_, current, 0.0F, next);  // G · …
     std::swap(current, next);
   }
   if (forms_.input == FactorForm::covariance) {
-    blas::gemm(1.0F, current, input_covariance_, 0.0F, next);  // … · A
+    blas::gemm(missing_scale(block_.input), current, input_covariance_, 0.0F, next);  // … · A
     std::swap(current, next);
   }
   return current;

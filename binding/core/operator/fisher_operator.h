@@ -15,7 +15,8 @@ namespace cgfac {
 /// with (P, M) = (panel, I) for a side used through its rows and (I, factor) for a side used through its covariance.
 /// Both panels: FV(v) = gᵀ (((g v) aᵀ) a)/(B N_g) + λ v, two products with the m × n matrix of about 2·N·m·n flops
 /// each, the rest N × N × (m or n). A covariance costs N·d² flops once and d products per element of v at each
-/// application; the forms are those with the fewest flops for the `applications` that are to come.
+/// application; the forms are those with the fewest flops for the `applications` that are to come. A factor that is
+/// given is used where it lies.
 ///
 /// Source: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, §3 (the matrix-free
 /// product FV); we add the damping to the operator, and the covariance forms.
@@ -26,13 +27,13 @@ class FisherOperator {
     Buffer<float> image;              // q = (F + λI) p, of the loop
     Buffer<float> projected;          // P_gᵀ v P_a
     Buffer<float> multiplied;         // … after the covariance of a side
-    Buffer<float> input_covariance;   // A
+    Buffer<float> input_covariance;   // A, where it has to be formed
     Buffer<float> output_covariance;  // G
 
     [[nodiscard]] std::size_t bytes() const;
   };
 
-  /// Borrows the block's rows and the workspace; forms the covariances it will use.
+  /// Borrows the block's sides and the workspace; forms the covariances it will use.
   FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications,
                  Workspace& workspace);
 
@@ -60,13 +61,13 @@ class FisherOperator {
   BlockForms forms_;
   Workspace& workspace_;
   std::span<float> scratch_;
-  MatrixView<float> input_covariance_;
-  MatrixView<float> output_covariance_;
+  MatrixView<const float> input_covariance_;
+  MatrixView<const float> output_covariance_;
 };
 
 /// Flops of `applications` products FV with these forms, the covariances' own included.
 [[nodiscard]] double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std::size_t applications);
-/// The forms of the fewest flops.
+/// The forms of the fewest flops; a given factor has but one.
 [[nodiscard]] BlockForms cheapest_forms(const FisherBlock& block, std::size_t applications);
 
 }  // namespace cgfac

@@ -11,30 +11,55 @@
 namespace cgfac {
 namespace {
 
-FactorForm gram_form(const FactorRows& side) {
-  return side.count() > side.dimension() ? FactorForm::covariance : FactorForm::panel;
+FactorForm gram_form(const Side& side) {
+  return side.given() || side.count() > side.dimension() ? FactorForm::covariance : FactorForm::panel;
 }
 
 // The rows whose Gram matrix a side's symmetric matrix is: its samples, or its features; the homogeneous coordinate
 // apart.
-MatrixView<const float> gram_rows_of(const FactorRows& side, FactorForm form) {
+MatrixView<const float> gram_rows_of(const Side& side, FactorForm form) {
   return form == FactorForm::panel ? side.rows : side.rows.transposed();
 }
 
-// from (lower triangle) to both triangles in float64, the homogeneous coordinate added
-void complete(const FactorRows& side, FactorForm form, MatrixView<const float> from, MatrixView<double> to) {
-  const double ones = side.homogeneous && form == FactorForm::panel ? side.scale : 0;
-  for (std::size_t i = 0; i < from.rows; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) to(i, j) = to(j, i) = static_cast<double>(from(i, j)) + ones;
+// to ← to + scale · l lᵀ, l the last coordinates of a panel's rows
+void add_last(const Side& side, MatrixView<double> to) {
+  for (std::size_t i = 0; i < to.rows; ++i) {
+    const double factor = side.scale * side.last_coordinate(i);
+    for (std::size_t j = 0; j < to.cols; ++j) to(i, j) += factor * side.last_coordinate(j);
   }
-  if (!side.homogeneous || form == FactorForm::panel) return;
-  const std::size_t d = side.rows.cols;  // the last row and column: scale · Rᵀ1, and the corner scale · N
-  for (std::size_t j = 0; j < d; ++j) to(d, j) = 0;
+}
+
+// The last row and column of scale · R'ᵀR': scale · Rᵀl, and the corner scale · ‖l‖².
+void fill_last(const Side& side, MatrixView<double> to) {
+  const std::size_t d = side.features();
+  for (std::size_t j = 0; j <= d; ++j) to(d, j) = 0;
   for (std::size_t i = 0; i < side.count(); ++i) {
-    for (std::size_t j = 0; j < d; ++j) to(d, j) += static_cast<double>(side.rows(i, j));
+    const double last = side.last_coordinate(i);
+    for (std::size_t j = 0; j < d; ++j) to(d, j) += static_cast<double>(side.rows(i, j)) * last;
+    to(d, d) += last * last;
   }
-  for (std::size_t j = 0; j < d; ++j) to(j, d) = to(d, j) *= side.scale;
-  to(d, d) = side.scale * static_cast<double>(side.count());
+  for (std::size_t j = 0; j <= d; ++j) to(j, d) = to(d, j) *= side.scale;
+}
+
+// A side's symmetric matrix in float64, both triangles, from the lower triangle of its Gram matrix without the last
+// coordinates, or from the factor where that is given.
+void complete(const Side& side, FactorForm form, MatrixView<const float> gram, MatrixView<double> to) {
+  if (side.given()) {
+    for (std::size_t i = 0; i < to.rows; ++i) {
+      for (std::size_t j = 0; j < to.cols; ++j) to(i, j) = side.scale * static_cast<double>(side.covariance(i, j));
+    }
+    return;
+  }
+  const double ones = side.homogeneous && form == FactorForm::panel && !side.stores_last() ? side.scale : 0;
+  for (std::size_t i = 0; i < gram.rows; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) to(i, j) = to(j, i) = static_cast<double>(gram(i, j)) + ones;
+  }
+  if (!side.homogeneous) return;
+  if (form == FactorForm::covariance) {
+    fill_last(side, to);
+  } else if (side.stores_last()) {
+    add_last(side, to);
+  }
 }
 
 double square(std::span<const float> x) {
@@ -117,11 +142,8 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
   u_ = arena.floats(q, p);
   scratch_ = arena.rest();
 
-  if (gradient.same_batch() && !(input_panel() && output_panel())) {
-    const WeightView<float> v = block.view(workspace.gradient.span(block.size()));
-    form_gradient(block, gradient, v);
-    gradient_ = {.v = v};
-  }
+  if (!(input_panel() && output_panel() && has_block_inputs(block, gradient)))
+    gradient_ = given_gradient(block, gradient, workspace.gradient);
   form_matrices(block_, forms_, input_matrix_, output_matrix_, scratch_);
   if (gradient_.same_batch()) {
     project_own_gradient(scratch_);
@@ -132,50 +154,41 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
   const double sum = v_norm2_ + square(u_.elements()) + blas::dot(input_matrix_.elements(), input_matrix_.elements()) +
                      blas::dot(output_matrix_.elements(), output_matrix_.elements());
   if (!std::isfinite(sum)) {
-    if (gradient.same_batch()) require_finite("lossGrads", gradient.loss_grads.elements());
-    throw_not_finite(block_, "v", gradient_.v);
+    throw_not_finite(block_, gradient);
   }
 }
 
 void form_matrices(const FisherBlock& block, const BlockForms& forms, MatrixView<double> input,
                    MatrixView<double> output, std::span<double> scratch) {
-  struct Side {
-    const FactorRows* rows;
+  struct Work {
+    const Side* side;
     FactorForm form;
-    MatrixView<const float> x;
+    MatrixView<const float> x;  // whose Gram matrix the rows need
     MatrixView<float> single;
     MatrixView<double> matrix;
     std::size_t pieces;
   };
   Carver carver(scratch);
-  const auto side_of = [&](const FactorRows& rows, FactorForm form, const MatrixView<double>& matrix) {
-    const MatrixView<const float> x = gram_rows_of(rows, form);
+  const auto work_of = [&](const Side& side, FactorForm form, const MatrixView<double>& matrix) {
+    const MatrixView<const float> x = gram_rows_of(side, form);
     const double flops = static_cast<double>(x.rows) * static_cast<double>(x.rows) * static_cast<double>(x.cols);
-    const std::size_t pieces = flops > 1.6e7 && x.rows >= 64 ? 4 : 1;
-    return Side{.rows = &rows,
-                .form = form,
-                .x = x,
-                .single = carver.floats(x.rows, x.rows),
-                .matrix = matrix,
-                .pieces = pieces};
+    const std::size_t pieces = side.given() ? 0 : flops > 1.6e7 && x.rows >= 64 ? 4 : 1;
+    const std::size_t size = side.given() ? 0 : x.rows;
+    return Work{
+        .side = &side, .form = form, .x = x, .single = carver.floats(size, size), .matrix = matrix, .pieces = pieces};
   };
-  std::array<Side, 2> sides{side_of(block.input, forms.input, input), side_of(block.output, forms.output, output)};
+  std::array<Work, 2> sides{work_of(block.input, forms.input, input), work_of(block.output, forms.output, output)};
   if (sides[0].x.size() * sides[0].x.rows < sides[1].x.size() * sides[1].x.rows) std::swap(sides[0], sides[1]);
-  const auto flops = [&](const Side& side) { return static_cast<double>(side.x.rows * side.x.size()); };
+  const auto flops = [&](const Work& work) { return static_cast<double>(work.x.rows * work.x.size()); };
   parallel_for(sides[0].pieces + sides[1].pieces, flops(sides[0]) + flops(sides[1]), [&](std::size_t i) {
-    const Side& side = sides[i < sides[0].pieces ? 0 : 1];
-    const std::size_t piece = side.pieces - 1 - (i < sides[0].pieces ? i : i - sides[0].pieces);  // the longest first
-    const std::size_t first = side.x.rows * piece / side.pieces;
-    const std::size_t count = (side.x.rows * (piece + 1) / side.pieces) - first;
-    blas::gram_rows(static_cast<float>(side.rows->scale), side.x, 0.0F, side.single, first, count);
+    const Work& work = sides[i < sides[0].pieces ? 0 : 1];
+    const std::size_t piece = work.pieces - 1 - (i < sides[0].pieces ? i : i - sides[0].pieces);  // the longest first
+    const std::size_t first = work.x.rows * piece / work.pieces;
+    const std::size_t count = (work.x.rows * (piece + 1) / work.pieces) - first;
+    blas::gram_rows(static_cast<float>(work.side->scale), work.x, 0.0F, work.single, first, count);
   });
   parallel_for(2, 10 * static_cast<double>(input.size() + output.size()),
-               [&](std::size_t i) { complete(*sides[i].rows, sides[i].form, sides[i].single, sides[i].matrix); });
-}
-
-bool empirical(const FisherBlock& block, const Gradient& gradient) {
-  return gradient.same_batch() && gradient.loss_grads.data == block.output.rows.data &&
-         gradient.loss_grads.rows == block.output.count();
+               [&](std::size_t i) { complete(*sides[i].side, sides[i].form, sides[i].single, sides[i].matrix); });
 }
 
 void form_cross(MatrixView<const float> g, MatrixView<const float> loss_grads, MatrixView<float> cross,
@@ -235,7 +248,7 @@ void GramProblem::expand(double s, MatrixView<const float> c, const Destination&
   }
   const double multiple = std::abs(s * destination.factor);
   if (!(multiple <= largest_norm && multiple * std::sqrt(v_norm2_) <= largest_norm))
-    throw_not_finite(block_, "v", gradient_.v);
+    throw_not_finite(block_, gradient_);
   cgfac::expand(block_, forms_, traces_, s, gradient_, c, norm_c, destination, as_floats(scratch));
 }
 

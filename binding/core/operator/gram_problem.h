@@ -9,13 +9,13 @@
 
 namespace cgfac {
 
-/// The form of each side in Gram space: a covariance where N exceeds the side's dimension.
+/// The form of each side in Gram space: a covariance where N exceeds the side's dimension, or the factor is given.
 [[nodiscard]] BlockForms gram_forms(const FisherBlock& block);
 
 /// Memory of a solve in Gram space, kept from one to the next.
 struct GramWorkspace {
   Buffer<double> arena;    // the matrices and everything N × N
-  Buffer<float> gradient;  // v, where the batch's own gradient has to be formed: a side with more rows than features
+  Buffer<float> gradient;  // v, where the batch's own gradient has to be formed: the sides are not panels of its rows
 
   [[nodiscard]] std::size_t bytes() const { return arena.bytes() + gradient.bytes(); }
 };
@@ -23,7 +23,8 @@ struct GramWorkspace {
 /// What every solution in Gram space starts from: U = P_gᵀ v P_a, ‖v‖², and the symmetric matrix of each side, its Gram
 /// matrix K = PᵀP or, in covariance form, the factor itself.
 ///
-/// U and ‖v‖² of the batch's own gradient follow from Gram matrices, without a pass over weights. All else that a
+/// U and ‖v‖² of the batch's own gradient follow from Gram matrices, without a pass over weights, where both sides are
+/// panels and the input side has the batch's rows; else that gradient is formed. All else that a
 /// solver needs comes from `scratch()`: with N rows on both sides the whole arena has `arena_squares`·N² numbers.
 class GramProblem {
  public:
@@ -88,8 +89,6 @@ void form_matrices(const FisherBlock& block, const BlockForms& forms, MatrixView
 /// out ← g g_vᵀ, N_g × B, and with `own` the lower triangle of g_v g_vᵀ.
 void form_cross(MatrixView<const float> g, MatrixView<const float> loss_grads, MatrixView<float> cross,
                 const MatrixView<float>& own);
-/// Whether the gradient's rows are those of the output factor: the empirical Fisher, v = P_g P_aᵀ to a factor.
-[[nodiscard]] bool empirical(const FisherBlock& block, const Gradient& gradient);
 
 /// C ← α A B + β C, split over the pool threads by rows of C.
 void gemm_in_tiles(float alpha, MatrixView<const float> a, MatrixView<const float> b, float beta, MatrixView<float> c);

@@ -36,7 +36,9 @@ struct Loop {
 
 CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& options, CgFacWorkspace& workspace,
                                  const Loop& loop) {
-  const auto& [block, traces, damping, gradient, x0, destination] = problem;
+  const auto& [block, traces, damping, asked, x0, destination] = problem;
+  // a start needs v for ⟨v, x₀⟩
+  const Gradient gradient = x0 ? given_gradient(block, asked, workspace.gram.gradient) : asked;
   CgFacSummary summary{.space = Space::gram,
                        .basis = options.basis == GramBasis::automatic
                                     ? GramOperator::choose_basis(block, options.cg.max_iterations)
@@ -98,14 +100,9 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
                                    const Loop& loop) {
   const FisherBlock& block = problem.block;
   CgFacSummary summary{.space = Space::weight};
-  WeightView<const float> v = problem.gradient.v;
-  if (problem.gradient.same_batch()) {
-    const WeightView<float> own = block.view(workspace.gram.gradient.span(block.size()));
-    form_gradient(block, problem.gradient, own);
-    v = own;
-  }
+  const WeightView<const float> v = given_gradient(block, problem.gradient, workspace.gram.gradient).v;
   const double v_norm2 = dot(v, v);
-  if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", v);
+  if (!std::isfinite(v_norm2)) throw_not_finite(block, problem.gradient);
   if (v_norm2 == 0) {
     write_zero(problem.destination);
     summary.products = {.vx = 0, .xfx = 0, .xx = 0};
@@ -164,16 +161,6 @@ std::size_t CgFacWorkspace::bytes() const {
 
 Space choose_space(const FisherBlock& block, int iterations) {
   return cost::weight_cg(block, iterations) < cost::gram_cg(block, iterations) ? Space::weight : Space::gram;
-}
-
-void write_zero(const Destination& destination) {
-  if (destination.keep == 1) return;
-  if (destination.keep != 0) {
-    scale(static_cast<float>(destination.keep), destination.out);
-    return;
-  }
-  std::ranges::fill(destination.out.kernel.elements(), 0.0F);
-  std::ranges::fill(destination.out.bias, 0.0F);
 }
 
 CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double damping, const Gradient& gradient,

@@ -47,8 +47,8 @@ struct CgFacWorkspace {
 /// itself, and is written once, at the end. Gram space costs U and the final vector, two passes over the weights, plus
 /// O(N³) once and O(N²) per iteration, or two products of the projected size per iteration, whichever is cheaper;
 /// weight space one FV per iteration. A start costs one more pass in Gram space, one more FV in weight space. The
-/// batch's own gradient costs neither pass over v, and is formed only for weight space and for sides with more rows
-/// than features.
+/// batch's own gradient costs neither pass over v, and is formed only for weight space, for a start, and for sides that
+/// are not both panels, the input side's of the batch's own rows.
 ///
 /// Throws Error(not_finite) naming the array and index for NaN or infinity in the rows, v or x₀, and for a solution
 /// beyond float32. The destination is then untouched, as it is after a cancelled solve. A second call with the same
@@ -77,8 +77,5 @@ void apply_fisher(const FisherBlock& block, const Damping& damping, const Weight
 
 /// The space of the smaller estimate (cost.h).
 [[nodiscard]] Space choose_space(const FisherBlock& block, int iterations);
-
-/// out ← keep·out, what a solution of 0 leaves.
-void write_zero(const Destination& destination);
 
 }  // namespace cgfac

@@ -29,7 +29,8 @@ struct Sizes {
   }
 };
 
-double symmetric(const FactorRows& side) {
+// of forming a side's symmetric matrix; one that is given has no rows
+double symmetric(const Side& side) {
   const auto rows = static_cast<double>(side.count());
   const auto d = static_cast<double>(side.dimension());
   return rows * d * std::min(rows, d);

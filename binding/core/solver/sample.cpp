@@ -50,8 +50,12 @@ void apply_jacobian(const FisherBlock& block, const WeightView<const float>& v, 
 }  // namespace
 
 SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& traces, const Damping& damping,
-                              const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
+                              const Gradient& asked, const Destination& destination, GramWorkspace& workspace) {
   const std::size_t n = block.input.count();
+  if (block.input.given() || block.output.given() || block.input.stores_last()) {
+    throw expected(ErrorCode::shape_mismatch, "the rows of one batch on both sides", "the per-sample block",
+                   "an average");
+  }
   if (block.output.count() != n) {
     throw expected(ErrorCode::shape_mismatch, "as many rows as inputs has, " + std::to_string(n) + ",",
                    "outputGrads of the per-sample block", std::to_string(block.output.count()));
@@ -69,6 +73,7 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
   form_matrices(block, panels, inputs, hadamard, arena.rest());
 
   const double scales = block.input.scale * weight;
+  const Gradient gradient = has_block_inputs(block, asked) ? asked : given_gradient(block, asked, workspace.gradient);
   const bool own_panel = empirical(block, gradient);
   double v_norm2 = 0;
   if (gradient.same_batch() && !own_panel) {  // J v = scale · row sums of (g g_vᵀ) ∘ (a aᵀ)
@@ -87,7 +92,7 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
     v_norm2 *= gradient.scale * gradient.scale / block.input.scale;
   } else if (!gradient.same_batch()) {
     v_norm2 = dot(gradient.v, gradient.v);
-    if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", gradient.v);
+    if (!std::isfinite(v_norm2)) throw_not_finite(block, asked);
     apply_jacobian(block, gradient.v, jv, as_floats(arena.rest()));
   }
 
@@ -102,8 +107,7 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
     }
   }
   if (!std::isfinite(v_norm2 + squares(jv) + squares(hadamard.elements()))) {
-    if (gradient.same_batch()) require_finite("lossGrads", gradient.loss_grads.elements());
-    throw_not_finite(block, "v", gradient.v);
+    throw_not_finite(block, asked);
   }
   const double lambda =
       damping.relative ? damping.value * weight * trace / static_cast<double>(block.size()) : damping.value;

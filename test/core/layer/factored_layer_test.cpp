@@ -16,7 +16,7 @@ namespace {
 
 using Dense = std::vector<double>;  // d × d
 
-Dense dense_factor(const FactorRows& side) {
+Dense dense_factor(const Side& side) {
   const std::size_t d = side.dimension();
   Dense factor(d * d);
   const auto element = [&](std::size_t i, std::size_t j) {

@@ -62,7 +62,7 @@ class GoldenCase {
     const FisherBlock layer = block();
     return largest_eigenvalue(layer.input) * largest_eigenvalue(layer.output);
   }
-  [[nodiscard]] static double largest_eigenvalue(const FactorRows& side) {
+  [[nodiscard]] static double largest_eigenvalue(const Side& side) {
     std::vector<double> x = random_numbers<double>(side.dimension(), 1);
     double length = 0;
     for (int iteration = 0; iteration < 200; ++iteration) {
