@@ -69,8 +69,8 @@ struct BlockTraces {
   double input = 0;   ///< tr A
   double output = 0;  ///< tr G
 };
-/// 2·N·(m + n) flops, or d² for a given factor. Throws Error(not_finite) that names the array and the index where rows or
-/// factors hold NaN or infinity.
+/// 2·N·(m + n) flops, or d² for a given factor. Throws Error(not_finite) that names the array and the index where rows
+/// or factors hold NaN or infinity.
 [[nodiscard]] BlockTraces traces(const FisherBlock& block);
 
 /// λ as an absolute number. Relative damping of a block of zeros gives 0.

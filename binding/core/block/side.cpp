@@ -1,37 +1,31 @@
 #include "core/block/side.h"
 
-#include <cmath>
+#include <algorithm>
 #include <span>
 #include <vector>
 
 #include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
+#include "core/linalg/power_method.h"
 
 namespace cgfac {
 namespace {
 
-// x ← F x by the rows: y = R' x, x = scale · R'ᵀ y; `last` is x's homogeneous coordinate.
-void multiply_by_rows(const Side& side, const MatrixView<float>& x, double& last, const MatrixView<float>& y) {
-  blas::gemm(1.0F, side.rows, x, 0.0F, y);
+// y ← F x by the rows: scale · R'ᵀ (R' x), 2·N·d flops each; x and y with their homogeneous coordinate.
+void multiply_by_rows(const Side& side, const MatrixView<float>& x, const MatrixView<float>& image) {
+  const std::size_t d = side.features();
+  const float last = side.homogeneous ? x(d, 0) : 0.0F;
+  blas::gemm(1.0F, side.rows, x.rows_from(0, d), 0.0F, image);
   double sum = 0;
   for (std::size_t i = 0; side.homogeneous && i < side.count(); ++i) {
-    y(i, 0) += static_cast<float>(last * side.last_coordinate(i));
-    sum += static_cast<double>(y(i, 0)) * side.last_coordinate(i);
+    image(i, 0) += last * static_cast<float>(side.last_coordinate(i));
+    sum += static_cast<double>(image(i, 0)) * side.last_coordinate(i);
   }
-  blas::gemm(static_cast<float>(side.scale), side.rows.transposed(), y, 0.0F, x);
-  last = side.scale * sum;
+  blas::gemm(static_cast<float>(side.scale), side.rows.transposed(), image, 0.0F, x.rows_from(0, d));
+  if (side.homogeneous) x(d, 0) = static_cast<float>(side.scale * sum);
 }
 
 }  // namespace
-
-// A Weyl sequence through the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-// generators", 2014).
-double scattered(std::uint64_t stream, std::uint64_t index) {
-  std::uint64_t z = ((stream + 1) * 0xd1b54a32d192ed03) + ((index + 1) * 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111eb;
-  return static_cast<double>((z ^ (z >> 31U)) >> 11U) * 0x1p-53;
-}
 
 double trace(const Side& side) {
   double sum = 0;
@@ -44,30 +38,21 @@ double trace(const Side& side) {
 }
 
 double largest_eigenvalue(const Side& side) {
-  constexpr int steps = 5;
-  // By rows the homogeneous coordinate is apart, in float64; a given factor has it in its place.
-  const std::size_t d = side.given() ? side.dimension() : side.features();
+  const std::size_t d = side.dimension();
   const std::size_t images = side.given() ? d : side.count();
   std::vector<float> memory(d + images);
-  const MatrixView<float> x(memory.data(), d, 1);
-  const MatrixView<float> y(memory.data() + d, images, 1);
-  double last = side.homogeneous && !side.given() ? 0.5 : 0;
-  for (std::size_t j = 0; j < d; ++j) x(j, 0) = static_cast<float>(scattered(d, j) - 0.5);
-  double largest = 0;
-  for (int step = 0; step < steps; ++step) {
-    const double norm = std::sqrt(blas::dot(std::span<const float>(x.elements()), x.elements()) + (last * last));
-    if (!(norm > 0)) return 0;
-    for (float& element : x.elements()) element /= static_cast<float>(norm);
-    last /= norm;
+  const MatrixView<float> single(memory.data(), d, 1);
+  const MatrixView<float> image(memory.data() + d, images, 1);
+  return power_method(d, [&](std::span<const double> x, std::span<double> y) {
+    std::ranges::transform(x, single.data, [](double element) { return static_cast<float>(element); });
     if (side.given()) {
-      blas::gemm(static_cast<float>(side.scale), side.covariance, x, 0.0F, y);
-      std::ranges::copy(y.elements(), x.data);
+      blas::gemm(static_cast<float>(side.scale), side.covariance, single, 0.0F, image);
+      std::ranges::copy(image.elements(), y.begin());
     } else {
-      multiply_by_rows(side, x, last, y);
+      multiply_by_rows(side, single, image);
+      std::ranges::copy(single.elements(), y.begin());
     }
-    largest = std::sqrt(blas::dot(std::span<const float>(x.elements()), x.elements()) + (last * last));
-  }
-  return largest;
+  });
 }
 
 void covariance_matrix(const Side& side, MatrixView<float> m) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include "core/base/matrix_view.h"
 
@@ -46,9 +45,6 @@ enum class FactorForm { panel, covariance };
 [[nodiscard]] inline std::size_t projected_size(const Side& side, FactorForm form) {
   return form == FactorForm::panel ? side.count() : side.dimension();
 }
-
-/// A number in [0, 1) that looks drawn at random and is the same at every call.
-[[nodiscard]] double scattered(std::uint64_t stream, std::uint64_t index);
 
 /// The factor's trace: scale · ‖R'‖² or scale · Σ covariance_ii.
 [[nodiscard]] double trace(const Side& side);

@@ -50,6 +50,8 @@ void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>
 /// ‖x‖² of a matrix, which may have gaps between its rows
 [[nodiscard]] double squares_in_pieces(const MatrixView<const float>& x);
 
+/// Whether no number is NaN or infinite.
+[[nodiscard]] bool all_finite(std::span<const float> numbers);
 /// Throws Error(not_finite) "Expected finite numbers for NAME but received NaN at index i" if `numbers` has such an
 /// element; of a matrix, i counts along its rows.
 void require_finite(std::string_view name, std::span<const float> numbers);

@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/scattered.h"
 #include "core/factor/factor.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -69,8 +70,8 @@ void Factor::refresh_average(const Fresh& fresh) {
   for (std::size_t i = 0; i < d; ++i) other_.trace += static_cast<double>(average(i, i));
 }
 
-// [√β·P ; √((1 − β)·scale·N/b)·S]: a row S from each stretch, another one at each refresh, because rows of a sequence or
-// an image repeat a pattern of positions.
+// [√β·P ; √((1 − β)·scale·N/b)·S]: a row S from each stretch, another one at each refresh, because rows of a sequence
+// or an image repeat a pattern of positions.
 MatrixView<float> Factor::stacked(const Fresh& fresh, double share, std::size_t taken) {
   const Side& rows = fresh.rows;
   const std::size_t d = dimension();

@@ -6,7 +6,8 @@
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/power_method.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
+#include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

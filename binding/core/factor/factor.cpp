@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/block/fisher_block.h"
 #include "core/linalg/blas.h"
+#include "core/linalg/symmetric.h"
 
 namespace cgfac {
 namespace {
@@ -47,8 +48,7 @@ Side Factor::side() const {
 }
 
 FactorMoments Factor::moments() const {
-  FactorMoments moments{
-      .trace = now_.trace, .kept_trace = now_.trace, .dimension = dimension(), .held = dimension()};
+  FactorMoments moments{.trace = now_.trace, .kept_trace = now_.trace, .dimension = dimension(), .held = dimension()};
   if (panel()) {
     double sum = 0;
     for (const double square : now_.squares) sum += square;
@@ -148,7 +148,8 @@ void Factor::check(const FactorState& state) const {
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
   require_finite("the rows of a state", state.rows);
   require_finite("the average of a state", state.average);
-  double sum = state.scale + state.trace;
+  const bool follows = std::isnan(state.trace) && !dense() && !panel();
+  double sum = state.scale + (follows ? 0 : state.trace);
   for (const double square : state.squares) sum += square;
   if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
 }
@@ -163,12 +164,13 @@ void Factor::restore(const FactorState& state) {
   now_.rows_taken = now_.count;
   now_.own = state.own;
   const std::span<float> rows = now_.rows.span(now_.count * width);
-  for (std::size_t i = 0; i < now_.count; ++i) std::copy_n(state.rows.data() + (i * d), width, rows.data() + (i * width));
+  for (std::size_t i = 0; i < now_.count; ++i)
+    std::copy_n(state.rows.data() + (i * d), width, rows.data() + (i * width));
   std::ranges::copy(state.average, now_.average.span(state.average.size()).data());
   if (!state.average.empty()) mirror_lower(now_.average.held_matrix(d, d));
   now_.squares = state.squares;
   now_.scale = state.scale;
-  now_.trace = state.trace;
+  now_.trace = std::isnan(state.trace) ? cgfac::trace(side()) : state.trace;
 }
 
 void Factor::reset() {

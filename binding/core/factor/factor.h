@@ -30,11 +30,11 @@ struct FactorOptions {
 
 /// What a factor needs to go on with: `Factor::restore` makes the same factor of it, bit for bit.
 struct FactorState {
-  std::vector<float> rows;      ///< rows or panel, count × dimension
-  std::vector<double> squares;  ///< of a panel's rows, count
-  std::vector<float> average;   ///< dimension × dimension
-  double scale = 0;             ///< of rows
-  double trace = 0;     ///< NaN where it follows from the rows
+  std::vector<float> rows{};      ///< rows or panel, count × dimension
+  std::vector<double> squares{};  ///< of a panel's rows, count
+  std::vector<float> average{};   ///< dimension × dimension
+  double scale = 0;               ///< of rows
+  double trace = 0;               ///< NaN where it follows from the rows
   std::size_t refreshes = 0;
   std::size_t dimension = 0;
   std::size_t own = 0;  ///< of rows, those of the last batch itself
@@ -62,13 +62,13 @@ struct FactorMoments {
 ///   dense   F itself, d × d
 ///
 /// An average weighs refresh i of k by δ^(k − i)·(1 − δ)/(1 − δ^k): it keeps the share β_k = 1 − (1 − δ)/(1 − δ^k) of
-/// what was there, so that the first batch, of a network that is not trained yet, weighs no more than any other. A panel
-/// becomes the leading directions of [√β·P ; √((1 − β)·scale·N/b)·S] with b of the N fresh rows S, one drawn from each
-/// of b stretches of them.
+/// what was there, so that the first batch, of a network that is not trained yet, weighs no more than any other. A
+/// panel becomes the leading directions of [√β·P ; √((1 − β)·scale·N/b)·S] with b of the N fresh rows S, one drawn from
+/// each of b stretches of them.
 ///
-/// Source of the average's start: D. Kingma and J. Ba, "Adam", 2015, §3; of the low-rank average: M. Brand, "Incremental
-/// singular value decomposition of uncertain data with missing values", 2002, for the Kronecker factors of J. Martens
-/// and R. Grosse, 2015, §6.5 (running averages).
+/// Source of the average's start: D. Kingma and J. Ba, "Adam", 2015, §3; of the low-rank average: M. Brand,
+/// "Incremental singular value decomposition of uncertain data with missing values", 2002, for the Kronecker factors of
+/// J. Martens and R. Grosse, 2015, §6.5 (running averages).
 class Factor {
  public:
   Factor(std::size_t features, bool homogeneous, const FactorOptions& options);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
+#include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -132,10 +132,10 @@ void apply_inverse(const InverseView& inverse, const InverseRows& x, std::span<d
 void apply_both(const InverseView& input, const InverseView& output, const WeightView<float>& x,
                 std::span<double> scratch) {
   const std::span<float> bias = x.bias;
-  apply_inverse(input,
-                {.body = x.kernel,
-                 .last = bias.empty() ? MatrixView<float>() : MatrixView<float>(bias.data(), bias.size(), 1)},
-                scratch);
+  apply_inverse(
+      input,
+      {.body = x.kernel, .last = bias.empty() ? MatrixView<float>() : MatrixView<float>(bias.data(), bias.size(), 1)},
+      scratch);
   apply_inverse(output, {.body = x.kernel.transposed()}, scratch);
   if (!bias.empty()) apply_inverse(output, {.body = {bias.data(), 1, bias.size()}}, scratch);
 }

@@ -22,11 +22,11 @@ struct InverseView {
   enum class Form { woodbury, panel, matrix };
 
   Form form = Form::woodbury;
-  Side side;
+  Side side{};
   double gamma = 0;
-  MatrixView<const double> s{};        ///< S, N × N, of the form woodbury
-  std::span<const double> squares{};   ///< s, of the form panel
-  MatrixView<const float> inverse{};   ///< (F + γI)⁻¹, d × d, of the form matrix
+  MatrixView<const double> s{};       ///< S, N × N, of the form woodbury
+  std::span<const double> squares{};  ///< s, of the form panel
+  MatrixView<const float> inverse{};  ///< (F + γI)⁻¹, d × d, of the form matrix
 
   /// What a row leaves between the two products: N, or d.
   [[nodiscard]] std::size_t inner() const { return form == Form::matrix ? side.dimension() : side.count(); }

@@ -232,12 +232,11 @@ void Layer::reset() {
 LayerMemory Layer::memory() const {
   std::size_t recorded = rows_->bytes();
   for (const auto& rows : spare_) recorded += rows->bytes();
-  return {.recorded = recorded,
-          .workspace = workspace_.bytes() + x_.bytes() + v_.bytes() + z_input_.bytes() + z_output_.bytes() +
-                       grams_.bytes(),
-          .previous = previous_.bytes(),
-          .factors = input_.bytes() + output_.bytes() + eigen_.bytes() + input_inverse_.bytes() +
-                     output_inverse_.bytes()};
+  return {
+      .recorded = recorded,
+      .workspace = workspace_.bytes() + x_.bytes() + v_.bytes() + z_input_.bytes() + z_output_.bytes() + grams_.bytes(),
+      .previous = previous_.bytes(),
+      .factors = input_.bytes() + output_.bytes() + eigen_.bytes() + input_inverse_.bytes() + output_inverse_.bytes()};
 }
 
 }  // namespace cgfac

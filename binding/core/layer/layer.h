@@ -22,8 +22,8 @@ namespace cgfac {
 /// One layer: two factors, each with a history, and a solver; it keeps what outlives a step.
 ///
 /// A step of a network goes through its phases: `record` the rows of one or more batches and `record_fisher` those of
-/// sampled targets; `refresh` the factors with them, or not, and use those of an earlier step; `prepare` the direction x
-/// of the rows' own gradient or of a given one; once all layers' ⟨v, x⟩ are known, `write` it with the step's length.
+/// sampled targets; `refresh` the factors with them, or not, and use those of an earlier step; `prepare` the direction
+/// x of the rows' own gradient or of a given one; once all layers' ⟨v, x⟩ are known, `write` it with the step's length.
 /// `settle` keeps what the step left, `roll_back` takes it back, as if there had been no step.
 ///
 /// A single layer goes in one: `record_batch`, then `precondition` for a given gradient, or `natural_gradient` for a
@@ -85,8 +85,8 @@ class Layer {
   // --- What is kept
 
   [[nodiscard]] LayerState state() const;
-  /// Throws Error(shape_mismatch) for the state of another layer, Error(not_finite) for numbers that are not; nothing is
-  /// changed then but that recorded rows are forgotten.
+  /// Throws Error(shape_mismatch) for the state of another layer, Error(not_finite) for numbers that are not; nothing
+  /// is changed then but that recorded rows are forgotten.
   void restore(const LayerState& state);
   /// Forgets the rows, the factors and the warm start.
   void reset();
@@ -145,9 +145,9 @@ class Layer {
   std::shared_ptr<RecordedRows> rows_;                // of the step under way, or the recorded batch
   std::vector<std::shared_ptr<RecordedRows>> spare_;  // memory of earlier steps
   std::weak_ptr<const RecordedRows> entered_;         // the last batch that the factors took in
-  bool fresh_ = false;      // whether the factors' last rows are those recorded
-  bool refreshed_ = false;  // since `settle`
-  long batches_ = 0;        // that have entered the factors
+  bool fresh_ = false;                                // whether the factors' last rows are those recorded
+  bool refreshed_ = false;                            // since `settle`
+  long batches_ = 0;                                  // that have entered the factors
   Factor input_;
   Factor output_;
   DampedInverse input_inverse_;

@@ -5,7 +5,7 @@
 #include "core/base/error.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -118,6 +118,7 @@ void Layer::prepare_factored(const Given& v, bool curvature, LayerStep& step) {
     direction_ = Direction::rows;
   }
   step.by_rows = direction_ == Direction::rows;
+  step.formed = !step.by_rows;
 }
 
 // z ← [a 1] (A + γ_A I)⁻¹ and gram ← [a 1] zᵀ

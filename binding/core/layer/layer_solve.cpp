@@ -13,8 +13,8 @@ namespace cgfac {
 
 struct Layer::Problem {
   const FisherBlock& block;
-  BlockTraces traces;    // of the sides as they are
-  FactorMoments input;   // of the factors, for the damping
+  BlockTraces traces;   // of the sides as they are
+  FactorMoments input;  // of the factors, for the damping
   FactorMoments output;
   const Gradient& gradient;
   std::optional<WeightView<const float>> x0;
@@ -115,7 +115,7 @@ void Layer::solve_averaged(const Problem& problem, LayerSummary& summary) {
 
 // With the factors as they are.
 LayerSummary Layer::solve_with_factors(const Gradient& gradient, const Given& x0, const Destination& destination,
-                                   const CancelFlag* cancel, Spectrum* spectrum) {
+                                       const CancelFlag* cancel, Spectrum* spectrum) {
   const FisherBlock block = this->block();
   const FactorMoments input = input_.moments();
   const FactorMoments output = output_.moments();

@@ -10,17 +10,11 @@ namespace cgfac {
 
 /// What a layer needs to go on with: `Layer::restore` makes the same layer of it, bit for bit.
 struct LayerState {
-  FactorState input;
-  FactorState output;
-  EigenState eigen;             ///< of direct K-FAC
-  long batches = 0;             ///< that have entered the factors
-  std::vector<float> previous;  ///< the warm start; empty where there is none
-  // A recorded batch that has not entered the factors, or has and is not them: of a single layer
-  std::size_t input_rows = 0;
-  std::size_t output_rows = 0;
-  std::vector<float> inputs;
-  std::vector<float> output_grads;
-  bool entered = false;  ///< whether it has
+  FactorState input{};
+  FactorState output{};
+  EigenState eigen{};             ///< of direct K-FAC
+  long batches = 0;               ///< that have entered the factors
+  std::vector<float> previous{};  ///< the warm start; empty where there is none
 };
 
 }  // namespace cgfac

@@ -30,16 +30,17 @@ struct SidePair {
 /// What a step of a layer is known by before its length is.
 struct LayerStep {
   LayerSummary summary{};
-  double vx = 0;           ///< ⟨v, x⟩
-  double bound = 0;        ///< ≥ ‖x‖
-  bool curved = false;     ///< whether there was anything to precondition with
-  bool by_rows = false;    ///< whether x is the product of two sets of rows, and v was never formed
-  bool restarted = false;  ///< whether conjugate gradients began again at zero, their warm start having led uphill
-  SidePair traces{};       ///< tr A and tr G
-  SidePair largest{};      ///< the largest eigenvalue of each factor, from below
-  SidePair effective_ranks{};                          ///< Σ s/(s + γ), where it is known by side
-  double effective_rank = SolutionProducts::unknown;   ///< Σ E/(E + λ), where it is known of F
-  std::size_t input_rows = 0;                          ///< that the factors took in last
+  double vx = 0;               ///< ⟨v, x⟩
+  double bound = 0;            ///< ≥ ‖x‖
+  bool curved = false;         ///< whether there was anything to precondition with
+  bool by_rows = false;        ///< whether x is the product of two sets of rows, and v was never formed
+  bool formed = false;         ///< whether both inverses were applied to v itself
+  bool restarted = false;      ///< whether conjugate gradients began again at zero, their warm start having led uphill
+  SidePair traces{};           ///< tr A and tr G
+  SidePair largest{};          ///< the largest eigenvalue of each factor, from below
+  SidePair effective_ranks{};  ///< Σ s/(s + γ), where it is known by side
+  double effective_rank = SolutionProducts::unknown;  ///< Σ E/(E + λ), where it is known of F
+  std::size_t input_rows = 0;                         ///< that the factors took in last
   std::size_t output_rows = 0;
 };
 

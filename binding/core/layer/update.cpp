@@ -1,6 +1,7 @@
 #include "core/layer/update.h"
 
-#include "core/linalg/simd.h"
+#include <algorithm>
+
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -8,6 +9,17 @@ namespace {
 
 // Elements of a pass at a time: those of the arrays of a piece fit in a core's cache together.
 constexpr std::size_t piece = 1U << 14U;
+
+// to ← keep·to + factor·from; keep = 0: `to` is not read
+void combine(double keep, double factor, std::span<const float> from, std::span<float> to) {
+  const auto k = static_cast<float>(keep);
+  const auto f = static_cast<float>(factor);
+  if (keep == 0) {
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = f * from[i];
+  } else {
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = (k * to[i]) + (f * from[i]);
+  }
+}
 
 template <typename View>
 std::span<float> part_of(const std::optional<View>& vector, std::size_t first, std::size_t count) {
@@ -37,22 +49,22 @@ UpdatePiece bias_piece(const LayerUpdate& update) {
 void finish_piece(const LayerUpdate& update, const UpdatePiece& to) {
   const double decay = update.step_size * update.weight_decay;
   if (!to.gradient.empty()) {
-    if (!to.kept.empty()) simd::combine(0, 1, to.kept, to.gradient);  // v ← M
-    if (!to.weights.empty() && decay != 0) simd::combine(1, decay, to.weights, to.gradient);
+    if (!to.kept.empty()) combine(0, 1, to.kept, to.gradient);  // v ← M
+    if (!to.weights.empty() && decay != 0) combine(1, decay, to.weights, to.gradient);
     return;
   }
-  if (!to.kept.empty() && !to.weights.empty()) simd::combine(1 - decay, -1, to.kept, to.weights);
-  if (!to.average.empty()) simd::combine(update.average_decay, 1 - update.average_decay, to.weights, to.average);
+  if (!to.kept.empty() && !to.weights.empty()) combine(1 - decay, -1, to.kept, to.weights);
+  if (!to.average.empty()) combine(update.average_decay, 1 - update.average_decay, to.weights, to.average);
 }
 
 void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to) {
   const double eta = update.step_size;
   if (!to.kept.empty()) {
-    simd::combine(update.momentum, eta, x, to.kept);
+    combine(update.momentum, eta, x, to.kept);
   } else if (!to.gradient.empty()) {
-    simd::combine(0, eta, x, to.gradient);
+    combine(0, eta, x, to.gradient);
   } else {
-    simd::combine(1 - (eta * update.weight_decay), -eta, x, to.weights);
+    combine(1 - (eta * update.weight_decay), -eta, x, to.weights);
   }
   finish_piece(update, to);
 }
@@ -86,16 +98,13 @@ void update_all(const LayerUpdate& update, const WeightView<const float>& x) {
   if (!x.bias.empty()) update_piece(update, x.bias, bias_piece(update));
 }
 
-void average_weights(double decay, const WeightView<const float>& weights, const WeightView<float>& average) {
-  const std::span<const float> from = weights.kernel.elements();
-  const std::span<float> to = average.kernel.elements();
-  const std::size_t pieces = (to.size() + piece - 1) / piece;
-  parallel_for(pieces, 4 * static_cast<double>(to.size()), [&](std::size_t i) {
+void average_weights(double decay, std::span<const float> weights, std::span<float> average) {
+  const std::size_t pieces = (average.size() + piece - 1) / piece;
+  parallel_for(pieces, 4 * static_cast<double>(average.size()), [&](std::size_t i) {
     const std::size_t first = i * piece;
-    const std::size_t count = std::min(piece, to.size() - first);
-    simd::combine(decay, 1 - decay, from.subspan(first, count), to.subspan(first, count));
+    const std::size_t count = std::min(piece, average.size() - first);
+    combine(decay, 1 - decay, weights.subspan(first, count), average.subspan(first, count));
   });
-  if (!average.bias.empty()) simd::combine(decay, 1 - decay, weights.bias, average.bias);
 }
 
 }  // namespace cgfac

@@ -18,14 +18,14 @@ namespace cgfac {
 /// Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; D. Ruppert, 1988, and B. Polyak and A.
 /// Juditsky, 1992 (averages).
 struct LayerUpdate {
-  double step_size = 1;     ///< η
-  double momentum = 0;      ///< μ
-  double weight_decay = 0;  ///< decoupled
-  double average_decay = 0;                      ///< β
-  std::optional<WeightView<float>> kept{};       ///< M
-  std::optional<WeightView<float>> weights{};    ///< W
-  std::optional<WeightView<float>> gradient{};   ///< v
-  std::optional<WeightView<float>> average{};    ///< W̄
+  double step_size = 1;                         ///< η
+  double momentum = 0;                          ///< μ
+  double weight_decay = 0;                      ///< decoupled
+  double average_decay = 0;                     ///< β
+  std::optional<WeightView<float>> kept{};      ///< M
+  std::optional<WeightView<float>> weights{};   ///< W
+  std::optional<WeightView<float>> gradient{};  ///< v
+  std::optional<WeightView<float>> average{};   ///< W̄
 };
 
 /// The elements of an update's arrays, kernel or bias, from `first` on: of the same storage order, `count` of them.
@@ -50,6 +50,6 @@ void update_all(const LayerUpdate& update, const WeightView<const float>& x);
 void update_by_zero(const LayerUpdate& update);
 
 /// W̄ ← β·W̄ + (1 − β)·W
-void average_weights(double decay, const WeightView<const float>& weights, const WeightView<float>& average);
+void average_weights(double decay, std::span<const float> weights, std::span<float> average);
 
 }  // namespace cgfac

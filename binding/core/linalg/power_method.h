@@ -17,27 +17,27 @@ namespace cgfac {
 /// to 0.
 ///
 /// Source: R. von Mises and H. Pollaczek-Geiringer, "Praktische Verfahren der Gleichungsauflösung", 1929.
-template <typename T, typename Apply>
+template <typename Apply>
 double power_method(std::size_t size, const Apply& apply) {
   constexpr int steps = 5;
-  std::vector<T> x(size);
-  std::vector<T> y(size);
-  for (std::size_t i = 0; i < size; ++i) x[i] = static_cast<T>(scattered(size, i) - 0.5);
+  std::vector<double> x(size);
+  std::vector<double> y(size);
+  for (std::size_t i = 0; i < size; ++i) x[i] = scattered(size, i) - 0.5;
   double largest = 0;
   for (int step = 0; step < steps; ++step) {
-    const double norm = std::sqrt(blas::dot(std::span<const T>(x), x));
+    const double norm = std::sqrt(blas::dot(std::span<const double>(x), x));
     if (!(norm > 0)) return 0;
-    for (T& element : x) element = static_cast<T>(static_cast<double>(element) / norm);
-    apply(std::span<const T>(x), std::span<T>(y));
-    largest = std::sqrt(blas::dot(std::span<const T>(y), y));
+    for (double& element : x) element /= norm;
+    apply(std::span<const double>(x), std::span<double>(y));
+    largest = std::sqrt(blas::dot(std::span<const double>(y), y));
     x.swap(y);
   }
   return largest;
 }
 
-/// The same of a matrix without gaps, by its lower triangle.
+/// The largest eigenvalue of a matrix without gaps, from below, by its lower triangle.
 [[nodiscard]] inline double largest_eigenvalue(MatrixView<const double> k) {
-  return power_method<double>(k.rows, [&](std::span<const double> x, std::span<double> y) {
+  return power_method(k.rows, [&](std::span<const double> x, std::span<double> y) {
     for (double& element : y) element = 0;
     for (std::size_t i = 0; i < k.rows; ++i) {
       const std::span<const double> row(k.data + (i * k.cols), i);

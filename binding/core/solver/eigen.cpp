@@ -8,7 +8,8 @@
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
+#include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -74,9 +75,8 @@ SolutionProducts EigenBases::divide(MatrixView<float> x, const EigenDamping& dam
       const auto e_g = static_cast<double>(output_values[i]);
       for (std::size_t j = 0; j < x.cols; ++j) {
         const auto e_a = static_cast<double>(input_values[j]);
-        const double denominator = damping.factored
-                                       ? (e_g + damping.factored->output) * (e_a + damping.factored->input)
-                                       : (e_g * e_a) + damping.lambda;
+        const double denominator = damping.factored ? (e_g + damping.factored->output) * (e_a + damping.factored->input)
+                                                    : (e_g * e_a) + damping.lambda;
         const auto coordinate = static_cast<double>(x(i, j));
         const double solution = coordinate / denominator;
         sums.vx += coordinate * solution;

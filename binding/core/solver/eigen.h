@@ -14,24 +14,24 @@ namespace cgfac {
 
 /// What `EigenBases` needs to go on with; everything empty before the first decomposition.
 struct EigenState {
-  std::vector<float> input_vectors;  ///< n × n
-  std::vector<float> output_vectors;
-  std::vector<float> input_values;
-  std::vector<float> output_values;
+  std::vector<float> input_vectors{};  ///< n × n
+  std::vector<float> output_vectors{};
+  std::vector<float> input_values{};
+  std::vector<float> output_values{};
 };
 
 /// Damping and its form: γ's are added to each factor's eigenvalues, or λ to their products.
 struct EigenDamping {
-  double lambda = 0;                         ///< λ, where not factored
+  double lambda = 0;                          ///< λ, where not factored
   std::optional<FactoredDamping> factored{};  ///< γ_A and γ_G
 };
 
-/// Direct K-FAC: the eigendecompositions A = Q_aᵀ Λ_a Q_a and G = Q_gᵀ Λ_g Q_g of factors that are given as matrices, and
-/// x = (F + λI)⁻¹ v through them. O(n³ + m³) time at each decomposition and O(n² + m²) memory, in float32: the method
-/// that everything else here is compared with, and the right one where N ≫ n, m.
+/// Direct K-FAC: the eigendecompositions A = Q_aᵀ Λ_a Q_a and G = Q_gᵀ Λ_g Q_g of factors that are given as matrices,
+/// and x = (F + λI)⁻¹ v through them. O(n³ + m³) time at each decomposition and O(n² + m²) memory, in float32: the
+/// method that everything else here is compared with, and the right one where N ≫ n, m.
 ///
-/// Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015; in
-/// the form of Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 1.
+/// Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015;
+/// in the form of Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 1.
 class EigenBases {
  public:
   /// Decomposes both factors, side by side on two threads. The former bases are kept until `settle`.
@@ -47,12 +47,12 @@ class EigenBases {
 
   /// out ← keep·out + factor·x, x = Q_gᵀ [(Q_g v Q_aᵀ)/(Λ_g Λ_aᵀ + λ)] Q_a. Throws Error(not_finite), with the
   /// destination untouched, where v is not finite or x beyond float32.
-  SolutionProducts precondition(const FisherBlock& block, const EigenDamping& damping,
-                                const WeightView<const float>& v, const Destination& destination);
+  SolutionProducts precondition(const FisherBlock& block, const EigenDamping& damping, const WeightView<const float>& v,
+                                const Destination& destination);
 
   [[nodiscard]] EigenState state() const;
-  /// Throws Error(shape_mismatch) for the state of another shape, Error(not_finite) for numbers that are not; nothing is
-  /// changed then. `begun`: whether there is anything to restore.
+  /// Throws Error(shape_mismatch) for the state of another shape, Error(not_finite) for numbers that are not; nothing
+  /// is changed then. `begun`: whether there is anything to restore.
   void restore(const EigenState& state, std::size_t m, std::size_t n, bool begun);
   void reset();
   [[nodiscard]] std::size_t bytes() const;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
+#include "core/operator/gram_problem.h"
 #include "core/solver/woodbury_inverses.h"
 #include "core/threads/parallel.h"
 
@@ -29,7 +29,8 @@ struct WoodburySide {
   }
   [[nodiscard]] InverseView inverted() const {
     invert_damped(matrix, gamma);
-    if (form == FactorForm::panel) return {.form = InverseView::Form::woodbury, .side = side, .gamma = gamma, .s = matrix};
+    if (form == FactorForm::panel)
+      return {.form = InverseView::Form::woodbury, .side = side, .gamma = gamma, .s = matrix};
     narrow(matrix, narrowed);
     return {.form = InverseView::Form::matrix, .side = side, .gamma = gamma, .inverse = narrowed};
   }

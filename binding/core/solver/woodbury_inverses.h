@@ -10,9 +10,9 @@ namespace cgfac {
 
 /// Both inverses of a factored solve, and room for the rest, in one arena.
 struct WoodburyInverses {
-  InverseView input;
-  InverseView output;
-  std::span<double> scratch;
+  InverseView input{};
+  InverseView output{};
+  std::span<double> scratch{};
 };
 
 /// Makes both inverses; `numbers`: of scratch besides.

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <vector>
 
-#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
-#include "core/linalg/tiles.h"
+#include "core/linalg/symmetric.h"
+#include "core/operator/gram_problem.h"
 #include "core/solver/woodbury_inverses.h"
 #include "core/threads/parallel.h"
 
@@ -51,8 +51,7 @@ SolutionProducts empirical_products(const OwnProblem& problem, MatrixView<const 
   complement(problem.inverses.output.s, problem.damping.output, block.output.scale, output_rest);
   gemm_in_tiles(1.0F, output_rest, input_rest, 0.0F, product);
   const double vx = blas::dot(std::span<const float>(output_rest.elements()), input_rest.elements());
-  return {.vx = scale * scale * vx,
-          .xfx = block.output.scale * block.input.scale * scale * scale * square(product)};
+  return {.vx = scale * scale * vx, .xfx = block.output.scale * block.input.scale * scale * scale * square(product)};
 }
 
 // With M = S_g P_gᵀ g_vᵀ (√scale_g M goes to `subtracted`):
@@ -105,8 +104,8 @@ OwnProducts own_products(const OwnProblem& problem, const BlockTraces& traces, M
   return result;
 }
 
-// What x is multiplied together from. The rows are multiplied by one inverse after the other, in float32: the product of
-// both in float32 would lose √(K_a K_g/(γ_A γ_G))·2⁻²⁴, each alone loses the square root of that.
+// What x is multiplied together from. The rows are multiplied by one inverse after the other, in float32: the product
+// of both in float32 would lose √(K_a K_g/(γ_A γ_G))·2⁻²⁴, each alone loses the square root of that.
 struct OwnRows {
   MatrixView<float> input_inverse;   // S_a
   MatrixView<float> output_inverse;  // S_g, under the empirical Fisher
@@ -184,7 +183,8 @@ void form_outputs(const OwnProblem& problem, const OwnRows& rows, std::size_t at
   }
   const MatrixView<const float>& loss_grads = problem.gradient.loss_grads;
   for (std::size_t row = 0; row < between.rows; ++row) {
-    std::copy_n(loss_grads.data + (row * loss_grads.row_stride) + at, between.cols, between.data + (row * between.cols));
+    std::copy_n(loss_grads.data + (row * loss_grads.row_stride) + at, between.cols,
+                between.data + (row * between.cols));
   }
   blas::gemm(-own_factor, rows.subtracted.transposed(), g, own_factor, between);
 }
@@ -251,11 +251,8 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const std::size_t least = (4 * widest * widest) + 16 + (2 * smallest_chunk * widest);
   const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const WoodburyInverses inverses = woodbury_inverses(block, damping, std::max(limit, least), workspace);
-  const OwnProblem problem{.block = block,
-                           .damping = damping,
-                           .gradient = gradient,
-                           .destination = destination,
-                           .inverses = inverses};
+  const OwnProblem problem{
+      .block = block, .damping = damping, .gradient = gradient, .destination = destination, .inverses = inverses};
   const bool same = problem.same();
 
   Carver carver(inverses.scratch);

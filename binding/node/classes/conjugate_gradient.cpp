@@ -1,15 +1,21 @@
 #include "node/classes/conjugate_gradient.h"
 
-#include <cstdint>
 #include <optional>
 #include <utility>
 
-#include "node/addon.h"
 #include "node/classes/fisher_operator.h"
-#include "node/convert/arguments.h"
+#include "node/convert/options.h"
+#include "node/convert/report_writer.h"
 #include "node/errors.h"
 
 namespace cgfac::node {
+namespace {
+
+const FisherOperatorWrap& operator_of(const Napi::CallbackInfo& info) {
+  return *FisherOperatorWrap::Unwrap(info[0].As<Napi::Object>());
+}
+
+}  // namespace
 
 Napi::Function ConjugateGradientWrap::define(Napi::Env env) {
   return DefineClass(env, "ConjugateGradient",
@@ -24,18 +30,22 @@ ConjugateGradientWrap::ConjugateGradientWrap(const Napi::CallbackInfo& info)
   history_ = options.Get("history").As<Napi::Boolean>().Value();
 }
 
-ConjugateGradientWrap::Solve ConjugateGradientWrap::parse(const Napi::CallbackInfo& info) {
-  const FisherOperatorWrap& fisher = *FisherOperatorWrap::Unwrap(info[0].As<Napi::Object>());
+Call<ConjugateGradientWrap::Outcome> ConjugateGradientWrap::parse(const Napi::CallbackInfo& info) const {
+  const FisherOperatorWrap& fisher = operator_of(info);
+  const auto system = info[1].As<Napi::Object>();
   const LayerShape& shape = fisher.shape();
-  const WeightArrays v = weight_arrays(info[1], info[2], "v", shape);
-  const WeightArrays out = weight_arrays(info[3], info[4], "out", shape);
+  const auto arrays = [&](const char* kernel, const char* bias, const char* name) {
+    return weight_arrays(system.Get(kernel), system.Get(bias), name, shape);
+  };
+  const WeightArrays v = arrays("vKernel", "vBias", "v");
+  const WeightArrays out = arrays("outKernel", "outBias", "out");
   std::optional<WeightArrays> x0;
-  if (info[5].IsTypedArray()) x0 = weight_arrays(info[5], info[6], "x0", shape);
+  if (system.Get("x0Kernel").IsTypedArray()) x0 = arrays("x0Kernel", "x0Bias", "x0");
   const Batch rows = fisher.batch();
-  require_no_overlap(info.Env(), out, v, x0, rows.inputs.elements(), rows.output_grads.elements());
-
-  return [block = fisher_block(shape, rows), lambda = fisher.damping(), v, out, x0, options = options_,
-          history = history_, workspaces = workspaces_](const CancelFlag* cancel) {
+  require_no_overlap(info.Env(), out,
+                     {.v = v, .x0 = x0, .rows = {rows.inputs.elements(), rows.output_grads.elements()}});
+  const auto work = [block = fisher_block(shape, rows), lambda = fisher.damping(), v, out, x0, options = options_,
+                     history = history_, workspaces = workspaces_](const CancelFlag* cancel) {
     Outcome outcome;
     auto workspace = workspaces->take();
     std::optional<WeightView<const float>> start;
@@ -45,35 +55,25 @@ ConjugateGradientWrap::Solve ConjugateGradientWrap::parse(const Napi::CallbackIn
     workspaces->give(std::move(workspace));
     return outcome;
   };
-}
-
-Napi::Value ConjugateGradientWrap::outcome_object(Napi::Env env, const Outcome& outcome, bool history) {
-  Napi::Object result = summary_object(env, outcome.summary);
-  if (history) {
-    const Napi::Array residuals = Napi::Array::New(env, outcome.residuals.size());
-    for (std::uint32_t k = 0; k < outcome.residuals.size(); ++k) residuals.Set(k, outcome.residuals[k]);
-    result.Set("residuals", residuals);
-  }
-  return result;
+  const auto tell = [history = history_](Napi::Env env, const Outcome& outcome) -> Napi::Value {
+    Napi::Object result = summary_object(env, outcome.summary);
+    if (history) result.Set("residuals", typed_array<Napi::Float64Array>(env, outcome.residuals));
+    return result;
+  };
+  return {.work = work, .tell = tell, .pins = fisher.pins()};
 }
 
 Napi::Value ConjugateGradientWrap::solve_sync(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return outcome_object(info.Env(), parse(info)(nullptr), history_); });
+  return guarded(info.Env(), [&] { return run_now(info.Env(), parse(info)); });
 }
 
 Napi::Value ConjugateGradientWrap::solve(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    auto job = std::make_unique<Job>(env);
-    const auto outcome = std::make_shared<Outcome>();
-    job->work = [run = parse(info), outcome](const CancelFlag& cancel) { *outcome = run(&cancel); };
-    job->result = [outcome, history = history_](Napi::Env settled) {
-      return outcome_object(settled, *outcome, history);
-    };
-    for (std::size_t i = 1; i < 7; ++i) job->pin(info[i]);
-    FisherOperatorWrap::Unwrap(info[0].As<Napi::Object>())->pin(*job);
-    use_token(*job, info[7]);
-    return Addon::of(env).jobs().submit(env, std::move(job), nullptr);
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Call<Outcome> call = parse(info);
+    const auto system = info[1].As<Napi::Object>();
+    for (const char* name : {"vKernel", "vBias", "outKernel", "outBias", "x0Kernel", "x0Bias"})
+      call.pins.push_back(system.Get(name));
+    return queue(info.Env(), std::move(call), info[2]);
   });
 }
 

@@ -2,40 +2,36 @@
 
 #include <napi.h>
 
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "core/solver/cg_fac.h"
 #include "core/threads/workspace_pool.h"
+#include "node/async/call.h"
 
 namespace cgfac::node {
 
-/// The native half of `ConjugateGradient`: options, and workspaces that are reused from solve to solve.
+/// The native half of `ConjugateGradient`: options, and workspaces that its solves take in turn.
 class ConjugateGradientWrap : public Napi::ObjectWrap<ConjugateGradientWrap> {
  public:
   static Napi::Function define(Napi::Env env);
-  /// (options): { history } and those of cg_fac_options.
+  /// (options): those of cg_fac_options, and { history }: whether residuals are reported.
   explicit ConjugateGradientWrap(const Napi::CallbackInfo& info);
 
  private:
-  using Workspaces = WorkspacePool<CgFacWorkspace>;
   struct Outcome {
-    CgFacSummary summary;
-    std::vector<double> residuals;
+    CgFacSummary summary{};
+    std::vector<double> residuals{};
   };
-  using Solve = std::function<Outcome(const CancelFlag*)>;
-
-  /// (operator, vKernel, vBias, outKernel, outBias, x0Kernel | undefined, x0Bias | undefined) → summary
+  /// (operator, { vKernel, vBias, outKernel, outBias, x0Kernel, x0Bias }) → summary
   Napi::Value solve_sync(const Napi::CallbackInfo& info);
-  /// (… the same, cancelToken | undefined) → Promise<summary>
+  /// (…, cancelToken | undefined) → Promise<summary>
   Napi::Value solve(const Napi::CallbackInfo& info);
-  [[nodiscard]] Solve parse(const Napi::CallbackInfo& info);
-  [[nodiscard]] static Napi::Value outcome_object(Napi::Env env, const Outcome& outcome, bool history);
+  [[nodiscard]] Call<Outcome> parse(const Napi::CallbackInfo& info) const;
 
   CgFacOptions options_;
-  bool history_;
-  std::shared_ptr<Workspaces> workspaces_ = std::make_shared<Workspaces>();
+  bool history_ = false;
+  std::shared_ptr<WorkspacePool<CgFacWorkspace>> workspaces_ = std::make_shared<WorkspacePool<CgFacWorkspace>>();
 };
 
 }  // namespace cgfac::node

@@ -3,11 +3,12 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
-#include "core/layer/layer_preconditioner.h"
 #include "core/operator/fisher_operator.h"
 #include "core/threads/workspace_pool.h"
-#include "node/async/job.h"
+#include "node/async/call.h"
+#include "node/convert/arrays.h"
 
 namespace cgfac::node {
 
@@ -22,16 +23,16 @@ class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap> {
   [[nodiscard]] const Damping& damping() const { return damping_; }
   /// The rows as they lie in memory now. Throws where the arrays have lost their length, by a transfer.
   [[nodiscard]] Batch batch() const;
-  /// Keeps the borrowed arrays for a job.
-  void pin(Job& job);
+  /// The borrowed arrays and this object, which a job keeps.
+  [[nodiscard]] std::vector<Napi::Value> pins() const;
 
  private:
   using Workspaces = WorkspacePool<FisherOperator::Workspace>;
   /// (vKernel, vBias, outKernel, outBias)
-  void apply_sync(const Napi::CallbackInfo& info);
+  Napi::Value apply_sync(const Napi::CallbackInfo& info);
   /// (vKernel, vBias, outKernel, outBias, cancelToken | undefined) → Promise<undefined>
   Napi::Value apply(const Napi::CallbackInfo& info);
-  [[nodiscard]] std::function<void()> parse(const Napi::CallbackInfo& info);
+  [[nodiscard]] Call<Nothing> parse(const Napi::CallbackInfo& info) const;
 
   LayerShape shape_;
   Damping damping_;
@@ -41,8 +42,5 @@ class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap> {
   Napi::ObjectReference output_grads_;
   std::shared_ptr<Workspaces> workspaces_ = std::make_shared<Workspaces>();
 };
-
-/// Binds a job to the token that JavaScript holds, if it gave one.
-void use_token(Job& job, const Napi::Value& token);
 
 }  // namespace cgfac::node

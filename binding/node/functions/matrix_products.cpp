@@ -8,15 +8,11 @@
 
 #include "core/base/error.h"
 #include "core/kernels/matrix_product.h"
-#include "node/convert/arguments.h"
+#include "node/convert/arrays.h"
 #include "node/errors.h"
 
 namespace cgfac::node {
 namespace {
-
-std::size_t number(const Napi::Value& value) {
-  return value.As<Napi::Number>().Uint32Value();
-}
 
 // The product of sizes, each of them positive; refused where it exceeds what an array can hold.
 std::size_t volume(std::initializer_list<std::size_t> sizes) {
@@ -105,23 +101,26 @@ std::span<const MatrixPair> matrix_pairs(const Napi::Value& value, std::size_t c
 
 void matrix_products(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const std::size_t count_a = number(info[4]);
-    const std::size_t count_b = number(info[5]);
-    const std::size_t rows = number(info[6]);
-    const std::size_t cols = number(info[7]);
-    const std::size_t inner = number(info[8]);
-    const std::span<const MatrixPair> pairs = matrix_pairs(info[3], count_a, count_b);
-    const MatrixBatch a = matrices(info[0], "a", count_a, rows, inner, info[9].As<Napi::Boolean>());
-    const MatrixBatch b = matrices(info[1], "b", count_b, inner, cols, info[10].As<Napi::Boolean>());
+    const auto call = info[0].As<Napi::Object>();
+    const auto get = [&](const char* name) -> Napi::Value { return call.Get(name); };
+    const std::size_t count_a = size_of(get("countA"));
+    const std::size_t count_b = size_of(get("countB"));
+    const std::size_t rows = size_of(get("rows"));
+    const std::size_t cols = size_of(get("cols"));
+    const std::size_t inner = size_of(get("inner"));
+    const std::span<const MatrixPair> pairs = matrix_pairs(get("pairs"), count_a, count_b);
+    const MatrixBatch a = matrices(get("a"), "a", count_a, rows, inner, get("transposeA").ToBoolean());
+    const MatrixBatch b = matrices(get("b"), "b", count_b, inner, cols, get("transposeB").ToBoolean());
     Epilogue epilogue;
-    epilogue.bias = broadcast(info[11], info[12], "bias", {pairs.size(), rows, cols});
-    epilogue.activation = activation_of(info[13]);
-    epilogue.slope = info[14].As<Napi::Number>().FloatValue();
-    epilogue.slopes = broadcast(info[15], info[16], "slopes", {pairs.size(), rows, cols});
+    epilogue.bias = broadcast(get("bias"), get("biasShape"), "bias", {pairs.size(), rows, cols});
+    epilogue.activation = activation_of(get("activation"));
+    epilogue.slope = get("slope").As<Napi::Number>().FloatValue();
+    epilogue.slopes = broadcast(get("slopes"), get("slopesShape"), "slopes", {pairs.size(), rows, cols});
     if (epilogue.activation == Activation::prelu && epilogue.slopes.data == nullptr) {
       throw expected(ErrorCode::shape_mismatch, "slopes", "the activation prelu", "undefined");
     }
-    cgfac::matrix_products(a, b, pairs, epilogue, float32_array(info[2], "out", volume({pairs.size(), rows, cols})));
+    const std::span<float> out = float32_array(get("out"), "out", volume({pairs.size(), rows, cols}));
+    cgfac::matrix_products(a, b, pairs, epilogue, out);
   });
 }
 

@@ -1,0 +1,245 @@
+#include "node/classes/layer.h"
+
+#include <string>
+#include <utility>
+
+#include "core/base/error.h"
+#include "node/classes/spectrum.h"
+#include "node/convert/options.h"
+#include "node/convert/report_writer.h"
+#include "node/convert/state.h"
+#include "node/errors.h"
+
+namespace cgfac::node {
+
+Napi::Function LayerWrap::define(Napi::Env env) {
+  using Wrap = LayerWrap;
+  return DefineClass(
+      env, "Layer",
+      {InstanceMethod<&Wrap::record_batch>("recordBatch"), InstanceMethod<&Wrap::precondition_sync>("preconditionSync"),
+       InstanceMethod<&Wrap::precondition>("precondition"),
+       InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
+       InstanceMethod<&Wrap::natural_gradient>("naturalGradient"),
+       InstanceMethod<&Wrap::estimated_cost>("estimatedCost"), InstanceMethod<&Wrap::record>("record"),
+       InstanceMethod<&Wrap::record_fisher>("recordFisher"), InstanceMethod<&Wrap::require_finite>("requireFinite"),
+       InstanceMethod<&Wrap::roll_back>("rollBack"), InstanceMethod<&Wrap::clear>("clear"),
+       InstanceMethod<&Wrap::set_damping>("setDamping"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
+       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
+       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
+}
+
+LayerWrap::LayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerWrap>(info) {
+  const auto options = info[0].As<Napi::Object>();
+  guarded(info.Env(), [&] { layer_ = std::make_shared<Layer>(layer_shape(options), layer_options(options)); });
+}
+
+void LayerWrap::require_idle(Napi::Env env, const char* call) const {
+  if (*pending_ == 0) return;
+  throw coded_error(env, "ERR_CGFAC_BUSY",
+                    std::string("Expected no pending asynchronous call for ") + call + " but received " +
+                        std::to_string(*pending_) + "; await them first");
+}
+
+void LayerWrap::record_batch(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const LayerShape& shape = layer_->shape();
+    const std::size_t input_rows = size_of(info[2]);
+    const std::size_t output_rows = size_of(info[3]);
+    const auto inputs = float32_array(info[0], "inputs", input_rows * shape.in_features);
+    const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
+    layer_->record_batch({.inputs = {inputs.data(), input_rows, shape.in_features},
+                          .output_grads = {output_grads.data(), output_rows, shape.out_features}});
+  });
+}
+
+std::function<LayerWrap::Solved(const CancelFlag*)> LayerWrap::solve(const WeightArrays& v, const WeightArrays& out,
+                                                                     bool spectrum) const {
+  return [layer = layer_, batch = layer_->batch(), v, out, spectrum](const CancelFlag* cancel) {
+    Solved solved;
+    if (spectrum) solved.spectrum = std::make_shared<Spectrum>();
+    const FisherBlock shape = shape_block(layer->shape());
+    solved.summary = layer->precondition(batch, v.view(shape), out.view(shape), cancel, solved.spectrum.get());
+    if (!solved.summary.exact) solved.spectrum.reset();
+    return solved;
+  };
+}
+
+// The array that the report lies in is pinned by whoever makes the call.
+Call<LayerWrap::Solved> LayerWrap::call(std::function<Solved(const CancelFlag*)> work, std::span<double> report) const {
+  return {.work = std::move(work),
+          .tell = [report](Napi::Env env, const Solved& solved) -> Napi::Value {
+            write_report(solved.summary, report);
+            if (!solved.spectrum) return env.Undefined();
+            return SpectrumWrap::create(env, solved.spectrum);
+          },
+          .pins = {Value()},
+          .started = [pending = pending_] { ++*pending; },
+          .settled = [pending = pending_] { --*pending; },
+          .strand = strand_};
+}
+
+Call<LayerWrap::Solved> LayerWrap::parse_precondition(const Napi::CallbackInfo& info) const {
+  const LayerShape& shape = layer_->shape();
+  const WeightArrays v = weight_arrays(info[0], info[1], "v", shape);
+  const WeightArrays out = weight_arrays(info[2], info[3], "out", shape);
+  require_no_overlap(info.Env(), out, {.v = v});
+  const bool spectrum = info[5].IsObject() && info[5].As<Napi::Object>().Get("spectrum").ToBoolean();
+  return call(solve(v, out, spectrum), report_array<SolveReport>(info[4]));
+}
+
+Napi::Value LayerWrap::precondition_sync(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    require_idle(info.Env(), "preconditionSync()");
+    return run_now(info.Env(), parse_precondition(info));
+  });
+}
+
+Napi::Value LayerWrap::precondition(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Call<Solved> call = parse_precondition(info);
+    for (std::size_t i = 0; i < 5; ++i) call.pins.push_back(info[i]);
+    const Napi::Value token = info[5].IsObject() ? info[5].As<Napi::Object>().Get("token") : info.Env().Undefined();
+    return queue(info.Env(), std::move(call), token);
+  });
+}
+
+Call<LayerWrap::Solved> LayerWrap::parse_natural_gradient(const Napi::CallbackInfo& info) const {
+  const LayerShape& shape = layer_->shape();
+  const auto object = info[0].As<Napi::Object>();
+  const std::size_t input_rows = size_of(object.Get("batch"));
+  const std::size_t output_rows = size_of(object.Get("fisherRows"));
+  const auto inputs = float32_array(object.Get("inputs"), "inputs", input_rows * shape.in_features);
+  const auto output_grads = float32_array(object.Get("outputGrads"), "outputGrads", output_rows * shape.out_features);
+  const auto loss_grads = float32_array(object.Get("lossGrads"), "lossGrads", input_rows * shape.out_features);
+  const WeightArrays out = weight_arrays(object.Get("kernel"), object.Get("bias"), "out", shape);
+  require_no_overlap(info.Env(), out, {.rows = {inputs, output_grads, loss_grads}});
+  const Batch batch{.inputs = {inputs.data(), input_rows, shape.in_features},
+                    .output_grads = {output_grads.data(), output_rows, shape.out_features}};
+  const MatrixView<const float> own(loss_grads.data(), input_rows, shape.out_features);
+  const Destination destination{.out = out.view(shape_block(shape)),
+                                .factor = number_of(object.Get("factor")),
+                                .keep = number_of(object.Get("keep"))};
+  const bool spectrum = object.Get("spectrum").ToBoolean();
+  const auto work = [layer = layer_, batch, own, destination, spectrum](const CancelFlag* cancel) {
+    Solved solved;
+    if (spectrum) solved.spectrum = std::make_shared<Spectrum>();
+    solved.summary = layer->natural_gradient(batch, own, destination, cancel, solved.spectrum.get());
+    if (!solved.summary.exact) solved.spectrum.reset();
+    return solved;
+  };
+  return call(work, report_array<SolveReport>(object.Get("report")));
+}
+
+Napi::Value LayerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    require_idle(info.Env(), "naturalGradientSync()");
+    return run_now(info.Env(), parse_natural_gradient(info));
+  });
+}
+
+Napi::Value LayerWrap::natural_gradient(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Call<Solved> call = parse_natural_gradient(info);
+    const auto object = info[0].As<Napi::Object>();
+    for (const char* name : {"inputs", "outputGrads", "lossGrads", "kernel", "bias", "report"})
+      call.pins.push_back(object.Get(name));
+    return queue(info.Env(), std::move(call), info[1]);
+  });
+}
+
+Napi::Value LayerWrap::estimated_cost(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    (void)layer_->batch();
+    return Napi::Number::New(info.Env(), layer_->estimated_cost());
+  });
+}
+
+void LayerWrap::record(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "record()");
+    const LayerShape& shape = layer_->shape();
+    const std::size_t rows = size_of(info[2]);
+    const auto inputs = float32_array(info[0], "inputs", rows * shape.in_features);
+    const auto loss_grads = float32_array(info[1], "lossGrads", rows * shape.out_features);
+    layer_->record({inputs.data(), rows, shape.in_features}, {loss_grads.data(), rows, shape.out_features},
+                   size_of(info[3]), number_of(info[4]));
+  });
+}
+
+void LayerWrap::record_fisher(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "recordFisher()");
+    const LayerShape& shape = layer_->shape();
+    const std::size_t rows = size_of(info[1]);
+    const auto output_grads = float32_array(info[0], "outputGrads", rows * shape.out_features);
+    layer_->record_fisher({output_grads.data(), rows, shape.out_features}, number_of(info[2]));
+  });
+}
+
+void LayerWrap::require_finite(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "requireFinite()");
+    layer_->require_finite();
+  });
+}
+
+void LayerWrap::roll_back(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "rollBack()");
+    layer_->roll_back();
+  });
+}
+
+void LayerWrap::clear(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "clear()");
+    layer_->clear();
+  });
+}
+
+void LayerWrap::set_damping(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "setDamping()");
+    layer_->set_damping(damping(info[0].As<Napi::Object>()));
+  });
+}
+
+Napi::Value LayerWrap::memory_usage(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_idle(info.Env(), "memoryUsage()");
+    const LayerMemory memory = layer_->memory();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("recorded", static_cast<double>(memory.recorded));
+    result.Set("workspace", static_cast<double>(memory.workspace));
+    result.Set("previous", static_cast<double>(memory.previous));
+    result.Set("factors", static_cast<double>(memory.factors));
+    return result;
+  });
+}
+
+Napi::Value LayerWrap::state(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_idle(info.Env(), "state()");
+    return state_object(info.Env(), layer_->state(), layer_->shape(), layer_->options());
+  });
+}
+
+void LayerWrap::restore(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "restore()");
+    layer_->restore(layer_state(info[0], layer_->shape(), layer_->options()));
+  });
+}
+
+void LayerWrap::reset(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "reset()");
+    layer_->reset();
+  });
+}
+
+void LayerWrap::dispose(const Napi::CallbackInfo& /*info*/) {
+  layer_.reset();
+}
+
+}  // namespace cgfac::node

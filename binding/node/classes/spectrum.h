@@ -1,0 +1,25 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "core/solver/spectral.h"
+
+namespace cgfac::node {
+
+/// The native half of `Spectrum`: the spectrum of a solve, for other dampings.
+class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  /// Only `create` makes one that holds a spectrum.
+  explicit SpectrumWrap(const Napi::CallbackInfo& info);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<const Spectrum> spectrum);
+
+ private:
+  /// (damping) → { vx, xFx, xx, lambdaMax, effectiveRank }
+  Napi::Value at(const Napi::CallbackInfo& info);
+  std::shared_ptr<const Spectrum> spectrum_;
+};
+
+}  // namespace cgfac::node

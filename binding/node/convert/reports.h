@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstddef>
+
+/// Made by scripts/generate-reports.mjs of binding/node/convert/reports.json.
+namespace cgfac::node {
+
+enum class ReportMethod { cg, exact, kfac };
+enum class ReportReason { converged, max_iterations, indefinite, broken_down, solved, no_curvature };
+enum class ReportSpace { gram, weight, rows };
+enum class ReportBasis { plain, tridiagonal };
+enum class ReportForm { panel, covariance };
+
+/// The places of a report in 17 numbers; NaN for what is not known.
+struct SolveReport {
+  enum Place : std::size_t {
+    /// Method that was used.
+    method,
+    /// Conjugate-gradient iterations; 0 for the other methods.
+    iterations,
+    /// ‖r‖/‖v‖ at the end of conjugate gradients.
+    residual,
+    /// The same at their start.
+    initial_residual,
+    /// Reason why the solve ended.
+    reason,
+    /// Space that it was solved in.
+    space,
+    /// Basis of the iterations in Gram space.
+    basis,
+    /// Form of the input side.
+    input_form,
+    /// Form of the output side.
+    output_form,
+    /// Λ, or γ of the input side.
+    damping,
+    /// Γ of the output side.
+    output_damping,
+    /// The largest eigenvalue of F.
+    lambda_max,
+    /// Σ E/(E + λ).
+    effective_rank,
+    /// Eigenvalues that rounding had made negative.
+    clamped,
+    /// ⟨v, x⟩.
+    vx,
+    /// XᵀF x.
+    x_fx,
+    /// ‖x‖².
+    xx,
+  };
+  static constexpr std::size_t size = 17;
+};
+
+/// The places of a report in 28 numbers; NaN for what is not known.
+struct StepReport {
+  enum Place : std::size_t {
+    /// Method that was used.
+    method,
+    /// Conjugate-gradient iterations; 0 for the other methods.
+    iterations,
+    /// ‖r‖/‖v‖ at the end of conjugate gradients.
+    residual,
+    /// The same at their start.
+    initial_residual,
+    /// Reason why the solve ended.
+    reason,
+    /// Space that it was solved in.
+    space,
+    /// Basis of the iterations in Gram space.
+    basis,
+    /// Form of the input side.
+    input_form,
+    /// Form of the output side.
+    output_form,
+    /// Λ, or γ of the input side.
+    damping,
+    /// Γ of the output side.
+    output_damping,
+    /// The largest eigenvalue of F.
+    lambda_max,
+    /// Σ E/(E + λ).
+    effective_rank,
+    /// Eigenvalues that rounding had made negative.
+    clamped,
+    /// ⟨v, x⟩.
+    vx,
+    /// XᵀF x.
+    x_fx,
+    /// ‖x‖².
+    xx,
+    /// ≥ ‖x‖.
+    bound,
+    /// 1 where conjugate gradients began again at zero.
+    restarted,
+    /// Rows that the input factor took in last.
+    input_rows,
+    /// The same of the output side.
+    output_rows,
+    /// Tr A.
+    input_trace,
+    /// Tr G.
+    output_trace,
+    /// The largest eigenvalue of A.
+    input_largest,
+    /// The largest eigenvalue of G.
+    output_largest,
+    /// Σ s/(s + γ) of A.
+    input_effective_rank,
+    /// The same of G.
+    output_effective_rank,
+    /// Time that the layer took, the final product apart.
+    microseconds,
+  };
+  static constexpr std::size_t size = 28;
+};
+
+}  // namespace cgfac::node

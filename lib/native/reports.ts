@@ -1,0 +1,127 @@
+// Made by scripts/generate-reports.mjs of binding/node/convert/reports.json.
+
+/** The names that Method counts in a report. */
+export const methodNames = ['cg', 'exact', 'kfac'] as const;
+
+/** The names that Reason counts in a report. */
+export const reasonNames = [
+  'converged',
+  'max-iterations',
+  'indefinite',
+  'broken-down',
+  'solved',
+  'no-curvature',
+] as const;
+
+/** The names that Space counts in a report. */
+export const spaceNames = ['gram', 'weight', 'rows'] as const;
+
+/** The names that Basis counts in a report. */
+export const basisNames = ['plain', 'tridiagonal'] as const;
+
+/** The names that Form counts in a report. */
+export const formNames = ['panel', 'covariance'] as const;
+
+/** The places of a SolveReport; NaN stands for what is not known. */
+export const solveReport = {
+  /** Method that was used. */
+  method: 0,
+  /** Conjugate-gradient iterations; 0 for the other methods. */
+  iterations: 1,
+  /** ‖r‖/‖v‖ at the end of conjugate gradients. */
+  residual: 2,
+  /** The same at their start. */
+  initialResidual: 3,
+  /** Reason why the solve ended. */
+  reason: 4,
+  /** Space that it was solved in. */
+  space: 5,
+  /** Basis of the iterations in Gram space. */
+  basis: 6,
+  /** Form of the input side. */
+  inputForm: 7,
+  /** Form of the output side. */
+  outputForm: 8,
+  /** Λ, or γ of the input side. */
+  damping: 9,
+  /** Γ of the output side. */
+  outputDamping: 10,
+  /** The largest eigenvalue of F. */
+  lambdaMax: 11,
+  /** Σ E/(E + λ). */
+  effectiveRank: 12,
+  /** Eigenvalues that rounding had made negative. */
+  clamped: 13,
+  /** ⟨v, x⟩. */
+  vx: 14,
+  /** XᵀF x. */
+  xFx: 15,
+  /** ‖x‖². */
+  xx: 16,
+} as const;
+
+/** The length of a SolveReport. */
+export const solveReportLength = 17;
+
+/** The places of a StepReport; NaN stands for what is not known. */
+export const stepReport = {
+  /** Method that was used. */
+  method: 0,
+  /** Conjugate-gradient iterations; 0 for the other methods. */
+  iterations: 1,
+  /** ‖r‖/‖v‖ at the end of conjugate gradients. */
+  residual: 2,
+  /** The same at their start. */
+  initialResidual: 3,
+  /** Reason why the solve ended. */
+  reason: 4,
+  /** Space that it was solved in. */
+  space: 5,
+  /** Basis of the iterations in Gram space. */
+  basis: 6,
+  /** Form of the input side. */
+  inputForm: 7,
+  /** Form of the output side. */
+  outputForm: 8,
+  /** Λ, or γ of the input side. */
+  damping: 9,
+  /** Γ of the output side. */
+  outputDamping: 10,
+  /** The largest eigenvalue of F. */
+  lambdaMax: 11,
+  /** Σ E/(E + λ). */
+  effectiveRank: 12,
+  /** Eigenvalues that rounding had made negative. */
+  clamped: 13,
+  /** ⟨v, x⟩. */
+  vx: 14,
+  /** XᵀF x. */
+  xFx: 15,
+  /** ‖x‖². */
+  xx: 16,
+  /** ≥ ‖x‖. */
+  bound: 17,
+  /** 1 where conjugate gradients began again at zero. */
+  restarted: 18,
+  /** Rows that the input factor took in last. */
+  inputRows: 19,
+  /** The same of the output side. */
+  outputRows: 20,
+  /** Tr A. */
+  inputTrace: 21,
+  /** Tr G. */
+  outputTrace: 22,
+  /** The largest eigenvalue of A. */
+  inputLargest: 23,
+  /** The largest eigenvalue of G. */
+  outputLargest: 24,
+  /** Σ s/(s + γ) of A. */
+  inputEffectiveRank: 25,
+  /** The same of G. */
+  outputEffectiveRank: 26,
+  /** Time that the layer took, the final product apart. */
+  microseconds: 27,
+} as const;
+
+/** The length of a StepReport. */
+export const stepReportLength = 28;

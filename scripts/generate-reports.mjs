@@ -1,0 +1,73 @@
+// Makes binding/node/convert/reports.h and lib/native/reports.ts of binding/node/convert/reports.json, the one definition
+// of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are stale.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+const source = 'binding/node/convert/reports.json';
+const { enums, reports } = JSON.parse(readFileSync(path(source), 'utf8'));
+
+/** The places of a report, those of the report that it extends first. */
+function placesOf(name) {
+  return reports[name].flatMap(([place, what]) => (place === '...' ? placesOf(what) : [[place, what]]));
+}
+
+const snake = (name) => name.replace(/-/g, '_').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const constant = (name) => `${name[0].toLowerCase()}${name.slice(1)}`;
+const sentence = (what) => `${what[0].toUpperCase()}${what.slice(1)}.`;
+const notice = `Made by scripts/generate-reports.mjs of ${source}.`;
+
+function header() {
+  const lines = ['#pragma once', '', '#include <cstddef>', '', `/// ${notice}`, 'namespace cgfac::node {', ''];
+  for (const [name, values] of Object.entries(enums)) {
+    lines.push(`enum class Report${name} { ${values.map(snake).join(', ')} };`);
+  }
+  for (const name of Object.keys(reports)) {
+    const places = placesOf(name);
+    lines.push('', `/// The places of a report in ${places.length} numbers; NaN for what is not known.`);
+    lines.push(`struct ${name} {`, '  enum Place : std::size_t {');
+    for (const [place, what] of places) lines.push(`    /// ${sentence(what)}`, `    ${snake(place)},`);
+    lines.push('  };', `  static constexpr std::size_t size = ${places.length};`, '};');
+  }
+  lines.push('', '}  // namespace cgfac::node', '');
+  return lines.join('\n');
+}
+
+function module() {
+  const lines = [`// ${notice}`];
+  for (const [name, values] of Object.entries(enums)) {
+    lines.push('', `/** The names that ${name} counts in a report. */`);
+    const names = values.map((value) => `'${value}'`);
+    const line = `export const ${constant(name)}Names = [${names.join(', ')}] as const;`;
+    if (line.length <= 120) lines.push(line);
+    else lines.push(`export const ${constant(name)}Names = [`, ...names.map((each) => `  ${each},`), '] as const;');
+  }
+  for (const name of Object.keys(reports)) {
+    const places = placesOf(name);
+    lines.push('', `/** The places of a ${name}; NaN stands for what is not known. */`);
+    lines.push(`export const ${constant(name)} = {`);
+    places.forEach(([place, what], index) => {
+      lines.push(`  /** ${sentence(what)} */`, `  ${place}: ${index},`);
+    });
+    lines.push(
+      '} as const;',
+      '',
+      `/** The length of a ${name}. */`,
+      `export const ${constant(name)}Length = ${places.length};`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+let stale = false;
+for (const [file, text] of [
+  ['binding/node/convert/reports.h', header()],
+  ['lib/native/reports.ts', module()],
+]) {
+  if (!process.argv.includes('--check')) writeFileSync(path(file), text);
+  else if (readFileSync(path(file), 'utf8') !== text) {
+    console.error(`${file} is not what scripts/generate-reports.mjs makes of ${source}`);
+    stale = true;
+  }
+}
+process.exitCode = stale ? 1 : 0;
