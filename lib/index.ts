@@ -3,15 +3,13 @@ export { type Info, info, setThreads } from './base/info';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {
   ConjugateGradient,
-  type ConjugateGradientOptions,
   type ConjugateGradientResult,
   type SolveOptions,
 } from './layer/conjugate-gradient';
-export { type ApplyOptions, FisherOperator, type FisherOperatorOptions } from './layer/fisher-operator';
+export { type ApplyOptions, FisherOperator } from './layer/fisher-operator';
 export {
   type LayerMemory,
   LayerPreconditioner,
-  type LayerPreconditionerOptions,
   type LayerSummary,
   type NaturalGradientResult,
   type NaturalGradientRows,
@@ -19,7 +17,14 @@ export {
   type PreconditionResult,
   type RecordedRows,
 } from './layer/layer-preconditioner';
-export type { CgOptions, CgSummary, LayerOptions } from './layer/options';
+export type {
+  CgOptions,
+  CgSummary,
+  ConjugateGradientOptions,
+  FisherOperatorOptions,
+  LayerOptions,
+  LayerPreconditionerOptions,
+} from './layer/options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './layer/precondition-all';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './layer/spectrum';
 export type { EffectiveRanks, FactorRows } from './network/layer';

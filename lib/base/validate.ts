@@ -4,7 +4,8 @@ import { CgfacError } from './errors';
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (ArrayBuffer.isView(value)) {
-    return `a ${value.constructor?.name ?? 'typed array'} of length ${'length' in value ? value.length : value.byteLength}`;
+    const length = 'length' in value ? value.length : value.byteLength;
+    return `a ${value.constructor?.name ?? 'typed array'} of length ${length}`;
   }
   if (Array.isArray(value)) return `an array of length ${value.length}`;
   switch (typeof value) {
@@ -45,18 +46,63 @@ export function valueError(expected: string, name: string, received: unknown): C
   );
 }
 
+/** The error of an option without a default that was left out. */
+export function missingOption(expected: string, name: string): CgfacError {
+  return new CgfacError('ERR_CGFAC_MISSING_OPTION', `Expected ${expected} for ${name} but received undefined`);
+}
+
+/** "'a', 'b' or 'c'": strings in the words of an error. */
+export function anyOf(values: readonly string[]): string {
+  const quoted = values.map((value) => `'${value}'`);
+  return [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].filter(Boolean).join(' or ');
+}
+
+/**
+ * The least number of insertions, deletions, substitutions and exchanges of two neighbours that make `b` of `a`. With
+ * d(i, j) the number for the first i letters of a and j of b, it is the least of d(i − 1, j) + 1, d(i, j − 1) + 1,
+ * d(i − 1, j − 1) + [a_i ≠ b_j] and, where the last two letters are exchanged, d(i − 2, j − 2) + 1.
+ *
+ * Source: F. J. Damerau, "A technique for computer detection and correction of spelling errors", 1964.
+ */
+export function editDistance(a: string, b: string): number {
+  let twoBack: number[] = [];
+  let before = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const [above = 0, left = 0, diagonal = 0] = [before[j], row[j - 1], before[j - 1]];
+      const least = Math.min(above + 1, left + 1, diagonal + (same ? 0 : 1));
+      const exchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row.push(exchanged ? Math.min(least, (twoBack[j - 2] ?? 0) + 1) : least);
+    }
+    [twoBack, before] = [before, row];
+  }
+  return before[b.length] ?? 0;
+}
+
+/** The known name that is nearest, if at most a third of its letters are wrong; upper and lower case are the same. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  const distances = known.map((candidate) => editDistance(name.toLowerCase(), candidate.toLowerCase()));
+  const index = distances.indexOf(Math.min(...distances));
+  const candidate = known[index];
+  if (candidate === undefined) return undefined;
+  return (distances[index] ?? 0) <= Math.max(name.length, candidate.length) / 3 ? candidate : undefined;
+}
+
 /** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
 export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is object {
   if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
     throw typeError('an options object', `the options of ${owner}`, options);
   }
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new CgfacError(
-        'ERR_CGFAC_UNKNOWN_OPTION',
-        `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'`,
-      );
-    }
+    if (known.includes(name)) continue;
+    const meant = nearestName(name, known);
+    const question = meant === undefined ? '' : `; did you mean '${meant}'?`;
+    throw new CgfacError(
+      'ERR_CGFAC_UNKNOWN_OPTION',
+      `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'${question}`,
+    );
   }
 }
 
@@ -95,6 +141,27 @@ export function positive(value: unknown, name: string): number {
   return value;
 }
 
+/** A number ≥ 0 and < 1. */
+export function fraction(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number ≥ 0 and < 1', name, value);
+  if (!(value >= 0 && value < 1)) throw valueError('a number ≥ 0 and < 1', name, value);
+  return value;
+}
+
+/** A number > 0 and ≤ 1. */
+export function share(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number > 0 and ≤ 1', name, value);
+  if (!(value > 0 && value <= 1)) throw valueError('a number > 0 and ≤ 1', name, value);
+  return value;
+}
+
+/** A seed: an integer that a double holds exactly. */
+export function seedOf(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('an integer from 0 to 2^53 - 1', name, value);
+  if (!Number.isSafeInteger(value) || value < 0) throw valueError('an integer from 0 to 2^53 - 1', name, value);
+  return value;
+}
+
 /** One of a closed set of strings. */
 export function oneOf<const T extends string>(value: unknown, name: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);
@@ -108,12 +175,8 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
 /** Checks that the options without a default are there. */
 export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
   for (const [name, expected] of Object.entries(required)) {
-    if ((options as Record<string, unknown>)[name] === undefined) {
-      throw new CgfacError(
-        'ERR_CGFAC_MISSING_OPTION',
-        `Expected ${expected} for ${name} of ${owner}, which has no default, but received undefined`,
-      );
-    }
+    if ((options as Record<string, unknown>)[name] === undefined)
+      throw missingOption(expected, `${name} of ${owner}, which has no default,`);
   }
 }
 

@@ -1,14 +1,8 @@
-import { abortSignal, boolean, checkOptions, typeError } from '../base/validate';
+import { abortSignal, checkOptions, typeError } from '../base/validate';
 import { outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
 import { callNative, callNativeAsync, type NativeConjugateGradient, native } from '../native/addon';
 import { type FisherOperator, partsOf } from './fisher-operator';
-import { type CgOptions, type CgSummary, cgOptionNames, parseCgOptions } from './options';
-
-/** Options of {@link ConjugateGradient}. */
-export interface ConjugateGradientOptions extends CgOptions {
-  /** Whether results carry the residual of every iteration. Default: false. */
-  readonly history?: boolean;
-}
+import { type CgSummary, type ConjugateGradientOptions, parseCgOptions } from './options';
 
 /** Options of {@link ConjugateGradient.solve}. */
 export interface SolveOptions<Bias extends boolean = boolean> {
@@ -26,7 +20,6 @@ export interface ConjugateGradientResult<Bias extends boolean = boolean> extends
   readonly residuals?: readonly number[];
 }
 
-const names = [...cgOptionNames, 'history'];
 const solveNames = ['x0', 'out'];
 const solveAsyncNames = ['x0', 'out', 'signal'];
 
@@ -50,9 +43,7 @@ export class ConjugateGradient {
    * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
    */
   constructor(options: ConjugateGradientOptions = {}) {
-    checkOptions(options, 'ConjugateGradient', names);
-    const history = boolean(options.history ?? false, 'history');
-    this.#native = new native.ConjugateGradient({ ...parseCgOptions(options), history });
+    this.#native = new native.ConjugateGradient(parseCgOptions(options));
   }
 
   /**

@@ -1,29 +1,7 @@
-import { abortSignal, checkOptions, checkRequired, positiveInteger } from '../base/validate';
-import {
-  float32,
-  type LayerShape,
-  outputArrays,
-  resultVector,
-  vectorArrays,
-  type WeightVector,
-} from '../base/weight-vector';
+import { abortSignal, checkOptions } from '../base/validate';
+import { type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
 import { callNative, callNativeAsync, type NativeFisherOperator, native } from '../native/addon';
-import { type LayerOptions, layerOptionNames, parseLayerOptions } from './options';
-
-/** Options of {@link FisherOperator}. */
-export interface FisherOperatorOptions<Bias extends boolean = boolean> extends LayerOptions<Bias> {
-  /** The layer's input activations a, `(batch × inFeatures)`, row-major Float32Array. Borrowed. */
-  readonly inputs: Float32Array;
-  /**
-   * Gradients g of the loss with respect to the layer's pre-activations, `(fisherRows × outFeatures)`, row-major
-   * Float32Array. Borrowed.
-   */
-  readonly outputGrads: Float32Array;
-  /** Rows of `inputs`. */
-  readonly batch: number;
-  /** Rows of `outputGrads`. Default: `batch`. */
-  readonly fisherRows?: number;
-}
+import { type FisherOperatorOptions, parseOperatorOptions } from './options';
 
 /** Options of {@link FisherOperator.apply}. */
 export interface ApplyOptions<Bias extends boolean = boolean> {
@@ -31,7 +9,6 @@ export interface ApplyOptions<Bias extends boolean = boolean> {
   readonly out?: WeightVector<Bias>;
 }
 
-const names = [...layerOptionNames, 'inputs', 'outputGrads', 'batch', 'fisherRows'];
 const applyNames = ['out'];
 const applyAsyncNames = ['out', 'signal'];
 
@@ -75,32 +52,9 @@ export class FisherOperator<Bias extends boolean = false> {
    * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`.
    */
   constructor(options: FisherOperatorOptions<Bias>) {
-    const owner = 'FisherOperator';
-    checkOptions(options, owner, names);
-    checkRequired(options, owner, {
-      inputs: 'a Float32Array',
-      outputGrads: 'a Float32Array',
-      batch: 'a positive integer',
-    });
-    const layer = parseLayerOptions(options, owner);
-    const batch = positiveInteger(options.batch, 'batch');
-    const fisherRows = positiveInteger(options.fisherRows ?? batch, 'fisherRows');
-    const rows = {
-      inputs: float32(
-        options.inputs,
-        'inputs',
-        batch * layer.inFeatures,
-        `batch ${batch} × inFeatures ${layer.inFeatures}`,
-      ),
-      outputGrads: float32(
-        options.outputGrads,
-        'outputGrads',
-        fisherRows * layer.outFeatures,
-        `fisherRows ${fisherRows} × outFeatures ${layer.outFeatures}`,
-      ),
-    };
-    this.#shape = layer;
-    this.#native = callNative(() => new native.FisherOperator({ ...layer, ...rows, batch, fisherRows }));
+    const resolved = parseOperatorOptions(options);
+    this.#shape = resolved;
+    this.#native = callNative(() => new native.FisherOperator(resolved));
   }
 
   /**

@@ -5,8 +5,6 @@ import {
   damping as checkedDamping,
   checkOptions,
   checkRequired,
-  nonNegative,
-  oneOf,
   positive,
   positiveInteger,
   valueError,
@@ -29,50 +27,8 @@ import {
   native,
   reportPlaces,
 } from '../native/addon';
-import {
-  type CgOptions,
-  type CgSummary,
-  cgOptionNames,
-  type LayerOptions,
-  layerOptionNames,
-  parseCgOptions,
-  parseLayerOptions,
-} from './options';
+import { type CgSummary, type LayerPreconditionerOptions, parseLayerOptions } from './options';
 import { type SolutionProducts, Spectrum } from './spectrum';
-
-/** Options of {@link LayerPreconditioner}. */
-export interface LayerPreconditionerOptions<Bias extends boolean = boolean> extends LayerOptions<Bias>, CgOptions {
-  /**
-   * How directions are solved for. `'cg'`: conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`.
-   * `'exact'`: the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block:
-   * 'sample'` one. `'kfac'`: direct K-FAC on running averages of the factors, O(n² + m²) memory. `'auto'`: `'cg'` or
-   * `'exact'`, whichever is estimated to be faster for the shape; the result says which. Default: 'cg', or 'exact' with
-   * factored damping or the per-sample block.
-   */
-  readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';
-  /**
-   * `'tikhonov'`: λI is added to F = A ⊗ G. `'factored'`: γ_A I to A and γ_G I to G, with γ_A = π√λ, γ_G = √λ/π and
-   * π² = (tr A/n)/(tr G/m); for `{ relative: ρ }` γ_A = ρ·tr A/n and γ_G = ρ·tr G/m. Not for 'cg'. Default: 'tikhonov'.
-   */
-  readonly dampingMode?: 'tikhonov' | 'factored';
-  /**
-   * `'kronecker'`: F = A ⊗ G. `'sample'`: (1/B) Σ vec(g aᵀ) vec(g aᵀ)ᵀ over the samples, without the Kronecker
-   * approximation; for 'exact' with Tikhonov damping and `fisherRows` equal to `batch`. Default: 'kronecker'.
-   */
-  readonly block?: 'kronecker' | 'sample';
-  /**
-   * Where a solve by 'cg' starts: `'previous'`, from the previous solution (the paper's proposal; it often starts with
-   * a larger residual, and trains better all the same); `'scaled'`, from its multiple of least error; `'none'`, from
-   * zero. Default: 'previous'.
-   */
-  readonly warmStart?: 'none' | 'previous' | 'scaled';
-  /** For 'kfac': a batch enters the factors every so many batches. Default: 1. */
-  readonly factorUpdateSteps?: number;
-  /** For 'kfac': the factors are decomposed every so many batches. Default: 1. */
-  readonly inverseUpdateSteps?: number;
-  /** For 'kfac': the weight of the old average, 0 ≤ decay < 1, from the second batch on. Default: 0.95. */
-  readonly factorDecay?: number;
-}
 
 /** A batch for {@link LayerPreconditioner.record}. */
 export interface RecordedRows {
@@ -182,9 +138,6 @@ export interface LayerMemory {
   readonly total: number;
 }
 
-const cgOnly = [...cgOptionNames, 'warmStart'];
-const kfacOnly = ['factorUpdateSteps', 'inverseUpdateSteps', 'factorDecay'];
-const names = [...layerOptionNames, ...cgOnly, ...kfacOnly, 'method', 'dampingMode', 'block'];
 const recordNames = ['inputs', 'outputGrads', 'batch', 'fisherRows'];
 const preconditionNames = ['out', 'spectrum'];
 const preconditionAsyncNames = [...preconditionNames, 'signal'];
@@ -199,37 +152,6 @@ export interface LayerParts {
 let partsOfLayer: (layer: unknown) => LayerParts | undefined;
 
 export { partsOfLayer };
-
-function methodOptions(given: object) {
-  const options = given as Record<string, unknown>;
-  const dampingMode = oneOf(options.dampingMode ?? 'tikhonov', 'dampingMode', ['tikhonov', 'factored']);
-  const block = oneOf(options.block ?? 'kronecker', 'block', ['kronecker', 'sample']);
-  const direct = dampingMode === 'factored' || block === 'sample';
-  const method = oneOf(options.method ?? (direct ? 'exact' : 'cg'), 'method', ['auto', 'cg', 'exact', 'kfac']);
-  if (block === 'sample' && dampingMode === 'factored')
-    throw valueError("'tikhonov' with block 'sample'", 'dampingMode', dampingMode);
-  if (block === 'sample' && method !== 'exact' && method !== 'auto')
-    throw valueError("'exact' or 'auto' with block 'sample'", 'method', method);
-  if (dampingMode === 'factored' && method === 'cg')
-    throw valueError("'exact', 'kfac' or 'auto' with dampingMode 'factored'", 'method', method);
-  const refuse = (optionNames: readonly string[], allowed: string) => {
-    const found = optionNames.find((name) => options[name] !== undefined);
-    if (found !== undefined) throw valueError(`${allowed} with the option ${found}`, 'method', method);
-  };
-  if (method === 'exact' || method === 'kfac') refuse(cgOnly, "'cg' or 'auto'");
-  if (method !== 'kfac') refuse(kfacOnly, "'kfac'");
-  const factorDecay = nonNegative(options.factorDecay ?? 0.95, 'factorDecay');
-  if (factorDecay >= 1) throw valueError('a number ≥ 0 and < 1', 'factorDecay', factorDecay);
-  return {
-    dampingMode,
-    block,
-    method,
-    warmStart: oneOf(options.warmStart ?? 'previous', 'warmStart', ['none', 'previous', 'scaled']),
-    factorUpdateSteps: positiveInteger(options.factorUpdateSteps ?? 1, 'factorUpdateSteps'),
-    inverseUpdateSteps: positiveInteger(options.inverseUpdateSteps ?? 1, 'inverseUpdateSteps'),
-    factorDecay,
-  };
-}
 
 const methods = ['cg', 'exact', 'kfac'] as const;
 const reasons = ['converged', 'max-iterations', 'indefinite', 'broken-down', 'solved'] as const;
@@ -304,12 +226,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * `ERR_CGFAC_INVALID_ARG_VALUE`.
    */
   constructor(options: LayerPreconditionerOptions<Bias>) {
-    const owner = 'LayerPreconditioner';
-    checkOptions(options, owner, names);
-    const layer = parseLayerOptions(options, owner);
-    const solve = methodOptions(options);
-    this.#shape = layer;
-    this.#native = new native.LayerPreconditioner({ ...layer, ...parseCgOptions(options), ...solve });
+    const resolved = parseLayerOptions(options);
+    this.#shape = resolved;
+    this.#native = new native.LayerPreconditioner(resolved);
   }
 
   /**

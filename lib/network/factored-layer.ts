@@ -32,7 +32,7 @@ export class FactoredNetworkLayer {
       decay: options.factorDecay,
       rank: options.rank,
       panelRows: options.panelRows,
-      window: options.window,
+      window: options.window as number, // the table of options gives one to every network of such layers
     });
   }
 

@@ -1,125 +1,247 @@
-import { checkOptions, oneOf, positive, valueError } from '../base/validate';
+import * as kinds from '../base/kinds';
+import { is, made, type OptionRows, resolveOptions } from '../base/option-table';
+import { checkOptions, valueError } from '../base/validate';
 import type { Damping } from '../base/weight-vector';
+import { preconditionerRows } from '../network/option-rows';
 import {
   type PreconditionerOptions,
   type Preset,
-  preconditionerOptionNames,
   resolvePreconditionerOptions,
   type Schedule,
-  seedOf,
 } from '../network/options';
 
 /**
  * What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not
  * tell.
  */
-type NotInTheGraph = 'lossReduction' | 'accumulationSteps' | 'adaptiveDamping' | 'adaptiveFraction';
-const NOT_IN_THE_GRAPH: readonly string[] = [
-  'lossReduction',
-  'accumulationSteps',
-  'adaptiveDamping',
-  'adaptiveFraction',
-] satisfies NotInTheGraph[];
+const NOT_IN_THE_GRAPH = ['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'] as const;
+type NotInTheGraph = (typeof NOT_IN_THE_GRAPH)[number];
+
+/** What is of other methods than 'cg'. */
+type NotOfCg = 'preset' | 'trustRegion' | 'inverseUpdateSteps';
+
+/** A seed that was never used before, most likely. */
+const anySeed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+
+/** The options that are read here, before a preconditioner is made. */
+const ownRows = {
+  seed: {
+    kind: kinds.seed,
+    default: made(anySeed, 'drawn at random'),
+    text: 'Seed of the sampled targets. `CgfacOptimizer.getConfig` tells it.',
+  },
+  gradientLearningRate: {
+    kind: kinds.positive,
+    default: is(0.01),
+    text: 'Learning rate of the variables that take plain gradient steps.',
+  },
+  fisher: {
+    kind: kinds.choice(['true', 'empirical']),
+    default: is('true'),
+    values: {
+      true: {
+        text:
+          "gradients of targets sampled from the model's own output distribution, which needs a softmax or sigmoid " +
+          'head with its cross-entropy, or a squared error',
+      },
+      empirical: { text: 'the training gradients themselves, of any loss' },
+    },
+    text: 'What the output factors are made of.',
+  },
+} satisfies OptionRows;
+
+/** The sentence of an option that only one preset can have. */
+const chooses = (preset: Preset) => ` Without a \`preset\` or a \`factorHistory\` it chooses the preset '${preset}'.`;
+
+/** What {@link RecipeOptions} has besides the options of {@link Preconditioner}, or says otherwise. */
+export const recipeRows = {
+  preset: {
+    ...preconditionerRows.preset,
+    default: made(() => undefined, "as the head has it, 'safe' where none is known"),
+    text:
+      "A set of defaults. Without one the head decides: 'reconstruction' where one has targets between 0 and 1 or " +
+      "a squared error, else 'safe'; but options that only one of the two can have choose that one, whatever the " +
+      "head: `rank`, `panelRows` and, without a `factorHistory`, `factorDecay` are of 'safe', `window` is of " +
+      "'reconstruction'. `CgfacOptimizer.report` tells.",
+  },
+  method: {
+    ...preconditionerRows.method,
+    kind: kinds.choice(['auto', 'exact', 'kfac']),
+    values: { ...preconditionerRows.method.values, cg: {} },
+  },
+  factorDecay: { ...preconditionerRows.factorDecay, text: preconditionerRows.factorDecay.text + chooses('safe') },
+  rank: { ...preconditionerRows.rank, text: preconditionerRows.rank.text + chooses('safe') },
+  panelRows: { ...preconditionerRows.panelRows, text: preconditionerRows.panelRows.text + chooses('safe') },
+  window: { ...preconditionerRows.window, text: preconditionerRows.window.text + chooses('reconstruction') },
+  ...ownRows,
+} satisfies OptionRows;
+
+/** The `fisherFraction` of 'cg'. */
+const EVERY_TARGET = 1;
+
+/** What {@link CgOptimizerOptions} says of its own; the defaults are those of 'cg'. */
+export const cgOptimizerRows = {
+  method: { kind: kinds.choice(['cg']), required: true, text: "CG-FAC, the paper's algorithm." },
+  learningRate: {
+    ...preconditionerRows.learningRate,
+    text: 'Length of a step before ν shortens it, in units of the natural-gradient direction.',
+  },
+  damping: {
+    ...preconditionerRows.damping,
+    text:
+      'λ of (F + λI): a number in the units of the per-sample loss, or `{ relative }` times the mean eigenvalue of ' +
+      "each block's own F, which does not depend on the scale of the loss, as a number does.",
+  },
+  klClip: {
+    ...preconditionerRows.klClip,
+    text:
+      'Bound κ on the size of a step as the Fisher matrix measures it: ν = min(1, √(κ/(learningRate²·Σ⟨v, x⟩))). ' +
+      'In the units of the loss: of one that is a mean over D outputs it is D times as much as of their sum.',
+  },
+  maxIterations: preconditionerRows.maxIterations,
+  tolerance: preconditionerRows.tolerance,
+  warmStart: preconditionerRows.warmStart,
+  space: preconditionerRows.space,
+  factorDecay: preconditionerRows.factorDecay,
+  rank: preconditionerRows.rank,
+  panelRows: preconditionerRows.panelRows,
+  window: preconditionerRows.window,
+  fisherFraction: {
+    ...preconditionerRows.fisherFraction,
+    default: is(EVERY_TARGET),
+    text: 'Share of a batch whose targets are sampled for the output factor.',
+  },
+} satisfies OptionRows;
 
 /**
  * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link
  * PreconditionerOptions}, whose `lossReduction` and `accumulationSteps` follow from the graph.
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
+  // options:begin, written by scripts/generate-options.mjs
   /**
-   * A set of defaults; see {@link PreconditionerOptions.preset}. Default: the head decides, 'reconstruction' where one
-   * has targets between 0 and 1 or a squared error, else, and where no head is known, 'safe';
-   * but options that only one of the two can have choose that one, whatever the head: {@link RecipeOptions.rank},
-   * {@link RecipeOptions.panelRows} and, without a `factorHistory`, {@link RecipeOptions.factorDecay} are of 'safe',
-   * {@link RecipeOptions.window} is of 'reconstruction'. {@link CgfacOptimizer.report} tells.
+   * A set of defaults. Without one the head decides: 'reconstruction' where one has targets between 0 and 1 or a
+   * squared error, else 'safe'; but options that only one of the two can have choose that one, whatever the head:
+   * `rank`, `panelRows` and, without a `factorHistory`, `factorDecay` are of 'safe', `window` is of 'reconstruction'.
+   * `CgfacOptimizer.report` tells. `'safe'`: for any head (damping { relative: 1 }, polyakFraction 1, momentum 0.5,
+   * factorUpdateSteps 5, factorHistory 'panel', rank 128, fisherFraction 0.5). `'reconstruction'`: for autoencoders and
+   * regression (damping { relative: 0.3 }, polyakFraction 0.5, momentum 0.5, factorUpdateSteps 2, factorHistory 'none',
+   * rank 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of images, and not for
+   * recurrent networks or losses with an entropy floor (damping { relative: 0.3 }, polyakFraction 2, momentum 0,
+   * factorUpdateSteps 10, factorHistory 'panel', rank 64, fisherFraction 0.5). Default: as the head has it, 'safe'
+   * where none is known.
    */
   readonly preset?: Preset;
   /**
-   * Directions of a panel. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. Default: the preset's,
-   * or 128.
+   * How directions are solved for. `'exact'`: damped inverses of the factors. `'kfac'`: direct K-FAC with running
+   * averages. `'auto'`: 'cg' or 'exact' by estimated time. Default: 'exact'.
    */
-  readonly rank?: number;
-  /** Rows of a batch that enter a panel at a time. Likewise. Default: 128. */
-  readonly panelRows?: number;
-  /** Weight of the old average, 0 ≤ decay < 1, with a history and of 'kfac'. Likewise. Default: 0.95. */
+  readonly method?: 'auto' | 'exact' | 'kfac';
+  /**
+   * Weight of the old average. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. A number ≥ 0 and <
+   * 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.95.
+   */
   readonly factorDecay?: number;
   /**
-   * Without a history: rows that a factor is made of at the least. Without a `preset` or a `factorHistory` it chooses
-   * the preset 'reconstruction'. Default: 256.
+   * Directions of a panel. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. A positive integer.
+   * Only with `factorHistory` 'panel'. Default: 128 (64 with `preset` 'image-classifier').
+   */
+  readonly rank?: number;
+  /**
+   * Rows of a batch that enter a panel at a time, drawn from all of it. Without a `preset` or a `factorHistory` it
+   * chooses the preset 'safe'. A positive integer. Only with `factorHistory` 'panel'. Default: 128.
+   */
+  readonly panelRows?: number;
+  /**
+   * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
+   * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
+   * of that one. Without a `preset` or a `factorHistory` it chooses the preset 'reconstruction'. A positive integer.
+   * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored', else none.
    */
   readonly window?: number;
   /**
-   * Seed of the sampled targets, an integer from 0 to 2⁵³ − 1. Default: drawn at random; {@link
-   * CgfacOptimizer.getConfig} tells it.
+   * Seed of the sampled targets. `CgfacOptimizer.getConfig` tells it. An integer from 0 to 2^53 - 1. Default: drawn at
+   * random.
    */
   readonly seed?: number;
-  /** `'exact'`, `'kfac'` or `'auto'`; see {@link PreconditionerOptions.method}. Default: 'exact'. */
-  readonly method?: 'auto' | 'exact' | 'kfac';
-  /** Learning rate, > 0, of the variables that take plain gradient steps. Default: 0.01. */
+  /** Learning rate of the variables that take plain gradient steps. A number > 0. Default: 0.01. */
   readonly gradientLearningRate?: number;
   /**
-   * What the output factors are made of: gradients of targets sampled from the model's own output distribution
-   * (`'true'`, which needs a softmax or sigmoid head with its cross-entropy, or a squared error), or the training
-   * gradients themselves (`'empirical'`, any loss). Default `'true'`.
+   * What the output factors are made of. `'true'`: gradients of targets sampled from the model's own output
+   * distribution, which needs a softmax or sigmoid head with its cross-entropy, or a squared error. `'empirical'`: the
+   * training gradients themselves, of any loss. Default: 'true'.
    */
   readonly fisher?: 'true' | 'empirical';
+  // options:end
 }
 
 /** The options of {@link cgfac} and of {@link CgfacOptimizer}. */
 export type CgfacOptions = RecipeOptions | CgOptimizerOptions;
-
-/** What is of other methods. */
-type NotOfCg =
-  | 'preset'
-  | 'polyakFraction'
-  | 'trustRegion'
-  | 'inverseUpdateSteps'
-  | 'factorHistory'
-  | 'factorDecay'
-  | 'rank'
-  | 'panelRows'
-  | 'window';
 
 /**
  * The options of {@link cgfac} with `method: 'cg'`: the algorithm CG-FAC of the paper. A batch that is shorter than the
  * one before is filled up with rows of that one.
  */
 export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'method'> {
-  /** The method. */
+  // options:begin, written by scripts/generate-options.mjs
+  /** CG-FAC, the paper's algorithm. No default. */
   readonly method: 'cg';
-  /** Length of a step before ν shortens it, > 0, a schedule, in units of the natural-gradient direction. Default 1. */
+  /**
+   * Length of a step before ν shortens it, in units of the natural-gradient direction. A number > 0, or a function of
+   * the step. Default: 1.
+   */
   readonly learningRate?: Schedule<number>;
   /**
-   * λ of (F + λI), a schedule: a number > 0 in the units of the per-sample loss, or `{ relative }` (> 0) times the mean
-   * eigenvalue of each block's own F. Default `{ relative: 10 }`, which does not depend on the scale of the loss, as a
-   * number does.
+   * λ of (F + λI): a number in the units of the per-sample loss, or `{ relative }` times the mean eigenvalue of each
+   * block's own F, which does not depend on the scale of the loss, as a number does. Default: `{ relative: 10 }`.
    */
   readonly damping?: Schedule<Damping>;
   /**
-   * Bound κ on the size of a step as the Fisher matrix measures it, > 0, a schedule: ν = min(1, √(κ/(learningRate²·Σ⟨v,
-   * x⟩))). In the units of the loss: of one that is a mean over D outputs it is D times as much as of their sum.
-   * Default 1e-2.
+   * Bound κ on the size of a step as the Fisher matrix measures it: ν = min(1, √(κ/(learningRate²·Σ⟨v, x⟩))). In the
+   * units of the loss: of one that is a mean over D outputs it is D times as much as of their sum. A number > 0, or a
+   * function of the step. Only with `stepRule` 'kl-clip'. Default: 0.01.
    */
   readonly klClip?: Schedule<number>;
-  /** Conjugate-gradient iterations for each block and step, at least 1. Default 15. */
+  /** The budget of iterations of a solve. Using it up is its normal end. A positive integer. Default: 15. */
   readonly maxIterations?: number;
   /**
-   * Relative residual ‖r‖/‖v‖, ≥ 0, at which the iterations of a block end. Default 0.3: with the warm start, what one
-   * step leaves undone the next ones do, and solving each batch's system further than that fits its noise.
+   * The relative residual ‖r‖/‖v‖ at which a solve ends: with the warm start, what one step leaves undone the next ones
+   * do, and solving each batch's system further than that fits its noise. 0 stops at the float32 floor. A number ≥ 0.
+   * Default: 0.3.
    */
   readonly tolerance?: number;
   /**
-   * Where the iterations of a block start: at its last direction, at that times the best factor, or at zero. Default
-   * `'previous'`.
+   * Where a solve by 'cg' starts. `'previous'`: the previous solution (the paper's proposal; it often starts with a
+   * larger residual, and trains better all the same). `'scaled'`: its multiple of least error. `'none'`: zero. Default:
+   * 'previous'.
    */
   readonly warmStart?: 'none' | 'previous' | 'scaled';
   /**
-   * Where the iterations take place: in the space of the weights, in that of the rows, or in the cheaper of the two.
-   * Default `'auto'`.
+   * Where the iterations run. `'auto'`: the one of fewer flops. `'weight'`: the space of the layer's weights, in
+   * float32. `'gram'`: the space of the batch's rows, in float64. Default: 'auto'.
    */
   readonly space?: 'auto' | 'weight' | 'gram';
-  /** Share of a batch whose targets are sampled for the output factor, 0 < fraction ≤ 1. Default: 1. */
-  readonly fisherFraction?: NonNullable<PreconditionerOptions['fisherFraction']>;
+  /** Weight of the old average. A number ≥ 0 and < 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.95. */
+  readonly factorDecay?: number;
+  /** Directions of a panel. A positive integer. Only with `factorHistory` 'panel'. Default: 128. */
+  readonly rank?: number;
+  /**
+   * Rows of a batch that enter a panel at a time, drawn from all of it. A positive integer. Only with `factorHistory`
+   * 'panel'. Default: 128.
+   */
+  readonly panelRows?: number;
+  /**
+   * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
+   * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
+   * of that one. A positive integer. Only with `factorHistory` 'none'. Default: none.
+   */
+  readonly window?: number;
+  /**
+   * Share of a batch whose targets are sampled for the output factor. A number > 0 and ≤ 1, or a function of the step.
+   * Default: 1.
+   */
+  readonly fisherFraction?: Schedule<number>;
+  // options:end
 }
 
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
@@ -135,13 +257,9 @@ export interface ResolvedRecipeOptions {
   readonly given: Readonly<Record<string, unknown>>;
 }
 
-const RECIPE_NAMES: readonly string[] = [
-  ...preconditionerOptionNames.filter((name) => !NOT_IN_THE_GRAPH.includes(name)),
-  'gradientLearningRate',
-  'fisher',
-];
-
-const anySeed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+const RECIPE_NAMES: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
+  (name) => !NOT_IN_THE_GRAPH.some((other) => other === name),
+);
 
 /** The presets that the head may choose from and that the options fit. */
 function presetsFor(network: object): readonly Preset[] {
@@ -168,26 +286,17 @@ function presetsFor(network: object): readonly Preset[] {
 export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   checkOptions(options, 'cgfac', RECIPE_NAMES);
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
-  const seed = given.seed === undefined ? anySeed() : seedOf(given.seed, 'seed');
+  const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, fisher }, 'cgfac');
   if (given.method === 'cg' && given.preset !== undefined)
     throw valueError("no preset with method 'cg'", 'preset', given.preset);
-  const all = given.method === 'cg' && given.fisherFraction === undefined ? { fisherFraction: 1 } : {};
-  const network = { ...given, ...all, seed };
+  const { fisherFraction = given.method === 'cg' ? EVERY_TARGET : undefined } = given;
+  const network = { ...given, ...(fisherFraction === undefined ? {} : { fisherFraction }), seed: own.seed };
   const fitting = given.preset === undefined ? presetsFor(network) : undefined;
   const { preset, method } = resolvePreconditionerOptions(
     { preset: fitting?.[0], ...network, lossReduction: 'mean' },
     'cgfac',
   );
-  return {
-    method,
-    presets: fitting ?? [preset],
-    chosen: fitting === undefined,
-    gradientLearningRate:
-      gradientLearningRate === undefined ? 0.01 : positive(gradientLearningRate, 'gradientLearningRate'),
-    fisher: fisher === undefined ? 'true' : oneOf(fisher, 'fisher', ['true', 'empirical']),
-    seed,
-    given: network,
-  };
+  return { ...own, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
 }
 
 /** Of a saved configuration, the options; what a loader adds, and what was saved as missing, is left out. */

@@ -116,17 +116,22 @@ const combinations: readonly (readonly [options: Record<string, unknown>, expect
   [{ space: 'gram' }, "Expected method 'cg' or 'auto' with the option space but received 'exact'"],
   [{ warmStart: 'none' }, "Expected method 'cg' or 'auto' with the option warmStart but received 'exact'"],
   [{ inverseUpdateSteps: 2 }, "Expected method 'kfac' with the option inverseUpdateSteps but received 'exact'"],
-  [
-    { factorHistory: 'dense', method: 'cg' },
-    "Expected method 'exact' with dampingMode 'factored' with the option factorHistory but received 'cg' with 'tikhonov'",
-  ],
-  [
-    { rank: 8, dampingMode: 'tikhonov' },
-    "Expected method 'exact' with dampingMode 'factored' with the option rank but received 'exact' with 'tikhonov'",
-  ],
+  ...(['none', 'panel'] as const).map(
+    (factorHistory) =>
+      [
+        { factorHistory, method: 'kfac' },
+        `Expected 'cg', 'exact' or 'auto' with factorHistory '${factorHistory}' (direct K-FAC's factors are dense running averages) for method but received 'kfac'`,
+      ] as const,
+  ),
+  [{ rank: 8, dampingMode: 'tikhonov' }, "Expected factorHistory 'panel' with the option rank but received 'none'"],
+  [{ panelRows: 8, method: 'kfac' }, "Expected factorHistory 'panel' with the option panelRows but received 'dense'"],
   [
     { factorDecay: 0.5, method: 'cg' },
-    "Expected method 'kfac' or a factorHistory with the option factorDecay but received 'cg' with 'tikhonov'",
+    "Expected factorHistory 'panel' or 'dense' with the option factorDecay but received 'none'",
+  ],
+  [
+    { window: 8, method: 'auto', factorHistory: 'dense' },
+    "Expected factorHistory 'none' with the option window but received 'dense'",
   ],
   [
     { polyakFraction: 1, stepRule: 'fixed' },
@@ -469,21 +474,21 @@ const table: Case[] = [
     what: 'an unknown option of an operator',
     code: unknown,
     message:
-      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, inputs, outputGrads, batch, fisherRows for an option of FisherOperator but received 'dampening'",
+      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, inputs, outputGrads, batch, fisherRows for an option of FisherOperator but received 'dampening'; did you mean 'damping'?",
     call: constructing({ dampening: 1 }),
   },
   {
     what: 'an unknown option of a layer',
     code: unknown,
     message:
-      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, maxIterations, tolerance, space, warmStart, factorUpdateSteps, inverseUpdateSteps, factorDecay, method, dampingMode, block for an option of LayerPreconditioner but received 'warmstart'",
+      "Expected one of inFeatures, outFeatures, bias, damping, lossReduction, kernelLayout, maxIterations, tolerance, space, warmStart, factorUpdateSteps, inverseUpdateSteps, factorDecay, method, dampingMode, block, factorHistory, rank, panelRows for an option of LayerPreconditioner but received 'warmstart'; did you mean 'warmStart'?",
     call: layering({ warmstart: 'none' }),
   },
   {
     what: 'an unknown option of a solver',
     code: unknown,
     message:
-      "Expected one of maxIterations, tolerance, space, history for an option of ConjugateGradient but received 'iterations'",
+      "Expected one of maxIterations, tolerance, space, history for an option of ConjugateGradient but received 'iterations'; did you mean 'maxIterations'?",
     call: () => new ConjugateGradient(untyped({ iterations: 3 })),
   },
   {
@@ -656,19 +661,51 @@ const table: Case[] = [
     }),
   ),
   ...(['auto', 'cg', 'exact'] as const).flatMap((method): Case[] =>
-    [{ factorUpdateSteps: 2 }, { inverseUpdateSteps: 2 }, { factorDecay: 0.5 }].map((option) => ({
-      what: `${Object.keys(option)} with '${method}'`,
+    [{ factorUpdateSteps: 2 }, { factorDecay: 0.5 }].map((option) => ({
+      what: `${Object.keys(option)} with '${method}' and without averages`,
       code: value,
-      message: `Expected 'kfac' with the option ${Object.keys(option)} for method but received '${method}'`,
+      message: `Expected 'panel' or 'dense' with the option ${Object.keys(option)} for factorHistory but received 'none'`,
       call: layering({ method, ...option }),
     })),
   ),
+  ...(['auto', 'cg', 'exact'] as const).map(
+    (method): Case => ({
+      what: `inverseUpdateSteps with '${method}'`,
+      code: value,
+      message: `Expected 'kfac' with the option inverseUpdateSteps for method but received '${method}'`,
+      call: layering({ method, inverseUpdateSteps: 2 }),
+    }),
+  ),
   {
-    what: 'factorDecay without a method',
+    what: 'factorDecay without a method and without averages',
     code: value,
-    message: "Expected 'kfac' with the option factorDecay for method but received 'cg'",
+    message: "Expected 'panel' or 'dense' with the option factorDecay for factorHistory but received 'none'",
     call: layering({ factorDecay: 0.5 }),
   },
+  ...(['none', 'dense'] as const).flatMap((factorHistory): Case[] =>
+    [{ rank: 8 }, { panelRows: 8 }].map((option) => ({
+      what: `${Object.keys(option)} with factorHistory '${factorHistory}'`,
+      code: value,
+      message: `Expected 'panel' with the option ${Object.keys(option)} for factorHistory but received '${factorHistory}'`,
+      call: layering({ factorHistory, ...option }),
+    })),
+  ),
+  ...(['none', 'panel'] as const).map(
+    (factorHistory): Case => ({
+      what: `factorHistory '${factorHistory}' with 'kfac'`,
+      code: value,
+      message: `Expected 'cg', 'exact' or 'auto' with factorHistory '${factorHistory}' (direct K-FAC's factors are dense running averages) for method but received 'kfac'`,
+      call: layering({ factorHistory, method: 'kfac' }),
+    }),
+  ),
+  ...(['panel', 'dense'] as const).map(
+    (factorHistory): Case => ({
+      what: `factorHistory '${factorHistory}' with block 'sample'`,
+      code: value,
+      message: `Expected 'none' with block 'sample' (a sum over samples has no factors to average) for factorHistory but received '${factorHistory}'`,
+      call: layering({ factorHistory, block: 'sample' }),
+    }),
+  ),
   {
     what: "dampingMode 'factored' with 'cg'",
     code: value,
@@ -749,7 +786,7 @@ const table: Case[] = [
     what: 'an unknown name of naturalGradientSync',
     code: unknown,
     message:
-      "Expected one of inputs, outputGrads, batch, fisherRows, lossGrads, out, applyTo, spectrum for an option of naturalGradientSync but received 'lossgrads'",
+      "Expected one of inputs, outputGrads, batch, fisherRows, lossGrads, out, applyTo, spectrum for an option of naturalGradientSync but received 'lossgrads'; did you mean 'lossGrads'?",
     call: naturally({ lossgrads: new Float32Array(12) }),
   },
   {
@@ -1137,7 +1174,7 @@ const table: Case[] = [
         { dampng: 1 },
         unknown,
         expect.stringMatching(
-          /^Expected one of lossReduction, .*trustRegion.* for an option of Preconditioner but received 'dampng'$/,
+          /^Expected one of lossReduction, .*trustRegion.* for an option of Preconditioner but received 'dampng'; did you mean 'damping'\?$/,
         ),
       ],
       [

@@ -1,5 +1,5 @@
 import { type PreconditionerOptions, type StepOptions, type StepSummary, setThreads, type WeightVector } from 'cgfac';
-import { presets } from '../../../lib/network/options';
+import { presets } from '../../../lib/network/presets';
 import { at, relativeError } from '../../support/golden-case';
 import { arraysOf, randomNumbers } from '../../support/layers';
 import {

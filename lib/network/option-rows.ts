@@ -1,0 +1,273 @@
+/** The table of options of {@link Preconditioner}; see lib/base/option-table.ts. */
+import * as kinds from '../base/kinds';
+import { is, type Kind, made, type OptionRows, when } from '../base/option-table';
+import { checkOptions, checkRequired, positive, typeError } from '../base/validate';
+import type { LossReduction } from '../base/weight-vector';
+import { cgRows, layerPreconditionerRows } from '../layer/option-rows';
+import { ofPreset, type Preset } from './presets';
+import { schedule } from './schedule';
+
+const layerPatterns: Kind<readonly (string | RegExp)[]> = {
+  check: (value, name) => {
+    if (!Array.isArray(value)) throw typeError('an array of names and regular expressions', name, value);
+    value.forEach((pattern, index) => {
+      if (typeof pattern !== 'string' && Object.prototype.toString.call(pattern) !== '[object RegExp]')
+        throw typeError('a name or a regular expression', `${name}[${index}]`, pattern);
+    });
+    return [...value];
+  },
+  type: 'readonly (string | RegExp)[]',
+  expected: 'an array of names and regular expressions',
+};
+
+const divergence: Kind<{ readonly kl: number }> = {
+  check: (value, name) => {
+    checkOptions(value, name, ['kl']);
+    checkRequired(value, name, { kl: 'a number > 0' });
+    return { kl: positive((value as { readonly kl: unknown }).kl, `${name}.kl`) };
+  },
+  type: '{\n  /** The divergence, > 0. */\n  readonly kl: number;\n}',
+  expected: '{ kl }, a number > 0',
+};
+
+/** The solve of the recipe, for which the presets are made. */
+const recipe = { method: ['exact'], dampingMode: ['factored'] };
+const iterating = { method: ['cg', 'auto'] };
+const polyak = { stepRule: ['polyak'] };
+const panels = { factorHistory: ['panel'] };
+
+/** The options of {@link Preconditioner}. */
+export const preconditionerRows = {
+  lossReduction: {
+    kind: kinds.choice<LossReduction>(['sum', 'mean'], 'LossReduction'),
+    required: true,
+    text: 'What the recorded gradients are gradients of.',
+  },
+  preset: {
+    kind: kinds.choice<Preset>(['safe', 'reconstruction', 'image-classifier'], 'Preset'),
+    default: is('safe'),
+    values: {
+      safe: { text: 'for any head' },
+      reconstruction: { text: 'for autoencoders and regression' },
+      'image-classifier': {
+        text:
+          'for feed-forward softmax classifiers of images, and not for recurrent networks or losses with an ' +
+          'entropy floor',
+      },
+    },
+    text: 'A set of defaults; any option given overrides it.',
+  },
+  method: {
+    kind: kinds.choice(['auto', 'cg', 'exact', 'kfac']),
+    default: is('exact'),
+    values: {
+      exact: { text: 'damped inverses of the factors' },
+      cg: { text: 'CG-FAC, truncated conjugate gradients' },
+      kfac: { text: 'direct K-FAC with running averages' },
+      auto: { text: "'cg' or 'exact' by estimated time" },
+    },
+    text: 'How directions are solved for.',
+  },
+  dampingMode: {
+    kind: kinds.choice(['tikhonov', 'factored']),
+    default: when({ method: ['exact'] }, is('factored'), is('tikhonov')),
+    values: {
+      ...layerPreconditionerRows.dampingMode.values,
+      factored: {
+        ...layerPreconditionerRows.dampingMode.values.factored,
+        needs: [{ where: { method: ['exact', 'kfac'] } }],
+      },
+    },
+    text: 'What λ is added to.',
+  },
+  damping: {
+    kind: schedule(kinds.damping),
+    default: when(
+      recipe,
+      ofPreset(({ relative }) => ({ relative })),
+      when({ method: ['cg'] }, is({ relative: 10 }), is({ relative: 3 })),
+    ),
+    text:
+      "λ: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue " +
+      "(the mean over the directions that a panel holds), else of the block's.",
+  },
+  stepRule: {
+    kind: kinds.choice(['polyak', 'kl-clip', 'fixed']),
+    default: when(
+      { trustRegion: { given: true } },
+      is('fixed'),
+      when({ method: ['exact'] }, is('polyak'), is('kl-clip')),
+    ),
+    values: {
+      polyak: { text: 'min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step' },
+      'kl-clip': { text: 'ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩)))' },
+      fixed: { text: 'learningRate' },
+    },
+    text: 'The length η of a step.',
+  },
+  polyakFraction: {
+    kind: schedule(kinds.positive),
+    default: ofPreset(({ polyakFraction }) => polyakFraction),
+    only: [polyak],
+    text: "φ of 'polyak'.",
+  },
+  klClip: {
+    kind: schedule(kinds.positive),
+    default: is(1e-2),
+    only: [{ stepRule: ['kl-clip'] }],
+    text:
+      "κ of 'kl-clip', in the units of the loss: of one that is a mean over D outputs it is D times as much as of " +
+      'their sum.',
+  },
+  trustRegion: {
+    kind: divergence,
+    only: [{ method: ['exact'], dampingMode: ['tikhonov'] }, { stepRule: ['fixed'] }],
+    text:
+      "Every layer's λ is multiplied by the one factor for which ½η²Σ xᵀF x, the Kullback–Leibler divergence that " +
+      'the step predicts, is `kl`. It costs a second solve.',
+  },
+  adaptiveDamping: {
+    kind: kinds.boolean,
+    default: is(false),
+    only: [{ trustRegion: { absent: 'one' } }],
+    text:
+      'Whether `Preconditioner.reportLoss` adapts the damping, by the rule of Levenberg and Marquardt: smaller ' +
+      'where the loss fell by more than 3/4 of what was predicted, larger where by less than 1/4.',
+  },
+  adaptiveFraction: {
+    kind: kinds.boolean,
+    default: is(false),
+    only: [polyak, { adaptiveDamping: { absent: 'both' } }],
+    text: "Whether `Preconditioner.reportLoss` adapts φ of 'polyak' instead, by the same thresholds.",
+  },
+  learningRate: { kind: schedule(kinds.positive), default: is(1), text: 'A factor of every step.' },
+  learningRateSchedule: {
+    kind: kinds.choice(['constant', 'linear']),
+    default: is('constant'),
+    values: {
+      constant: { text: 'steps keep their length' },
+      linear: {
+        needs: [{ where: { totalSteps: { given: true } } }],
+        text: 'they keep it for half of `totalSteps`, then shrink linearly to 0',
+      },
+    },
+    text: 'What becomes of the length of steps in the course of a run.',
+  },
+  totalSteps: {
+    kind: kinds.positiveInteger,
+    text: "Steps of the whole run, for `learningRateSchedule: 'linear'` and for the default of `emaMomentum`.",
+  },
+  momentum: {
+    kind: schedule(kinds.fraction),
+    default: when(
+      { method: ['exact'] },
+      ofPreset(({ momentum }) => momentum),
+      is(0),
+    ),
+    text: 'μ of M ← μM + ηx, the heavy ball after preconditioning.',
+  },
+  weightDecay: {
+    kind: schedule(kinds.nonNegative),
+    default: is(0),
+    text: 'Decoupled weight decay: weights ← weights·(1 − η·weightDecay) beside each step. Needs registered weights.',
+  },
+  useEma: {
+    kind: kinds.boolean,
+    default: is(true),
+    text: 'Whether averages of the registered weights are kept, for evaluation.',
+  },
+  emaMomentum: {
+    kind: schedule(kinds.fraction),
+    default: when({ totalSteps: { below: 200 } }, is(0.95), is(0.99)),
+    text: 'The decay β of the averages of weights: β_t = min(β, (1 + t)/(10 + t)) at step t.',
+  },
+  factorUpdateSteps: {
+    kind: schedule(kinds.positiveInteger),
+    default: when(
+      { method: ['exact'] },
+      ofPreset(({ factorUpdateSteps }) => factorUpdateSteps),
+      is(1),
+    ),
+    text:
+      'T: the factors take in a batch every so many steps, and at each of the first two, or of the first 10 where ' +
+      'T ≥ 4.',
+  },
+  inverseUpdateSteps: {
+    kind: kinds.positiveInteger,
+    default: is(1),
+    only: [{ method: ['kfac'] }],
+    text: 'The factors are decomposed every so many updates.',
+  },
+  factorHistory: {
+    kind: kinds.choice(['none', 'panel', 'dense']),
+    default: when(
+      recipe,
+      ofPreset(({ factorHistory }) => factorHistory),
+      when({ method: ['kfac'] }, is('dense'), is('none')),
+    ),
+    values: layerPreconditionerRows.factorHistory.values,
+    text: 'What the factors are made of.',
+  },
+  factorDecay: {
+    kind: kinds.fraction,
+    default: is(0.95),
+    only: [{ factorHistory: ['panel', 'dense'] }],
+    text: 'Weight of the old average.',
+  },
+  rank: {
+    kind: kinds.positiveInteger,
+    default: ofPreset(({ rank }) => rank),
+    only: [panels],
+    text: 'Directions of a panel.',
+  },
+  panelRows: {
+    kind: kinds.positiveInteger,
+    default: is(128),
+    only: [panels],
+    text: 'Rows of a batch that enter a panel at a time, drawn from all of it.',
+  },
+  window: {
+    kind: kinds.positiveInteger,
+    default: when(recipe, is(256), is(undefined)),
+    only: [{ factorHistory: ['none'] }],
+    text:
+      'Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the ' +
+      'share of them that targets were sampled for. Without it a batch that is shorter than the one before is ' +
+      'filled up with rows of that one.',
+  },
+  fisherFraction: {
+    kind: schedule(kinds.share),
+    default: ofPreset(({ fisherFraction }) => fisherFraction),
+    text: 'Share of a batch whose targets are sampled for the output factor: for whoever samples.',
+  },
+  accumulationSteps: {
+    kind: kinds.positiveInteger,
+    default: is(1),
+    text:
+      'Batches that make a step, where the loss of each is divided by their number: recorded gradients are ' +
+      'multiplied by it. Batches whose losses are not divided accumulate without it.',
+  },
+  warmStart: layerPreconditionerRows.warmStart,
+  skipLayers: {
+    kind: layerPatterns,
+    default: made<readonly (string | RegExp)[]>(() => [], 'none'),
+    text: 'Layers that are left to the optimizer that follows: their names, or expressions that match them.',
+  },
+  seed: { kind: kinds.seed, default: is(0), text: 'Seed of `Preconditioner.uniforms`.' },
+  maxIterations: {
+    kind: kinds.positiveInteger,
+    default: is(15),
+    only: [iterating],
+    text: 'The budget of iterations of a solve. Using it up is its normal end.',
+  },
+  tolerance: {
+    kind: kinds.nonNegative,
+    default: is(0.3),
+    only: [iterating],
+    text:
+      'The relative residual ‖r‖/‖v‖ at which a solve ends: with the warm start, what one step leaves undone the ' +
+      "next ones do, and solving each batch's system further than that fits its noise. 0 stops at the float32 " +
+      'floor.',
+  },
+  space: { ...cgRows.space, only: [iterating] },
+} satisfies OptionRows;
