@@ -1,5 +1,4 @@
 export { CgfacError, type CgfacErrorCode } from './base/errors';
-export { type Info, info, setThreads } from './base/info';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {
   ConjugateGradient,
@@ -7,10 +6,10 @@ export {
   type SolveOptions,
 } from './layer/conjugate-gradient';
 export { type ApplyOptions, FisherOperator } from './layer/fisher-operator';
+export type { FactorRows } from './layer/layer';
 export {
   type LayerMemory,
   LayerPreconditioner,
-  type LayerSummary,
   type NaturalGradientResult,
   type NaturalGradientRows,
   type PreconditionOptions,
@@ -27,7 +26,8 @@ export type {
 } from './layer/options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './layer/precondition-all';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './layer/spectrum';
-export type { EffectiveRanks, FactorRows } from './network/layer';
+export type { LayerSummary } from './layer/summary';
+export { type Info, info, setThreads } from './native/info';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export {
   type AdaptationState,
@@ -46,5 +46,6 @@ export {
   type StoredLayer,
   type StoredVector,
 } from './network/preconditioner';
+export type { EffectiveRanks } from './network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
 export type { ReportedLayer, SkippedLayer } from './network/types';

@@ -33,19 +33,11 @@ export function bytesOf(vector: VectorArrays | undefined): number {
   return vector ? arraysOf(vector).reduce((sum, { byteLength }) => sum + byteLength, 0) : 0;
 }
 
-/** ⟨a, b⟩ */
-export function dot(a: VectorArrays, b: VectorArrays): number {
-  let sum = 0;
-  forEachArray(a, b, (x, y) => {
-    for (let at = 0; at < x.length; at++) sum += (x[at] ?? 0) * (y[at] ?? 0);
-  });
-  return sum;
-}
-
-/** out ← keep·out + factor·x, where `out` may be x. */
-export function combine(out: Float32Array, keep: number, x: Float32Array, factor: number): void {
-  if (keep === 0) for (let at = 0; at < out.length; at++) out[at] = factor * (x[at] ?? 0);
-  else for (let at = 0; at < out.length; at++) out[at] = keep * (out[at] ?? 0) + factor * (x[at] ?? 0);
+/** Whether two vectors share memory. */
+export function overlaps(a: VectorArrays, b: VectorArrays): boolean {
+  const shared = (x: Float32Array, y: Float32Array) =>
+    x.buffer === y.buffer && x.byteOffset < y.byteOffset + y.byteLength && y.byteOffset < x.byteOffset + x.byteLength;
+  return arraysOf(a).some((x) => arraysOf(b).some((y) => shared(x, y)));
 }
 
 /** Refuses vectors that share memory: what is written of one layer would be another's too. */

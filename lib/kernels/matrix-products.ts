@@ -1,7 +1,9 @@
-import { callNative, type NativeMatrixProducts, native } from '../native/addon';
+import { callNative } from '../native/call';
+import type { NativeMatrixProducts } from '../native/declarations';
+import { native } from '../native/load';
 
 /** A function of one number; `prelu` and `leakyrelu` multiply what is negative by a slope. */
-export type Activation = NativeMatrixProducts[13];
+export type Activation = NativeMatrixProducts['activation'];
 
 /** Numbers for each place of the results: an extent of 1 stands for all places along it. */
 export interface BroadcastNumbers {
@@ -50,45 +52,16 @@ export interface MatrixProducts {
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_INVALID_ARG_VALUE` for arrays that do not fit the
  * sizes; nothing is written then.
  */
-export function matrixProducts(products: MatrixProducts): void {
-  const {
-    a,
-    b,
-    out,
-    pairs,
-    countA,
-    countB,
-    rows,
-    cols,
-    inner,
-    transposeA,
-    transposeB,
-    bias,
-    activation,
-    slope,
-    slopes,
-  } = products;
+export function matrixProducts({ bias, slopes, ...products }: MatrixProducts): void {
   const shapeOf = (numbers: BroadcastNumbers | undefined) =>
     numbers === undefined ? undefined : Uint32Array.from(numbers.shape);
   callNative(() =>
-    native.matrixProducts(
-      a,
-      b,
-      out,
-      pairs,
-      countA,
-      countB,
-      rows,
-      cols,
-      inner,
-      transposeA,
-      transposeB,
-      bias?.values,
-      shapeOf(bias),
-      activation,
-      slope,
-      slopes?.values,
-      shapeOf(slopes),
-    ),
+    native.matrixProducts({
+      ...products,
+      bias: bias?.values,
+      biasShape: shapeOf(bias),
+      slopes: slopes?.values,
+      slopesShape: shapeOf(slopes),
+    }),
   );
 }

@@ -1,8 +1,12 @@
 import { abortSignal, checkOptions, typeError } from '../base/validate';
 import { outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
-import { callNative, callNativeAsync, type NativeConjugateGradient, native } from '../native/addon';
+import { callNative, callNativeAsync } from '../native/call';
+import type { NativeConjugateGradient, NativeSummary } from '../native/declarations';
+import { native } from '../native/load';
+import { reasonNames, spaceNames } from '../native/reports';
 import { type FisherOperator, partsOf } from './fisher-operator';
 import { type CgSummary, type ConjugateGradientOptions, parseCgOptions } from './options';
+import { named } from './summary';
 
 /** Options of {@link ConjugateGradient.solve}. */
 export interface SolveOptions<Bias extends boolean = boolean> {
@@ -65,11 +69,9 @@ export class ConjugateGradient {
   ): Promise<ConjugateGradientResult<Bias>> {
     checkOptions(options, 'solve', solveAsyncNames);
     const signal = abortSignal(options.signal);
-    const { parts, from, out, to, start } = parse(operator, v, options);
-    const summary = await callNativeAsync(signal, (token) =>
-      this.#native.solve(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias, token),
-    );
-    return { x: resultVector<Bias>(out, to), ...summary };
+    const { parts, out, to, system } = parse(operator, v, options);
+    const summary = await callNativeAsync(signal, (token) => this.#native.solve(parts.native, system, token));
+    return { x: resultVector<Bias>(out, to), ...summaryOf(summary) };
   }
 
   /**
@@ -89,11 +91,9 @@ export class ConjugateGradient {
     options: SolveOptions<Bias> = {},
   ): ConjugateGradientResult<Bias> {
     checkOptions(options, 'solveSync', solveNames);
-    const { parts, from, out, to, start } = parse(operator, v, options);
-    const summary = callNative(() =>
-      this.#native.solveSync(parts.native, from.kernel, from.bias, to.kernel, to.bias, start?.kernel, start?.bias),
-    );
-    return { x: resultVector<Bias>(out, to), ...summary };
+    const { parts, out, to, system } = parse(operator, v, options);
+    const summary = callNative(() => this.#native.solveSync(parts.native, system));
+    return { x: resultVector<Bias>(out, to), ...summaryOf(summary) };
   }
 }
 
@@ -105,11 +105,25 @@ function parse<Bias extends boolean>(
   const parts = partsOf(operator);
   if (parts === undefined) throw typeError('a FisherOperator', 'operator', operator);
   const { out, x0 } = options; // read once: the object may change before the promise settles
+  const from = vectorArrays(v, 'v', parts.shape);
+  const to = outputArrays(out, parts.shape);
+  const start = x0 === undefined ? undefined : vectorArrays(x0, 'x0', parts.shape);
+  const system = {
+    vKernel: from.kernel,
+    vBias: from.bias,
+    outKernel: to.kernel,
+    outBias: to.bias,
+    x0Kernel: start?.kernel,
+    x0Bias: start?.bias,
+  };
+  return { parts, out, to, system };
+}
+
+function summaryOf({ reason, space, residuals, ...rest }: NativeSummary): Omit<ConjugateGradientResult, 'x'> {
   return {
-    parts,
-    from: vectorArrays(v, 'v', parts.shape),
-    out,
-    to: outputArrays(out, parts.shape),
-    start: x0 === undefined ? undefined : vectorArrays(x0, 'x0', parts.shape),
+    ...rest,
+    reason: named(reasonNames, reason) as CgSummary['reason'],
+    space: named(spaceNames, space) as CgSummary['space'],
+    ...(residuals === undefined ? {} : { residuals: Array.from(residuals) }),
   };
 }

@@ -1,6 +1,8 @@
 import { abortSignal, checkOptions } from '../base/validate';
 import { type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
-import { callNative, callNativeAsync, type NativeFisherOperator, native } from '../native/addon';
+import { callNative, callNativeAsync } from '../native/call';
+import type { NativeFisherOperator } from '../native/declarations';
+import { native } from '../native/load';
 import { type FisherOperatorOptions, parseOperatorOptions } from './options';
 
 /** Options of {@link FisherOperator.apply}. */

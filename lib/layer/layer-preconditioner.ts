@@ -12,23 +12,16 @@ import {
 import {
   type Damping,
   float32,
-  type LayerShape,
   outputArrays,
   resultVector,
   vectorArrays,
   type WeightVector,
 } from '../base/weight-vector';
-import {
-  callNative,
-  callNativeAsync,
-  type NativeLayerPreconditioner,
-  type NativeOwnGradient,
-  type NativeSpectrum,
-  native,
-  reportPlaces,
-} from '../native/addon';
-import { type CgSummary, type LayerPreconditionerOptions, parseLayerOptions } from './options';
-import { type SolutionProducts, Spectrum } from './spectrum';
+import { callNative, callNativeAsync } from '../native/call';
+import type { NativeOwnGradient, NativeRequest } from '../native/declarations';
+import { Layer } from './layer';
+import { type LayerPreconditionerOptions, parseLayerOptions } from './options';
+import { type LayerSummary, layerSummary, newReport } from './summary';
 
 /** A batch for {@link LayerPreconditioner.record}. */
 export interface RecordedRows {
@@ -48,45 +41,6 @@ export interface PreconditionOptions<Bias extends boolean = boolean> {
   readonly out?: WeightVector<Bias>;
   /** Whether the result carries the spectrum of an exact solve. Default: false. */
   readonly spectrum?: boolean;
-}
-
-/** How a direction was come by. */
-export interface LayerSummary extends Partial<SolutionProducts> {
-  /** The method that was used: what 'auto' chose. */
-  readonly method: 'cg' | 'exact' | 'kfac';
-  /** Conjugate-gradient iterations done; 0 for the other methods. */
-  readonly iterations: number;
-  /** Of 'cg': ‖r‖/‖v‖ at the end. */
-  readonly residual?: number;
-  /** Of 'cg': ‖v − (F + λI) x₀‖/‖v‖. */
-  readonly initialResidual?: number;
-  /** As {@link CgSummary.reason}; `'solved'` for a method that does not iterate. */
-  readonly reason: CgSummary['reason'] | 'solved';
-  /** Where it was solved. */
-  readonly space: 'gram' | 'weight';
-  /** Of 'cg' in Gram space: whether an iteration was two N × N products, or O(N²) in tridiagonal bases. */
-  readonly basis?: 'plain' | 'tridiagonal';
-  /** How the input side entered: through its rows, or, where they are more than its features, through A. */
-  readonly inputForm: 'panel' | 'covariance';
-  /** How the output side entered. */
-  readonly outputForm: 'panel' | 'covariance';
-  /** λ, or γ_A and γ_G, that were used; unknown for the per-sample block. */
-  readonly damping?:
-    | number
-    | {
-        /** γ_A. */
-        readonly input: number;
-        /** γ_G. */
-        readonly output: number;
-      };
-  /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
-  readonly lambdaMax?: number;
-  /** The same: Σ E/(E + λ). */
-  readonly effectiveRank?: number;
-  /** Of the spectral solution: eigenvalues that rounding had made negative, taken as 0. */
-  readonly clamped?: number;
-  /** Where it was asked for and the method has one. */
-  readonly spectrum?: Spectrum;
 }
 
 /** What a precondition call gives. */
@@ -144,54 +98,10 @@ const preconditionAsyncNames = [...preconditionNames, 'signal'];
 const naturalGradientNames = [...recordNames, 'lossGrads', 'out', 'applyTo', 'spectrum'];
 const naturalGradientAsyncNames = [...naturalGradientNames, 'signal'];
 
-/** The native object and the shape behind a layer; not part of the public face. */
-export interface LayerParts {
-  readonly native: NativeLayerPreconditioner;
-  readonly shape: LayerShape;
-}
-let partsOfLayer: (layer: unknown) => LayerParts | undefined;
+/** The layer behind a preconditioner; not part of the public face. */
+let layerOf: (preconditioner: unknown) => Layer | undefined;
 
-export { partsOfLayer };
-
-const methods = ['cg', 'exact', 'kfac'] as const;
-const reasons = ['converged', 'max-iterations', 'indefinite', 'broken-down', 'solved'] as const;
-const spaces = ['gram', 'weight'] as const;
-const bases = ['plain', 'tridiagonal'] as const;
-const forms = ['panel', 'covariance'] as const;
-const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
-const firstKnown = reportPlaces.indexOf('lambdaMax');
-
-/** Room for what the addon says of a solve. */
-export function newReport(): Float64Array {
-  return new Float64Array(reportPlaces.length);
-}
-
-/** A report as the facade gives it. */
-export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
-  const at = (index: number): number => report[index] ?? Number.NaN;
-  const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
-    method: methods[at(0)] ?? 'cg',
-    iterations: at(1),
-    reason: reasons[at(4)] ?? 'solved',
-    space: spaces[at(5)] ?? 'gram',
-    inputForm: forms[at(7)] ?? 'panel',
-    outputForm: forms[at(8)] ?? 'panel',
-  };
-  if (summary.reason !== 'solved') {
-    summary.residual = at(2);
-    summary.initialResidual = at(3);
-  }
-  const basis = bases[at(6)];
-  if (basis !== undefined) summary.basis = basis;
-  const damping = at(9);
-  if (!Number.isNaN(damping)) summary.damping = Number.isNaN(at(10)) ? damping : { input: damping, output: at(10) };
-  for (let index = 0; index < known.length; index++) {
-    const value = at(firstKnown + index);
-    if (!Number.isNaN(value)) summary[known[index] as (typeof known)[number]] = value;
-  }
-  if (spectrum !== undefined) summary.spectrum = new Spectrum(spectrum);
-  return summary;
-}
+export { layerOf };
 
 /**
  * Turns one layer's gradients into natural-gradient directions, x = (F + λI)⁻¹ v, step after step: it keeps the
@@ -208,15 +118,15 @@ export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | un
  * @typeParam Bias - whether the layer has a bias, and its vectors therefore are `{ kernel, bias }`.
  */
 export class LayerPreconditioner<Bias extends boolean = false> {
-  readonly #native: NativeLayerPreconditioner;
-  readonly #shape: LayerShape;
+  readonly #layer: Layer;
   #disposed = false;
 
   static {
-    partsOfLayer = (layer) => {
-      if (typeof layer !== 'object' || layer === null || !(#native in layer)) return undefined;
-      layer.#requireAlive();
-      return { native: layer.#native, shape: layer.#shape };
+    layerOf = (preconditioner) => {
+      if (typeof preconditioner !== 'object' || preconditioner === null || !(#layer in preconditioner))
+        return undefined;
+      preconditioner.#requireAlive();
+      return preconditioner.#layer;
     };
   }
 
@@ -227,8 +137,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   constructor(options: LayerPreconditionerOptions<Bias>) {
     const resolved = parseLayerOptions(options);
-    this.#shape = resolved;
-    this.#native = new native.LayerPreconditioner(resolved);
+    this.#layer = new Layer(resolved, { ...resolved, window: 1, fillsUp: false });
   }
 
   /**
@@ -243,7 +152,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(rows, 'record', recordNames);
     const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, 'record');
-    callNative(() => this.#native.record(inputs, outputGrads, batch, fisherRows, false));
+    callNative(() => this.#layer.native.recordBatch(inputs, outputGrads, batch, fisherRows));
   }
 
   /**
@@ -256,7 +165,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   setDamping(damping: Damping): void {
     this.#requireAlive();
     const checked = checkedDamping(damping);
-    callNative(() => this.#native.setDamping({ damping: checked }));
+    callNative(() => this.#layer.native.setDamping({ damping: checked }));
   }
 
   /**
@@ -277,13 +186,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(options, 'precondition', preconditionAsyncNames);
     const signal = abortSignal(options.signal);
-    const from = vectorArrays(v, 'v', this.#shape);
-    const { out } = options; // read once: the object may change before the promise settles
-    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
-    const to = outputArrays(out, this.#shape);
-    const report = newReport();
+    const { out, to, system, report, spectrum } = this.#system(v, options);
     const found = await callNativeAsync(signal, (token) =>
-      this.#native.precondition(from.kernel, from.bias, to.kernel, to.bias, spectrum, report, token),
+      this.#layer.native.precondition(...system, report, { spectrum, token }),
     );
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
@@ -303,14 +208,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   preconditionSync(v: WeightVector<Bias>, options: PreconditionOptions<Bias> = {}): PreconditionResult<Bias> {
     this.#requireAlive();
     checkOptions(options, 'preconditionSync', preconditionNames);
-    const from = vectorArrays(v, 'v', this.#shape);
-    const { out } = options; // read once: a getter might give another one
-    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
-    const to = outputArrays(out, this.#shape);
-    const report = newReport();
-    const found = callNative(() =>
-      this.#native.preconditionSync(from.kernel, from.bias, to.kernel, to.bias, spectrum, report),
-    );
+    const { out, to, system, report, spectrum } = this.#system(v, options);
+    const request: NativeRequest | undefined = spectrum ? { spectrum } : undefined;
+    const found = callNative(() => this.#layer.native.preconditionSync(...system, report, request));
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
 
@@ -332,7 +232,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     checkOptions(rows, 'naturalGradient', naturalGradientAsyncNames);
     const signal = abortSignal(rows.signal);
     const { call, report, x } = this.#ownGradient(rows, 'naturalGradient');
-    const found = await callNativeAsync(signal, (token) => this.#native.naturalGradient(...call, token));
+    const found = await callNativeAsync(signal, (token) => this.#layer.native.naturalGradient(call, token));
     return { ...x, ...layerSummary(report, found) };
   }
 
@@ -349,7 +249,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.#requireAlive();
     checkOptions(rows, 'naturalGradientSync', naturalGradientNames);
     const { call, report, x } = this.#ownGradient(rows, 'naturalGradientSync');
-    const found = callNative(() => this.#native.naturalGradientSync(...call));
+    const found = callNative(() => this.#layer.native.naturalGradientSync(call));
     return { ...x, ...layerSummary(report, found) };
   }
 
@@ -360,8 +260,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   memoryUsage(): LayerMemory {
     this.#requireAlive();
-    const memory = callNative(() => this.#native.memoryUsage());
-    return { ...memory, total: memory.batch + memory.workspace + memory.previous + memory.factors };
+    const { recorded: batch, workspace, previous, factors } = callNative(() => this.#layer.native.memoryUsage());
+    return { batch, workspace, previous, factors, total: batch + workspace + previous + factors };
   }
 
   /**
@@ -371,7 +271,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   reset(): void {
     this.#requireAlive();
-    callNative(() => this.#native.reset());
+    callNative(() => this.#layer.native.reset());
   }
 
   /**
@@ -379,12 +279,23 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   dispose(): void {
     this.#disposed = true;
-    this.#native.dispose();
+    this.#layer.native.dispose();
   }
 
-  /** The same as {@link LayerPreconditioner.dispose}, for `using`. */
+  /** Frees the native memory, as {@link LayerPreconditioner.dispose} does, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** The arguments of a solve: `out` is read once, the object may change before a promise settles. */
+  #system(v: WeightVector<Bias>, options: PreconditionOptions<Bias>) {
+    const { shape } = this.#layer;
+    const from = vectorArrays(v, 'v', shape);
+    const { out } = options;
+    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
+    const to = outputArrays(out, shape);
+    const system = [from.kernel, from.bias, to.kernel, to.bias] as const;
+    return { out, to, system, spectrum, report: newReport() };
   }
 
   #rows(rows: RecordedRows, owner: string) {
@@ -393,7 +304,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
       outputGrads: 'a Float32Array',
       batch: 'a positive integer',
     });
-    const { inFeatures, outFeatures } = this.#shape;
+    const { inFeatures, outFeatures } = this.#layer.shape;
     const batch = positiveInteger(rows.batch, 'batch');
     const fisherRows = positiveInteger(rows.fisherRows ?? batch, 'fisherRows');
     const inputs = float32(rows.inputs, 'inputs', batch * inFeatures, `batch ${batch} × inFeatures ${inFeatures}`);
@@ -409,7 +320,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
   #ownGradient(rows: NaturalGradientRows<Bias>, owner: string) {
     const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, owner);
     checkRequired(rows, owner, { lossGrads: 'a Float32Array' });
-    const { outFeatures } = this.#shape;
+    const { outFeatures } = this.#layer.shape;
     const lossGrads = float32(
       rows.lossGrads,
       'lossGrads',
@@ -418,19 +329,19 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     );
     const spectrum = boolean(rows.spectrum ?? false, 'spectrum');
     const { out, applyTo } = rows;
-    const source = [inputs, outputGrads, lossGrads, batch, fisherRows] as const;
     const report = newReport();
+    const source = { inputs, outputGrads, lossGrads, batch, fisherRows, spectrum, report };
     if (applyTo === undefined) {
-      const to = outputArrays(out, this.#shape);
-      const call: NativeOwnGradient = [...source, to.kernel, to.bias, 1, 0, spectrum, report];
+      const to = outputArrays(out, this.#layer.shape);
+      const call: NativeOwnGradient = { ...source, kernel: to.kernel, bias: to.bias, factor: 1, keep: 0 };
       return { call, report, x: { x: resultVector<Bias>(out, to) } };
     }
     if (out !== undefined) throw valueError('no out together with applyTo', 'out', out);
     checkOptions(applyTo, 'applyTo', ['weights', 'learningRate']);
     checkRequired(applyTo, 'applyTo', { weights: 'the weights', learningRate: 'a number > 0' });
-    const weights = vectorArrays(applyTo.weights, 'applyTo.weights', this.#shape);
+    const { kernel, bias } = vectorArrays(applyTo.weights, 'applyTo.weights', this.#layer.shape);
     const learningRate = positive(applyTo.learningRate, 'applyTo.learningRate');
-    const call: NativeOwnGradient = [...source, weights.kernel, weights.bias, -learningRate, 1, spectrum, report];
+    const call: NativeOwnGradient = { ...source, kernel, bias, factor: -learningRate, keep: 1 };
     return { call, report, x: {} };
   }
 

@@ -1,16 +1,12 @@
 import { CgfacError } from '../base/errors';
 import { abortSignal, checkOptions, checkRequired, typeError, valueError } from '../base/validate';
+import { overlaps } from '../base/vectors';
 import { outputArrays, resultVector, type VectorArrays, vectorArrays, type WeightVector } from '../base/weight-vector';
-import { callNative, native } from '../native/addon';
-import {
-  type LayerParts,
-  type LayerPreconditioner,
-  type LayerSummary,
-  layerSummary,
-  newReport,
-  type PreconditionResult,
-  partsOfLayer,
-} from './layer-preconditioner';
+import { callNative } from '../native/call';
+import { native } from '../native/load';
+import type { Layer } from './layer';
+import { type LayerPreconditioner, layerOf, type PreconditionResult } from './layer-preconditioner';
+import { type LayerSummary, layerSummary, newReport } from './summary';
 
 /** One layer's system for {@link preconditionAll}. */
 export interface LayerSystem<Bias extends boolean = boolean> {
@@ -22,8 +18,9 @@ export interface LayerSystem<Bias extends boolean = boolean> {
   readonly out?: WeightVector<Bias>;
 }
 
-interface Parsed extends LayerParts {
-  readonly layer: LayerPreconditioner<boolean>;
+interface Parsed {
+  readonly preconditioner: LayerPreconditioner<boolean>;
+  readonly layer: Layer;
   readonly from: VectorArrays;
   readonly out: WeightVector | undefined;
   readonly to: VectorArrays;
@@ -37,13 +34,13 @@ function parse(systems: readonly LayerSystem[], owner: string): Parsed[] {
   return systems.map((system: LayerSystem, index) => {
     checkOptions(system, `${owner}, systems[${index}]`, names);
     checkRequired(system, `${owner}, systems[${index}]`, { layer: 'a LayerPreconditioner', v: 'a right-hand side' });
-    const { layer, v, out } = system;
-    const parts = partsOfLayer(layer);
-    if (parts === undefined) throw typeError('a LayerPreconditioner', `systems[${index}].layer`, layer);
-    if (seen.has(layer)) throw valueError('a layer that appears once', `systems[${index}].layer`, layer);
+    const { layer: preconditioner, v, out } = system;
+    const layer = layerOf(preconditioner);
+    if (layer === undefined) throw typeError('a LayerPreconditioner', `systems[${index}].layer`, preconditioner);
+    if (seen.has(layer)) throw valueError('a layer that appears once', `systems[${index}].layer`, preconditioner);
     seen.add(layer);
-    const to = outputArrays(out, parts.shape);
-    return { ...parts, layer, from: vectorArrays(v, `systems[${index}].v`, parts.shape), out, to };
+    const to = outputArrays(out, layer.shape);
+    return { preconditioner, layer, from: vectorArrays(v, `systems[${index}].v`, layer.shape), out, to };
   });
 }
 
@@ -63,11 +60,12 @@ function result({ out, to }: Parsed, summary: LayerSummary): PreconditionResult 
  */
 export function preconditionAllSync(systems: readonly LayerSystem[]): PreconditionResult[] {
   const parsed = parse(systems, 'preconditionAllSync');
+  requireApart(parsed);
   const reports = parsed.map(newReport);
   callNative(() =>
     native.preconditionAllSync(
-      parsed.map(({ native: layer, from, to }, index) => ({
-        layer,
+      parsed.map(({ layer, from, to }, index) => ({
+        layer: layer.native,
         vKernel: from.kernel,
         vBias: from.bias,
         outKernel: to.kernel,
@@ -79,19 +77,11 @@ export function preconditionAllSync(systems: readonly LayerSystem[]): Preconditi
   return parsed.map((system, index) => result(system, layerSummary(reports[index] as Float64Array, undefined)));
 }
 
-function overlap(a: Float32Array, b: Float32Array): boolean {
-  return (
-    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
-  );
-}
-
-/** What one layer writes, no other may read or write: here for calls that run one by one. */
+/** What one layer writes, no other may read or write. */
 function requireApart(parsed: readonly Parsed[]): void {
-  const arrays = ({ kernel, bias }: VectorArrays) => (bias === undefined ? [kernel] : [kernel, bias]);
-  const shared = (a: VectorArrays, b: VectorArrays) => arrays(a).some((x) => arrays(b).some((y) => overlap(x, y)));
   parsed.forEach((one, i) => {
     parsed.forEach((other, j) => {
-      if (i === j || !(shared(one.to, other.from) || (j > i && shared(one.to, other.to)))) return;
+      if (i === j || !(overlaps(one.to, other.from) || (j > i && overlaps(one.to, other.to)))) return;
       throw new CgfacError(
         'ERR_CGFAC_OVERLAP',
         'Expected arrays that share no memory with those of another layer for out but received an overlap',
@@ -116,13 +106,13 @@ export async function preconditionAll(
   checkOptions(options, 'preconditionAll', ['signal']);
   const signal = abortSignal(options.signal);
   requireApart(parsed);
-  const cost = new Map(parsed.map((system) => [system, callNative(() => system.native.estimatedCost())]));
+  const cost = new Map(parsed.map((system) => [system, callNative(() => system.layer.native.estimatedCost())]));
   const order = [...parsed].sort((a, b) => (cost.get(b) ?? 0) - (cost.get(a) ?? 0));
   const running = new Map(
     order.map((system) => {
       const v = (system.from.bias === undefined ? system.from.kernel : system.from) as WeightVector;
       const out = (system.to.bias === undefined ? system.to.kernel : system.to) as WeightVector;
-      return [system, system.layer.precondition(v, signal === undefined ? { out } : { out, signal })];
+      return [system, system.preconditioner.precondition(v, signal === undefined ? { out } : { out, signal })];
     }),
   );
   const settled = await Promise.allSettled(parsed.map((system) => running.get(system)));

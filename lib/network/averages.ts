@@ -1,7 +1,14 @@
 /** Averages of the registered weights, for evaluation (Ruppert 1988; Polyak and Juditsky 1992). */
 import { CgfacError } from '../base/errors';
-import { combine, copied, forEachArray } from '../base/vectors';
+import { arraysOf, copied, forEachArray } from '../base/vectors';
+import { callNative } from '../native/call';
+import { native } from '../native/load';
 import type { NetworkEntry } from './registry';
+
+/** β_t = min(β, (1 + t)/(10 + t)): averages begin as those of few weights, and grow longer with the steps. */
+export function averageDecay(most: number, step: number): number {
+  return Math.min(most, (1 + step) / (10 + step));
+}
 
 /**
  * Averages ← β_t·averages + (1 − β_t)·weights with β_t = min(β, (1 + t)/(10 + t)), once for a step, as soon as its
@@ -28,10 +35,21 @@ export class NetworkAverages {
     const most = this.#due;
     if (most === undefined) return;
     this.#due = undefined;
-    const decay = Math.min(most, (1 + step) / (10 + step));
-    for (const { weights, average } of entries) {
-      if (weights && average) forEachArray(average, weights, (mean, w) => combine(mean, decay, w, 1 - decay));
-    }
+    const decay = averageDecay(most, step);
+    this.average(entries, decay);
+  }
+
+  /** Averages ← decay·averages + (1 − decay)·weights. */
+  average(entries: Iterable<NetworkEntry>, decay: number): void {
+    const arrays = [...entries].flatMap(({ weights, average }) => {
+      if (!(weights && average)) return [];
+      const means = arraysOf(average);
+      return arraysOf(weights).flatMap((array, index) => {
+        const mean = means[index];
+        return mean ? [{ weights: array, average: mean }] : [];
+      });
+    });
+    if (arrays.length > 0) callNative(() => native.averageAll(arrays, decay));
   }
 
   /** The averages are the weights: no step has been taken. */

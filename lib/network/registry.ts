@@ -1,11 +1,14 @@
 /** The layers that a {@link Preconditioner} knows, and what goes with each. */
 import { CgfacError } from '../base/errors';
-import { boolean, checkOptions, checkRequired, describe, oneOf, positiveInteger } from '../base/validate';
+import { describe } from '../base/validate';
 import { vectorOf } from '../base/vectors';
-import { checkSize, type VectorArrays, vectorArrays } from '../base/weight-vector';
-import type { NetworkShape } from './layer';
-import type { NetworkLayer } from './step/phases';
-import type { DenseLayerOptions } from './types';
+import { type KernelLayout, type LayerShape, type VectorArrays, vectorArrays } from '../base/weight-vector';
+import type { Layer } from '../layer/layer';
+
+/** A layer's shape and layout. */
+export interface NetworkShape extends LayerShape {
+  readonly kernelLayout: KernelLayout;
+}
 
 /** A registered layer. */
 export interface NetworkEntry {
@@ -13,7 +16,7 @@ export interface NetworkEntry {
   readonly shape: NetworkShape;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
-  readonly layer: NetworkLayer;
+  readonly layer: Layer;
   /** The number of the step to come when it was. */
   readonly registered: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
@@ -22,26 +25,6 @@ export interface NetworkEntry {
   momentum: VectorArrays | undefined;
   /** Of the weights. */
   average: VectorArrays | undefined;
-}
-
-const denseNames = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
-
-/** Checks a dense layer's options. */
-export function parseDense(options: DenseLayerOptions): {
-  readonly shape: NetworkShape;
-  readonly weights: VectorArrays | undefined;
-} {
-  checkOptions(options, 'registerDense', denseNames);
-  checkRequired(options, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
-  const shape: NetworkShape = {
-    inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
-    outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
-    bias: boolean(options.bias ?? true, 'bias'),
-    kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
-  };
-  checkSize(shape.inFeatures, shape.outFeatures);
-  const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
-  return { shape, weights };
 }
 
 /** A layer that is not skipped needs its weights for what changes them. */

@@ -4,10 +4,11 @@ import { CgfacError } from '../base/errors';
 import { describe, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
 import { arraysOf, copied } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
+import type { Layer, LayerState } from '../layer/layer';
 import type { AdaptationState } from './adaptation';
-import type { NetworkLayerState, NetworkShape } from './layer';
+import type { Network } from './network';
 import { seedOf } from './options';
-import type { NetworkLayer } from './step/phases';
+import type { NetworkShape } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */
@@ -19,7 +20,7 @@ export interface StoredVector {
 }
 
 /** One layer's part of a {@link PreconditionerState}. */
-export interface StoredLayer extends NetworkLayerState {
+export interface StoredLayer extends LayerState {
   /** M. */
   readonly momentum?: StoredVector;
   /** The average of its weights. */
@@ -43,16 +44,12 @@ export interface PreconditionerState {
 }
 
 /** A copy as it is stored. */
-export function stored({ kernel, bias }: VectorArrays): StoredVector {
+function stored({ kernel, bias }: VectorArrays): StoredVector {
   return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
 }
 
 /** A copy of a stored vector, checked; `undefined` of none. */
-export function restored(
-  vector: StoredVector | undefined,
-  name: string,
-  shape: NetworkShape,
-): VectorArrays | undefined {
+function restored(vector: StoredVector | undefined, name: string, shape: NetworkShape): VectorArrays | undefined {
   if (vector === undefined) return undefined;
   if (typeof vector !== 'object' || vector === null) throw typeError('{ kernel, bias }', name, vector);
   const arrays = vectorArrays(shape.bias ? vector : vector.kernel, name, shape);
@@ -67,7 +64,7 @@ function object(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** Checks all of a state but the arrays of its layers. */
-export function checkState(state: unknown): asserts state is PreconditionerState {
+function checkState(state: unknown): asserts state is PreconditionerState {
   if (!object(state) || state.version !== 1 || !object(state.layers) || !object(state.skippedSteps))
     throw typeError('a state of stateDict(), version 1', 'state', state);
   nonNegativeInteger(state.steps, 'state.steps');
@@ -89,7 +86,7 @@ function checkAdaptation(adaptation: unknown): void {
 }
 
 /** A layer's part of a state. */
-export function layerOf(state: PreconditionerState, name: string): StoredLayer {
+function layerOf(state: PreconditionerState, name: string): StoredLayer {
   const found = Object.hasOwn(state.layers, name) ? state.layers[name] : undefined;
   if (!object(found)) throw valueError(`the state of layer ${describe(name)}`, 'state.layers', state.layers);
   return found;
@@ -97,12 +94,12 @@ export function layerOf(state: PreconditionerState, name: string): StoredLayer {
 
 /** A layer and the state that it is to have. */
 interface RestoredLayer {
-  readonly layer: NetworkLayer;
-  readonly state: NetworkLayerState;
+  readonly layer: Layer;
+  readonly state: LayerState;
 }
 
 /** Restores all layers, or none. */
-export function restoreLayers(layers: readonly RestoredLayer[]): void {
+function restoreLayers(layers: readonly RestoredLayer[]): void {
   const before: RestoredLayer[] = [];
   try {
     for (const { layer, state } of layers) {
@@ -113,4 +110,39 @@ export function restoreLayers(layers: readonly RestoredLayer[]): void {
     for (const { layer, state } of before) layer.restore(state);
     throw error;
   }
+}
+
+/** Everything that training goes on with, the weights apart; copies. */
+export function networkState(network: Network, seed: number): PreconditionerState {
+  network.absorb();
+  const layers: Record<string, StoredLayer> = {};
+  for (const { name, layer, momentum, average } of network.all) {
+    layers[name] = {
+      ...layer.state(),
+      ...(momentum ? { momentum: stored(momentum) } : {}),
+      ...(average ? { average: stored(average) } : {}),
+    };
+  }
+  const { steps, skipped } = network.counts;
+  return { version: 1, steps, skippedSteps: { ...skipped }, seed, adaptation: network.adaptation.state(), layers };
+}
+
+/** Takes over a state, or nothing of it; what was recorded for the step to come is forgotten. */
+export function restoreNetwork(network: Network, state: unknown): void {
+  checkState(state);
+  const loaded = network.all.map((entry) => {
+    const found = layerOf(state, entry.name);
+    const vector = (name: 'momentum' | 'average') =>
+      restored(found[name], `state.layers.${entry.name}.${name}`, entry.shape);
+    return { entry, found, momentum: vector('momentum'), average: vector('average') };
+  });
+  network.forgetRows();
+  restoreLayers(loaded.map(({ entry, found }) => ({ layer: entry.layer, state: found })));
+  for (const { entry, momentum, average } of loaded) {
+    entry.momentum = momentum;
+    if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
+  }
+  network.counts = { steps: state.steps, skipped: { ...state.skippedSteps } };
+  network.adaptation.restore(state.adaptation);
+  network.averages.forget();
 }

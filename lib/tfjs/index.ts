@@ -1,8 +1,8 @@
 export { CgfacError, type CgfacErrorCode } from '../base/errors';
 export type { Damping } from '../base/weight-vector';
-export type { EffectiveRanks } from '../network/layer';
 export type { Preset, Schedule } from '../network/options';
 export type { NetworkMemory, NetworkReport } from '../network/preconditioner';
+export type { EffectiveRanks } from '../network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from '../network/step/summary';
 export type { ReportedLayer, SkippedLayer } from '../network/types';
 export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/kernels';

@@ -1,10 +1,11 @@
 /** Whether a step is taken, and how long it is. */
 
 import type { VectorArrays } from '../../base/weight-vector';
-import type { PreparedStep } from '../layer';
+import { callNative } from '../../native/call';
 import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
 import { type StepHyperparameters, stepSize } from './length';
+import type { PreparedStep } from './prepared';
 import { diagnose, layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
 
 /** A step between its phases. */
@@ -78,8 +79,8 @@ export function decide(
   const layers = prepared.flatMap((step, index) => {
     const entry = entries[index];
     if (entry === undefined) return [];
-    const { factors, recorded, workspace } = entry.layer.memory();
-    return [layerStepSummary(entry.name, step, factors + recorded + workspace)];
+    const { factors, recorded, workspace, previous } = callNative(() => entry.layer.native.memoryUsage());
+    return [layerStepSummary(entry.name, step, factors + recorded + workspace + previous)];
   });
   const found = layers.flatMap((layer, index) => {
     const shape = entries[index]?.shape;

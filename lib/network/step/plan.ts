@@ -3,6 +3,8 @@ import { CgfacError } from '../../base/errors';
 import { describe } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
+import { callNative } from '../../native/call';
+import { native } from '../../native/load';
 import type { NetworkEntry } from '../registry';
 
 /** Every layer of a step has rows, of this step or of one before. */
@@ -29,9 +31,13 @@ export function unusableRows(
   entries: readonly NetworkEntry[],
   gradients: readonly (VectorArrays | undefined)[],
 ): string | undefined {
-  for (const [index, { name, layer }] of entries.entries()) {
+  const arrays = entries.flatMap((_, index) => {
     const gradient = gradients[index];
-    if (gradient && !arraysOf(gradient).every(finite)) return `the gradient of layer ${name} is not finite`;
+    return gradient ? arraysOf(gradient).map((array) => ({ array, index })) : [];
+  });
+  const bad = arrays[callNative(() => native.firstNotFinite(arrays.map(({ array }) => array)))];
+  if (bad) return `the gradient of layer ${entries[bad.index]?.name} is not finite`;
+  for (const { name, layer } of entries) {
     try {
       layer.requireFinite();
     } catch (error) {
@@ -40,10 +46,4 @@ export function unusableRows(
     }
   }
   return undefined;
-}
-
-function finite(values: Float32Array): boolean {
-  let sum = 0;
-  for (let at = 0; at < values.length; at++) sum += Math.abs(values[at] ?? 0);
-  return Number.isFinite(sum);
 }

@@ -1,5 +1,5 @@
 import type { LayerShape } from '../../base/weight-vector';
-import type { PreparedStep } from '../layer';
+import type { PreparedStep } from './prepared';
 
 /** What one layer's part of a step was. */
 export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax' | 'bound'> {

@@ -70,19 +70,18 @@ describe('direct K-FAC over batches', () => {
     }
   });
 
-  test('the average is decay·old + (1 − decay)·new, from the second batch on', () => {
+  test('the average weighs batch i of k by decay^(k − i)·(1 − decay)/(1 − decay^k), free of its start', () => {
     // without a bias an average of factors is the factor of all rows, each batch multiplied by the root of its weight
     const plain = { ...shape, bias: false };
     const preconditioner = layerOf('kfac', plain, { factorDecay: 0.75 });
-    const weights: number[] = [];
     batches.slice(0, 3).forEach((rows, step) => {
       const kernel = randomNumbers(plain.inFeatures * plain.outFeatures, 8);
       preconditioner.record(recordable(rows));
       const { x } = preconditioner.preconditionSync(kernel);
-      weights.forEach((weight, i) => {
-        weights[i] = weight * 0.75;
-      });
-      weights.push(step === 0 ? 1 : 0.25);
+      const weights = Array.from(
+        { length: step + 1 },
+        (_, i) => (0.75 ** (step - i) * 0.25) / (1 - 0.75 ** (step + 1)),
+      );
       const stacked = (array: 'inputs' | 'outputGrads') =>
         Float32Array.from(
           weights.flatMap((weight, i) =>

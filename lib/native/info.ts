@@ -1,5 +1,6 @@
-import { callNative, native } from '../native/addon';
-import { typeError, valueError } from './validate';
+import { typeError, valueError } from '../base/validate';
+import { callNative } from './call';
+import { native } from './load';
 
 /** What {@link info} reports. */
 export interface Info {

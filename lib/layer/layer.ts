@@ -1,0 +1,158 @@
+/** One layer of the addon, as single layers and networks use it: rows, factors, and a solver. */
+import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
+import { callNative } from '../native/call';
+import type { NativeLayer, NativeLayerOptions, NativeState } from '../native/declarations';
+import { native } from '../native/load';
+
+/** Rows of each side that a layer's factors took in last. */
+export interface FactorRows {
+  /** Of the input side. */
+  readonly input: number;
+  /** Of the output side. */
+  readonly output: number;
+}
+
+/** What a layer goes on with. */
+export interface LayerState extends NativeState {
+  /** Whether it has factors. */
+  readonly started: boolean;
+  /** Rows that they took in last. */
+  readonly rows?: FactorRows;
+}
+
+/** A layer's shape, its layout, and what its gradients are gradients of. */
+export interface ReducedShape extends LayerShape {
+  readonly kernelLayout: KernelLayout;
+  readonly lossReduction: LossReduction;
+}
+
+/** Rows of one batch, checked. */
+export interface BatchRows {
+  readonly inputs: Float32Array;
+  readonly lossGrads: Float32Array;
+  readonly rows: number;
+  /** Samples that were not counted before. */
+  readonly samples: number;
+  /** Makes the gradients those of a sample's own loss. */
+  readonly factor: number;
+}
+
+/** Rows that the output factor is made of, checked. */
+export interface FisherRows {
+  readonly outputGrads: Float32Array;
+  readonly rows: number;
+  /** Makes the gradients those of a sample's own loss. */
+  readonly factor: number;
+}
+
+/** Of a layer that has taken in none. */
+const NO_ROWS: FactorRows = { input: 0, output: 0 };
+
+/** The native layer, and what the facade knows of it between the phases of a step. */
+export class Layer {
+  /** The native half. */
+  readonly native: NativeLayer;
+  #recorded = false;
+  #started = false;
+  #factorRows = NO_ROWS;
+  /** As it was before the step under way. */
+  #before: { readonly started: boolean; readonly factorRows: FactorRows } | undefined;
+
+  /** Whether it goes on with factors, and cannot without. */
+  readonly #needsFactors: boolean;
+
+  constructor(
+    readonly shape: ReducedShape,
+    options: NativeLayerOptions,
+  ) {
+    this.#needsFactors = options.dampingMode === 'factored' && options.method !== 'kfac';
+    this.native = callNative(() => new native.Layer({ ...options, ...shape }));
+  }
+
+  /** Whether there are rows of the step to come. */
+  get recorded(): boolean {
+    return this.#recorded;
+  }
+
+  /** Whether there are factors to precondition with. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** Rows that the factors took in last; without a history those that fill up a short batch are among them. */
+  get factorRows(): FactorRows {
+    return this.#factorRows;
+  }
+
+  /** Takes in rows of the step to come. */
+  record({ inputs, lossGrads, rows, samples, factor }: BatchRows): void {
+    callNative(() => this.native.record(inputs, lossGrads, rows, samples, factor));
+    this.#recorded = true;
+  }
+
+  /** Takes in rows that the output factor is made of. */
+  recordFisher({ outputGrads, rows, factor }: FisherRows): void {
+    callNative(() => this.native.recordFisher(outputGrads, rows, factor));
+  }
+
+  /** Refuses recorded rows that are not finite. */
+  requireFinite(): void {
+    callNative(() => this.native.requireFinite());
+  }
+
+  /** A step begins: {@link Layer.rollBack} leads back to here. */
+  begin(): void {
+    this.#before = { started: this.#started, factorRows: this.#factorRows };
+  }
+
+  /** The factors have taken in what was recorded. */
+  refreshed(rows: FactorRows): void {
+    this.#started = true;
+    this.#factorRows = rows;
+  }
+
+  /** The step is taken. */
+  settle(): void {
+    this.#before = undefined;
+  }
+
+  /** Factors and warm start are as before {@link Layer.begin}: the step is not taken after all. */
+  rollBack(): void {
+    if (this.#before === undefined) return;
+    callNative(() => this.native.rollBack());
+    this.#started = this.#before.started;
+    this.#factorRows = this.#before.factorRows;
+    this.#before = undefined;
+  }
+
+  /** Forgets what was recorded. */
+  clear(): void {
+    callNative(() => this.native.clear());
+    this.#recorded = false;
+  }
+
+  /** Forgets rows, factors and warm start. */
+  reset(): void {
+    callNative(() => this.native.reset());
+    this.#recorded = this.#started = false;
+    this.#factorRows = NO_ROWS;
+    this.#before = undefined;
+  }
+
+  /** What it goes on with; copies. */
+  state(): LayerState {
+    return { started: this.#started, rows: this.#factorRows, ...callNative(() => this.native.state()) };
+  }
+
+  /** Takes over what {@link Layer.state} gave; without a solver's state a layer takes in the next step's rows. */
+  restore({ started, rows, factors, solver }: LayerState): void {
+    const empty = factors === undefined && solver === undefined;
+    const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
+    if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
+    else callNative(() => this.native.restore(state));
+    this.#recorded = false;
+    this.#started = started && !empty;
+    this.#factorRows = rows ?? NO_ROWS;
+    this.#before = undefined;
+  }
+}

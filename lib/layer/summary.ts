@@ -1,0 +1,96 @@
+/** What the addon says of a solve in numbers, as the facade gives it. */
+import type { NativeSpectrum } from '../native/declarations';
+import { basisNames, formNames, methodNames, reasonNames, solveReport, solveReportLength } from '../native/reports';
+import type { CgSummary } from './options';
+import { type SolutionProducts, Spectrum } from './spectrum';
+
+/** How a direction was come by. */
+export interface LayerSummary extends Partial<SolutionProducts> {
+  /** The method that was used: what 'auto' chose. */
+  readonly method: 'cg' | 'exact' | 'kfac';
+  /** Conjugate-gradient iterations done; 0 for the other methods. */
+  readonly iterations: number;
+  /** Of 'cg': ‖r‖/‖v‖ at the end. */
+  readonly residual?: number;
+  /** Of 'cg': ‖v − (F + λI) x₀‖/‖v‖. */
+  readonly initialResidual?: number;
+  /** As {@link CgSummary.reason}; `'solved'` for a method that does not iterate. */
+  readonly reason: CgSummary['reason'] | 'solved';
+  /** Where it was solved. */
+  readonly space: 'gram' | 'weight';
+  /** Of 'cg' in Gram space: whether an iteration was two N × N products, or O(N²) in tridiagonal bases. */
+  readonly basis?: 'plain' | 'tridiagonal';
+  /** How the input side entered: through its rows, or, where they are more than its features, through A. */
+  readonly inputForm: 'panel' | 'covariance';
+  /** How the output side entered. */
+  readonly outputForm: 'panel' | 'covariance';
+  /** λ, or γ_A and γ_G, that were used; unknown for the per-sample block. */
+  readonly damping?:
+    | number
+    | {
+        /** γ_A. */
+        readonly input: number;
+        /** γ_G. */
+        readonly output: number;
+      };
+  /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
+  readonly lambdaMax?: number;
+  /** Of the spectral solution, where it was known: Σ E/(E + λ), the directions that the damping leaves. */
+  readonly effectiveRank?: number;
+  /** Of the spectral solution: eigenvalues that rounding had made negative, taken as 0. */
+  readonly clamped?: number;
+  /** Where it was asked for and the method has one. */
+  readonly spectrum?: Spectrum;
+}
+
+const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
+
+/** Room for what the addon says of a solve. */
+export function newReport(): Float64Array {
+  return new Float64Array(solveReportLength);
+}
+
+/** The name that a place of a report counts; NaN and anything else that counts none gives `undefined`. */
+export function named<const T extends string>(names: readonly T[], place: number | undefined): T | undefined {
+  return place === undefined ? undefined : names[place];
+}
+
+/** A number of a report; `undefined` where it is not known. */
+export function numberAt(report: Float64Array, place: number): number | undefined {
+  const value = report[place];
+  return value === undefined || Number.isNaN(value) ? undefined : value;
+}
+
+/** λ of a report, or γ_A and γ_G. */
+export function dampingOf(report: Float64Array): LayerSummary['damping'] {
+  const input = numberAt(report, solveReport.damping);
+  const output = numberAt(report, solveReport.outputDamping);
+  return input === undefined || output === undefined ? input : { input, output };
+}
+
+/** A report as the facade gives it. */
+export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
+  const { method, iterations, reason, space, basis, inputForm, outputForm } = solveReport;
+  const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
+    method: named(methodNames, report[method]) ?? 'cg',
+    iterations: report[iterations] ?? 0,
+    reason: (named(reasonNames, report[reason]) ?? 'solved') as LayerSummary['reason'],
+    space: report[space] === 1 ? 'weight' : 'gram',
+    inputForm: named(formNames, report[inputForm]) ?? 'panel',
+    outputForm: named(formNames, report[outputForm]) ?? 'panel',
+  };
+  if (summary.reason !== 'solved') {
+    summary.residual = report[solveReport.residual] ?? Number.NaN;
+    summary.initialResidual = report[solveReport.initialResidual] ?? Number.NaN;
+  }
+  const basisName = named(basisNames, report[basis]);
+  if (basisName !== undefined) summary.basis = basisName;
+  const damping = dampingOf(report);
+  if (damping !== undefined) summary.damping = damping;
+  for (const name of known) {
+    const value = numberAt(report, solveReport[name]);
+    if (value !== undefined) summary[name] = value;
+  }
+  if (spectrum !== undefined) summary.spectrum = new Spectrum(spectrum);
+  return summary;
+}

@@ -1,0 +1,328 @@
+/**
+ * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
+ * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
+ */
+
+/** What a bare solve says of itself; reason and space by the names of the reports. */
+export interface NativeSummary {
+  readonly iterations: number;
+  readonly residual: number;
+  readonly initialResidual: number;
+  readonly reason: number;
+  readonly space: number;
+  readonly residuals?: Float64Array;
+}
+
+/** Inner products of a solution, those that are known. */
+export interface NativeProducts {
+  readonly vx?: number;
+  readonly xFx?: number;
+  readonly xx?: number;
+}
+
+/** The spectrum of a solve, for other dampings. */
+export interface NativeSpectrum {
+  at(damping: number): Required<NativeProducts> & { readonly lambdaMax: number; readonly effectiveRank: number };
+}
+
+/** Bytes that a layer keeps between steps. */
+export interface NativeMemory {
+  readonly recorded: number;
+  readonly workspace: number;
+  readonly previous: number;
+  readonly factors: number;
+}
+
+/** A layer's shape and what its gradients are gradients of. */
+export interface NativeShape {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+  readonly lossReduction: 'sum' | 'mean';
+  readonly kernelLayout: 'out-in' | 'in-out';
+}
+
+/** What conjugate gradients are told. */
+export interface NativeCgOptions {
+  readonly maxIterations: number;
+  readonly tolerance: number;
+  readonly space: 'auto' | 'weight' | 'gram';
+}
+
+/** λ, or a multiple of the mean eigenvalue. */
+export type NativeDamping = number | { readonly relative: number };
+
+/** How a layer solves, and what its factors are made of. */
+export interface NativeLayerOptions extends NativeCgOptions {
+  readonly damping: NativeDamping;
+  readonly dampingMode: 'tikhonov' | 'factored';
+  readonly block: 'kronecker' | 'sample';
+  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
+  readonly warmStart: 'none' | 'previous' | 'scaled';
+  readonly factorUpdateSteps: number;
+  readonly inverseUpdateSteps: number;
+  readonly factorHistory: 'none' | 'panel' | 'dense';
+  readonly factorDecay: number;
+  readonly rank: number;
+  readonly panelRows: number;
+  /** Rows that older ones fill a batch up to, without a history. */
+  readonly window: number;
+  /** Whether a batch is filled up to as many rows as the one before instead. */
+  readonly fillsUp: boolean;
+}
+
+/** An array, or none. */
+export type MaybeArray = Float32Array | undefined;
+
+/** What cancels a call. */
+export interface NativeCancelToken {
+  cancel(): void;
+}
+
+/** The rows and the damping of an operator F + λI. */
+export interface NativeFisherRows extends NativeShape {
+  readonly inputs: Float32Array;
+  readonly outputGrads: Float32Array;
+  readonly batch: number;
+  readonly fisherRows: number;
+  readonly damping: NativeDamping;
+}
+
+/** The operator F + λI of borrowed rows. */
+export interface NativeFisherOperator {
+  applySync(vKernel: Float32Array, vBias: MaybeArray, outKernel: Float32Array, outBias: MaybeArray): void;
+  apply(
+    vKernel: Float32Array,
+    vBias: MaybeArray,
+    outKernel: Float32Array,
+    outBias: MaybeArray,
+    token: NativeCancelToken | undefined,
+  ): Promise<void>;
+}
+
+/** A right-hand side and where the solution goes. */
+export interface NativeSystem {
+  readonly vKernel: Float32Array;
+  readonly vBias: MaybeArray;
+  readonly outKernel: Float32Array;
+  readonly outBias: MaybeArray;
+}
+
+/** The same with a start. */
+export interface NativeStartedSystem extends NativeSystem {
+  readonly x0Kernel: MaybeArray;
+  readonly x0Bias: MaybeArray;
+}
+
+/** Conjugate gradients by themselves. */
+export interface NativeConjugateGradient {
+  solveSync(operator: NativeFisherOperator, system: NativeStartedSystem): NativeSummary;
+  solve(
+    operator: NativeFisherOperator,
+    system: NativeStartedSystem,
+    token: NativeCancelToken | undefined,
+  ): Promise<NativeSummary>;
+}
+
+/** One side's factor, as it is kept. */
+export interface NativeFactorState {
+  readonly rows: Float32Array;
+  readonly average: Float32Array;
+  readonly squares: Float64Array;
+  readonly numbers: Float64Array;
+}
+
+/** Both sides' factors. */
+export interface NativeFactors {
+  readonly input: NativeFactorState;
+  readonly output: NativeFactorState;
+}
+
+/** What a solver goes on with; arrays are empty where there is nothing of their kind. */
+export interface NativeLayerState {
+  readonly inputs: Float32Array;
+  readonly outputGrads: Float32Array;
+  readonly previous: Float32Array;
+  readonly inputFactor: Float32Array;
+  readonly outputFactor: Float32Array;
+  readonly inputVectors: Float32Array;
+  readonly outputVectors: Float32Array;
+  readonly inputValues: Float32Array;
+  readonly outputValues: Float32Array;
+  readonly numbers: Float64Array;
+}
+
+/** What a layer goes on with. */
+export interface NativeState {
+  readonly factors?: NativeFactors;
+  readonly solver?: NativeLayerState;
+}
+
+/** The batch of a natural gradient, and where it goes: out ← keep·out + factor·x. */
+export interface NativeOwnGradient {
+  readonly inputs: Float32Array;
+  readonly outputGrads: Float32Array;
+  readonly lossGrads: Float32Array;
+  readonly batch: number;
+  readonly fisherRows: number;
+  readonly kernel: Float32Array;
+  readonly bias: MaybeArray;
+  readonly factor: number;
+  readonly keep: number;
+  readonly spectrum: boolean;
+  /** A SolveReport. */
+  readonly report: Float64Array;
+}
+
+/** What is asked of a solve besides x. */
+export interface NativeRequest {
+  readonly spectrum: boolean;
+  readonly token?: NativeCancelToken | undefined;
+}
+
+type SolveArguments = [
+  vKernel: Float32Array,
+  vBias: MaybeArray,
+  outKernel: Float32Array,
+  outBias: MaybeArray,
+  report: Float64Array,
+  request: NativeRequest | undefined,
+];
+
+/** One layer: its factors, their histories, and a solver. */
+export interface NativeLayer {
+  recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
+  /** Writes a SolveReport. */
+  preconditionSync(...system: SolveArguments): NativeSpectrum | undefined;
+  precondition(...system: SolveArguments): Promise<NativeSpectrum | undefined>;
+  naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
+  naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;
+  estimatedCost(): number;
+  record(inputs: Float32Array, lossGrads: Float32Array, rows: number, samples: number, factor: number): void;
+  recordFisher(outputGrads: Float32Array, rows: number, factor: number): void;
+  requireFinite(): void;
+  rollBack(): void;
+  clear(): void;
+  setDamping(options: { readonly damping: NativeDamping }): void;
+  memoryUsage(): NativeMemory;
+  state(): NativeState;
+  restore(state: NativeState): void;
+  reset(): void;
+  dispose(): void;
+}
+
+/** One layer's system in a list. */
+export interface NativeLayerSystem extends NativeSystem {
+  readonly layer: NativeLayer;
+  /** A SolveReport. */
+  readonly report: Float64Array;
+}
+
+/** One layer's part of the preparation of a step; `kernel` is its gradient, or undefined for that of its rows. */
+export interface NativePreparedLayer {
+  readonly layer: NativeLayer;
+  readonly refresh: boolean;
+  readonly kernel: MaybeArray;
+  readonly bias: MaybeArray;
+  /** A StepReport. */
+  readonly report: Float64Array;
+}
+
+/** What holds for the preparation of all layers. */
+export interface NativePreparation {
+  readonly damping: NativeDamping;
+  /** ½η²Σ xᵀF x that every λ is made to meet. */
+  readonly trust: { readonly kl: number; readonly stepSize: number } | undefined;
+}
+
+/** The arrays of a vector. */
+export interface NativeVector {
+  readonly kernel: Float32Array;
+  readonly bias: MaybeArray;
+}
+
+/** One layer's part of an update: see binding/core/layer/update.h. */
+export interface NativeUpdatedLayer {
+  readonly layer: NativeLayer;
+  /** M. */
+  readonly kept: NativeVector | undefined;
+  readonly weights: NativeVector | undefined;
+  readonly gradient: NativeVector | undefined;
+  /** Of the weights. */
+  readonly average: NativeVector | undefined;
+}
+
+/** What holds for the update of all layers. */
+export interface NativeUpdate {
+  readonly stepSize: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  readonly averageDecay: number;
+}
+
+/** An array of weights and their average. */
+export interface NativeAveraged {
+  readonly weights: Float32Array;
+  readonly average: Float32Array;
+}
+
+/**
+ * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
+ * in storage where the flag says so. The shapes of bias and slopes (φ's, for prelu) have three extents, each 1 or that
+ * of out.
+ */
+export interface NativeMatrixProducts {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  readonly out: Float32Array;
+  readonly pairs: Uint32Array;
+  readonly countA: number;
+  readonly countB: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly inner: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly bias: MaybeArray;
+  readonly biasShape: Uint32Array | undefined;
+  readonly activation: 'linear' | 'relu' | 'relu6' | 'prelu' | 'leakyrelu' | 'sigmoid' | 'elu';
+  readonly slope: number;
+  readonly slopes: MaybeArray;
+  readonly slopesShape: Uint32Array | undefined;
+}
+
+/** What the addon knows of itself. */
+export interface NativeInfo {
+  readonly version: string;
+  readonly blas: {
+    readonly vendor: string;
+    readonly version: string;
+    readonly core: string;
+    readonly threads: number;
+  };
+  readonly threads: number;
+  readonly napi: number;
+}
+
+/** The addon. */
+export interface Native {
+  info(): NativeInfo;
+  setThreads(threads: number): void;
+  readonly CancelToken: new () => NativeCancelToken;
+  readonly FisherOperator: new (options: NativeFisherRows) => NativeFisherOperator;
+  readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
+  readonly Layer: new (options: NativeShape & NativeLayerOptions) => NativeLayer;
+  preconditionAllSync(systems: readonly NativeLayerSystem[]): void;
+  prepareAllSync(layers: readonly NativePreparedLayer[], options: NativePreparation): void;
+  prepareAll(
+    layers: readonly NativePreparedLayer[],
+    options: NativePreparation,
+    token: NativeCancelToken | undefined,
+  ): Promise<void>;
+  writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
+  writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
+  averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  /** The index of the first array that holds NaN or infinity, or −1. */
+  firstNotFinite(arrays: readonly Float32Array[]): number;
+  matrixProducts(products: NativeMatrixProducts): void;
+}

@@ -1,0 +1,314 @@
+/** The layers of a {@link Preconditioner}, and the steps that they take together. */
+import { CgfacError } from '../base/errors';
+import { typeError, valueError } from '../base/validate';
+import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
+import { type VectorArrays, vectorArrays, type WeightVector } from '../base/weight-vector';
+import { Layer } from '../layer/layer';
+import { Adaptation } from './adaptation';
+import { averageDecay, NetworkAverages } from './averages';
+import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
+import { type NetworkEntry, type NetworkShape, requireArrays, requireWeights } from './registry';
+
+import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
+import { hyperparametersAt } from './step/length';
+import type { Phases } from './step/phase';
+import { preparation, rollBack, writing } from './step/phases';
+import { requireRows, unusableLoss, unusableRows } from './step/plan';
+import type { PreparedStep, PrepareOptions } from './step/prepared';
+import type { StepSummary } from './step/summary';
+import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
+import type { LayerVectors, NaturalGradientsResult, StepOptions } from './types';
+
+/** So many steps in a row that have to be skipped are an error. */
+const SKIPPED_IN_A_ROW = 3;
+
+/** A gradient, a direction or weights by name: own properties alone. */
+function named(vectors: LayerVectors, name: string): unknown {
+  return Object.hasOwn(vectors, name) ? vectors[name] : undefined;
+}
+
+/** A number, which may be NaN: a reason to skip a step, not an error. */
+export function anyNumber(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number', name, value);
+  return value;
+}
+
+/** Layers, counts, averages and adaptation, and one step at a time. */
+export class Network {
+  /** Of the registered layers that are preconditioned, by name. */
+  readonly entries = new Map<string, NetworkEntry>();
+  /** Why layers are not preconditioned, by name. */
+  readonly skippedLayers = new Map<string, string>();
+  /** What `reportLoss` adapts. */
+  readonly adaptation: Adaptation;
+  /** Of the registered weights. */
+  readonly averages: NetworkAverages;
+  /** Steps done, and those that were skipped. */
+  counts: StepCounts = { steps: 0, skipped: { total: 0, inARow: 0 } };
+  #busy = false;
+
+  constructor(public options: ResolvedPreconditionerOptions) {
+    this.adaptation = new Adaptation(options.adapted);
+    this.averages = new NetworkAverages(options.useEma);
+  }
+
+  /** The registered layers. */
+  get all(): NetworkEntry[] {
+    return [...this.entries.values()];
+  }
+
+  /** Whether the factors take in rows at the next step. */
+  get refreshDue(): boolean {
+    const { steps, skipped } = this.counts;
+    const every = at(this.options.factorUpdateSteps, steps, 'factorUpdateSteps', scheduled.factorUpdateSteps);
+    if (skipped.inARow > 0 || steps % every === 0 || steps < (every >= 4 ? 10 : 2)) return true;
+    return this.all.some(({ layer, registered }) => !layer.started && (layer.recorded || registered === steps));
+  }
+
+  /** What makes recorded gradients those of a sample's own loss. */
+  sampleFactor(samples: number): number {
+    return (this.options.lossReduction === 'mean' ? samples : 1) * this.options.accumulationSteps;
+  }
+
+  /** Refuses a call while a step is pending. */
+  requireIdle(call: string): void {
+    if (this.#busy)
+      throw new CgfacError('ERR_CGFAC_BUSY', `Expected no pending step for ${call} but received one; await it first`);
+  }
+
+  /** Runs `body`, during which other calls are refused. */
+  async exclusively<T>(body: () => Promise<T>): Promise<T> {
+    this.#busy = true;
+    try {
+      return await body();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Takes a layer in, unless `skipLayers` names it; returns whether it is preconditioned. */
+  register(name: unknown, parse: () => { readonly shape: NetworkShape; readonly weights: VectorArrays | undefined }) {
+    if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
+    if (this.entries.has(name) || this.skippedLayers.has(name))
+      throw valueError('a name that is not taken', 'the name of a layer', name);
+    const { shape, weights } = parse();
+    requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
+    const pattern = this.options.skipLayers.find((each) =>
+      typeof each === 'string' ? each === name : name.search(each) >= 0,
+    );
+    if (pattern !== undefined) {
+      this.skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
+      return false;
+    }
+    if (this.options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
+    const average = this.options.useEma && weights !== undefined ? copied(weights) : undefined;
+    const layer = this.#newLayer(shape);
+    const registered = this.counts.steps;
+    this.entries.set(name, {
+      name,
+      shape,
+      weights,
+      layer,
+      registered,
+      samples: new Map(),
+      momentum: undefined,
+      average,
+    });
+    return true;
+  }
+
+  #newLayer(shape: NetworkShape): Layer {
+    const { method, window } = this.options;
+    return new Layer(
+      { ...shape, lossReduction: 'sum' },
+      {
+        ...this.options,
+        damping: 1, // each step sets its own
+        block: 'kronecker',
+        factorUpdateSteps: 1,
+        window: window ?? 1,
+        // not where averages make up for it
+        fillsUp: window === undefined && method !== 'kfac',
+      },
+    );
+  }
+
+  /** A layer that is preconditioned; `undefined` of one that is skipped. */
+  entry(name: string): NetworkEntry | undefined {
+    const entry = this.entries.get(name);
+    if (entry === undefined && !this.skippedLayers.has(name))
+      throw valueError('the name of a registered layer', 'the layer', name);
+    return entry;
+  }
+
+  /** Forgets what was recorded for the step to come. */
+  forgetRows(): void {
+    for (const { layer, samples } of this.entries.values()) {
+      layer.clear();
+      samples.clear();
+    }
+  }
+
+  /** The averages take in the weights of the last step, if they have not. */
+  absorb(): void {
+    this.averages.absorb(this.entries.values(), this.counts.steps - 1);
+  }
+
+  /** The registered weights with their averages. */
+  averaged(owner: string) {
+    this.absorb();
+    const { steps, skipped } = this.counts;
+    return this.averages.pairs(this.all, steps === skipped.total, owner);
+  }
+
+  /** Forgets steps, factors, momentum and averages. */
+  reset(): void {
+    this.counts = { steps: 0, skipped: { total: 0, inARow: 0 } };
+    this.averages.forget();
+    this.adaptation.restore(undefined);
+    for (const entry of this.entries.values()) {
+      entry.layer.reset();
+      entry.samples.clear();
+      entry.momentum = undefined;
+      if (entry.average && entry.weights) entry.average = copied(entry.weights);
+    }
+  }
+
+  // --- A step --------------------------------------------------------------------------------------------------------
+
+  /** Checks a step's arguments. Nothing is changed before. */
+  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string): StepPlan {
+    this.requireIdle(`${call}()`);
+    if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
+      throw typeError('gradients by layer', 'gradients', gradients);
+    const loss = this.#lossOf(options, call);
+    const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
+    const unusable = unusableLoss(loss, lossFloor);
+    const entries = this.all.filter(
+      ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
+    );
+    const arrays = entries.map(({ name, shape }) =>
+      gradients === undefined ? undefined : vectorArrays(named(gradients, name), `gradients.${name}`, shape),
+    );
+    requireApart(arrays, 'the gradients of layers');
+    requireArrays(entries, arrays);
+    // weights may have been filled in since they were registered: averages start with those of the first step
+    if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
+    if (unusable === undefined) requireRows(entries, call);
+    const now = hyperparametersAt(this.options, this.counts.steps);
+    this.absorb();
+    const refresh = this.refreshDue;
+    const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
+    const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now };
+    const skipped = unusable ?? unusableRows(entries, arrays);
+    return skipped === undefined ? plan : { ...plan, skipped };
+  }
+
+  #lossOf({ loss }: StepOptions, call: string): number | undefined {
+    if (loss !== undefined) return anyNumber(loss, 'loss');
+    if (this.options.stepRule !== 'polyak') return undefined;
+    throw new CgfacError(
+      'ERR_CGFAC_MISSING_OPTION',
+      `Expected the loss for ${call} with stepRule 'polyak' but received undefined; give { loss }, or another stepRule`,
+    );
+  }
+
+  /** The phases of a step, from its plan to its summary. One that fails leaves no trace but rows that are forgotten. */
+  *step(plan: StepPlan): Phases<NaturalGradientsResult> {
+    this.#busy = true; // a schedule or a getter that calls back is refused
+    const layers = plan.entries.map(({ layer }) => layer);
+    try {
+      const decision = yield* this.#deciding(plan);
+      if (decision.summary.skipped !== undefined) {
+        if (plan.skipped === undefined) rollBack(layers);
+        return this.skip(plan, decision.summary);
+      }
+      const keepsMomentum = this.#keepsMomentum(decision);
+      const { momentum, stepSize } = decision;
+      const average = averageDecay(plan.now.emaMomentum, this.counts.steps);
+      const update = { stepSize, momentum, weightDecay: plan.now.weightDecay, averageDecay: average };
+      yield writing(updatedLayers(plan, keepsMomentum), update);
+      return this.#finish(plan, decision, average);
+    } catch (error) {
+      this.forgetRows();
+      if (plan.skipped === undefined) rollBack(layers);
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  *#deciding(plan: StepPlan): Phases<StepDecision> {
+    if (plan.skipped !== undefined) return skippedStep(plan, this.counts, plan.skipped);
+    const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
+    try {
+      const { phase, collect } = preparation(tasks, this.#prepareOptions(plan));
+      yield phase;
+      return this.#decide(plan, collect());
+    } catch (error) {
+      // What the solvers refused as not finite is a step to skip; anything else is an error.
+      if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+      return skippedStep(plan, this.counts, error.message);
+    }
+  }
+
+  #prepareOptions({ refresh, now }: StepPlan): PrepareOptions {
+    const { dampingMode, trustRegion } = this.options;
+    const damping = this.adaptation.damping(now.damping, dampingMode === 'factored');
+    return { refresh, damping, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
+  }
+
+  #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
+    const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
+    const now = { ...plan.now, polyakFraction };
+    return decide({ ...plan, now }, prepared, this.counts, this.options.stepRule);
+  }
+
+  #keepsMomentum({ momentum }: StepDecision): KeepsMomentum {
+    const may = momentum > 0 || typeof this.options.momentum === 'function';
+    return (entry) => may || entry.momentum !== undefined;
+  }
+
+  /** The weights of layers that took the step have been averaged with it; those of the others are, if all were applied. */
+  #finish(plan: StepPlan, { summary }: StepDecision, decay: number): NaturalGradientsResult {
+    const { entries, gradients, now } = plan;
+    const updates = unappliedUpdates(plan);
+    this.forgetRows();
+    for (const { layer } of entries) layer.settle();
+    const { steps, skipped } = this.counts;
+    this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
+    this.adaptation.stepped(summary.loss, summary.predictedDecrease);
+    if (gradients.every((gradient) => gradient === undefined)) {
+      const stepped = new Set(entries);
+      this.averages.average(
+        this.all.filter((entry) => !stepped.has(entry)),
+        decay,
+      );
+    } else {
+      this.averages.stepped(now.emaMomentum);
+    }
+    return { summary, updates };
+  }
+
+  /** A step that is not taken: gradients become zero, and so do updates. */
+  skip({ entries, gradients }: Pick<StepPlan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
+    const updates: Record<string, WeightVector> = {};
+    this.forgetRows();
+    entries.forEach(({ name, shape, weights }, index) => {
+      const gradient = gradients[index];
+      if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));
+      else if (!weights) updates[name] = vectorOf(newVector(shape));
+    });
+    const { steps, skipped } = this.counts;
+    this.counts = { steps: steps + 1, skipped: { total: skipped.total + 1, inARow: summary.skippedSteps.inARow } };
+    this.adaptation.forget();
+    const { inARow } = this.counts.skipped;
+    if (inARow > skipped.inARow && inARow >= SKIPPED_IN_A_ROW) {
+      throw new CgfacError(
+        'ERR_CGFAC_DIVERGED',
+        `Expected a step that can be taken but received ${inARow} in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
+      );
+    }
+    return { summary, updates };
+  }
+}
