@@ -1,0 +1,47 @@
+/** The table method × dampingMode × factorHistory × block × gradient × call: its entries, its rows, and what one gives. */
+import type { CgfacErrorCode } from 'cgfac';
+import type { Kind } from '../../lib/base/option-table';
+
+/** One way to ask for a direction. */
+export interface Entry {
+  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
+  readonly dampingMode: 'tikhonov' | 'factored';
+  readonly factorHistory: 'none' | 'panel' | 'dense';
+  readonly block: 'kronecker' | 'sample';
+  /** Whether v is given, or the recorded rows' own. */
+  readonly gradient: 'given' | 'own';
+  readonly call: 'sync' | 'async';
+}
+
+/** The values of each of an entry's parts. */
+export type Axes = { readonly [Part in keyof Entry]: readonly Entry[Part][] };
+
+/** Entries that have something in common, and that they work, or the error that says why not. */
+export interface TableRow {
+  readonly where: { readonly [Part in keyof Entry]?: readonly Entry[Part][] };
+  readonly refused?: { readonly code: CgfacErrorCode; readonly message: string };
+}
+
+/** The values that an option takes, as its kind has them. */
+export function valuesOf<T extends string>({ type }: Kind<T>): T[] {
+  return [...type.matchAll(/'([^']+)'/g)].map(([, value]) => value as T);
+}
+
+/** All entries. */
+export function entriesOf(axes: Axes): Entry[] {
+  let entries: object[] = [{}];
+  for (const [part, values] of Object.entries(axes))
+    entries = entries.flatMap((entry) => values.map((value) => ({ ...entry, [part]: value })));
+  return entries as Entry[];
+}
+
+/** The rows of a table that an entry belongs to. */
+export function rowsFor(entry: Entry, table: readonly TableRow[]): TableRow[] {
+  const parts = Object.entries(entry) as [keyof Entry, string][];
+  return table.filter(({ where }) =>
+    parts.every(([part, value]) => (where[part] as readonly string[] | undefined)?.includes(value) ?? true),
+  );
+}
+
+/** An entry in words. */
+export const nameOf = (entry: Entry): string => Object.values(entry).join(', ');
