@@ -11,12 +11,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { benchData } from './harness/data';
+import { bestFloor } from './harness/floor';
 import { type BenchLayer, layerNamed } from './harness/layers';
 import { median, type PairedTiming, pairedTimings } from './harness/measure';
 import { startProgress } from './harness/progress';
 import { heading, machine } from './harness/rows';
 import type { Progress } from './harness/suite';
-import { bestFloor, candidates } from './suites/solver/solve';
+import { candidates } from './suites/solver/solve';
 
 const usualMargin = 1.6;
 const wideMargin = 2.5;

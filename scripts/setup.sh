@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
-# Does only what is missing or stale, so a second run takes seconds. With --test also what the tests of the core need,
-# with --lint also the C++ formatter and linter.
+# Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
+# with --lint also the C++ formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan
+# also the addon without optimisation, or under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,11 +30,17 @@ has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" =
 
 test=no
 lint=no
+bench=no
+debug=no
+asan=no
 for argument in "$@"; do
   case $argument in
     --test) test=yes ;;
     --lint) lint=yes ;;
-    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint]" ;;
+    --bench) bench=yes ;;
+    --debug) debug=yes ;;
+    --asan) asan=yes ;;
+    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--debug] [--asan]" ;;
   esac
 done
 
@@ -101,18 +108,48 @@ if [ -f build/CMakeCache.txt ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$(p
   say 'build/ was configured in another place: removing it'
   rm -rf build
 fi
-jobs=$(getconf _NPROCESSORS_ONLN)
+
+# configured FOLDER: whether CMake has come to its end there.
+configured() { [ -f "$1/Makefile" ] || [ -f "$1/build.ninja" ]; }
+# configure FOLDER OPTION…: cmake-js tells CMake where Node's headers are.
+configure() {
+  folder=$1
+  shift
+  quietly cmake-js configure --out "$folder" "$@"
+}
+# build FOLDER TARGET…: without cmake-js, which takes longer to start than CMake to find that nothing is to be done.
+build() {
+  folder=$1
+  shift
+  quietly cmake --build "$folder" --parallel "$(getconf _NPROCESSORS_ONLN)" --target "$@"
+}
+
 if [ ! -f build/Release/cgfac.node ]; then
   say 'building the native addon (a minute or so, the first time)'
 fi
 # The tests of the core are part of the build once they have been asked for.
 if [ "$test" = yes ] && ! grep -qsxF 'CGFAC_BUILD_TESTS:BOOL=ON' build/CMakeCache.txt; then
-  quietly cmake-js configure --CDCGFAC_BUILD_TESTS=ON
-elif [ ! -f build/Makefile ] && [ ! -f build/build.ninja ]; then
-  quietly cmake-js configure --CDCGFAC_BUILD_TESTS="$([ "$test" = yes ] && echo ON || echo OFF)"
+  configure build --CDCGFAC_BUILD_TESTS=ON
+elif ! configured build; then
+  configure build --CDCGFAC_BUILD_TESTS=OFF
 fi
-quietly cmake-js build --target cgfac --parallel "$jobs"
+build build cgfac
 say 'native addon is built (build/Release/cgfac.node)'
+if [ "$bench" = yes ]; then
+  build build cgfac_bench
+  say 'addon of the benchmarks is built (build/bench/cgfac_bench.node)'
+fi
+# The loader (node-gyp-build) looks for build/Release, then build/Debug, in the folder that CGFAC_PREBUILD names.
+if [ "$debug" = yes ]; then
+  configured build/debug-addon/build || configure build/debug-addon/build --debug
+  build build/debug-addon/build cgfac
+  say 'addon without optimisation is built; programs load it with CGFAC_PREBUILD=build/debug-addon in the environment'
+fi
+if [ "$asan" = yes ]; then
+  configured build/asan-addon/build || configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined
+  build build/asan-addon/build cgfac
+  say 'addon under sanitizers is built; scripts/test-asan.mjs loads it (npm run test:asan)'
+fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------
 quietly tsc --build tsconfig.examples.json tsconfig.bench.json

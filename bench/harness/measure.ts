@@ -44,6 +44,11 @@ export interface PairedTiming {
 /** A call that is told which turn it is, so that it can take other memory each time. */
 export type Turn = (turn: number) => void;
 
+/** An element of a list that is gone through again and again. */
+export function at<T>(list: readonly T[], turn: number): T {
+  return list[turn % list.length] as T;
+}
+
 export interface PairedOptions {
   /** Something was timed once. */
   readonly onTurn?: () => void;

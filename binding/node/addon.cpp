@@ -1,8 +1,8 @@
 #include "node/addon.h"
 
-#include "core/kernels/floor.h"
-#include "core/linalg/blas.h"
-#include "core/threads/parallel.h"
+#include "core/linalg/openblas.h"
+#include "core/linalg/self_check.h"
+#include "core/threads/thread_pool.h"
 #include "node/classes/conjugate_gradient.h"
 #include "node/classes/factored_layer.h"
 #include "node/classes/fisher_operator.h"
@@ -17,7 +17,6 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   guarded(env, [] { blas::self_check(); });
   jobs_ = JobQueue::create(env);
   DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setThreads", &Addon::set_threads),
-                        InstanceMethod("floorProducts", &Addon::floor_products),
                         InstanceMethod("formGradient", &Addon::form_gradient)});
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("FisherOperator", FisherOperatorWrap::define(env));
@@ -36,19 +35,6 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
 
 void Addon::set_threads(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { ThreadPool::shared().resize(info[0].As<Napi::Number>().Uint32Value()); });
-}
-
-void Addon::floor_products(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const std::size_t rows = info[5].As<Napi::Number>().Uint32Value();
-    const std::size_t m = info[6].As<Napi::Number>().Uint32Value();
-    const std::size_t n = info[7].As<Napi::Number>().Uint32Value();
-    const auto array = [&](std::size_t index, const char* name, std::size_t height, std::size_t width) {
-      return MatrixView<float>(float32_array(info[index], name, height * width).data(), height, width);
-    };
-    cgfac::floor_products(array(0, "g", rows, m), array(1, "v", m, n), array(2, "a", rows, n), array(3, "h", rows, n),
-                          array(4, "out", m, n), info[8].As<Napi::Number>().Uint32Value());
-  });
 }
 
 void Addon::form_gradient(const Napi::CallbackInfo& info) {

@@ -20,8 +20,6 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value info(const Napi::CallbackInfo& info);
   /// (threads): the number of pool threads of the process
   void set_threads(const Napi::CallbackInfo& info);
-  /// (g, v, a, h, out, rows, outFeatures, inFeatures, blocks): the floor of benchmarks
-  void floor_products(const Napi::CallbackInfo& info);
   /// (shape, inputs, lossGrads, rows, outKernel, outBias, scale): out ← scale · lossGradsᵀ [inputs 1]
   void form_gradient(const Napi::CallbackInfo& info);
   std::shared_ptr<JobQueue> jobs_;

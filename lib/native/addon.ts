@@ -355,20 +355,6 @@ interface Native {
   ): void;
   setThreads(threads: number): void;
   matrixProducts(...products: NativeMatrixProducts): void;
-  /**
-   * The floor of benchmarks: h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major.
-   */
-  floorProducts(
-    g: Float32Array,
-    v: Float32Array,
-    a: Float32Array,
-    h: Float32Array,
-    out: Float32Array,
-    rows: number,
-    outFeatures: number,
-    inFeatures: number,
-    blocks: number,
-  ): void;
 }
 
 /** The folder that holds package.json: two up from the sources, three up from the compiled files. */

@@ -3,9 +3,10 @@ import { setTimeout } from 'node:timers/promises';
 import { info, LayerPreconditioner } from 'cgfac';
 import { benchData } from '../../harness/data';
 import { layerNamed } from '../../harness/layers';
+import { at } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite } from '../../harness/suite';
-import { at, fullCg } from '../solver/solve';
+import { fullCg } from '../solver/solve';
 
 const layer = layerNamed('4096x1024');
 const inFlight = 8;

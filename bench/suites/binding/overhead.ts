@@ -1,9 +1,8 @@
 import { info, LayerPreconditioner, type LayerPreconditionerOptions } from 'cgfac';
 import { numbers } from '../../harness/data';
-import { median } from '../../harness/measure';
+import { at, median } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite } from '../../harness/suite';
-import { at } from '../solver/solve';
 
 const width = 10;
 const batch = 4;

@@ -1,10 +1,10 @@
 import { FisherOperator, info } from 'cgfac';
 import { benchData } from '../../harness/data';
+import { bestFloor } from '../../harness/floor';
 import { type BenchLayer, denseLayers } from '../../harness/layers';
-import { pairedTimings } from '../../harness/measure';
+import { at, pairedTimings } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite, SuiteContext } from '../../harness/suite';
-import { at, bestFloor } from './solve';
 
 function fvLayer(layer: BenchLayer, { budget, progress }: SuiteContext): BenchRow {
   const data = benchData(layer);

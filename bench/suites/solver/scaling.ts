@@ -1,11 +1,12 @@
 import { info } from 'cgfac';
 import { type BenchData, benchData } from '../../harness/data';
+import { bestFloor } from '../../harness/floor';
 import { type BenchLayer, dense } from '../../harness/layers';
 import { median, type PairedTiming, pairedTimings, slope, time } from '../../harness/measure';
 import { scalingPlot } from '../../harness/plot';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite, SuiteContext } from '../../harness/suite';
-import { bestFloor, type Candidate, candidates } from './solve';
+import { type Candidate, candidates } from './solve';
 
 const batch = 128;
 const sizes = [128, 256, 512, 1024, 2048, 4096];

@@ -1,48 +1,14 @@
 import { ConjugateGradient, FisherOperator, info, LayerPreconditioner, type LayerPreconditionerOptions } from 'cgfac';
-import { native } from '../../../lib/native/addon';
 import { type BenchData, benchData } from '../../harness/data';
+import { bestFloor } from '../../harness/floor';
 import { type BenchLayer, layers } from '../../harness/layers';
-import { median, pairedTimings, type Turn, timer } from '../../harness/measure';
+import { at, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite, SuiteContext } from '../../harness/suite';
 
 const iterations = 20;
 /** Small enough that conjugate gradients on these data use their whole budget. */
 const damping = { relative: 1e-2 };
-
-/** An element of a list that is gone through again and again. */
-export function at<T>(list: readonly T[], turn: number): T {
-  return list[turn % list.length] as T;
-}
-
-const floorTurns = 7;
-
-/** The floor with the column split that is fastest here, of those that its threads can use. */
-export function bestFloor({ rows, outFeatures, inFeatures }: BenchLayer, data: BenchData): Turn {
-  const half = new Float32Array(rows * inFeatures);
-  const run = (blocks: number) => (turn: number) =>
-    native.floorProducts(
-      data.outputGrads,
-      at(data.v, turn),
-      data.inputs,
-      half,
-      at(data.out, turn + 1),
-      rows,
-      outFeatures,
-      inFeatures,
-      blocks,
-    );
-  const { threads } = info();
-  const splits = [...new Set([1, threads, 2 * threads, 4 * threads])].filter((blocks) => blocks <= inFeatures);
-  const timed = splits.map((blocks) => ({ call: run(blocks), times: [] as number[] }));
-  const timers = timed.map(({ call }) => timer(call));
-  for (let turn = 0; turn < floorTurns; turn++) {
-    timers.forEach((own, which) => {
-      timed[which]?.times.push(own.time(turn));
-    });
-  }
-  return timed.reduce((best, next) => (median(next.times) < median(best.times) ? next : best)).call;
-}
 
 export interface Candidate {
   readonly method: string;

@@ -1,10 +1,10 @@
 import { info, LayerPreconditioner, type LayerPreconditionerOptions, preconditionAllSync, setThreads } from 'cgfac';
 import { benchData } from '../../harness/data';
 import { type BenchLayer, layerNamed } from '../../harness/layers';
-import { pairedTimings, type Turn } from '../../harness/measure';
+import { at, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite, SuiteContext } from '../../harness/suite';
-import { at, fullCg } from './solve';
+import { fullCg } from './solve';
 
 type Method = 'cg' | 'exact';
 

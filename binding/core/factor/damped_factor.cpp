@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
+#include "core/linalg/lapack.h"
 #include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 

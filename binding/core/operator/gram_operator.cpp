@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/linalg/blas.h"
+#include "core/linalg/lapack.h"
 #include "core/linalg/simd.h"
 #include "core/solver/cost.h"
 #include "core/threads/parallel.h"

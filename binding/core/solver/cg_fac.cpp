@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "core/base/error.h"
-#include "core/linalg/blas.h"
 #include "core/solver/cost.h"
 
 namespace cgfac {

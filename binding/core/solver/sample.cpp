@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
+#include "core/linalg/lapack.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

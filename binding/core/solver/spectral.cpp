@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "core/linalg/blas.h"
+#include "core/linalg/lapack.h"
 #include "core/linalg/simd.h"
 #include "core/threads/parallel.h"
 

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "core/threads/thread_pool.h"
 #include "node/errors.h"
 
 namespace cgfac::node {

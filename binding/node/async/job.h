@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/solver/conjugate_gradient.h"
-#include "core/threads/parallel.h"
+#include "core/threads/strand.h"
 
 namespace cgfac::node {
 

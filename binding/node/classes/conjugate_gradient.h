@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/solver/cg_fac.h"
-#include "core/threads/parallel.h"
+#include "core/threads/workspace_pool.h"
 
 namespace cgfac::node {
 

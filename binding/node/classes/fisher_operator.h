@@ -6,7 +6,7 @@
 
 #include "core/layer/layer_preconditioner.h"
 #include "core/operator/fisher_operator.h"
-#include "core/threads/parallel.h"
+#include "core/threads/workspace_pool.h"
 #include "node/async/job.h"
 
 namespace cgfac::node {

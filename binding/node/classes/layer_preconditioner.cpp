@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/threads/parallel.h"
 #include "node/addon.h"
 #include "node/classes/fisher_operator.h"
 #include "node/convert/arguments.h"

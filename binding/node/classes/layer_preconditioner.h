@@ -6,7 +6,8 @@
 #include <memory>
 
 #include "core/layer/layer_preconditioner.h"
-#include "core/threads/parallel.h"
+#include "core/threads/strand.h"
+#include "core/threads/thread_pool.h"
 #include "node/convert/arguments.h"
 
 namespace cgfac::node {

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "core/base/error.h"
-#include "core/threads/parallel.h"
+#include "core/threads/thread_pool.h"
 #include "support/reference.h"
 
 using namespace cgfac;

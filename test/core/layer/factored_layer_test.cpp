@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/base/error.h"
-#include "core/threads/parallel.h"
+#include "core/threads/thread_pool.h"
 #include "support/layers.h"
 
 using namespace cgfac;

@@ -10,14 +10,6 @@
 using namespace cgfac;
 using namespace cgfac::test;
 
-TEST_CASE("blas: the self-check passes and one BLAS thread is in force") {
-  blas::self_check();
-  const blas::Info info = blas::info();
-  CHECK(info.threads == 1);
-  CHECK(!info.core.empty());
-  CHECK(info.version.find("0.3.") == 0);
-}
-
 TEST_CASE("blas: gemm with every combination of layouts equals plain loops") {
   constexpr std::size_t rows = 5;
   constexpr std::size_t inner = 7;

@@ -1,9 +1,9 @@
-#include "core/kernels/floor.h"
+#include "native/floor.h"
 
 #include "core/linalg/blas.h"
 #include "core/threads/parallel.h"
 
-namespace cgfac {
+namespace cgfac::bench {
 
 void floor_products(MatrixView<const float> g, MatrixView<const float> v, MatrixView<const float> a,
                     MatrixView<float> h, MatrixView<float> out, std::size_t blocks) {
@@ -19,4 +19,4 @@ void floor_products(MatrixView<const float> g, MatrixView<const float> v, Matrix
   });
 }
 
-}  // namespace cgfac
+}  // namespace cgfac::bench
