@@ -6,8 +6,9 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
-#include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/solver/cost.h"
 #include "core/solver/sample.h"

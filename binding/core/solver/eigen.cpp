@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
-#include "core/operator/gram_problem.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "core/base/buffer.h"
+#include "core/block/damping.h"
 #include "core/block/fisher_block.h"
-#include "core/solver/solution.h"
+#include "core/block/solution.h"
 #include "core/solver/woodbury.h"
 
 namespace cgfac {

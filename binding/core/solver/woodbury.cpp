@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/pass_order.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
