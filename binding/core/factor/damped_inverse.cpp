@@ -7,7 +7,7 @@
 #include "core/linalg/blas.h"
 #include "core/linalg/power_method.h"
 #include "core/linalg/symmetric.h"
-#include "core/operator/gram_problem.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

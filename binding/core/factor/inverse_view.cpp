@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
 #include "core/linalg/symmetric.h"
-#include "core/operator/gram_problem.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
 #include "core/factor/damped_inverse.h"
 #include "core/factor/factor.h"
 #include "core/layer/layer_options.h"

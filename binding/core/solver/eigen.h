@@ -7,8 +7,8 @@
 
 #include "core/base/buffer.h"
 #include "core/block/fisher_block.h"
+#include "core/block/solution.h"
 #include "core/factor/damping.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 

@@ -2,7 +2,16 @@
 
 #include <limits>
 
+#include "core/base/matrix_view.h"
+
 namespace cgfac {
+
+/// What becomes of a solution x: out ← keep · out + factor · x.
+struct Destination {
+  WeightView<float> out;
+  double factor = 1;
+  double keep = 0;
+};
 
 /// Inner products of a solution x of (F + λI) x = v, as far as the solver gets them without a pass of their own; else
 /// NaN.
