@@ -148,7 +148,7 @@ fi
 if [ "$asan" = yes ]; then
   configured build/asan-addon/build || configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined
   build build/asan-addon/build cgfac
-  say 'addon under sanitizers is built; scripts/test-asan.mjs loads it (npm run test:asan)'
+  say 'addon under sanitizers is built; npm run test:asan loads it'
 fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------
