@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/block/damping.h"
 #include "core/block/gradient.h"
 #include "core/layer/kinds/dense.h"
 

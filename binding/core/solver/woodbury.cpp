@@ -51,9 +51,8 @@ SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& da
   const BlockForms forms = gram_forms(block);
   const std::size_t widest =
       std::max(projected_size(block.input, forms.input), projected_size(block.output, forms.output));
-  const std::size_t least = inverse_scratch(3 * smallest_inverse_chunk, widest);
-  const std::size_t ideal =
-      inverse_scratch(std::max(block.rows(), block.cols()) + (2 * smallest_inverse_chunk), widest);
+  const std::size_t least = inverse_scratch(3 * smallest_chunk, widest);
+  const std::size_t ideal = inverse_scratch(std::max(block.rows(), block.cols()) + (2 * smallest_chunk), widest);
   const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const WoodburyInverses both =
       woodbury_inverses(block, damping, std::min(std::max(least, ideal), std::max(limit, least)), workspace);

@@ -121,10 +121,10 @@ struct OwnRows {
   std::span<float> scratch;
   std::size_t widths = 1;  // numbers of scratch for a column of g or of a
 
-  // Columns at a time: as many as fit in so much memory, at least `smallest_inverse_chunk`.
+  // Columns at a time: as many as fit in so much memory, at least `smallest_chunk`.
   [[nodiscard]] std::size_t chunk(std::size_t extent, std::size_t memory) const {
-    return std::clamp(memory / widths / smallest_inverse_chunk * smallest_inverse_chunk, smallest_inverse_chunk,
-                      std::max(extent, smallest_inverse_chunk));
+    return std::clamp(memory / widths / smallest_chunk * smallest_chunk, smallest_chunk,
+                      std::max(extent, smallest_chunk));
   }
 };
 
@@ -221,7 +221,7 @@ void write_by_rows(const OwnProblem& problem, const OwnRows& rows) {
   const double scale = problem.gradient.scale * problem.destination.factor;
   const auto own_factor = static_cast<float>(same ? scale : scale / problem.damping.output);
   const auto keep = static_cast<float>(problem.destination.keep);
-  const bool inputs_first = !same && n < m && (batch * n) + (2 * smallest_inverse_chunk * batch) <= rows.scratch.size();
+  const bool inputs_first = !same && n < m && (batch * n) + (2 * smallest_chunk * batch) <= rows.scratch.size();
   const MatrixView<float> z_a(rows.scratch.data(), batch, inputs_first ? n : 0);
   if (inputs_first) form_inputs(block, rows.input_inverse, z_a);
   const std::span<float> rest = rows.scratch.subspan(z_a.size());
@@ -256,7 +256,7 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   const std::size_t batch = block.input.count();
   const std::size_t fisher_rows = block.output.count();
   const std::size_t widest = std::max(batch, fisher_rows);
-  const std::size_t least = (4 * widest * widest) + 16 + (2 * smallest_inverse_chunk * widest);
+  const std::size_t least = (4 * widest * widest) + 16 + (2 * smallest_chunk * widest);
   const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const WoodburyInverses inverses = woodbury_inverses(block, damping, std::max(limit, least), workspace);
   const OwnProblem problem{
