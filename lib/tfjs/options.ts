@@ -1,13 +1,16 @@
-import { checkOptions, oneOf, positive, valueError } from '../base/validate';
-import type { Damping } from '../base/weight-vector';
 import {
+  checkOptions,
+  type Damping,
+  oneOf,
   type PreconditionerOptions,
   type Preset,
+  positive,
   preconditionerOptionNames,
   resolvePreconditionerOptions,
   type Schedule,
   seedOf,
-} from '../network/options';
+  valueError,
+} from '../adapter-kit';
 
 /**
  * What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not

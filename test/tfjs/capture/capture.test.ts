@@ -1,21 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { concatenated } from '../../../lib/base/vectors';
-import { type Capture, type CapturedLayer, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
+import { type CapturedLayer, capture } from '../../../lib/tfjs/capture/capture';
+import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';
-import { captureOptions, normal, relativeError, useBackend, variable } from '../support/backends';
+import { normal, relativeError, useBackend, variable } from '../support/backends';
+import { type CapturedStep, capturedStep, captureOptions } from '../support/capture';
 import { denseNetworks, SAMPLES } from '../support/networks';
 
 /** Captures one step with the empirical Fisher matrix: the rows are those of the framework's own backward pass. */
-function captured(
-  loss: () => tf.Scalar,
-  variables: readonly tf.Variable[],
-): { taken: Capture; grads: tf.NamedTensorMap } {
-  let taken: Capture = NOTHING;
-  const { value, grads } = variableGradients(loss, [...variables], (tape, result) => {
-    taken = capture(tape, result, variables, captureOptions('empirical', true));
-  });
-  value.dispose();
-  return { taken, grads };
+function captured(loss: () => tf.Scalar, variables: readonly tf.Variable[]): CapturedStep {
+  return capturedStep(loss, variables, captureOptions('empirical', true));
 }
 
 /**
@@ -72,7 +66,7 @@ describe('the tape', () => {
     const network = denseNetworks['two layers']?.();
     if (!network) throw new Error('the network is missing');
     const lengths: (number | undefined)[] = [];
-    const { value, grads } = variableGradients(network.loss, [...network.variables], (tape, result) => {
+    const { value, grads } = variableGradients(network.loss, [...network.variables], KINDS, (tape, result) => {
       lengths.push(state.activeTape?.length);
       capture(tape, result, network.variables, captureOptions('true', true));
       lengths.push(state.activeTape?.length);

@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, loadLayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
-import { type Capture, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
-import { variableGradients } from '../../../lib/tfjs/tape/tape';
-import { captureOptions, errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
+import { errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
+import { capturedStep, captureOptions } from '../support/capture';
 import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
 
 const SEED = 4;
@@ -384,11 +383,11 @@ describe('the recipe', () => {
     const x = pixels(20, 1);
     const loss = () => tf.losses.sigmoidCrossEntropy(x, tf.matMul(tf.tanh(tf.matMul(x, w1)), w2)) as tf.Scalar;
     const taken = [1, 0.25, 0].map((share) => {
-      let found: Capture = NOTHING;
-      const { value, grads } = variableGradients(loss, [w1, w2], (tape, result) => {
-        found = capture(tape, result, [w1, w2], { ...captureOptions('true', false), share: () => share });
+      const { taken: found, grads } = capturedStep(loss, [w1, w2], {
+        ...captureOptions('true', false),
+        share: () => share,
       });
-      tf.dispose([value, grads]);
+      tf.dispose(grads);
       return found;
     });
     const [whole, quarter, none] = taken.map(({ layers: found }) => found.map(({ sampledGrads }) => sampledGrads));

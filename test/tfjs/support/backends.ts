@@ -2,8 +2,6 @@ import '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { uniforms } from '../../../lib/base/random';
-import type { CaptureOptions } from '../../../lib/tfjs/capture/capture';
 
 /** Makes a backend the current one. */
 export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
@@ -39,22 +37,6 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
     return error as { code: string; message: string; cause?: unknown };
   }
   throw new Error('nothing was thrown');
-}
-
-/**
- * How to capture a step with everything there is, all layers checked or none, under the true Fisher matrix or the
- * empirical one.
- */
-export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, seed = 1): CaptureOptions {
-  return {
-    fisher,
-    share: () => 1,
-    uniform: uniforms(seed, 0),
-    lossGrads: false,
-    kernelsMayBeSkipped: false,
-    refused: () => undefined,
-    checked: () => checked,
-  };
 }
 
 /** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
