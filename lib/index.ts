@@ -1,5 +1,4 @@
 export { CgfacError, type CgfacErrorCode } from './base/errors';
-export { type Info, info, setThreads } from './base/info';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {
   ConjugateGradient,
@@ -22,6 +21,7 @@ export {
 export type { CgOptions, CgSummary, LayerOptions } from './layer/options';
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './layer/precondition-all';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './layer/spectrum';
+export { type Info, info, setThreads } from './native/info';
 export type { EffectiveRanks, FactorRows } from './network/layer';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export {

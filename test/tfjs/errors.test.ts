@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacError } from '../../lib/base/errors';
+import { CgfacError } from '../../lib/adapter-kit';
 import { CgfacOptimizer, type CgfacOptions, cgfac } from '../../lib/tfjs';
 import { errorOf, normal, useBackend, variable } from './support/backends';
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
-import { sampledErrors, uniforms } from '../../lib/base/random';
+import { sampledErrors, uniforms } from '../../lib/adapter-kit';
 import { CgfacOptimizer, type CgOptimizerOptions, cgfac } from '../../lib/tfjs';
 import { normal, relativeError, useBackend, variable } from './support/backends';
 import { type Rows, referenceDirection } from './support/reference';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { concatenated } from '../../../lib/base/vectors';
+import { concatenated } from '../../../lib/adapter-kit';
 import { type CapturedLayer, capture } from '../../../lib/tfjs/capture/capture';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
-import { type Distribution, sampledErrors, uniforms } from '../../../lib/base/random';
+import { type Distribution, sampledErrors, uniforms } from '../../../lib/adapter-kit';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
 import { capturedStep, captureOptions } from '../support/capture';
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacError } from '../../../lib/base/errors';
+import { CgfacError } from '../../../lib/adapter-kit';
 import { cgfac, type InstalledKernels, installKernels, type TfjsKernelRegistry } from '../../../lib/tfjs';
 import { normal as draw, errorOf, relativeError, useBackend, variable } from '../support/backends';
 

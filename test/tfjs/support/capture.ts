@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { uniforms } from '../../../lib/base/random';
+import { uniforms } from '../../../lib/adapter-kit';
 import { type Capture, type CaptureOptions, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';

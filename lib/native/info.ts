@@ -1,5 +1,5 @@
-import { callNative, native } from '../native/addon';
-import { typeError, valueError } from './validate';
+import { typeError, valueError } from '../base/validate';
+import { callNative, native } from './addon';
 
 /** What {@link info} reports. */
 export interface Info {
