@@ -35,7 +35,6 @@ export {
 } from './network/options';
 /** The preconditioner: what it takes of an adapter, gives back, and saves. */
 export {
-  type DenseLayerOptions,
   type LayerVectors,
   type NaturalGradientsResult,
   type NetworkMemory,

@@ -55,8 +55,8 @@ interface KernelNote {
 /** What a kind of layer tells of its ops, and TensorFlow.js does not. */
 export interface OpKind {
   /**
-   * The kernels that TensorFlow.js runs inside an op with a gradient of its own. An op that runs one of them, and nothing
-   * else, is known by that kernel.
+   * The kernels that TensorFlow.js runs inside an op with a gradient of its own. An op that runs one of them, and
+   * nothing else, is known by that kernel.
    */
   readonly fusedKernels: readonly string[];
   /**

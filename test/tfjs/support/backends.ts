@@ -3,10 +3,11 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Makes a backend the current one. */
+/** Makes a backend the current one. The cpu backend warns at its first tensor: here, and not in the midst of a test. */
 export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
   await tf.setBackend(name);
   await tf.ready();
+  tf.scalar(0).dispose();
 }
 
 /** Standard normal numbers, always the same for the same seed. */
@@ -39,17 +40,27 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
   throw new Error('nothing was thrown');
 }
 
-/** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
-export function quietScopes(): void {
+/** Keeps warnings back in every test of a file; the calls are those of the test under way. */
+export function quietWarnings(): { readonly calls: readonly unknown[][] } {
   let warn: jest.SpyInstance;
-  beforeAll(() => useBackend('cpu'));
   beforeEach(() => {
     warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-    tf.engine().startScope();
   });
+  afterEach(() => warn.mockRestore());
+  return {
+    get calls() {
+      return warn.mock.calls;
+    },
+  };
+}
+
+/** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
+export function quietScopes(): void {
+  beforeAll(() => useBackend('cpu'));
+  quietWarnings();
+  beforeEach(() => tf.engine().startScope());
   afterEach(() => {
     tf.engine().endScope();
     tf.disposeVariables();
-    warn.mockRestore();
   });
 }

@@ -1,6 +1,12 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { uniforms } from '../../../lib/adapter-kit';
-import { type Capture, type CaptureOptions, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
+import { concatenated, uniforms } from '../../../lib/adapter-kit';
+import {
+  type Capture,
+  type CapturedLayer,
+  type CaptureOptions,
+  capture,
+  NOTHING,
+} from '../../../lib/tfjs/capture/capture';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';
 
@@ -39,3 +45,35 @@ export function capturedStep(
   value.dispose();
   return { taken, grads };
 }
+
+/** Captures one step with the empirical Fisher matrix: the rows are those of the framework's own backward pass. */
+export function capturedRows(loss: () => tf.Scalar, variables: readonly tf.Variable[]): CapturedStep {
+  return capturedStep(loss, variables, captureOptions('empirical', true));
+}
+
+/**
+ * (output gradients)ᵀ (inputs) of the rows, in the layout of the kernel, and the sum of the output gradients; in double
+ * precision.
+ */
+export function gradientsOfRows(layer: CapturedLayer): { kernel: Float64Array; bias: Float64Array } {
+  const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
+  const outputGrads = concatenated(layer.lossGrads.flatMap((gradients) => gradients ?? []));
+  const kernel = new Float64Array(inFeatures * outFeatures);
+  const bias = new Float64Array(outFeatures);
+  for (let row = 0; row < layer.inputs.length / inFeatures; row++) {
+    for (let j = 0; j < outFeatures; j++) {
+      const g = outputGrads[row * outFeatures + j] ?? Number.NaN;
+      bias[j] = (bias[j] ?? 0) + g;
+      for (let i = 0; i < inFeatures; i++) {
+        const at = kernelLayout === 'in-out' ? i * outFeatures + j : j * inFeatures + i;
+        kernel[at] = (kernel[at] ?? 0) + g * (layer.inputs[row * inFeatures + i] ?? Number.NaN);
+      }
+    }
+  }
+  return { kernel, bias };
+}
+
+/**
+ * The tolerance of two sums of at most 30 products of float32 numbers of order 1: about √30 · 2⁻²⁴ of the terms, 3e-7.
+ */
+export const FLOAT32_SUM = 2e-6;
