@@ -3,11 +3,13 @@ import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Makes a backend the current one. The cpu backend warns at its first tensor: here, and not in the midst of a test. */
+/** Makes a backend the current one. What TensorFlow.js says at the first tensor of a backend is kept back. */
 export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
   await tf.setBackend(name);
   await tf.ready();
+  tf.env().set('IS_TEST', true);
   tf.scalar(0).dispose();
+  tf.env().set('IS_TEST', false);
 }
 
 /** Standard normal numbers, always the same for the same seed. */
