@@ -2,10 +2,10 @@
  * The only file that touches the internals of TensorFlow.js: the tape of the forward pass, and the two counters of the
  * engine that say whether it is being written.
  *
- * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, as those with a fused
- * kernel are, is filed under the name of its scope) and its attributes. Both pass through `engine.runKernelFunc`, so
- * that method is shadowed on the engine while the loss is computed, and what goes through it is noted on the node that
- * it leaves behind.
+ * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, as those with a
+ * fused kernel are, is filed under the name of its scope) and its attributes. Both pass through
+ * `engine.runKernelFunc`, so that method is shadowed on the engine while the loss is computed, and what goes through it
+ * is noted on the node that it leaves behind.
  */
 import {
   dispose,
