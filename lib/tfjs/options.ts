@@ -1,14 +1,18 @@
-import * as kinds from '../base/kinds';
-import { is, made, type OptionRows, resolveOptions } from '../base/option-table';
-import { checkOptions, valueError } from '../base/validate';
-import type { Damping } from '../base/weight-vector';
-import { preconditionerRows } from '../network/option-rows';
 import {
+  checkOptions,
+  type Damping,
+  is,
+  kinds,
+  made,
+  type OptionRows,
   type PreconditionerOptions,
   type Preset,
+  preconditionerRows,
+  resolveOptions,
   resolvePreconditionerOptions,
   type Schedule,
-} from '../network/options';
+  valueError,
+} from '../adapter-kit';
 
 /**
  * What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { CgfacOptimizer, cgfac } from '../../../lib/tfjs';
 import { errorOf, normal, quietScopes, variable } from '../support/backends';
+import { cg, oneHot, oneLayer, SEED } from '../support/one-layer';
 
 quietScopes();
 
@@ -126,4 +127,72 @@ it.each(['weightDecay', 'emaMomentum'] as const)('%s that fails leaves the optim
     return [values([w1, w2]), await optimizer.withAveragedWeights(() => values([w1, w2]))];
   };
   expect(await run(true)).toEqual(await run(false));
+});
+
+describe('what can happen to a block', () => {
+  it('a warm start that leads uphill is dropped', () => {
+    const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
+    const layer = oneLayer();
+    // The bound on the step is so narrow that the second system is the first one.
+    const optimizer = cg({ fisher: 'empirical', damping: 0.1, maxIterations: 1, klClip: 1e-12 });
+    optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
+    expect(optimizer.lastStep?.summary?.layers[0]).toMatchObject({ initialResidual: 1 });
+    expect(optimizer.lastStep?.summary?.layers[0]).not.toHaveProperty('restarted');
+    // From x₀ = αv, and for −v/100, one iteration goes along r ≈ −αFv, where F is larger than along v: it does not get
+    // as far as back to 0.
+    const { value, grads } = optimizer.computeGradients(layer.loss(x, y), [layer.w, layer.b]);
+    optimizer.applyGradients(
+      Object.fromEntries(Object.entries(grads).map(([name, gradient]) => [name, tf.mul(-0.01, gradient)])),
+    );
+    expect(optimizer.lastStep?.summary?.layers).toMatchObject([{ restarted: true, initialResidual: 1 }]);
+    expect(optimizer.lastStep?.innerProduct).toBeGreaterThan(0);
+    tf.dispose([value, grads]);
+    layer.dispose();
+  });
+
+  it('a layer without curvature stands still where the damping is relative to it', () => {
+    const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
+    const layer = oneLayer();
+    const dead = variable([4, 4], 6);
+    const loss = () => {
+      const penalty = tf.sum(tf.square(dead));
+      return tf.add(penalty, layer.loss(tf.add(x, tf.relu(tf.sub(tf.matMul(x, dead), 1e3))), y)()) as tf.Scalar;
+    };
+    const before = dead.dataSync().slice();
+    const optimizer = cg({ seed: SEED, damping: { relative: 1 } });
+    optimizer.minimize(loss, false, [layer.w, layer.b, dead]);
+    expect(dead.dataSync()).toEqual(before);
+    expect(optimizer.lastStep?.summary?.layers.find(({ name }) => name === dead.name)).toMatchObject({
+      reason: 'no-curvature',
+      innerProduct: 0,
+      iterations: 0,
+    });
+    dead.dispose();
+    layer.dispose();
+  });
+
+  it('memory of a batch that the caller fills anew is not read again, nor is it ever written to', () => {
+    const buffer = normal([8, 4], 3).dataSync<'float32'>().slice();
+    const original = buffer.slice();
+    const layer = oneLayer();
+    const optimizer = cg({ seed: SEED });
+    optimizer.minimize(layer.loss(tf.tensor2d(buffer, [8, 4]), oneHot(8, 4)), false, [layer.w, layer.b]);
+    expect(buffer).toEqual(original);
+    buffer.fill(Number.NaN);
+    // Filled up with rows of the batch before, whose memory is the buffer on this backend.
+    optimizer.minimize(layer.loss(normal([3, 4], 5), oneHot(3, 6)), false, [layer.w, layer.b]);
+    expect(optimizer.lastStep?.summary?.layers).toMatchObject([{ inputRows: 8 }]);
+    layer.dispose();
+  });
+
+  it('a bias that is frozen leaves a block of the kernel alone', () => {
+    const [x, y] = [normal([8, 4], 3), oneHot(8, 4)];
+    const layer = oneLayer();
+    const optimizer = cg({ seed: SEED });
+    optimizer.minimize(layer.loss(x, y), false, [layer.w]);
+    expect(optimizer.lastStep).toMatchObject({ summary: { layers: [{ name: layer.w.name }] }, plain: [] });
+    optimizer.minimize(layer.loss(x, y), false, [layer.w, layer.b]);
+    expect(optimizer.lastStep).toMatchObject({ summary: { layers: [{ name: `${layer.w.name}#2` }] }, plain: [] });
+    layer.dispose();
+  });
 });

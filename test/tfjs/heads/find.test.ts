@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
-import { findHeads, type Head } from '../../../lib/tfjs/heads/head';
+import { findHeads } from '../../../lib/tfjs/heads/find';
+import type { Head } from '../../../lib/tfjs/heads/head';
+import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
 import { errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
 
@@ -19,6 +21,7 @@ function headsOf(loss: Loss, y: tf.Tensor, width = D): readonly Head[] {
     const { value, grads } = variableGradients(
       () => loss(tf.matMul(x, w), y) as tf.Scalar,
       [w],
+      KINDS,
       (tape, result) => {
         withoutRecording(() =>
           tf.tidy(() => {
