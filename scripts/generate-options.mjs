@@ -105,7 +105,7 @@ function byWords({ by, values }, known) {
   return brackets.length === 0 ? first : `${first} (${brackets.join(', ')})`;
 }
 
-/** "5 with method 'exact', else 1". */
+/** "5 with `method` 'exact'; else 1". */
 function defaultWords(row, known = {}) {
   const merged = [];
   for (const [condition, value] of cases(row, known)) {
@@ -117,7 +117,7 @@ function defaultWords(row, known = {}) {
     if (conditions.length > 0) return `${value} with ${or(conditions)}`;
     return merged.length > 1 ? `else ${value}` : value;
   });
-  return words.join(', ');
+  return words.join('; ');
 }
 
 /** Where an option may be given, '' for everywhere. */
@@ -189,7 +189,7 @@ function member(rows, name, known) {
   return `${comment}  readonly ${name}${row.required ? '' : '?'}: ${type};\n`;
 }
 
-const between = (begin, end) => new RegExp(`(${begin}[^\\n]*\\n)(?:(?!${begin})[^])*?([ ]*${end})`);
+const between = (begin, end) => new RegExp(`(${begin}[^\\n]*\\n)(?:(?!${begin})[\\s\\S])*?([ ]*${end})`);
 
 function replaced(text, pattern, content, place) {
   if (!pattern.test(text)) throw new Error(`${place}: options:begin and options:end are missing`);

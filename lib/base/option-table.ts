@@ -76,15 +76,6 @@ type Resolved<R extends OptionRow> = R extends { readonly required: true }
 /** The options of a table with their defaults. */
 export type ResolvedOptions<R extends OptionRows> = { readonly [Name in keyof R]: Resolved<R[Name]> };
 
-type RequiredNames<R extends OptionRows> = {
-  [Name in keyof R]: R[Name] extends { readonly required: true } ? Name : never;
-}[keyof R];
-
-/** The options of a table as they are given. */
-export type GivenOptions<R extends OptionRows> = {
-  readonly [Name in RequiredNames<R>]: Checked<R[Name]>;
-} & { readonly [Name in Exclude<keyof R, RequiredNames<R>>]?: Checked<R[Name]> };
-
 /** A default that is the same everywhere. */
 export const is = <const T>(value: T): Default<T> => ({ value });
 

@@ -156,7 +156,7 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
    * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
    * of that one. Without a `preset` or a `factorHistory` it chooses the preset 'reconstruction'. A positive integer.
-   * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored', else none.
+   * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored'; else none.
    */
   readonly window?: number;
   /**
