@@ -114,8 +114,8 @@ export const cgOptimizerRows = {
 } satisfies OptionRows;
 
 /**
- * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link
- * PreconditionerOptions}, whose `lossReduction` and `accumulationSteps` follow from the graph.
+ * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of `Preconditioner`, whose
+ * `lossReduction` and `accumulationSteps` follow from the graph.
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   // options:begin, written by scripts/generate-options.mjs
