@@ -8,17 +8,17 @@ function kind<T>(check: (value: unknown, name: string) => T, type: string, expec
   return { check: (value, name) => check(value, name), type, expected };
 }
 
-/** True or false. */
+/** An option that is true or false. */
 export const boolean = kind(checks.boolean, 'boolean', 'a boolean');
-/** An integer > 0. */
+/** An integer > 0 that fits the 32-bit integers of BLAS. */
 export const positiveInteger = kind(checks.positiveInteger, 'number', 'a positive integer');
-/** A finite number ≥ 0. */
+/** An option that is a finite number ≥ 0. */
 export const nonNegative = kind(checks.nonNegative, 'number', 'a number ≥ 0');
-/** A finite number > 0. */
+/** An option that is a finite number > 0. */
 export const positive = kind(checks.positive, 'number', 'a number > 0');
-/** A number ≥ 0 and < 1. */
+/** An option that is a number ≥ 0 and < 1. */
 export const fraction = kind(checks.fraction, 'number', 'a number ≥ 0 and < 1');
-/** A number > 0 and ≤ 1. */
+/** An option that is a number > 0 and ≤ 1. */
 export const share = kind(checks.share, 'number', 'a number > 0 and ≤ 1');
 /** An integer that a double holds exactly. */
 export const seed = kind(checks.seedOf, 'number', 'an integer from 0 to 2^53 - 1');

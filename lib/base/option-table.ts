@@ -9,13 +9,13 @@ import { anyOf, checkOptions, missingOption, valueError } from './validate';
 /** The value that an option has been resolved to, by its name. */
 export type Lookup = (option: string) => unknown;
 
-/** What an option takes. */
+/** What an option takes, as a check and in words. */
 export interface Kind<T = unknown> {
   /** Returns the value, or throws the error of one that is not of this kind. */
   readonly check: (value: unknown, name: string, of: Lookup) => T;
   /** The type as TypeScript has it. */
   readonly type: string;
-  /** The same in words: "a positive integer". */
+  /** The type and its range in words: "a positive integer". */
   readonly expected: string;
 }
 
@@ -47,7 +47,7 @@ export interface ValueRow {
   readonly needs?: readonly { readonly where: Where; readonly because?: string }[];
 }
 
-/** An option. */
+/** A row of the table: all that there is to know of an option. */
 export interface OptionRow<T = unknown> {
   readonly kind: Kind<T>;
   /** That there is no default, and none is right. */

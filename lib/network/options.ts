@@ -186,7 +186,7 @@ type Table = ResolvedOptions<typeof preconditionerRows>;
 export interface ResolvedPreconditionerOptions extends Table {
   /** What `adaptiveDamping` and `adaptiveFraction` come to. */
   readonly adapted: Adapted;
-  /** Those of conjugate gradients together. */
+  /** The options of conjugate gradients together. */
   readonly cg: Pick<Table, 'maxIterations' | 'tolerance' | 'space'>;
 }
 

@@ -114,8 +114,8 @@ export const cgOptimizerRows = {
 } satisfies OptionRows;
 
 /**
- * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of `Preconditioner`, whose
- * `lossReduction` and `accumulationSteps` follow from the graph.
+ * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of `Preconditioner`, but
+ * for `lossReduction` and `accumulationSteps`, which follow from the graph.
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   // options:begin, written by scripts/generate-options.mjs
@@ -247,7 +247,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
 export interface ResolvedRecipeOptions {
   readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
-  /** Those that the options fit: where there are several the head chooses. */
+  /** The presets that the options fit: where there are several the head chooses. */
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
@@ -299,7 +299,7 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   return { ...own, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
 }
 
-/** Of a saved configuration, the options; what a loader adds, and what was saved as missing, is left out. */
+/** The options in a saved configuration; what a loader adds, and what was saved as missing, is left out. */
 export function optionsOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const name of RECIPE_NAMES) {

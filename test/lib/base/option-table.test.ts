@@ -99,7 +99,7 @@ test.each([
   [
     { size: 4, sise: 4 },
     'ERR_CGFAC_UNKNOWN_OPTION',
-    "Expected one of size, copies, mode, colour, weight, price, label, plain, tags, list for an option of Thing but received 'sise'; did you mean 'size'?",
+    `Expected one of ${Object.keys(rows).join(', ')} for an option of Thing but received 'sise'; did you mean 'size'?`,
   ],
   [3, 'ERR_CGFAC_INVALID_ARG_TYPE', 'Expected an options object for the options of Thing but received 3'],
 ])('%j is refused', (options, code, message) => {
