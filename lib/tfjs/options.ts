@@ -257,7 +257,8 @@ export interface ResolvedRecipeOptions {
   readonly given: Readonly<Record<string, unknown>>;
 }
 
-const RECIPE_NAMES: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
+/** The options of {@link cgfac} by name. */
+export const recipeOptionNames: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
   (name) => !NOT_IN_THE_GRAPH.some((other) => other === name),
 );
 
@@ -284,7 +285,7 @@ function presetsFor(network: object): readonly Preset[] {
  * `ERR_CGFAC_MISSING_OPTION`.
  */
 export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
-  checkOptions(options, 'cgfac', RECIPE_NAMES);
+  checkOptions(options, 'cgfac', recipeOptionNames);
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
   const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, fisher }, 'cgfac');
   if (given.method === 'cg' && given.preset !== undefined)
@@ -302,7 +303,7 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
 /** The options in a saved configuration; what a loader adds, and what was saved as missing, is left out. */
 export function optionsOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {};
-  for (const name of RECIPE_NAMES) {
+  for (const name of recipeOptionNames) {
     if (config[name] !== undefined && config[name] !== null) options[name] = config[name];
   }
   return options;

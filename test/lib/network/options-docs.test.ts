@@ -172,9 +172,9 @@ describe.each(documented)('$title', ({ title, rows, tsdoc, resolved, given }) =>
 });
 
 test('of budget and tolerance each class tells its own defaults', () => {
-  const network = membersOf('lib/network/options.ts', 'PreconditionerOptions');
-  const optimizer = membersOf('lib/tfjs/options.ts', 'CgOptimizerOptions');
-  for (const members of [network, optimizer]) {
+  const ofNetwork = membersOf('lib/network/options.ts', 'PreconditionerOptions');
+  const ofOptimizer = membersOf('lib/tfjs/options.ts', 'CgOptimizerOptions');
+  for (const members of [ofNetwork, ofOptimizer]) {
     expect(members.get('maxIterations')).toMatch(/ Default: 15\.$/);
     expect(members.get('tolerance')).toMatch(/ Default: 0\.3\.$/);
   }

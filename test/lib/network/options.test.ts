@@ -4,7 +4,6 @@ import { conjugateGradientRows, fisherOperatorRows, layerPreconditionerRows } fr
 import { parseLayerOptions } from '../../../lib/layer/options';
 import { preconditionerRows } from '../../../lib/network/option-rows';
 import { recipeOf, resolvePreconditionerOptions, scheduled } from '../../../lib/network/options';
-import { cgOptimizerRows, recipeRows } from '../../../lib/tfjs/options';
 
 const methods = ['auto', 'cg', 'exact', 'kfac'] as const;
 const modes = ['tikhonov', 'factored'] as const;
@@ -257,8 +256,6 @@ const tables: Readonly<Record<string, OptionRows>> = {
   layerPreconditionerRows,
   fisherOperatorRows,
   conjugateGradientRows,
-  recipeRows: { ...preconditionerRows, ...recipeRows, method: preconditionerRows.method },
-  cgOptimizerRows: { ...preconditionerRows, ...cgOptimizerRows, method: preconditionerRows.method },
 };
 
 describe.each(Object.entries(tables))('the table %s', (_, rows) => {
