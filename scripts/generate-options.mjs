@@ -1,6 +1,6 @@
 // Writes what follows from the tables of options: the members of the TypeScript interfaces, with their TSDoc, between
 // `// options:begin` and `// options:end`, and the tables of docs/guide.md between the same words in comments.
-// With --check it writes nothing, names what is out of date, and fails.
+// With --check it writes nothing, names what is out of date, and fails. Needs a checkout that was built once.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

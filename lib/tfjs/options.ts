@@ -1,4 +1,4 @@
-import * as kinds from '../base/kinds';
+import { kinds } from '../base/kinds';
 import { is, made, type OptionRows, resolveOptions } from '../base/option-table';
 import { checkOptions, valueError } from '../base/validate';
 import type { Damping } from '../base/weight-vector';

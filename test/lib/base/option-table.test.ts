@@ -1,5 +1,5 @@
 import { CgfacError } from '../../../lib/base/errors';
-import * as kinds from '../../../lib/base/kinds';
+import { kinds } from '../../../lib/base/kinds';
 import { by, is, like, made, type OptionRows, refusedFor, resolveOptions, when } from '../../../lib/base/option-table';
 
 /** A table with every kind of default and of condition. */
