@@ -10,7 +10,7 @@
 /** Errors that carry a code. */
 export { CgfacError, type CgfacErrorCode } from './base/errors';
 /** The table of those options, for options of an adapter's own that are rows like them. */
-export * as kinds from './base/kinds';
+export { kinds } from './base/kinds';
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** The random numbers of the true Fisher matrix: uniform ones by seed and step, and the errors of sampled targets. */
 export { type Distribution, sampledErrors, uniforms } from './base/random';

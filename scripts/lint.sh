@@ -34,6 +34,7 @@ check 'biome (format and lint)' biome check --error-on-warnings .
 check 'tsc (types of sources, tests, examples and benchmarks)' tsc --project tsconfig.json
 check 'dependency-cruiser (arrows)' depcruise --config .dependency-cruiser.cjs lib test examples bench
 check 'typedoc (every export documented)' typedoc --emit none
+check 'options (TSDoc and guide follow from their tables)' node scripts/generate-options.mjs --check
 check 'clang-format' format_cpp
 check 'clang-tidy' tidy_cpp
 
