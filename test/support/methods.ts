@@ -20,10 +20,10 @@ export const methods = {
   auto: { method: 'auto', tolerance: 0 },
 } as const satisfies Record<string, MethodOptions>;
 
-/** The name of a method. */
+/** The name of one of the methods. */
 export type MethodName = keyof typeof methods;
 
-/** All names. */
+/** The names of all methods, in order. */
 export const methodNames = Object.keys(methods) as MethodName[];
 
 /** A batch with the gradients that its own gradient is made of. */

@@ -1,7 +1,4 @@
-/**
- * The table of refused calls: a layer of 3 × 2 with a bias and a batch of 4, made anew for every case, and what is asked
- * of it.
- */
+/** The tables of refused calls: a layer of 3 × 2 with a bias and a batch of 4, made anew for every case. */
 import {
   CgfacError,
   type CgfacErrorCode,
