@@ -35,15 +35,16 @@ export interface PairedTiming {
   readonly referenceMs: number;
   /** Median of the ratios of neighbours in time. */
   readonly ratio: number;
-  /** The least of them. */
+  /** The least of the ratios. */
   readonly ratioMin: number;
-  /** Their lower quartile. */
+  /** Lower quartile of the ratios. */
   readonly ratioLow: number;
 }
 
 /** A call that is told which turn it is, so that it can take other memory each time. */
 export type Turn = (turn: number) => void;
 
+/** How calls are timed beside a reference. */
 export interface PairedOptions {
   /** Something was timed once. */
   readonly onTurn?: () => void;

@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { PIXELS } from '../../datasets/digits';
-import { batchOf, loadData, loadFashion, parseIdx } from '../../examples/classifier/data';
+import { loadFashion, parseIdx } from '../../datasets/fashion';
+import { PIXELS } from '../../datasets/pictures';
+import { batchOf, loadData } from '../../examples/classifier/data';
 
 const ROOT = resolve(__dirname, '../..');
 const PROGRAM = join(ROOT, 'dist/examples/classifier.js');

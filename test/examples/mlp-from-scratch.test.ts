@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import { loadDigits, PIXELS } from '../../datasets/digits';
+import { loadDigits } from '../../datasets/digits';
+import { PIXELS } from '../../datasets/pictures';
 import {
   backward,
   createLayers,

@@ -44,6 +44,7 @@ export function bestFloor({ rows, outFeatures, inFeatures }: BenchLayer, data: B
   return timed.reduce((best, next) => (median(next.times) < median(best.times) ? next : best)).call;
 }
 
+/** A method on a layer, as it is timed. */
 export interface Candidate {
   readonly method: string;
   readonly call: Turn;
@@ -149,6 +150,7 @@ export function candidates(layer: BenchLayer): ReadonlyMap<string, Make> {
 /** Methods that take a minute or more on the largest layers, timed a few times only. */
 const slow = new Set(['kfac', 'naive']);
 
+/** Times methods on a layer, each beside the floor; the slow ones in a group of their own. */
 export function solveLayer(
   layer: BenchLayer,
   methods: readonly string[],
@@ -185,6 +187,7 @@ export function solveLayer(
   ];
 }
 
+/** Every method on every layer against the floor. */
 export const solve: Suite = {
   name: 'solve',
   summary: 'every method as a ratio to the floor, the two products that none avoids',
