@@ -17,7 +17,7 @@ check() {
   fi
 }
 
-cpp_files() { find binding test/core \( -name '*.cpp' -o -name '*.h' \) | sort; }
+cpp_files() { find binding test/core bench \( -name '*.cpp' -o -name '*.h' \) | sort; }
 format_cpp() { cpp_files | xargs clang-format-19 --dry-run -Werror; }
 
 check 'biome (format and lint)' biome check --error-on-warnings .

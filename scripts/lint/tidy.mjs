@@ -1,7 +1,8 @@
-// clang-tidy-19 over the C++ files, as many at a time as there are cores: the core and the binding with the checks of
-// .clang-tidy (headers through the files that include them), the tests of the core for the length of their functions.
-// A file that has passed is not checked again before it, a header of ours that it includes, the configuration, or the
-// packages change: build/tidy keeps a digest of what passed. Needs build/compile_commands.json.
+// clang-tidy-19 over the C++ files, as many at a time as there are cores: the core, the binding and what benchmarks
+// compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core for the
+// length of their functions. A file that has passed is not checked again before it, a header of ours that it includes,
+// the configuration, or the packages change: build/tidy keeps a digest of what passed. Needs the compile commands that
+// scripts/setup.sh --test leaves in build.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -60,7 +61,7 @@ function checked({ path, options }) {
 
 const sizes = ['--checks=-*,readability-function-size'];
 const tasks = [
-  ...filesOf(/^binding\/.*\.cpp$/).map((path) => ({ path, options: [] })),
+  ...filesOf(/^(binding|bench)\/.*\.cpp$/).map((path) => ({ path, options: [] })),
   ...filesOf(/^test\/core\/.*\.cpp$/).map((path) => ({ path, options: sizes })),
 ];
 // what includes Node-API takes longest, then the large ones: they begin, so that no core waits for one of them
