@@ -136,6 +136,7 @@ export const kernels: Suite = {
   name: 'kernels',
   summary:
     'products of the TensorFlow.js wasm backend, and a step of Adam on the deep autoencoder: ' +
-    "with the stock kernels (ms) as a ratio to the same with installKernels (floor ms). gradientError: relative to the cpu backend's gradients",
+    'with the stock kernels (ms) as a ratio to the same with installKernels (floor ms). ' +
+    "gradientError: relative to the cpu backend's gradients",
   run: measured,
 };
