@@ -27,6 +27,7 @@ export interface LayerTensors {
   readonly shift: Tensor;
 }
 
+/** A task: its data, its network, and how long it is trained. */
 export interface Task {
   readonly name: string;
   readonly steps: number;
@@ -50,7 +51,8 @@ interface Digits {
 
 const PIXELS = 784;
 const DIGITS = 10;
-const SEED = 1;
+/** The seed of weights, of data and of sampling. */
+export const SEED = 1;
 
 /**
  * The digits of the examples, which are another project of TypeScript: compiled beside this one, and found when it
@@ -168,6 +170,7 @@ function markovSource(): { readonly training: Examples; readonly heldOut: Exampl
   return { training, heldOut, entropy: surprise / 54_000 };
 }
 
+/** The tasks of the suite, in order. */
 export const tasks: readonly Task[] = [
   {
     name: 'tanh-10',
