@@ -9,19 +9,21 @@
 
 /** Errors that carry a code. */
 export { CgfacError, type CgfacErrorCode } from './base/errors';
-/** The table of those options, for options of an adapter's own that are rows like them. */
+/** What options of an adapter's own may take. */
 export { kinds } from './base/kinds';
+/** The table that options are, and their resolution by it. */
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** The random numbers of the true Fisher matrix: uniform ones by seed and step, and the errors of sampled targets. */
 export { type Distribution, sampledErrors, uniforms } from './base/random';
 /** Checks of arguments, each of which throws the error that names the argument. */
-export { checkOptions, describe, nonNegative, oneOf, positive, typeError, valueError } from './base/validate';
+export { checkOptions, describe, nonNegative, positive, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
+/** The rows of a preconditioner's options, which an adapter's rows may take over. */
 export { preconditionerRows } from './network/option-rows';
 /** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */
 export {
