@@ -35,7 +35,9 @@ struct UpdatePiece {
   std::span<float> gradient;
   std::span<float> average;
 };
+/// A part of an update's kernels.
 [[nodiscard]] UpdatePiece kernel_piece(const LayerUpdate& update, std::size_t first, std::size_t count);
+/// The biases of an update.
 [[nodiscard]] UpdatePiece bias_piece(const LayerUpdate& update);
 
 /// The update of one piece by x.

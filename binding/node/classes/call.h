@@ -44,7 +44,7 @@ Napi::Value queue(Napi::Env env, Call<Outcome> call, const Napi::Value& token) {
   return Addon::of(env).jobs().submit(env, std::move(job), call.strand.get());
 }
 
-/// Of a call that gives nothing.
+/// The outcome of a call that gives nothing.
 struct Nothing {};
 
 }  // namespace cgfac::node
