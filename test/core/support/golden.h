@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/layer/layer_preconditioner.h"
+#include "core/layer/kinds/dense.h"
 #include "support/reference.h"
 
 namespace cgfac::test {
