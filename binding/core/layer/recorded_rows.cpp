@@ -43,10 +43,12 @@ void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float
   loss_.append(loss_grads, factor);
   input_rows_ += inputs.rows;
   samples_ += samples;
+  traces_ = {};
 }
 
 void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor) {
   fisher_.append(output_grads, factor);
+  traces_ = {};
 }
 
 void RecordedRows::require_finite() {
@@ -76,6 +78,7 @@ void RecordedRows::clear() {
   loss_.numbers.clear();
   fisher_.numbers.clear();
   input_rows_ = samples_ = 0;
+  traces_ = {};
 }
 
 std::size_t RecordedRows::bytes() const {
