@@ -23,7 +23,7 @@ enum class DampingMode { tikhonov, factored };
 enum class Block { kronecker, sample };
 
 struct LayerOptions {
-  Damping damping;
+  Damping damping{};
   DampingMode damping_mode = DampingMode::tikhonov;
   Block block = Block::kronecker;
   Method method = Method::cg;
