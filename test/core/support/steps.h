@@ -95,6 +95,18 @@ inline std::vector<double> widened(const std::vector<float>& x) {
   return {x.begin(), x.end()};
 }
 
+/// Whether two states are the same, bit for bit.
+inline bool same_bits(const FactorState& x, const FactorState& y) {
+  return x.rows == y.rows && x.squares == y.squares && x.average == y.average && x.scale == y.scale &&
+         x.trace == y.trace && x.refreshes == y.refreshes && x.dimension == y.dimension && x.own == y.own;
+}
+inline bool same_bits(const LayerState& x, const LayerState& y) {
+  return same_bits(x.input, y.input) && same_bits(x.output, y.output) &&
+         x.eigen.input_vectors == y.eigen.input_vectors && x.eigen.output_vectors == y.eigen.output_vectors &&
+         x.eigen.input_values == y.eigen.input_values && x.eigen.output_values == y.eigen.output_values &&
+         x.batches == y.batches && x.previous == y.previous;
+}
+
 /// x as `prepare` left it.
 inline std::vector<float> written(const Layer& layer) {
   std::vector<float> x(layer.shape().size());
