@@ -34,12 +34,12 @@ bool can_damp(double gamma) {
 }
 
 void DampedInverse::damp(const Factor& factor, double gamma) {
-  if (gamma == asked_) return;
-  asked_ = 0;
   if (!can_damp(gamma)) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                    to_text(gamma));
   }
+  if (gamma == asked_) return;
+  asked_ = 0;
   view_ = {.side = factor.side(), .gamma = gamma, .squares = factor.squares()};
   if (!view_.squares.empty()) {
     damp_panel();

@@ -76,10 +76,10 @@ class Factor {
 
   /// What a batch without a history is made of.
   struct Fresh {
-    Side rows;                          ///< all of them finite
-    double trace = 0;                   ///< of `rows`
-    std::size_t wanted = 0;             ///< rows that older ones fill it up to, as far as there are
-    std::shared_ptr<const void> owner;  ///< of the rows: kept as long as they are the factor's; none: they are copied
+    Side rows;                            ///< all of them finite
+    double trace = 0;                     ///< of `rows`
+    std::size_t wanted = 0;               ///< rows that older ones fill it up to, as far as there are
+    std::shared_ptr<const void> owner{};  ///< of the rows: kept as long as they are the factor's; none: they are copied
   };
   /// Takes in a batch's rows.
   void refresh(const Fresh& fresh);

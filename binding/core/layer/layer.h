@@ -107,6 +107,8 @@ class Layer {
   [[nodiscard]] std::optional<WeightView<const float>> previous() const;
   [[nodiscard]] Gradient own_gradient() const;
 
+  // The recorded rows, to append to.
+  RecordedRows& own_rows();
   // The factors take in a block's rows, kept by an owner where there is one.
   void take_in(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner);
   // A batch: averages take it in every so many times.
@@ -135,7 +137,7 @@ class Layer {
   void multiply_outputs(MatrixView<float> z, MatrixView<float> gram);
   void prepare_formed(const Given& v, bool curvature, LayerStep& step);
   void prepare_solved(const Given& v, const PrepareOptions& options, LayerStep& step);
-  LayerSummary solve_once(const Given& v, const PrepareOptions& options);
+  LayerSummary solve_once(const Given& v, const Given& x0, const PrepareOptions& options);
   double own_inner_product();
   double crossed_curvature(const WeightView<const float>& v, const WeightView<float>& x);
   [[nodiscard]] bool forms_gradient() const;

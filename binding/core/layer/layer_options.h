@@ -24,7 +24,7 @@ enum class Block { kronecker, sample };
 
 /// How a layer solves, and what its factors are made of.
 struct LayerOptions {
-  Damping damping;
+  Damping damping{};
   DampingMode damping_mode = DampingMode::tikhonov;
   Block block = Block::kronecker;
   Method method = Method::cg;

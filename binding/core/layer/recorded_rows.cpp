@@ -46,10 +46,12 @@ void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float
   loss_.append(loss_grads, factor);
   input_rows_ += inputs.rows;
   samples_ += samples;
+  traces_ = {};
 }
 
 void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor) {
   fisher_.append(output_grads, factor);
+  traces_ = {};
 }
 
 void RecordedRows::require_finite() {
@@ -79,6 +81,7 @@ void RecordedRows::clear() {
   loss_.numbers.clear();
   fisher_.numbers.clear();
   input_rows_ = samples_ = 0;
+  traces_ = {};
 }
 
 std::size_t RecordedRows::bytes() const {

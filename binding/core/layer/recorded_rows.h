@@ -34,7 +34,7 @@ class RecordedRows {
 
   /// The Fisher block of the rows.
   [[nodiscard]] FisherBlock block() const;
-  /// Of the block, as `require_finite` found them.
+  /// Of the block, as `require_finite` found them; 0 where rows were recorded since.
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
   /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples.
   [[nodiscard]] Gradient gradient() const;
