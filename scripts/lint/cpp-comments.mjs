@@ -92,7 +92,10 @@ function demandOf({ text, scope, first, last }) {
     if (/^(template <.*> )?(class|struct|enum class) \w+;$|^using namespace\b/.test(text)) return 'none';
     return /^(template <.*?> )?(class|struct|enum|using|concept)\b/.test(text) || !/\(/.test(text) ? 'above' : 'run';
   }
-  const plain = text.replace(/\[\[\w+\]\]\s*/g, '').replace(/^template <.*?> /, '');
+  const plain = text
+    .replace(/\[\[\w+\]\]\s*/g, '')
+    .replace(/^template <.*?> /, '')
+    .replace(/^requires ?\((?:[^()]|\([^()]*\))*\) /, '');
   if (/= (default|delete);$/.test(plain)) return 'none';
   if (new RegExp(`^(explicit\\s|constexpr\\s|virtual\\s|~)*~?${scope.name}\\(`).test(plain)) return 'none';
   if (!/\(/.test(plain) || /^(using|friend|static constexpr|static_assert)\b/.test(plain)) return 'none';
