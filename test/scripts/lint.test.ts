@@ -95,6 +95,7 @@ testCheck(
       ['a run of overloads', header('/// Adds two numbers.\nvoid add(int a);\nvoid add(float a);')],
       ['a declaration ahead', header('class Pair;\ntemplate <typename T>\nclass List;')],
       ['a formula', header('/// y ← y + α x\nvoid axpy(int a);')],
+      ['a listing', header('/// The two of them are:\n///   a   first\n///   b   second\nvoid add(int a);')],
       ['an inline member', inClass('  int first() const { return first_; }')],
       ['what the class tells of', inClass('  Pair() = default;\n  explicit Pair(\n      int a);\n  ~Pair();')],
       [
