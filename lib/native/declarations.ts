@@ -108,7 +108,7 @@ export interface NativeSystem {
   readonly outBias: MaybeArray;
 }
 
-/** The same with a start. */
+/** A right-hand side, where the solution goes, and a start. */
 export interface NativeStartedSystem extends NativeSystem {
   readonly x0Kernel: MaybeArray;
   readonly x0Bias: MaybeArray;
@@ -132,7 +132,7 @@ export interface NativeFactorState {
   readonly numbers: Float64Array;
 }
 
-/** Both sides' factors. */
+/** The factors of both sides. */
 export interface NativeFactors {
   readonly input: NativeFactorState;
   readonly output: NativeFactorState;
@@ -248,7 +248,7 @@ export interface NativeUpdatedLayer {
   readonly kept: NativeVector | undefined;
   readonly weights: NativeVector | undefined;
   readonly gradient: NativeVector | undefined;
-  /** Of the weights. */
+  /** The average of the weights. */
   readonly average: NativeVector | undefined;
 }
 
@@ -291,6 +291,17 @@ export interface NativeMatrixProducts {
   readonly slopesShape: Uint32Array | undefined;
 }
 
+/** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
+export interface NativeSampling {
+  readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';
+  readonly probabilities: Float32Array;
+  readonly width: number;
+  readonly factors: Float64Array;
+  /** The four words of the uniform numbers; they change. */
+  readonly state: Uint32Array;
+  readonly errors: Float32Array;
+}
+
 /** What the addon knows of itself. */
 export interface NativeInfo {
   readonly version: string;
@@ -304,7 +315,7 @@ export interface NativeInfo {
   readonly napi: number;
 }
 
-/** The addon. */
+/** All that the addon exports. */
 export interface Native {
   info(): NativeInfo;
   setThreads(threads: number): void;
@@ -325,4 +336,5 @@ export interface Native {
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
   matrixProducts(products: NativeMatrixProducts): void;
+  sampleErrors(sampling: NativeSampling): void;
 }

@@ -1,4 +1,4 @@
-import { uniforms } from '../base/random';
+import { type UniformNumbers, uniforms } from '../base/random';
 import { abortSignal, checkOptions, checkRequired, nonNegativeInteger, positiveInteger } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
@@ -95,7 +95,11 @@ export class Preconditioner {
     return this.#network.options.learningRate;
   }
 
-  /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`. */
+  /**
+   * Sets the factor of the steps to come.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
+   */
   set learningRate(value: Schedule<number>) {
     const learningRate = typeof value === 'function' ? value : scheduled.learningRate(value, 'learningRate');
     this.#network.options = { ...this.#network.options, learningRate };
@@ -113,7 +117,7 @@ export class Preconditioner {
    *
    * @returns A generator, from the start at each call.
    */
-  uniforms(): () => number {
+  uniforms(): UniformNumbers {
     return uniforms(this.#seed, this.#network.counts.steps);
   }
 

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/solver/cost.h"
 
 namespace cgfac {
@@ -73,14 +75,20 @@ double Layer::estimated_cost() const {
              : std::min(cost::gram_cg(block, iterations), cost::weight_cg(block, iterations));
 }
 
+// Rows that the factors have, or that were handed out, stay as they are.
+RecordedRows& Layer::own_rows() {
+  if (rows_.use_count() > 1) rows_ = std::make_shared<RecordedRows>(*rows_);
+  return *rows_;
+}
+
 void Layer::record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
                    double factor) {
-  rows_->append(inputs, loss_grads, samples, factor);
+  own_rows().append(inputs, loss_grads, samples, factor);
   fresh_ = false;
 }
 
 void Layer::record_fisher(MatrixView<const float> output_grads, double factor) {
-  rows_->append_fisher(output_grads, factor);
+  own_rows().append_fisher(output_grads, factor);
   fresh_ = false;
 }
 

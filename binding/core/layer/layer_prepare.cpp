@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/symmetric.h"
@@ -45,16 +48,22 @@ LayerStep Layer::prepare(const Given& v, const PrepareOptions& options) {
   step.output_rows = output_.rows_taken();
   step.summary.method = options_.method == Method::automatic ? Method::exact : options_.method;
   solution_ = Solution::none;
-  direction_ = Direction::zero;
+  direction_ = Direction::none;
   bound_ = 0;
-  if (!curved()) return step;
-  step.curved = true;
+  step.curved = curved();
+  if (!step.curved) {
+    direction_ = Direction::zero;
+    return step;
+  }
   if (own_inverses()) {
     prepare_factored(v, options.curvature, step);
   } else {
     prepare_solved(v, options, step);
   }
   if (!(std::isfinite(step.vx) && bound_ <= largest_norm)) {
+    solution_ = Solution::none;
+    direction_ = Direction::none;
+    bound_ = 0;
     if (v) cgfac::require_finite("gradients", *v);
     rows_->require_finite();
     throw expected(ErrorCode::not_finite, "products within the range of float32", recorded_names, "an overflow");

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
 #include "core/threads/parallel.h"
@@ -20,6 +23,11 @@ double effective_rank(std::span<const float> eigenvalues, double factor, double 
   return sum;
 }
 
+// A solve that was cancelled has written nothing.
+bool cancelled(const LayerSummary& summary) {
+  return summary.cg_fac && summary.cg_fac->cg.reason == CgReason::cancelled;
+}
+
 // Whether a warm start is to blame for a direction that leads uphill.
 bool leads_uphill(const LayerSummary& summary, double vx) {
   return summary.cg_fac && !(vx > 0) && summary.cg_fac->cg.initial_residual != 1;
@@ -27,12 +35,12 @@ bool leads_uphill(const LayerSummary& summary, double vx) {
 
 }  // namespace
 
-// The gradient itself, or the rows' own formed in the place of x.
-LayerSummary Layer::solve_once(const Given& v, const PrepareOptions& options) {
+// From a start, of the gradient itself or the rows' own formed in the place of x.
+LayerSummary Layer::solve_once(const Given& v, const Given& x0, const PrepareOptions& options) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
   if (!v) form_gradient(shape, own_gradient(), x);
-  return solve_with_factors({.v = v ? *v : WeightView<const float>(x)}, previous(), {.out = x}, options.cancel,
+  return solve_with_factors({.v = v ? *v : WeightView<const float>(x)}, x0, {.out = x}, options.cancel,
                             options.spectrum);
 }
 
@@ -49,11 +57,12 @@ void Layer::prepare_solved(const Given& v, const PrepareOptions& options, LayerS
     if (!std::isnan(summary.products.vx)) return summary.products.vx;
     return v ? dot(*v, x) : own_inner_product();
   };
-  step.summary = solve_once(v, options);
+  step.summary = solve_once(v, previous(), options);
+  if (cancelled(step.summary)) return;
   step.vx = inner_product(step.summary);
   if (leads_uphill(step.summary, step.vx)) {
-    has_previous_ = false;
-    step.summary = solve_once(v, options);
+    step.summary = solve_once(v, std::nullopt, options);
+    if (cancelled(step.summary)) return;
     step.vx = inner_product(step.summary);
     step.restarted = true;
   }
@@ -109,19 +118,18 @@ void Layer::write(const LayerUpdate& update) const {
   }
 }
 
-// M ← μM + scale·η·Z_gᵀ Z_a, or W ← (1 − η·weightDecay)·W − scale·η·Z_gᵀ Z_a where no M is kept: a block of what is
-// contiguous in the kernel at a time, and the rest of the update while the block is at hand.
+// M ← μM + scale·η·Z_gᵀ Z_a; where no M is kept, v ← scale·η·Z_gᵀ Z_a of a gradient that is rewritten, else
+// W ← (1 − η·weightDecay)·W − scale·η·Z_gᵀ Z_a: a block of what is contiguous in the kernel at a time, and the rest of
+// the update while the block is at hand.
 void Layer::write_rows(const LayerUpdate& update) const {
   const std::size_t count = rows_->input_rows();
   const std::size_t features = shape_.in_features;
   const MatrixView<const float> z_input = z_input_.held_matrix(count, input_.dimension());
   const MatrixView<const float> z_output = z_output_.held_matrix(count, output_.dimension());
-  const bool keeps = update.kept.has_value();
-  const double eta = update.step_size;
-  const double keep = keeps ? update.momentum : 1 - (eta * update.weight_decay);
-  const auto beta = static_cast<float>(keep);
-  const auto factor = static_cast<float>((keeps ? eta : -eta) * rows_->gradient().scale);
-  const WeightView<float>& target = keeps ? *update.kept : *update.weights;
+  const FirstArray first_array = first_of(update);
+  const auto beta = static_cast<float>(first_array.keep);
+  const auto factor = static_cast<float>(first_array.factor * rows_->gradient().scale);
+  const WeightView<float>& target = first_array.array;
   const bool by_rows = shape_.layout == KernelLayout::out_in;
   const std::size_t extent = by_rows ? shape_.out_features : features;
   const std::size_t width = by_rows ? features : shape_.out_features;

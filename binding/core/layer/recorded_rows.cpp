@@ -4,6 +4,9 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 
 namespace cgfac {
@@ -43,10 +46,12 @@ void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float
   loss_.append(loss_grads, factor);
   input_rows_ += inputs.rows;
   samples_ += samples;
+  traces_ = {};
 }
 
 void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor) {
   fisher_.append(output_grads, factor);
+  traces_ = {};
 }
 
 void RecordedRows::require_finite() {
@@ -76,6 +81,7 @@ void RecordedRows::clear() {
   loss_.numbers.clear();
   fisher_.numbers.clear();
   input_rows_ = samples_ = 0;
+  traces_ = {};
 }
 
 std::size_t RecordedRows::bytes() const {

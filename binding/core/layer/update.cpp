@@ -57,34 +57,25 @@ void finish_piece(const LayerUpdate& update, const UpdatePiece& to) {
   if (!to.average.empty()) combine(update.average_decay, 1 - update.average_decay, to.weights, to.average);
 }
 
-void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to) {
+FirstArray first_of(const LayerUpdate& update) {
   const double eta = update.step_size;
-  if (!to.kept.empty()) {
-    combine(update.momentum, eta, x, to.kept);
-  } else if (!to.gradient.empty()) {
-    combine(0, eta, x, to.gradient);
-  } else {
-    combine(1 - (eta * update.weight_decay), -eta, x, to.weights);
-  }
+  if (update.kept) return {.array = *update.kept, .keep = update.momentum, .factor = eta};
+  if (update.gradient) return {.array = *update.gradient, .keep = 0, .factor = eta};
+  return {.array = *update.weights, .keep = 1 - (eta * update.weight_decay), .factor = -eta};
+}
+
+void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to) {
+  const FirstArray first = first_of(update);
+  const std::span<float> target = !to.kept.empty() ? to.kept : !to.gradient.empty() ? to.gradient : to.weights;
+  combine(first.keep, first.factor, x, target);
   finish_piece(update, to);
 }
 
 void update_by_zero(const LayerUpdate& update) {
-  for (const std::optional<WeightView<float>>* vector : {&update.kept, &update.gradient, &update.weights}) {
-    if (!*vector) continue;
-    const WeightView<float>& first = **vector;
-    const bool weights = vector == &update.weights;
-    const double keep = weights ? 1 - (update.step_size * update.weight_decay) : update.momentum;
-    const auto multiply = [&](std::span<float> numbers) {
-      const double factor = vector == &update.gradient ? 0 : keep;
-      for (float& number : numbers) number = static_cast<float>(factor * static_cast<double>(number));
-    };
-    multiply(first.kernel.elements());
-    multiply(first.bias);
-    finish_piece(update, kernel_piece(update, 0, first.kernel.size()));
-    if (!first.bias.empty()) finish_piece(update, bias_piece(update));
-    return;
-  }
+  const FirstArray first = first_of(update);
+  write_zero({.out = first.array, .keep = first.keep});
+  finish_piece(update, kernel_piece(update, 0, first.array.kernel.size()));
+  if (!first.array.bias.empty()) finish_piece(update, bias_piece(update));
 }
 
 void update_all(const LayerUpdate& update, const WeightView<const float>& x) {

@@ -14,6 +14,8 @@ namespace cgfac {
 ///   v ← M + η·weightDecay·W          of a gradient that is rewritten for whoever applies it
 ///   W̄ ← β·W̄ + (1 − β)·W              the average of the new weights
 ///
+/// At the least one of M, v and W is there, and an average has W beside it.
+///
 /// Sources: B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964 (the heavy ball); I.
 /// Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; D. Ruppert, 1988, and B. Polyak and A.
 /// Juditsky, 1992 (averages).
@@ -35,12 +37,22 @@ struct UpdatePiece {
   std::span<float> gradient;
   std::span<float> average;
 };
+/// A part of an update's kernels.
 [[nodiscard]] UpdatePiece kernel_piece(const LayerUpdate& update, std::size_t first, std::size_t count);
+/// The biases of an update.
 [[nodiscard]] UpdatePiece bias_piece(const LayerUpdate& update);
+
+/// What takes in x itself, array ← keep·array + factor·x: M where it is kept, else v, else W.
+struct FirstArray {
+  WeightView<float> array;
+  double keep = 0;
+  double factor = 0;
+};
+[[nodiscard]] FirstArray first_of(const LayerUpdate& update);
 
 /// The update of one piece by x.
 void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& piece);
-/// What is left of it where M or W hold their sum with ηx already.
+/// What is left of it where the first array has taken in x.
 void finish_piece(const LayerUpdate& update, const UpdatePiece& piece);
 
 /// The whole update, by a direction that lies in memory as the arrays do.

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "core/layer/layer.h"
 #include "support/layers.h"
 
 // Counts every allocation of the program, so that a test can tell how many a call made.
@@ -77,8 +78,8 @@ TEST_CASE("allocation: a second solve of the same shape allocates nothing") {
 TEST_CASE("allocation: a layer's second step on the same batch allocates nothing") {
   const RandomLayer data{
       .shape = {.in_features = 30, .out_features = 20, .bias = true}, .input_rows = 8, .output_rows = 8};
-  LayerPreconditioner layer(data.shape, {.damping = {.value = 0.1}});
-  layer.record(data.batch());
+  Layer layer(data.shape, {.damping = {.value = 0.1}});
+  layer.record_batch(data.batch());
   const auto batch = layer.batch();
   std::vector<float> x(data.size());
   const auto step = [&] {

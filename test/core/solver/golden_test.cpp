@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/solver/cg_fac.h"
 #include "support/reference.h"
 
 using namespace cgfac;

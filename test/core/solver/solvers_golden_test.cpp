@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/layer/layer_preconditioner.h"
+#include "core/layer/layer.h"
 #include "support/golden.h"
 #include "support/layers.h"
 #include "support/reference.h"
@@ -19,6 +19,7 @@ constexpr double unit_roundoff = 0x1p-24;
 LayerOptions options_of(Method method, double damping) {
   LayerOptions options{.damping = {.value = damping}};
   options.method = method;
+  if (method == Method::kfac) options.factor.history = FactorHistory::dense;
   options.warm_start = WarmStart::none;
   options.cg_fac.cg = {.max_iterations = 400, .tolerance = 0};
   return options;
@@ -30,8 +31,8 @@ struct Solution {
 };
 
 Solution precondition(const GoldenCase& golden, const LayerOptions& options, Spectrum* spectrum = nullptr) {
-  LayerPreconditioner layer(golden.shape(), options);
-  layer.record(golden.batch());
+  Layer layer(golden.shape(), options);
+  layer.record_batch(golden.batch());
   const auto batch = layer.batch();
   const auto v = golden.weights<float>("v");
   Solution result{.x = std::vector<float>(v.size()), .summary = {}};
@@ -42,7 +43,7 @@ Solution precondition(const GoldenCase& golden, const LayerOptions& options, Spe
 
 Solution natural_gradient(const GoldenCase& golden, const LayerOptions& options, double factor = 1, double keep = 0,
                           float start = 0) {
-  LayerPreconditioner layer(golden.shape(), options);
+  Layer layer(golden.shape(), options);
   const FisherBlock block = golden.block();
   Solution result{.x = std::vector<float>(block.size(), start), .summary = {}};
   result.summary = layer.natural_gradient(
@@ -139,8 +140,8 @@ TEST_CASE("golden: the per-sample block") {
     CHECK(solution.summary.products.vx == doctest::Approx(dot(golden.weights<float>("v"), expected)).epsilon(5e-3));
     // the batch's own gradient, formed first and handed over, gives the same
     const auto own = golden.own_gradient();
-    LayerPreconditioner layer(golden.shape(), options);
-    layer.record(golden.batch());
+    Layer layer(golden.shape(), options);
+    layer.record_batch(golden.batch());
     const auto batch = layer.batch();
     std::vector<float> given(own.begin(), own.end());
     std::vector<float> x(own.size());
@@ -188,9 +189,9 @@ TEST_CASE("exact solver: one side diagonalised and one tridiagonal give what two
   struct Sizes {
     std::size_t m, n, input_rows, output_rows;
   };
-  for (const Sizes& sizes :
-       {Sizes{90, 120, 60, 60}, Sizes{120, 90, 70, 50}, Sizes{80, 150, 50, 75}, Sizes{60, 150, 100, 100},
-        Sizes{150, 60, 100, 100}, Sizes{70, 50, 200, 150}, Sizes{50, 71, 200, 150}}) {
+  for (const Sizes& sizes : {Sizes{90, 120, 60, 60}, Sizes{120, 90, 70, 50}, Sizes{80, 150, 50, 75},
+                             Sizes{60, 150, 100, 100}, Sizes{150, 60, 100, 100}, Sizes{70, 50, 200, 150},
+                             Sizes{50, 71, 200, 150}, Sizes{60, 310, 300, 50}, Sizes{310, 60, 50, 300}}) {
     RandomLayer layer{.shape = {.in_features = sizes.n, .out_features = sizes.m, .bias = true},
                       .input_rows = sizes.input_rows,
                       .output_rows = sizes.output_rows};
@@ -202,8 +203,7 @@ TEST_CASE("exact solver: one side diagonalised and one tridiagonal give what two
         if (own == 2 && sizes.input_rows != sizes.output_rows) continue;
         CAPTURE(relative);
         CAPTURE(own);
-        LayerPreconditioner preconditioner(layer.shape,
-                                           {.damping = {.value = relative, .relative = true}, .method = Method::exact});
+        Layer preconditioner(layer.shape, {.damping = {.value = relative, .relative = true}, .method = Method::exact});
         const auto solve_with = [&](Spectrum* spectrum, std::vector<float>& x) {
           x.resize(layer.size());
           const WeightView<float> out = block.view(std::span<float>(x));
@@ -212,7 +212,7 @@ TEST_CASE("exact solver: one side diagonalised and one tridiagonal give what two
             return preconditioner.natural_gradient(layer.batch(), {rows, sizes.input_rows, sizes.m}, {.out = out},
                                                    nullptr, spectrum);
           }
-          preconditioner.record(layer.batch());
+          preconditioner.record_batch(layer.batch());
           return preconditioner.precondition(preconditioner.batch(), block.view(std::span<const float>(layer.v)), out,
                                              nullptr, spectrum);
         };

@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "core/layer/layer_preconditioner.h"
+#include "core/layer/kinds/dense.h"
+#include "core/solver/cg_fac.h"
 #include "support/reference.h"
 
 namespace cgfac::test {
