@@ -234,13 +234,19 @@ export function solveSample(a: Factor, g: Factor, damping: Damping, v: Matrix): 
   return { x, vNorm: norm(v), vx: inner(v, x), xFx, condition, amplification, rounding };
 }
 
+/** Conjugate gradients that are cut short: their iterations, and x₀ where it is not 0. */
+export interface Cut {
+  readonly iterations: number;
+  readonly start: Matrix | undefined;
+}
+
 /** The iterate of so many conjugate-gradient iterations from x₀, in weight space. */
 export function conjugateGradients(
   a: Factor,
   g: Factor,
   damping: Damping,
   v: Matrix,
-  { iterations, start }: { readonly iterations: number; readonly start: Matrix | undefined },
+  { iterations, start }: Cut,
 ): Answer {
   const lambda = tikhonovDamping(a, g, damping);
   const apply = (x: Matrix) => combined(1, fisher(a, g, x), lambda, x);

@@ -20,12 +20,16 @@ const layers: readonly TableLayer[] = [
   { name: 'tall', inFeatures: 30, outFeatures: 204, bias: false, kernelLayout: 'out-in' },
   { name: 'broad', inFeatures: 201, outFeatures: 203, bias: true, kernelLayout: 'in-out' },
 ];
-const slim: TableLayer = { name: 'slim', inFeatures: 12, outFeatures: 5, bias: false, kernelLayout: 'in-out' };
+/** A small layer of the other layout, without a bias. */
+export const slim: TableLayer = { name: 'slim', inFeatures: 12, outFeatures: 5, bias: false, kernelLayout: 'in-out' };
 
-/** The layers an entry is tried with: small ones for m·n × m·n matrices, panels on both sides where there are panels. */
-export function layersOf({ block, factorHistory }: Entry): readonly TableLayer[] {
+/** Directions of a panel, some and all; of other histories none. */
+export const ranksOf = ({ factorHistory }: Entry): readonly number[] => (factorHistory === 'panel' ? [6, 64] : [0]);
+
+/** The layers an entry is tried with: small ones for m·n × m·n matrices, and two panels where both are cut off. */
+export function layersOf({ block }: Entry, rank: number): readonly TableLayer[] {
   if (block === 'sample') return [...layers.slice(0, 1), slim];
-  return factorHistory === 'panel' ? layers : layers.slice(0, 3);
+  return rank > 0 && rank < batch ? layers : layers.slice(0, 3);
 }
 
 /** Samples of a batch. */
@@ -40,7 +44,7 @@ export interface Variant {
 }
 
 /** Sampled targets of a part of the batch with an absolute damping, and the empirical Fisher with a relative one. */
-export function variantsOf({ block }: Entry): readonly Variant[] {
+export function variantsOf({ block }: Entry): readonly [Variant, Variant] {
   return [
     { lossReduction: 'mean', relative: false, fisherRows: block === 'sample' ? batch : 6 },
     { lossReduction: 'sum', relative: true, fisherRows: batch },
@@ -79,8 +83,8 @@ function randomRows(layer: TableLayer, index: number, { lossReduction, fisherRow
   const seed = 100 * index + inFeatures;
   const scale = [1, 2, 0.5][index] ?? 1;
   const share = (samples: number) => scale / (lossReduction === 'mean' ? samples : 1);
-  const numbers = (count: number, from: number, factorOf: number) =>
-    randomNumbers(count, seed + from).map((value) => factorOf * value);
+  const numbers = (count: number, from: number, factor: number) =>
+    randomNumbers(count, seed + from).map((value) => factor * value);
   const lossGrads = numbers(batch * outFeatures, 1, share(batch));
   const kernel = numbers(inFeatures * outFeatures, 3, 1);
   return {
@@ -114,9 +118,6 @@ export function solvingsOf({ method }: Entry): readonly Solving[] {
   if (method === 'cg') return [...ends({ space: 'gram' }), ...ends({ space: 'weight' })];
   return method === 'auto' ? ends({}) : [{ options: {} }];
 }
-
-/** Directions of a panel, some and all; of other histories none. */
-export const ranksOf = ({ factorHistory }: Entry): readonly number[] => (factorHistory === 'panel' ? [6, 64] : [0]);
 
 /** δ of every average. */
 export const decay = 0.7;
