@@ -129,7 +129,7 @@ function update(progress: Progress): void {
   });
   writeFileSync(file, `${JSON.stringify(baseline, null, 2)}\n`);
   progress.stop();
-  console.log(`bench/baseline.json: medians of ${updateRuns} runs. A change of it needs a line in docs/decisions.md.`);
+  console.log(`bench/baseline.json: medians of ${updateRuns} runs. A change of it needs a line in docs/decisions/.`);
 }
 
 function run(options: { readonly update?: boolean }): void {

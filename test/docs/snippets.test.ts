@@ -2,26 +2,28 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-// The README's programs run as they stand, as files of this package, which name it as a user's would.
+// The programs of the documents run as they stand, as files of this package, which name it as a user's would.
 const root = resolve(__dirname, '../..');
-const snippets = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map(
-  ([, code = '']) => code,
-);
+const documents = ['README.md', 'docs/guide.md', 'docs/results.md', 'docs/performance.md'];
 
-/** What the README takes for granted around a snippet. */
-const before: Record<string, string> = {
-  'cgfac/tfjs': '',
-  cgfac: '',
-};
-const after: Record<string, string> = {
-  'cgfac/tfjs': `const loss = model.evaluate(inputs, targets).dataSync()[0];
-    console.log(loss < 0.75, optimizer.iterations);`,
-  cgfac: '',
-};
+interface Snippet {
+  readonly document: string;
+  readonly line: number;
+  readonly code: string;
+}
+
+const snippets: Snippet[] = documents.flatMap((document) => {
+  const text = readFileSync(join(root, document), 'utf8');
+  return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(({ index, 1: code = '' }) => ({
+    document,
+    line: text.slice(0, index).split('\n').length,
+    code,
+  }));
+});
 
 function run(code: string) {
   mkdirSync(join(root, 'build'), { recursive: true });
-  const directory = mkdtempSync(join(root, 'build', 'readme-'));
+  const directory = mkdtempSync(join(root, 'build', 'snippet-'));
   try {
     const file = join(directory, 'snippet.mjs');
     writeFileSync(file, code);
@@ -32,34 +34,41 @@ function run(code: string) {
   }
 }
 
-const snippetOf = (entry: string, name: string, first = before[entry] ?? '', then = after[entry] ?? '') => {
-  const found = snippets.filter((code) => code.includes(`import { ${name} } from '${entry}'`));
-  if (found.length !== 1) throw new Error(`${found.length} snippets of the README import ${name} from ${entry}`);
-  return `${first}\n${found[0] ?? ''}\n${then}`;
+test.each(snippets.map((snippet) => ({ ...snippet, name: `${snippet.document}:${snippet.line}` })))(
+  'the program at $name runs and complains of nothing',
+  ({ code }) => {
+    const { status, stderr } = run(code);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  },
+);
+
+/** The one snippet of a document that imports what `named` says. */
+const snippetOf = (document: string, named: string) => {
+  const found = snippets.filter((each) => each.document === document && each.code.includes(`import { ${named} }`));
+  if (found.length !== 1) throw new Error(`${found.length} snippets of ${document} import ${named}`);
+  return found[0]?.code ?? '';
 };
 
-test('the snippet with TensorFlow.js trains', () => {
-  expect(run(snippetOf('cgfac/tfjs', 'cgfac'))).toEqual({ status: 0, stdout: 'true 6\n', stderr: '' });
-});
+describe('what the programs do', () => {
+  test('the one with TensorFlow.js trains', () => {
+    const after = `const loss = model.evaluate(inputs, targets).dataSync()[0];
+      console.log(loss < 0.75, optimizer.iterations);`;
+    expect(run(`${snippetOf('README.md', 'cgfac')}\n${after}`).stdout).toBe('true 6\n');
+  });
 
-test('the snippet with a preconditioner updates the weights', () => {
-  const { status, stdout, stderr } = run(
-    snippetOf('cgfac', 'Preconditioner', '', 'console.log(weights.kernel[0] < 0.1);'),
-  );
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout.endsWith('true\n')).toBe(true);
-});
+  test('the one with a preconditioner updates the weights', () => {
+    const { stdout } = run(`${snippetOf('README.md', 'Preconditioner')}\nconsole.log(weights.kernel[0] < 0.1);`);
+    expect(stdout.endsWith('true\n')).toBe(true);
+  });
 
-test('the snippet with native products installs and uninstalls them', () => {
-  const first = `import * as tf from '@tensorflow/tfjs-core';`;
-  const code = snippetOf('cgfac/tfjs', 'installKernels', first, 'console.log(tf.getBackend(), kernels.installed);');
-  expect(run(code)).toEqual({ status: 0, stdout: 'wasm false\n', stderr: '' });
-});
+  test('the one with native products installs and uninstalls them', () => {
+    const after = 'console.log(tf.getBackend(), kernels.installed);';
+    expect(run(`${snippetOf('docs/guide.md', 'installKernels')}\n${after}`).stdout).toBe('wasm false\n');
+  });
 
-test('the snippet with typed arrays solves', () => {
-  const { status, stdout, stderr } = run(snippetOf('cgfac', 'LayerPreconditioner'));
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout).toMatch(
-    /Float32Array\(6\).*Float32Array\(2\).*iterations: \d+, *residual: [\d.e-]+, *reason: 'converged'/s,
-  );
+  test('the one with a layer of typed arrays solves', () => {
+    expect(run(snippetOf('docs/guide.md', 'LayerPreconditioner')).stdout).toMatch(
+      /Float32Array\(6\).*Float32Array\(2\).*iterations: \d+, *residual: [\d.e-]+, *reason: 'converged'/s,
+    );
+  });
 });

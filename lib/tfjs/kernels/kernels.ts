@@ -41,7 +41,7 @@ const names = ['BatchMatMul', '_FusedMatMul'] as const;
 const functions = ['backend', 'getBackend', 'getKernel', 'registerKernel', 'unregisterKernel'] as const;
 const activations: readonly Activation[] = ['linear', 'relu', 'relu6', 'prelu', 'leakyrelu', 'sigmoid', 'elu'];
 
-/** Flops from which a product is computed here (docs/decisions.md has the measurements). */
+/** Flops from which a product is computed here (docs/decisions/ has the measurements). */
 const nativeFlops = { plain: 5e4, transposed: 4e3 } as const;
 
 /** What is used of the wasm backend. */
