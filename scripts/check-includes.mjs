@@ -37,7 +37,8 @@ const rooms = {
   // the state of an environment, which calls find their job queue in
   'node/addon.h': ['core', 'node/errors', 'node/async'],
   'node/classes': [...calls, 'node/classes'],
-  'node/functions': [...calls, 'node/functions'],
+  // what takes objects of the classes, or none
+  'node/functions': [...calls, 'node/classes', 'node/functions'],
   // what puts the addon together
   'node/addon.cpp': ['core', 'node'],
   native: ['core', 'native'],
