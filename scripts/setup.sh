@@ -85,7 +85,8 @@ else
       'Installing them takes root, and this user is not root and cannot use sudo here.' \
       "Run as root, then start again:  apt-get update && apt-get install -y$missing"
   fi
-  has_command apt-get || fail "System packages are missing:$missing" 'There is no apt-get; please install them by hand, then start again.'
+  has_command apt-get || fail "System packages are missing:$missing" \
+    'There is no apt-get; please install them by hand, then start again.'
   say "installing system packages with apt:$missing"
   # shellcheck disable=SC2086
   quietly $as_root apt-get -o DPkg::Lock::Timeout=120 update
