@@ -1,5 +1,5 @@
-// node scripts/test.mjs PART [ARGUMENTS]: sets up what the part needs, runs it, and ends with one line that adds up what
-// it ran, "N passed, N failed". PART is one of
+// node scripts/test.mjs PART [ARGUMENTS]: sets up what the part needs, runs it, and ends with one line that adds up
+// what it ran, "N passed, N failed". PART is one of
 //   all   the tests of the core (ctest), then everything else (Jest); with arguments, Jest alone, as `lib`
 //   core  ctest alone, after building no more than it needs; an argument is a pattern of names, as for ctest -R
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/errors.test.ts
