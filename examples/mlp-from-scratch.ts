@@ -7,10 +7,12 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { Preconditioner } from 'cgfac';
 import { Command, Option } from 'commander';
-import { BATCH, HELD_OUT_DIGITS, loadDigits, PIXELS } from '../datasets/digits';
+import { BATCH, HELD_OUT_DIGITS, loadDigits } from '../datasets/digits';
+import { PIXELS } from '../datasets/pictures';
 import { integer, runInterruptibly } from './shared/command-line';
 import { startProgress } from './shared/progress';
 
+/** The classes of the digits: 0 to 9. */
 export const CLASSES = 10;
 const WIDTHS = [PIXELS, 500, 300, CLASSES];
 const TRAINING_BATCHES = 35;
@@ -46,8 +48,7 @@ export function createLayers(widths: readonly number[], seed: number): Layer[] {
   });
 }
 
-// --- The network
-// ------------------------------------------------------------------------------------------------------
+// --- The network ---------------------------------------------------------------------------------------------
 
 /** z = a Wᵀ + b, four rows of a at a time: each row of W is read once for the four. */
 function affine(
@@ -111,10 +112,7 @@ export function forward(
   return { inputs, logits: a };
 }
 
-/**
- * Of gradients with respect to the logits those with respect to every layer's pre-activations, for the first `rows`
- * rows.
- */
+/** The gradients with respect to every layer's pre-activations, from those of the logits of the first `rows` rows. */
 export function backward(
   layers: readonly Layer[],
   inputs: readonly Float32Array[],
@@ -130,8 +128,7 @@ export function backward(
   return gradients;
 }
 
-// --- Softmax and cross-entropy
-// ----------------------------------------------------------------------------------------
+// --- Softmax and cross-entropy -------------------------------------------------------------------------------
 
 /** p = exp(z)/Σ exp(z) of each row. */
 export function softmax(logits: Float32Array): Float32Array {
@@ -177,8 +174,7 @@ function sampleLabels(p: Float32Array, rows: number, uniform: () => number): Uin
   });
 }
 
-// --- Training
-// ---------------------------------------------------------------------------------------------------------
+// --- Training ------------------------------------------------------------------------------------------------
 
 /** A preconditioner that updates the layers in place. */
 export function precondition(layers: readonly Layer[], seed: number): Preconditioner {
@@ -234,7 +230,8 @@ export function evaluate(
 async function main(signal: AbortSignal): Promise<void> {
   const { steps, seed } = new Command('mlp-from-scratch')
     .description(
-      'Trains a classifier (784-500-300-10, relu) of handwritten digits with forward and backward passes in plain JavaScript.',
+      'Trains a classifier (784-500-300-10, relu) of handwritten digits ' +
+        'with forward and backward passes in plain JavaScript.',
     )
     .addOption(
       new Option('--steps <n>', 'training steps, one batch of 256 digits each')
@@ -254,7 +251,8 @@ async function main(signal: AbortSignal): Promise<void> {
   const layers = createLayers(WIDTHS, seed);
   const preconditioner = precondition(layers, seed);
   console.log(
-    `Classifier ${WIDTHS.join('-')}, ${steps} steps of ${BATCH} digits, seed ${seed}; on ${HELD_OUT_DIGITS} held-out digits, averaged weights:`,
+    `Classifier ${WIDTHS.join('-')}, ${steps} steps of ${BATCH} digits, seed ${seed}; ` +
+      `on ${HELD_OUT_DIGITS} held-out digits, averaged weights:`,
   );
 
   const progress = startProgress('train', steps);
@@ -278,7 +276,8 @@ async function main(signal: AbortSignal): Promise<void> {
       const found = await preconditioner.withAveragedWeights(() => evaluate(layers, ...held));
       if (process.stderr.isTTY) process.stderr.write('\r\x1b[K'); // the bar's line, which is drawn anew below
       console.log(
-        `step ${String(step).padStart(4)}  loss ${found.loss.toFixed(4)}  accuracy ${(100 * found.accuracy).toFixed(1)} %  ` +
+        `step ${String(step).padStart(4)}  loss ${found.loss.toFixed(4)}  ` +
+          `accuracy ${(100 * found.accuracy).toFixed(1)} %  ` +
           `${(milliseconds / 1000).toFixed(1)} s of training`,
       );
     }

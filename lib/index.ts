@@ -7,15 +7,7 @@ export {
 } from './layer/conjugate-gradient';
 export { type ApplyOptions, FisherOperator } from './layer/fisher-operator';
 export type { FactorRows } from './layer/layer';
-export {
-  type LayerMemory,
-  LayerPreconditioner,
-  type NaturalGradientResult,
-  type NaturalGradientRows,
-  type PreconditionOptions,
-  type PreconditionResult,
-  type RecordedRows,
-} from './layer/layer-preconditioner';
+export { LayerPreconditioner } from './layer/layer-preconditioner';
 export type {
   CgOptions,
   CgSummary,
@@ -27,6 +19,14 @@ export type {
 export { type LayerSystem, preconditionAll, preconditionAllSync } from './layer/precondition-all';
 export { type SolutionProducts, Spectrum, type SpectrumValues } from './layer/spectrum';
 export type { LayerSummary } from './layer/summary';
+export type {
+  LayerMemory,
+  NaturalGradientResult,
+  NaturalGradientRows,
+  PreconditionOptions,
+  PreconditionResult,
+  RecordedRows,
+} from './layer/types';
 export { type Info, info, setThreads } from './native/info';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export {

@@ -1,6 +1,6 @@
 // Writes what follows from the tables of options: the members of the TypeScript interfaces, with their TSDoc, between
 // `// options:begin` and `// options:end`, and the tables of docs/guide.md between the same words in comments.
-// With --check it writes nothing, names what is out of date, and fails.
+// With --check it writes nothing, names what is out of date, and fails. Needs a checkout that was built once.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../', import.meta.url));
 const width = 120;
+const prose = 100;
 
 // The tables are TypeScript; they are read without checking types, which may follow from them.
 const { transformSync } = require('@swc/core');
@@ -105,7 +106,7 @@ function byWords({ by, values }, known) {
   return brackets.length === 0 ? first : `${first} (${brackets.join(', ')})`;
 }
 
-/** "5 with method 'exact', else 1". */
+/** "5 with `method` 'exact'; else 1". */
 function defaultWords(row, known = {}) {
   const merged = [];
   for (const [condition, value] of cases(row, known)) {
@@ -117,7 +118,7 @@ function defaultWords(row, known = {}) {
     if (conditions.length > 0) return `${value} with ${or(conditions)}`;
     return merged.length > 1 ? `else ${value}` : value;
   });
-  return words.join(', ');
+  return words.join('; ');
 }
 
 /** Where an option may be given, '' for everywhere. */
@@ -126,11 +127,15 @@ function onlyWords({ only = [] }, known = {}) {
   return open.map(conditionOf).join(', ');
 }
 
+/** The part of a default where `name` chooses by its value. */
+function byIn(tree, name) {
+  return tree && (tree.by === name ? tree : (byIn(tree.then, name) ?? byIn(tree.otherwise, name)));
+}
+
 /** The defaults that go with a value of an option: those of a preset. */
 function companions(name, value) {
   const found = Object.entries(preconditionerRows).flatMap(([other, row]) => {
-    const inside = (tree) => tree && (tree.by === name ? tree : (inside(tree.then) ?? inside(tree.otherwise)));
-    const tree = inside(row.default);
+    const tree = byIn(row.default, name);
     return tree ? [`${other} ${shown(tree.values[value]).replaceAll('`', '')}`] : [];
   });
   return found.join(', ');
@@ -189,10 +194,10 @@ function member(rows, name, known) {
   return `${comment}  readonly ${name}${row.required ? '' : '?'}: ${type};\n`;
 }
 
-const between = (begin, end) => new RegExp(`(${begin}[^\\n]*\\n)(?:(?!${begin})[^])*?([ ]*${end})`);
+const between = (begin, end) => new RegExp(`(${begin}[^\\n]*\\n)(?:(?!${begin})[\\s\\S])*?([ ]*${end})`);
 
 function replaced(text, pattern, content, place) {
-  if (!pattern.test(text)) throw new Error(`${place}: options:begin and options:end are missing`);
+  if (!pattern.test(text)) throw new Error(`${place}: the lines between which the options go are missing`);
   return text.replace(pattern, (_, begin, end) => `${begin}${content}${end}`);
 }
 
@@ -212,7 +217,22 @@ function section([title, intro, rows, known = {}]) {
     return `| ${columns.map(cell).join(' | ')} |\n`;
   });
   const head = '| option | takes | default | only | what it is |\n|---|---|---|---|---|\n';
-  return `\n### ${title}\n\n${intro && `${intro}\n\n`}${head}${lines.join('')}`;
+  const opening = intro && `${wrapped(intro, prose).join('\n')}\n\n`;
+  return `\n### ${title}\n\n${opening}${head}${lines.join('')}`;
+}
+
+/** The presets, a column for each option that they have a say in. */
+function presetTable() {
+  const { values } = preconditionerRows.preset;
+  const columns = Object.entries(preconditionerRows).flatMap(([name, row]) => {
+    const tree = byIn(row.default, 'preset');
+    return tree ? [[name, tree.values]] : [];
+  });
+  const head = ['preset', 'for', ...columns.map(([name]) => `\`${name}\``)];
+  const lines = Object.entries(values).map(([preset, { text }]) =>
+    [`\`'${preset}'\``, text.replace(/^for /, ''), ...columns.map(([, by]) => shown(by[preset]))].map(cell).join(' | '),
+  );
+  return [head.join(' | '), head.map(() => '---').join(' | '), ...lines].map((line) => `| ${line} |\n`).join('');
 }
 
 // --- Files -----------------------------------------------------------------------------------------------------------
@@ -220,11 +240,15 @@ const files = new Map();
 const read = (file) => files.get(file) ?? readFileSync(`${root}${file}`, 'utf8');
 for (const [file, ...rest] of interfaces) files.set(file, withInterface(read(file), file, ...rest));
 const tables = `${sections.map(section).join('')}\n`;
-files.set(guide, replaced(read(guide), between('<!-- options:begin', '<!-- options:end'), tables, guide));
+const inGuide = (name, content) => {
+  files.set(guide, replaced(read(guide), between(`<!-- ${name}:begin`, `<!-- ${name}:end`), content, guide));
+};
+inGuide('options', tables);
+inGuide('presets', `\n${presetTable()}\n`);
 
 const stale = [...files].filter(([file, text]) => readFileSync(`${root}${file}`, 'utf8') !== text);
 if (process.argv.includes('--check')) {
-  for (const [file] of stale) console.error(`${file} is not what the tables of options say: run npm run options`);
+  for (const [file] of stale) console.error(`${file} is not what the tables of options say: run npm run generate`);
   process.exitCode = stale.length === 0 ? 0 : 1;
 } else {
   for (const [file, text] of stale) {

@@ -1,5 +1,5 @@
-// Makes binding/node/convert/reports.h and lib/native/reports.ts of binding/node/convert/reports.json, the one definition
-// of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are stale.
+// Makes binding/node/convert/reports.h and lib/native/reports.ts of binding/node/convert/reports.json, the one
+// definition of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -20,7 +20,10 @@ const notice = `Made by scripts/generate-reports.mjs of ${source}.`;
 function header() {
   const lines = ['#pragma once', '', '#include <cstddef>', '', `/// ${notice}`, 'namespace cgfac::node {', ''];
   for (const [name, values] of Object.entries(enums)) {
-    lines.push(`enum class Report${name} { ${values.map(snake).join(', ')} };`);
+    lines.push(
+      `/// The names that a report counts as ${name}.`,
+      `enum class Report${name} { ${values.map(snake).join(', ')} };`,
+    );
   }
   for (const name of Object.keys(reports)) {
     const places = placesOf(name);

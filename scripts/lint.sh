@@ -17,25 +17,25 @@ check() {
   fi
 }
 
-cpp_files() { find binding test/core \( -name '*.cpp' -o -name '*.h' \) | sort; }
+cpp_files() { find binding test/core bench \( -name '*.cpp' -o -name '*.h' \) | sort; }
+generated() { node scripts/generate-options.mjs --check && node scripts/generate-reports.mjs --check; }
 format_cpp() { cpp_files | xargs clang-format-19 --dry-run -Werror; }
-# The core and the binding; headers are checked through the files that include them. Of what clang-tidy says besides its
-# findings, the count of warnings that it suppressed is left out.
-tidy_cpp() {
-  messages=$(mktemp)
-  status=0
-  find binding -name '*.cpp' | sort | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" clang-tidy-19 --quiet -p build 2>"$messages" || status=$?
-  grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated\.$' "$messages" >&2
-  rm -f "$messages"
-  return "$status"
-}
 
 check 'biome (format and lint)' biome check --error-on-warnings .
 check 'tsc (types of sources, tests, examples and benchmarks)' tsc --project tsconfig.json
-check 'dependency-cruiser (arrows)' depcruise --config .dependency-cruiser.cjs lib test examples bench
-check 'typedoc (every export documented)' typedoc --emit none
+check 'dependency-cruiser (arrows of TypeScript)' \
+  depcruise --config .dependency-cruiser.cjs lib test examples bench datasets
+if [ -f scripts/check-includes.mjs ]; then
+  check 'includes (arrows of C++)' node scripts/check-includes.mjs
+fi
+check 'lengths of lines and files' node scripts/lint/lengths.mjs
+check 'lengths of functions' node scripts/lint/function-length.mjs
+check 'typedoc (all that is offered is documented)' typedoc --emit none
+check 'sentences of exports' node scripts/lint/export-sentences.mjs
+check 'comments of C++ declarations' node scripts/lint/cpp-comments.mjs
+check 'options and reports (what follows from their tables)' generated
 check 'clang-format' format_cpp
-check 'clang-tidy' tidy_cpp
+check 'clang-tidy' node scripts/lint/tidy.mjs
 
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

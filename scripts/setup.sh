@@ -50,8 +50,8 @@ node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)
   fail "Node.js 20 or later is needed, and this is $(node --version)."
 has_command npm || fail 'npm is needed, and there is no npm on PATH; it comes with Node.js.'
 
-# --- System packages: compiler, CMake, make, the static OpenBLAS that the addon links; what the tests of the core
-# include
+# --- System packages ------------------------------------------------------------------------------------------------
+# The compiler, CMake, make, the static OpenBLAS that the addon links, and what the tests of the core include.
 missing=''
 has_command g++ || missing="$missing g++"
 has_command cmake || missing="$missing cmake"
@@ -85,7 +85,8 @@ else
       'Installing them takes root, and this user is not root and cannot use sudo here.' \
       "Run as root, then start again:  apt-get update && apt-get install -y$missing"
   fi
-  has_command apt-get || fail "System packages are missing:$missing" 'There is no apt-get; please install them by hand, then start again.'
+  has_command apt-get ||
+    fail "System packages are missing:$missing" 'There is no apt-get; please install them by hand, then start again.'
   say "installing system packages with apt:$missing"
   # shellcheck disable=SC2086
   quietly $as_root apt-get -o DPkg::Lock::Timeout=120 update
@@ -148,7 +149,7 @@ fi
 if [ "$asan" = yes ]; then
   configured build/asan-addon/build || configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined
   build build/asan-addon/build cgfac
-  say 'addon under sanitizers is built; scripts/test-asan.mjs loads it (npm run test:asan)'
+  say 'addon under sanitizers is built; npm run test:asan loads it'
 fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
-// npm test, after the set-up: the tests of the core (ctest), then everything else (Jest). Arguments go to Jest, so
-// `npm test -- test/lib` runs a part of it. Ends with one line that adds up both: "N passed, N failed".
+// node scripts/test.mjs PART [ARGUMENTS]: sets up what the part needs, runs it, and ends with one line that adds up what
+// it ran, "N passed, N failed". PART is one of
+//   all   the tests of the core (ctest), then everything else (Jest); with arguments, Jest alone, as `lib`
+//   core  ctest alone, after building no more than it needs; an argument is a pattern of names, as for ctest -R
+//   lib   Jest alone; arguments go to it, such as a path: test/lib/errors.test.ts
+//   asan  as `lib`, with the addon under AddressSanitizer and UndefinedBehaviorSanitizer
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,12 +13,17 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const reports = mkdtempSync(join(tmpdir(), 'cgfac-test-'));
 const jobs = String(availableParallelism());
+/** What runs native code and neither builds the package nor trains for minutes. */
+const asanPaths = ['test/lib', 'test/native', 'test/property', 'test/tfjs/kernels'];
 
 function run(command, args, options = {}) {
   const { error, status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
   if (error) throw error;
   return status ?? 1;
 }
+
+const setUp = (...args) => run('sh', ['scripts/setup.sh', ...args]) === 0;
+const failure = { passed: 0, failed: 1 };
 
 /** The counts of a JUnit report; a test that was skipped has not passed. */
 function ctestCounts(file) {
@@ -34,7 +43,7 @@ function jestCounts(file) {
 function honest(name, status, counts) {
   if (!(counts.passed + counts.failed > 0)) {
     console.error(`${name} ran no test`);
-    return { passed: 0, failed: 1 };
+    return failure;
   }
   if (status !== 0 && counts.failed === 0) {
     console.error(`${name} ended with exit code ${status} although its report shows no failure`);
@@ -43,33 +52,96 @@ function honest(name, status, counts) {
   return counts;
 }
 
-function core() {
-  const built = run('cmake', ['--build', 'build', '--parallel', jobs]);
-  if (built !== 0) return { passed: 0, failed: 1 };
+/** Whether build/ is configured here, with the tests of the core; then CMake alone brings them up to date. */
+function coreIsConfigured() {
+  const cache = join(root, 'build/CMakeCache.txt');
+  if (!existsSync(cache)) return false;
+  const lines = readFileSync(cache, 'utf8').split('\n');
+  return (
+    lines.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${realpathSync(root)}`) && lines.includes('CGFAC_BUILD_TESTS:BOOL=ON')
+  );
+}
+
+function ctest(patterns) {
+  const built = run('cmake', ['--build', 'build', '--parallel', jobs, '--target', 'test_core']);
+  if (built !== 0) return failure;
   const report = join(reports, 'ctest.xml');
-  const status = run('ctest', [
-    '--test-dir',
-    'build',
-    '--no-tests=error',
-    '--output-on-failure',
-    '--output-junit',
-    report,
-  ]);
+  const names = patterns.length > 0 ? ['--tests-regex', patterns.join('|')] : [];
+  const options = ['--no-tests=error', '--output-on-failure', '--output-junit', report];
+  const status = run('ctest', ['--test-dir', 'build', ...options, ...names]);
   return honest('ctest', status, ctestCounts(report));
 }
 
-function node() {
+function jest(args, env = process.env) {
   const report = join(reports, 'jest.json');
-  const jest = join(root, 'node_modules/jest/bin/jest.js');
-  const status = run(process.execPath, [jest, '--json', `--outputFile=${report}`, ...process.argv.slice(2)], {
+  const program = join(root, 'node_modules/jest/bin/jest.js');
+  const status = run(process.execPath, [program, '--json', `--outputFile=${report}`, ...args], {
     stdio: ['inherit', 'ignore', 'inherit'],
+    env,
   });
   return honest('jest', status, jestCounts(report));
 }
 
+/** The path of a library of the compiler's that has to be there before any other. */
+function compilerLibrary(name) {
+  const { error, stdout } = spawnSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' });
+  if (error) throw error;
+  return stdout.trim();
+}
+
+/**
+ * What loads the addon of build/asan-addon: the variable is node-gyp-build's, which takes the folder instead of the
+ * package's own. Node is not instrumented, so the run-time libraries are loaded with it; what Node never frees is no
+ * leak of ours. Reports go to files, so that none is lost with a process that a test started and gave up.
+ */
+function sanitizedEnvironment() {
+  const log = `log_path=${join(reports, 'sanitizer')}`;
+  return {
+    ...process.env,
+    CGFAC_PREBUILD: join(root, 'build/asan-addon'),
+    LD_PRELOAD: ['libasan.so.8', 'libubsan.so.1', 'libstdc++.so.6'].map(compilerLibrary).join(' '),
+    ASAN_OPTIONS: `detect_leaks=0:${log}`,
+    UBSAN_OPTIONS: `print_stacktrace=1:${log}`,
+  };
+}
+
+/** Throws where a program that imports the package does not run the sanitized addon. */
+function requireSanitizedAddon(env) {
+  const program =
+    "require('cgfac').info(); process.stdout.write(require('fs').readFileSync('/proc/self/maps', 'utf8'))";
+  const { stdout, stderr } = spawnSync(process.execPath, ['--eval', program], { cwd: root, env, encoding: 'utf8' });
+  const addons = new Set(stdout.match(/\S*\/cgfac[^/\n]*\.node$/gm));
+  const wanted = join(root, 'build/asan-addon/build/Release/cgfac.node');
+  if (addons.size !== 1 || !addons.has(wanted) || !/\/libasan\.so\S*$/m.test(stdout)) {
+    throw new Error(`Expected ${wanted} under libasan to be loaded but received ${[...addons]}\n${stderr}`);
+  }
+  console.error(`test:asan: programs load ${wanted}`);
+}
+
+function asan(args) {
+  const env = sanitizedEnvironment();
+  requireSanitizedAddon(env);
+  const counts = jest(args.length > 0 ? args : asanPaths, env);
+  const found = readdirSync(reports).filter((name) => name.startsWith('sanitizer'));
+  for (const name of found) console.error(readFileSync(join(reports, name), 'utf8'));
+  return { ...counts, failed: Math.max(counts.failed, found.length) };
+}
+
+const parts = {
+  all: (args) => {
+    if (args.length > 0) return parts.lib(args);
+    return setUp('--test') ? [ctest([]), jest([])] : [failure];
+  },
+  core: (patterns) => [coreIsConfigured() || setUp('--test') ? ctest(patterns) : failure],
+  lib: (args) => [setUp() ? jest(args) : failure],
+  asan: (args) => [setUp('--asan') ? asan(args) : failure],
+};
+
 try {
-  const parts = [core(), node()];
-  const total = (key) => parts.reduce((sum, counts) => sum + counts[key], 0);
+  const [part, ...args] = process.argv.slice(2);
+  if (!Object.hasOwn(parts, part)) throw new RangeError(`Expected one of ${Object.keys(parts)} but received ${part}`);
+  const counts = parts[part](args);
+  const total = (key) => counts.reduce((sum, one) => sum + one[key], 0);
   console.log(`${total('passed')} passed, ${total('failed')} failed`);
   process.exitCode = total('failed') === 0 ? 0 : 1;
 } finally {

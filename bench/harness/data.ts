@@ -25,9 +25,9 @@ export function numbers(count: number, seed: number, kind: 'activations' | 'grad
 /** What a step of a layer works on. */
 export interface BenchData {
   readonly inputs: Float32Array;
-  /** Of sampled targets: the true Fisher. */
+  /** Output gradients of sampled targets, which make the true Fisher. */
   readonly outputGrads: Float32Array;
-  /** Of the training targets. */
+  /** Output gradients of the training targets. */
   readonly lossGrads: Float32Array;
   /** Right-hand sides and results, enough of both that none is in a cache when its turn comes again. */
   readonly v: readonly Float32Array[];
@@ -37,6 +37,7 @@ export interface BenchData {
 const coldBytes = 96 * 2 ** 20;
 const mostCopies = 64;
 
+/** What a step of this layer works on: the same numbers at every run. */
 export function benchData({ rows, inFeatures, outFeatures }: BenchLayer): BenchData {
   const size = inFeatures * outFeatures;
   const copies = Math.min(mostCopies, Math.max(2, Math.ceil(coldBytes / (8 * size))));

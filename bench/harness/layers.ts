@@ -21,6 +21,7 @@ export function dense(outFeatures: number, inFeatures: number, batch: number): B
  */
 const convolution: BenchLayer = { name: '256x2304', outFeatures: 256, inFeatures: 2304, batch: 32, rows: 32 * 14 * 14 };
 
+/** The layers of the benchmarks, from which every suite takes its own. */
 export const layers: readonly BenchLayer[] = [
   dense(1000, 784, 128),
   dense(500, 1000, 128),
@@ -34,7 +35,7 @@ export const layers: readonly BenchLayer[] = [
   convolution,
 ];
 
-/** The fully connected ones. */
+/** The fully connected layers of the table. */
 export const denseLayers = layers.filter(({ rows, batch }) => rows === batch);
 
 /** The layer of the table of that name. */

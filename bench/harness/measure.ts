@@ -35,9 +35,9 @@ export interface PairedTiming {
   readonly referenceMs: number;
   /** Median of the ratios of neighbours in time. */
   readonly ratio: number;
-  /** The least of them. */
+  /** The least of the ratios. */
   readonly ratioMin: number;
-  /** Their lower quartile. */
+  /** Lower quartile of the ratios. */
   readonly ratioLow: number;
 }
 
@@ -49,6 +49,7 @@ export function at<T>(list: readonly T[], turn: number): T {
   return list[turn % list.length] as T;
 }
 
+/** How calls are timed beside a reference. */
 export interface PairedOptions {
   /** Something was timed once. */
   readonly onTurn?: () => void;

@@ -17,7 +17,7 @@ export interface BenchRow {
   readonly ms?: number;
   /** Median of the paired ratios to the floor. */
   readonly ratio?: number;
-  /** The least of them. */
+  /** The least of the paired ratios. */
   readonly ratioMin?: number;
   /** Bytes that the method keeps between steps. */
   readonly bytes?: number;
@@ -25,6 +25,7 @@ export interface BenchRow {
   readonly figures?: Readonly<Record<string, number | string>>;
 }
 
+/** The machine that was measured on, as a result file has it. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -33,6 +34,7 @@ export interface Machine {
   readonly blasVersion: string;
 }
 
+/** Describes the machine that this process runs on. */
 export function machine(): Machine {
   const { blas } = info();
   const processors = cpus();
@@ -50,7 +52,8 @@ export function heading(description: Machine): string {
   const { blas, threads } = info();
   return (
     `${description.cpu}, ${description.cores} cores, Node ${description.node}; ` +
-    `OpenBLAS ${description.blasVersion}, kernel ${description.blasCore}, BLAS threads: ${blas.threads}, pool threads: ${threads}; ` +
+    `OpenBLAS ${description.blasVersion}, kernel ${description.blasCore}, ` +
+    `BLAS threads: ${blas.threads}, pool threads: ${threads}; ` +
     `load before: ${(loadavg()[0] ?? 0).toFixed(1)}`
   );
 }

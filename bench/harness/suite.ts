@@ -10,10 +10,11 @@ export interface Progress {
   stop(): void;
 }
 
+/** What a suite is asked to measure. */
 export interface SuiteContext {
-  /** Those of the suite's layers that were asked for. */
+  /** Layers that were asked for, of the suite's own. */
   readonly layers: readonly BenchLayer[];
-  /** Those of its methods. */
+  /** Methods that were asked for, of the suite's own. */
   readonly methods: readonly string[];
   /** Milliseconds to spend on a group of calls. */
   readonly budget: number;

@@ -1,14 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { type DigitSets, PIXELS } from '../../datasets/digits';
+import { PIXELS, type PictureSets } from '../../datasets/pictures';
 
 /** Digits that go through the model at a time. */
 const CHUNK = 1000;
 
+/** How far reconstructions are from the digits. */
 export interface Errors {
   /** Binary cross-entropy on the training digits, mean over pixels, in nats. */
   readonly loss: number;
-  /** The same, summed over pixels: nats per image, mean over the training digits. */
+  /** The cross-entropy summed over pixels: nats per image, mean over the training digits. */
   readonly train: number;
   /** Nats per image, mean over the digits held out. */
   readonly heldOut: number;
@@ -40,7 +41,7 @@ async function meanErrors(
 }
 
 /** The errors of the model as it is, on all the digits of both sets. */
-export async function evaluate(model: tfl.Sequential, { training, heldOut }: DigitSets): Promise<Errors> {
+export async function evaluate(model: tfl.Sequential, { training, heldOut }: PictureSets): Promise<Errors> {
   const { nats: train } = await meanErrors(model, training.pixels);
   const { nats, squaredError } = await meanErrors(model, heldOut.pixels);
   return { loss: train / PIXELS, train, heldOut: nats, squaredError };

@@ -1,6 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
-import { PIXELS } from '../../datasets/digits';
+import { PIXELS } from '../../datasets/pictures';
 
+/** The standard deep autoencoder, or a smaller one. */
 export type NetworkName = 'deep' | 'small';
 
 /**
@@ -12,7 +13,7 @@ const WIDTHS: Record<NetworkName, readonly number[]> = {
   small: [256, 64, 16, 64, 256, PIXELS],
 };
 
-/** 784-1000-…-784. */
+/** The widths of a network's layers, as in 784-1000-…-784. */
 export function networkShape(network: NetworkName): string {
   return [PIXELS, ...WIDTHS[network]].join('-');
 }

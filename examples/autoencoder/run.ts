@@ -1,14 +1,17 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, type NetworkMemory } from 'cgfac/tfjs';
-import { BATCH, BATCHES, type DigitSets, PIXELS } from '../../datasets/digits';
+import { BATCH, BATCHES } from '../../datasets/digits';
+import { PIXELS, type PictureSets } from '../../datasets/pictures';
 import { createOptimizer, type OptimizerName } from '../shared/contenders';
 import { startProgress } from '../shared/progress';
 import { median } from '../shared/statistics';
 import { type Errors, evaluate } from './evaluation';
 import { createModel, type NetworkName } from './model';
 
+/** The errors of the model after some steps. */
 export interface Evaluation extends Errors {
   /** Training steps done. */
   readonly step: number;
@@ -18,16 +21,17 @@ export interface Evaluation extends Errors {
   readonly averaged: boolean;
 }
 
-/** What preconditioning took. */
+/** What preconditioning took of a run: time and memory. */
 export interface PreconditionerCost {
   /** Method, damping, step rule and factors, in words. */
   readonly recipe: string;
-  /** Its own part of a step's time, median over the steps. */
+  /** The preconditioner's own part of a step's time, median over the steps. */
   readonly share: number;
-  /** Bytes kept between steps. */
+  /** Bytes that the preconditioner keeps between steps. */
   readonly memory: NetworkMemory;
 }
 
+/** A run of one optimizer, as the report has it. */
 export interface Run {
   readonly optimizer: OptimizerName;
   readonly network: NetworkName;
@@ -39,20 +43,22 @@ export interface Run {
   readonly evaluations: readonly Evaluation[];
   /** Bytes of the model's weights. */
   readonly weightBytes: number;
-  /** Of the optimizers that tell it. */
+  /** What preconditioning took, where the optimizer tells it. */
   readonly preconditioner?: PreconditionerCost;
 }
 
+/** A run and the pictures that the trained model makes. */
 export interface RunResult extends Run {
   /** The model's own version of the shown digits, (count × 784). */
   readonly reconstructions: Float32Array;
 }
 
+/** What a run trains and on what. */
 export interface RunOptions {
   readonly network: NetworkName;
   readonly seed: number;
   readonly steps: number;
-  readonly digits: DigitSets;
+  readonly digits: PictureSets;
   /** Digits to reconstruct at the end, (count × 784). */
   readonly shown: Float32Array;
   /** Ends the run between two steps. */
@@ -69,7 +75,8 @@ export function checkLoss(name: OptimizerName, step: number, loss: number, start
   if (!Number.isFinite(loss)) throw new Error(`${name} diverged: the loss at step ${step} is ${loss}.`);
   if (loss > DIVERGED * start) {
     throw new Error(
-      `${name} diverged: the loss at step ${step} is ${loss.toFixed(4)}, more than ${DIVERGED} times the ${start.toFixed(4)} of the first step.`,
+      `${name} diverged: the loss at step ${step} is ${loss.toFixed(4)}, ` +
+        `more than ${DIVERGED} times the ${start.toFixed(4)} of the first step.`,
     );
   }
 }
@@ -87,18 +94,16 @@ function costOf(optimizer: tf.Optimizer, shares: readonly number[]): Preconditio
   return report && memory && { recipe: `preset '${report.preset}', ${report.recipe}`, share: median(shares), memory };
 }
 
-/**
- * Trains the autoencoder with one optimizer. Weights depend on the seed, batches on nothing, so runs of two optimizers
- * with one seed start alike and see the same data.
- */
-export async function trainAutoencoder(
-  optimizer: OptimizerName,
-  { network, seed, steps, digits, shown, signal }: RunOptions,
-): Promise<RunResult> {
-  const model = createModel(network, seed);
-  const update = createOptimizer(optimizer, network, seed);
-  model.compile({ optimizer: update, loss: 'binaryCrossentropy' });
+/** What is known of the steps of a run when they are done. */
+type Course = Pick<Run, 'evaluations' | 'msPerStep'> & { readonly shares: readonly number[] };
 
+/** Takes the steps of a run, and evaluates the model on the way. */
+async function takeSteps(
+  model: tfl.Sequential,
+  optimizer: OptimizerName,
+  update: tf.Optimizer,
+  { steps, digits, signal }: RunOptions,
+): Promise<Course> {
   const evaluations: Evaluation[] = [];
   const times: number[] = [];
   const shares: number[] = [];
@@ -136,7 +141,19 @@ export async function trainAutoencoder(
   } finally {
     progress.stop();
   }
+  return { evaluations, msPerStep: median(times), shares };
+}
 
+/**
+ * Trains the autoencoder with one optimizer. Weights depend on the seed, batches on nothing, so runs of two optimizers
+ * with one seed start alike and see the same data.
+ */
+export async function trainAutoencoder(optimizer: OptimizerName, options: RunOptions): Promise<RunResult> {
+  const { network, seed, steps, shown } = options;
+  const model = createModel(network, seed);
+  const update = createOptimizer(optimizer, network, seed);
+  model.compile({ optimizer: update, loss: 'binaryCrossentropy' });
+  const { evaluations, msPerStep, shares } = await takeSteps(model, optimizer, update, options);
   const reconstructions = tf.tidy(
     () => model.apply(tf.tensor2d(shown, [shown.length / PIXELS, PIXELS])) as tf.Tensor2D,
   );
@@ -146,7 +163,7 @@ export async function trainAutoencoder(
     network,
     seed,
     steps,
-    msPerStep: median(times),
+    msPerStep,
     evaluations,
     weightBytes: 4 * model.countParams(),
     ...(cost ? { preconditioner: cost } : {}),

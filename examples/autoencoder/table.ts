@@ -69,7 +69,8 @@ export function costText({ optimizer, preconditioner, weightBytes }: Run): strin
   return [
     `${optimizer}:`,
     ...listed(recipe.split(', ')),
-    `${INDENT}${(100 * share).toFixed(0)} % of a step (median) is the preconditioner's own; it keeps ${megabytes(memory.total)} beside ${megabytes(weightBytes)} of weights:`,
+    `${INDENT}${(100 * share).toFixed(0)} % of a step (median) is the preconditioner's own; ` +
+      `it keeps ${megabytes(memory.total)} beside ${megabytes(weightBytes)} of weights:`,
     ...listed(kept),
   ].join('\n');
 }

@@ -3,14 +3,17 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type CgfacOptimizer, cgfac } from 'cgfac/tfjs';
-import { PIXELS } from '../../datasets/digits';
+import { PIXELS, type PictureSets, type Pictures } from '../../datasets/pictures';
 import { startProgress } from '../shared/progress';
 import { median } from '../shared/statistics';
-import { batchOf, type ClassifierData, type DataName, type Pictures } from './data';
+import { batchOf, type DataName } from './data';
 
+/** The optimizers that the classifier compares. */
 export const OPTIMIZERS = ['cgfac', 'adam'] as const;
+/** The name of one of the optimizers. */
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
+/** What a model has reached after some steps. */
 export interface Evaluation {
   /** Training steps done. */
   readonly step: number;
@@ -22,6 +25,7 @@ export interface Evaluation {
   readonly seconds: number;
 }
 
+/** A run of one optimizer, as the report has it. */
 export interface Run {
   readonly optimizer: OptimizerName;
   readonly data: DataName;
@@ -154,6 +158,7 @@ class Trainer {
   }
 }
 
+/** What is trained, how long, and how often it is evaluated. */
 export interface TrainingOptions {
   readonly data: DataName;
   readonly seed: number;
@@ -170,7 +175,7 @@ export interface TrainingOptions {
  */
 export async function trainClassifiers(
   optimizers: readonly OptimizerName[],
-  { training, heldOut }: ClassifierData,
+  { training, heldOut }: PictureSets,
   { data, seed, steps, evaluationSteps, signal }: TrainingOptions,
 ): Promise<Run[]> {
   const trainers = optimizers.map((optimizer) => new Trainer(optimizer, data, seed));

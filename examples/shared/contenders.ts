@@ -4,6 +4,7 @@ import type { NetworkName } from '../autoencoder/model';
 
 /** The methods of the paper's survey that can run here, and the default of `cgfac/tfjs`. */
 export const OPTIMIZERS = ['sgd', 'momentum', 'adagrad', 'rmsprop', 'adam', 'kfac', 'cg', 'cgfac'] as const;
+/** The name of one of the optimizers. */
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
 /**

@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress';
 
+/** A display of how far a run is. */
 export interface Progress {
   /**
    * After step `step`: the loss on its batch, and the mean milliseconds of a step so far, from which the time left
@@ -41,7 +42,8 @@ function lines(name: string, steps: number): Progress {
     update(step, loss, milliseconds) {
       if (step % 10 !== 0 && step !== steps) return;
       process.stderr.write(
-        `${name.padEnd(NAME_WIDTH)} step ${step}/${steps}  loss ${loss.toFixed(4)}  ${milliseconds.toFixed(0)} ms/step\n`,
+        `${name.padEnd(NAME_WIDTH)} step ${step}/${steps}  ` +
+          `loss ${loss.toFixed(4)}  ${milliseconds.toFixed(0)} ms/step\n`,
       );
     },
     stop() {},

@@ -9,13 +9,13 @@ import { anyOf, checkOptions, missingOption, valueError } from './validate';
 /** The value that an option has been resolved to, by its name. */
 export type Lookup = (option: string) => unknown;
 
-/** What an option takes. */
+/** What an option takes, as a check and in words. */
 export interface Kind<T = unknown> {
   /** Returns the value, or throws the error of one that is not of this kind. */
   readonly check: (value: unknown, name: string, of: Lookup) => T;
   /** The type as TypeScript has it. */
   readonly type: string;
-  /** The same in words: "a positive integer". */
+  /** The type and its range in words: "a positive integer". */
   readonly expected: string;
 }
 
@@ -47,7 +47,7 @@ export interface ValueRow {
   readonly needs?: readonly { readonly where: Where; readonly because?: string }[];
 }
 
-/** An option. */
+/** A row of the table: all that there is to know of an option. */
 export interface OptionRow<T = unknown> {
   readonly kind: Kind<T>;
   /** That there is no default, and none is right. */
@@ -75,15 +75,6 @@ type Resolved<R extends OptionRow> = R extends { readonly required: true }
 
 /** The options of a table with their defaults. */
 export type ResolvedOptions<R extends OptionRows> = { readonly [Name in keyof R]: Resolved<R[Name]> };
-
-type RequiredNames<R extends OptionRows> = {
-  [Name in keyof R]: R[Name] extends { readonly required: true } ? Name : never;
-}[keyof R];
-
-/** The options of a table as they are given. */
-export type GivenOptions<R extends OptionRows> = {
-  readonly [Name in RequiredNames<R>]: Checked<R[Name]>;
-} & { readonly [Name in Exclude<keyof R, RequiredNames<R>>]?: Checked<R[Name]> };
 
 /** A default that is the same everywhere. */
 export const is = <const T>(value: T): Default<T> => ({ value });

@@ -121,7 +121,7 @@ export function nonNegativeInteger(value: unknown, name: string): number {
   return value;
 }
 
-/** A boolean. */
+/** Checks that a value is a boolean. */
 export function boolean(value: unknown, name: string): boolean {
   if (typeof value !== 'boolean') throw typeError('a boolean', name, value);
   return value;

@@ -41,7 +41,7 @@ export interface MatrixProducts {
   readonly activation: Activation;
   /** The slope of `leakyrelu`. */
   readonly slope: number;
-  /** Those of `prelu`. */
+  /** The slopes of `prelu`. */
   readonly slopes: BroadcastNumbers | undefined;
 }
 

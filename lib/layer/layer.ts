@@ -6,9 +6,9 @@ import { native } from '../native/load';
 
 /** Rows of each side that a layer's factors took in last. */
 export interface FactorRows {
-  /** Of the input side. */
+  /** Rows of the input side. */
   readonly input: number;
-  /** Of the output side. */
+  /** Rows of the output side. */
   readonly output: number;
 }
 

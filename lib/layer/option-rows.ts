@@ -1,5 +1,5 @@
 /** The tables of options of one layer's classes; see lib/base/option-table.ts. */
-import * as kinds from '../base/kinds';
+import { kinds } from '../base/kinds';
 import { is, type Kind, type Lookup, like, type OptionRows, when } from '../base/option-table';
 import * as checks from '../base/validate';
 import { checkSize, float32, type KernelLayout, type LossReduction } from '../base/weight-vector';

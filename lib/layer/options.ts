@@ -104,7 +104,7 @@ export interface LayerPreconditionerOptions<Bias extends boolean = boolean> exte
    * `'exact'`: the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block:
    * 'sample'` one. `'kfac'`: direct K-FAC on running averages of the factors, O(n² + m²) memory. `'auto'`: `'cg'` or
    * `'exact'`, whichever is estimated to be faster for the shape; the result says which. Default: 'exact' with
-   * `dampingMode` 'factored' or `block` 'sample', else 'cg'.
+   * `dampingMode` 'factored' or `block` 'sample'; else 'cg'.
    */
   readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';
   /**
@@ -122,7 +122,7 @@ export interface LayerPreconditionerOptions<Bias extends boolean = boolean> exte
   /**
    * What the factors are made of. `'none'`: the last batch's rows (only with `method` 'cg', 'exact' or 'auto').
    * `'panel'`: a running average by its leading `rank` directions, dense for sides of at most 200 (only with `method`
-   * 'cg', 'exact' or 'auto'). `'dense'`: a running average, d × d. Default: 'dense' with `method` 'kfac', else 'none'.
+   * 'cg', 'exact' or 'auto'). `'dense'`: a running average, d × d. Default: 'dense' with `method` 'kfac'; else 'none'.
    */
   readonly factorHistory?: 'none' | 'panel' | 'dense';
   /** Directions of a panel. A positive integer. Only with `factorHistory` 'panel'. Default: 128. */

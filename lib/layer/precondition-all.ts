@@ -5,8 +5,9 @@ import { outputArrays, resultVector, type VectorArrays, vectorArrays, type Weigh
 import { callNative } from '../native/call';
 import { native } from '../native/load';
 import type { Layer } from './layer';
-import { type LayerPreconditioner, layerOf, type PreconditionResult } from './layer-preconditioner';
+import { type LayerPreconditioner, layerOf } from './layer-preconditioner';
 import { type LayerSummary, layerSummary, newReport } from './summary';
+import type { PreconditionResult } from './types';
 
 /** One layer's system for {@link preconditionAll}. */
 export interface LayerSystem<Bias extends boolean = boolean> {

@@ -33,11 +33,11 @@ export interface LayerSummary extends Partial<SolutionProducts> {
         /** γ_G. */
         readonly output: number;
       };
-  /** Of the spectral solution, with `spectrum: true` and where it was known anyway: the largest eigenvalue of F. */
+  /** The largest eigenvalue of F, of an exact solve with `spectrum: true`, or where it was known anyway. */
   readonly lambdaMax?: number;
-  /** Of the spectral solution, where it was known: Σ E/(E + λ), the directions that the damping leaves. */
+  /** Σ E/(E + λ), the directions that the damping leaves, of an exact solve that knows its eigenvalues E. */
   readonly effectiveRank?: number;
-  /** Of the spectral solution: eigenvalues that rounding had made negative, taken as 0. */
+  /** Eigenvalues that rounding had made negative, taken as 0 by the exact solve. */
   readonly clamped?: number;
   /** Where it was asked for and the method has one. */
   readonly spectrum?: Spectrum;

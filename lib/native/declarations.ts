@@ -108,7 +108,7 @@ export interface NativeSystem {
   readonly outBias: MaybeArray;
 }
 
-/** The same with a start. */
+/** A right-hand side, where the solution goes, and a start. */
 export interface NativeStartedSystem extends NativeSystem {
   readonly x0Kernel: MaybeArray;
   readonly x0Bias: MaybeArray;
@@ -132,7 +132,7 @@ export interface NativeFactorState {
   readonly numbers: Float64Array;
 }
 
-/** Both sides' factors. */
+/** The factors of both sides. */
 export interface NativeFactors {
   readonly input: NativeFactorState;
   readonly output: NativeFactorState;
@@ -248,7 +248,7 @@ export interface NativeUpdatedLayer {
   readonly kept: NativeVector | undefined;
   readonly weights: NativeVector | undefined;
   readonly gradient: NativeVector | undefined;
-  /** Of the weights. */
+  /** The average of the weights. */
   readonly average: NativeVector | undefined;
 }
 
@@ -304,7 +304,7 @@ export interface NativeInfo {
   readonly napi: number;
 }
 
-/** The addon. */
+/** All that the addon exports. */
 export interface Native {
   info(): NativeInfo;
   setThreads(threads: number): void;

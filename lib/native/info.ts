@@ -10,7 +10,7 @@ export interface Info {
   readonly blas: {
     /** 'OpenBLAS'. */
     readonly vendor: string;
-    /** Its version. */
+    /** The version of that BLAS. */
     readonly version: string;
     /** The kernel it chose for this processor, 'SkylakeX' or 'Haswell' for instance. */
     readonly core: string;

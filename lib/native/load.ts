@@ -26,5 +26,5 @@ function load(): Native {
   }
 }
 
-/** The loaded addon. */
+/** The addon, loaded once for each environment. */
 export const native: Native = load();

@@ -18,7 +18,7 @@ const LOWER = 1 / 4;
 const MOST_DAMPING = 1e4;
 const MOST_FRACTION = 16;
 
-/** What is adapted. */
+/** What `reportLoss` adapts: the damping, φ, or nothing. */
 export type Adapted = 'damping' | 'fraction' | 'nothing';
 
 /** The last step that a loss can be reported of. */
@@ -31,9 +31,9 @@ export interface ReportableStep {
 
 /** As it is saved. */
 export interface AdaptationState {
-  /** Of the damping. */
+  /** The factor of the damping. */
   readonly damping: number;
-  /** Of φ. */
+  /** The factor of φ. */
   readonly fraction: number;
   /** Steps since the last report. */
   readonly stepsSince: number;

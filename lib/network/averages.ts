@@ -68,7 +68,8 @@ export class NetworkAverages {
     if (averaged.length === 0)
       throw new CgfacError(
         'ERR_CGFAC_INVALID_ARG_VALUE',
-        `Expected useEma and layers with registered weights for ${owner} but received ${this.useEma ? 'no such layer' : 'useEma false'}`,
+        `Expected useEma and layers with registered weights for ${owner} but received ` +
+          (this.useEma ? 'no such layer' : 'useEma false'),
       );
     return averaged;
   }

@@ -35,13 +35,13 @@ export function anyNumber(value: unknown, name: string): number {
 
 /** Layers, counts, averages and adaptation, and one step at a time. */
 export class Network {
-  /** Of the registered layers that are preconditioned, by name. */
+  /** The registered layers that are preconditioned, by name. */
   readonly entries = new Map<string, NetworkEntry>();
   /** Why layers are not preconditioned, by name. */
   readonly skippedLayers = new Map<string, string>();
   /** What `reportLoss` adapts. */
   readonly adaptation: Adaptation;
-  /** Of the registered weights. */
+  /** The averages of the registered weights. */
   readonly averages: NetworkAverages;
   /** Steps done, and those that were skipped. */
   counts: StepCounts = { steps: 0, skipped: { total: 0, inARow: 0 } };
@@ -269,7 +269,7 @@ export class Network {
     return (entry) => may || entry.momentum !== undefined;
   }
 
-  /** The weights of layers that took the step have been averaged with it; those of the others are, if all were applied. */
+  /** Weights that the step updated have been averaged with it; the others are here, where all of it was applied. */
   #finish(plan: StepPlan, { summary }: StepDecision, decay: number): NaturalGradientsResult {
     const { entries, gradients, now } = plan;
     const updates = unappliedUpdates(plan);
@@ -306,7 +306,8 @@ export class Network {
     if (inARow > skipped.inARow && inARow >= SKIPPED_IN_A_ROW) {
       throw new CgfacError(
         'ERR_CGFAC_DIVERGED',
-        `Expected a step that can be taken but received ${inARow} in a row that cannot: ${summary.skipped}; weights, momentum and averages are as before`,
+        `Expected a step that can be taken but received ${inARow} in a row that cannot: ${summary.skipped}; ` +
+          'weights, momentum and averages are as before',
       );
     }
     return { summary, updates };

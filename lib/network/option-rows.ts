@@ -1,5 +1,5 @@
 /** The table of options of {@link Preconditioner}; see lib/base/option-table.ts. */
-import * as kinds from '../base/kinds';
+import { kinds } from '../base/kinds';
 import { is, type Kind, made, type OptionRows, when } from '../base/option-table';
 import { checkOptions, checkRequired, positive, typeError } from '../base/validate';
 import type { LossReduction } from '../base/weight-vector';

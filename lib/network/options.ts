@@ -32,20 +32,20 @@ export interface PreconditionerOptions {
   /**
    * What λ is added to. `'tikhonov'`: λI is added to F = A ⊗ G. `'factored'`: γ_A I is added to A and γ_G I to G, with
    * γ_A = π√λ, γ_G = √λ/π and π² = (tr A/n)/(tr G/m); for `{ relative: ρ }` γ_A = ρ·tr A/n and γ_G = ρ·tr G/m (only
-   * with `method` 'exact' or 'kfac'). Default: 'factored' with `method` 'exact', else 'tikhonov'.
+   * with `method` 'exact' or 'kfac'). Default: 'factored' with `method` 'exact'; else 'tikhonov'.
    */
   readonly dampingMode?: 'tikhonov' | 'factored';
   /**
    * λ: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue (the mean
    * over the directions that a panel holds), else of the block's. Default: `{ relative: 1 }` (`{ relative: 0.3 }` with
-   * `preset` 'reconstruction' or 'image-classifier') with `method` 'exact' and `dampingMode` 'factored', `{ relative:
-   * 10 }` with `method` 'cg', else `{ relative: 3 }`.
+   * `preset` 'reconstruction' or 'image-classifier') with `method` 'exact' and `dampingMode` 'factored'; `{ relative:
+   * 10 }` with `method` 'cg'; else `{ relative: 3 }`.
    */
   readonly damping?: Schedule<Damping>;
   /**
    * The length η of a step. `'polyak'`: min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step.
    * `'kl-clip'`: ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default:
-   * 'fixed' with `trustRegion`, 'polyak' with `method` 'exact', else 'kl-clip'.
+   * 'fixed' with `trustRegion`; 'polyak' with `method` 'exact'; else 'kl-clip'.
    */
   readonly stepRule?: 'polyak' | 'kl-clip' | 'fixed';
   /**
@@ -92,7 +92,7 @@ export interface PreconditionerOptions {
   readonly totalSteps?: number;
   /**
    * μ of M ← μM + ηx, the heavy ball after preconditioning. A number ≥ 0 and < 1, or a function of the step. Default:
-   * 0.5 (0 with `preset` 'image-classifier') with `method` 'exact', else 0.
+   * 0.5 (0 with `preset` 'image-classifier') with `method` 'exact'; else 0.
    */
   readonly momentum?: Schedule<number>;
   /**
@@ -104,13 +104,13 @@ export interface PreconditionerOptions {
   readonly useEma?: boolean;
   /**
    * The decay β of the averages of weights: β_t = min(β, (1 + t)/(10 + t)) at step t. A number ≥ 0 and < 1, or a
-   * function of the step. Default: 0.95 with `totalSteps` below 200, else 0.99.
+   * function of the step. Default: 0.95 with `totalSteps` below 200; else 0.99.
    */
   readonly emaMomentum?: Schedule<number>;
   /**
    * T: the factors take in a batch every so many steps, and at each of the first two, or of the first 10 where T ≥ 4. A
    * positive integer, or a function of the step. Default: 5 (2 with `preset` 'reconstruction', 10 with `preset`
-   * 'image-classifier') with `method` 'exact', else 1.
+   * 'image-classifier') with `method` 'exact'; else 1.
    */
   readonly factorUpdateSteps?: Schedule<number>;
   /** The factors are decomposed every so many updates. A positive integer. Only with `method` 'kfac'. Default: 1. */
@@ -119,7 +119,7 @@ export interface PreconditionerOptions {
    * What the factors are made of. `'none'`: the last batch's rows (only with `method` 'cg', 'exact' or 'auto').
    * `'panel'`: a running average by its leading `rank` directions, dense for sides of at most 200 (only with `method`
    * 'cg', 'exact' or 'auto'). `'dense'`: a running average, d × d. Default: 'panel' ('none' with `preset`
-   * 'reconstruction') with `method` 'exact' and `dampingMode` 'factored', 'dense' with `method` 'kfac', else 'none'.
+   * 'reconstruction') with `method` 'exact' and `dampingMode` 'factored'; 'dense' with `method` 'kfac'; else 'none'.
    */
   readonly factorHistory?: 'none' | 'panel' | 'dense';
   /** Weight of the old average. A number ≥ 0 and < 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.95. */
@@ -138,7 +138,7 @@ export interface PreconditionerOptions {
    * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
    * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
    * of that one. A positive integer. Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and
-   * `dampingMode` 'factored', else none.
+   * `dampingMode` 'factored'; else none.
    */
   readonly window?: number;
   /**
@@ -186,7 +186,7 @@ type Table = ResolvedOptions<typeof preconditionerRows>;
 export interface ResolvedPreconditionerOptions extends Table {
   /** What `adaptiveDamping` and `adaptiveFraction` come to. */
   readonly adapted: Adapted;
-  /** Those of conjugate gradients together. */
+  /** The options of conjugate gradients together. */
   readonly cg: Pick<Table, 'maxIterations' | 'tolerance' | 'space'>;
 }
 

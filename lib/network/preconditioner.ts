@@ -95,7 +95,11 @@ export class Preconditioner {
     return this.#network.options.learningRate;
   }
 
-  /** @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`. */
+  /**
+   * Sets the factor of the steps to come.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
+   */
   set learningRate(value: Schedule<number>) {
     const learningRate = typeof value === 'function' ? value : scheduled.learningRate(value, 'learningRate');
     this.#network.options = { ...this.#network.options, learningRate };

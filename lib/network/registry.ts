@@ -10,7 +10,7 @@ export interface NetworkShape extends LayerShape {
   readonly kernelLayout: KernelLayout;
 }
 
-/** A registered layer. */
+/** A registered layer and what goes with it. */
 export interface NetworkEntry {
   readonly name: string;
   readonly shape: NetworkShape;
@@ -21,9 +21,9 @@ export interface NetworkEntry {
   readonly registered: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
   readonly samples: Map<number, number>;
-  /** M */
+  /** M, the momentum; none before it is needed. */
   momentum: VectorArrays | undefined;
-  /** Of the weights. */
+  /** The average of the weights. */
   average: VectorArrays | undefined;
 }
 

@@ -29,7 +29,7 @@ export interface StoredLayer extends LayerState {
 
 /** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
 export interface PreconditionerState {
-  /** Of this form. */
+  /** The version of this form of a state. */
   readonly version: 1;
   /** Steps done, skipped ones included. */
   readonly steps: number;

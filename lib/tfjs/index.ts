@@ -1,12 +1,20 @@
-export { CgfacError, type CgfacErrorCode } from '../base/errors';
-export type { Damping } from '../base/weight-vector';
-export type { Preset, Schedule } from '../network/options';
-export type { NetworkMemory, NetworkReport } from '../network/preconditioner';
-export type { EffectiveRanks } from '../network/step/prepared';
-export type { LayerStepSummary, SkippedSteps, StepSummary } from '../network/step/summary';
-export type { ReportedLayer, SkippedLayer } from '../network/types';
-export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/kernels';
+export {
+  CgfacError,
+  type CgfacErrorCode,
+  type Damping,
+  type EffectiveRanks,
+  type LayerStepSummary,
+  type NetworkMemory,
+  type NetworkReport,
+  type Preset,
+  type ReportedLayer,
+  type Schedule,
+  type SkippedLayer,
+  type SkippedSteps,
+  type StepSummary,
+} from '../adapter-kit';
+export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac, type LossAndGradients } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
-export type { NamedTensor } from './step/gradients';
 export type { PlainReport, StepReport } from './step/report';
+export type { NamedTensor } from './tape/named-tensor';

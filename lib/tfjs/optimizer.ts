@@ -1,51 +1,43 @@
 import {
   dispose,
-  keep,
   type NamedTensorMap,
   Optimizer,
   type Scalar,
   serialization,
-  type Tensor,
   tensor1d,
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../base/errors';
-import { uniforms } from '../base/random';
-import { valueError } from '../base/validate';
-import type { Schedule } from '../network/options';
-import type { NetworkMemory, NetworkReport } from '../network/preconditioner';
-import { type Capture, type CapturedLayer, capture, NOTHING } from './capture/capture';
-import { discrepancyOf } from './capture/self-check';
-import type { Layer, PlainVariable } from './capture/sites';
+import {
+  CgfacError,
+  type NetworkMemory,
+  type NetworkReport,
+  type Schedule,
+  uniforms,
+  valueError,
+} from '../adapter-kit';
+import { type Capture, capture, NOTHING } from './capture/capture';
+import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
-import { gradientsByName, type NamedTensor, noCapture, notFinite, readGradient, variablesOf } from './step/gradients';
-import { RecipeEngine } from './step/recipe-engine';
+import { assignAll, exchanged } from './step/averages';
+import { gradientsByName, noCapture, requireKnown } from './step/gradients';
+import { LayerChecks } from './step/layer-checks';
+import { Notices } from './step/notices';
+import { Recipe } from './step/recipe';
 import type { StepReport } from './step/report';
 import type { Step } from './step/step';
+import type { NamedTensor } from './tape/named-tensor';
 import { explainingKernels, registeredVariables, variableGradients } from './tape/tape';
 
 const UINT32 = 2 ** 32;
-
-const REFUSED = 'gradient differs from that of its rows';
 
 /** What {@link CgfacOptimizer.computeGradients} returns. */
 export interface LossAndGradients {
   /** The loss. */
   value: Scalar;
-  /** Its gradients by the names of the variables. */
+  /** The gradients of the loss by the names of the variables. */
   grads: NamedTensorMap;
 }
-
-/** Gives variables the values that stand beside them, and disposes of these. */
-function takeOn(values: readonly (readonly [Variable, Tensor])[]): void {
-  for (const [variable, value] of values) {
-    variable.assign(value);
-    value.dispose();
-  }
-}
-
-type CheckState = 'unchecked' | 'checked' | 'refused';
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
@@ -72,13 +64,14 @@ export class CgfacOptimizer extends Optimizer {
    * Optimizers of this class alone: that of `tf.Optimizer`, which is inherited otherwise, takes whatever can minimise.
    */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === 'object' && value !== null && #engine in value;
+    return typeof value === 'object' && value !== null && #recipe in value;
   }
 
-  readonly #engine: RecipeEngine;
-  readonly #states = new Map<number, CheckState>();
-  readonly #named = new Set<string>();
-  #capture: Step | undefined;
+  readonly #recipe: Recipe;
+  readonly #checks = new LayerChecks();
+  readonly #notices = new Notices();
+  /** What `computeGradients` captured, until its gradients are applied. */
+  #step: Step | undefined;
   #lastStep: StepReport | undefined;
   /** Whether the averages stand in the place of the variables. */
   #averaging = false;
@@ -90,20 +83,22 @@ export class CgfacOptimizer extends Optimizer {
    */
   constructor(options: CgfacOptions = {}) {
     super();
-    this.#engine = new RecipeEngine(options);
+    this.#recipe = new Recipe(options);
   }
 
   /** A factor of every step, > 0, or, where it was given as one, a function of the step; may be set between steps. */
   get learningRate(): Schedule<number> {
-    return this.#engine.learningRate;
+    return this.#recipe.learningRate;
   }
 
   /**
+   * Sets the factor of every step.
+   *
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number >
    * 0.
    */
   set learningRate(value: Schedule<number>) {
-    this.#engine.learningRate = value;
+    this.#recipe.learningRate = value;
   }
 
   /** What the last step did; `undefined` before the first. */
@@ -150,26 +145,29 @@ export class CgfacOptimizer extends Optimizer {
   /** `own`: the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
   #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
     this.#requireOwnWeights(own ? 'minimize' : 'computeGradients');
-    this.#capture = undefined;
-    const engine = this.#engine;
+    this.#step = undefined;
+    const recipe = this.#recipe;
+    const checks = this.#checks;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
     let captured: Capture = NOTHING;
     let value = Number.NaN;
-    const result = variableGradients(f, varList, (tape, loss) => {
+    const result = variableGradients(f, varList, KINDS, (tape, loss) => {
       [value = Number.NaN] = loss.dataSync();
       if (!Number.isFinite(value)) return;
       captured = capture(tape, loss, variables, {
-        fisher: engine.fisher,
-        share: (soft, layers) => engine.share(soft, layers),
-        uniform: uniforms(engine.seed, this.iterations),
+        fisher: recipe.fisher,
+        share: (soft, layers) => recipe.share(soft, layers),
+        uniform: uniforms(recipe.seed, this.iterations),
         lossGrads: true,
         kernelsMayBeSkipped: own,
-        refused: (layer) => (this.#stateOf(layer) === 'refused' ? REFUSED : engine.refused(layer)),
-        checked: (layer) => this.#stateOf(layer) === 'unchecked',
+        refused: (layer) => checks.refused(layer) ?? recipe.refused(layer),
+        checked: (layer) => checks.isDue(layer),
       });
     });
     try {
-      this.#capture = { ...this.#checked(captured, result.grads), iteration: this.iterations, loss: value, own };
+      const checked = checks.check(captured, result.grads);
+      this.#notices.tellOfFailed(checked.failed);
+      this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own };
     } catch (error) {
       dispose([result.value, result.grads]);
       throw error;
@@ -188,22 +186,22 @@ export class CgfacOptimizer extends Optimizer {
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
     this.#requireOwnWeights('applyGradients');
-    const step = this.#capture;
-    this.#capture = undefined;
+    const step = this.#step;
+    this.#step = undefined;
     if (!step) throw noCapture('gradients of a computeGradients before', 'none');
     const gradients = gradientsByName(variableGradients);
-    if (Number.isFinite(step.loss)) this.#requireKnown(step, gradients);
+    if (Number.isFinite(step.loss)) requireKnown(step, gradients);
     explainingKernels(() => {
       const changed = tidy(() => {
-        const { next, report } = this.#engine.apply(step, gradients);
+        const { next, report } = this.#recipe.apply(step, gradients);
         for (const [variable, value] of next) variable.assign(value);
         this.#lastStep = report;
         return next.length > 0;
       });
-      if (changed) this.#engine.assigned(step);
+      if (changed) this.#recipe.assigned(step);
     });
     this.incrementIterations();
-    this.#tellOfPlain(step.plain);
+    this.#notices.tellOfPlain(step.plain, this.#recipe.gradientLearningRate);
   }
 
   /**
@@ -218,17 +216,10 @@ export class CgfacOptimizer extends Optimizer {
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
     this.#requireOwnWeights('withAveragedWeights');
     const averages = this.#averages('withAveragedWeights');
-    const before = averages.map(([variable]) => keep(variable.clone()));
     this.#averaging = true;
     try {
-      takeOn(averages);
-      return await callback();
+      return await exchanged(averages, callback);
     } finally {
-      averages.forEach(([variable], index) => {
-        const kept = before[index];
-        if (kept && !variable.isDisposed) variable.assign(kept);
-      });
-      dispose(before);
       this.#averaging = false;
     }
   }
@@ -241,17 +232,17 @@ export class CgfacOptimizer extends Optimizer {
    */
   finalizeVariableValues(): void {
     this.#requireOwnWeights('finalizeVariableValues');
-    takeOn(this.#averages('finalizeVariableValues'));
+    assignAll(this.#averages('finalizeVariableValues'));
   }
 
   /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
   report(): NetworkReport | undefined {
-    return this.#engine.report();
+    return this.#recipe.report();
   }
 
   /** Bytes kept between steps. */
   memoryUsage(): NetworkMemory {
-    return this.#engine.memoryUsage();
+    return this.#recipe.memoryUsage();
   }
 
   /**
@@ -262,9 +253,9 @@ export class CgfacOptimizer extends Optimizer {
    * of them.
    */
   override async getWeights(): Promise<NamedTensor[]> {
-    const { seed } = this.#engine;
+    const { seed } = this.#recipe;
     const words = tensor1d([seed | 0, Math.floor(seed / UINT32)], 'int32');
-    return [await this.saveIterations(), { name: 'seed', tensor: words }, ...this.#engine.weights()];
+    return [await this.saveIterations(), { name: 'seed', tensor: words }, ...this.#recipe.weights()];
   }
 
   /**
@@ -283,9 +274,9 @@ export class CgfacOptimizer extends Optimizer {
     }
     const [iterations = 0] = await iter.tensor.data();
     const [low = 0, high = 0] = await seed.tensor.data();
-    await this.#engine.setWeights(state);
+    await this.#recipe.setWeights(state);
     this.iterations_ = iterations;
-    this.#engine.setSeed(high * UINT32 + (low >>> 0));
+    this.#recipe.seed = high * UINT32 + (low >>> 0);
   }
 
   /**
@@ -293,12 +284,12 @@ export class CgfacOptimizer extends Optimizer {
    * out, with a warning.
    */
   override getConfig(): serialization.ConfigDict {
-    const left = this.#engine.unsavable();
+    const left = this.#recipe.unsavable();
     if (left.length > 0)
       console.warn(
         `cgfac: functions and regular expressions are not saved, give them again after loading: ${left.join(', ')}`,
       );
-    return this.#engine.config() as serialization.ConfigDict;
+    return this.#recipe.config() as serialization.ConfigDict;
   }
 
   /**
@@ -317,50 +308,9 @@ export class CgfacOptimizer extends Optimizer {
 
   /** Lets go of the memory of the solvers and of the averages. The optimizer can be used again. */
   override dispose(): void {
-    this.#engine.dispose();
-    this.#capture = undefined;
+    this.#recipe.dispose();
+    this.#step = undefined;
     super.dispose();
-  }
-
-  #stateOf({ kernel }: Layer): CheckState {
-    return this.#states.get(kernel.id) ?? 'unchecked';
-  }
-
-  /**
-   * Compares the layers at their first step with the framework's gradients; those that differ become plain variables.
-   */
-  #checked(captured: Capture, grads: NamedTensorMap): Capture {
-    const layers: CapturedLayer[] = [];
-    const plain = [...captured.plain];
-    for (const layer of captured.layers) {
-      const gradient =
-        this.#stateOf(layer) === 'unchecked' ? readGradient(layer, new Map(Object.entries(grads))) : undefined;
-      // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
-      const unchecked = gradient !== undefined && notFinite(layer, gradient) === undefined;
-      const difference = unchecked ? discrepancyOf(layer, gradient) : undefined;
-      if (unchecked) this.#states.set(layer.kernel.id, difference === undefined ? 'checked' : 'refused');
-      if (difference === undefined) {
-        layers.push(layer);
-        continue;
-      }
-      console.warn(
-        `cgfac: the gradient of the captured rows differs from the framework's for ${difference}; plain gradient steps instead`,
-      );
-      for (const variable of variablesOf(layer)) {
-        this.#named.add(variable.name);
-        plain.push({ variable, reason: REFUSED });
-      }
-    }
-    return { ...captured, layers, plain };
-  }
-
-  #requireKnown({ layers, plain }: Step, gradients: ReadonlyMap<string, Tensor>): void {
-    const known = new Set(
-      [...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)].map(({ name }) => name),
-    );
-    for (const name of gradients.keys()) {
-      if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
-    }
   }
 
   /** A step from the averages would be undone with them. */
@@ -372,24 +322,14 @@ export class CgfacOptimizer extends Optimizer {
     );
   }
 
+  /** The averages, of which there must be some. */
   #averages(owner: string) {
-    const averages = this.#engine.averages();
+    const averages = this.#recipe.averages();
     if (averages.length > 0) return averages;
     throw new CgfacError(
       'ERR_CGFAC_INVALID_ARG_VALUE',
-      `Expected averages for ${owner} but received none: there are some after a step, with useEma, or loaded ones of all trainable variables`,
-    );
-  }
-
-  /** Names the variables with plain gradient steps, each of them once. */
-  #tellOfPlain(plain: readonly PlainVariable[]): void {
-    const untold = plain.filter(({ variable }) => !this.#named.has(variable.name));
-    if (untold.length === 0) return;
-    for (const { variable } of untold) this.#named.add(variable.name);
-    const { gradientLearningRate } = this.#engine;
-    const names = untold.map(({ variable, reason }) => `${variable.name} (${reason})`).join(', ');
-    console.warn(
-      `cgfac: plain gradient steps, with learning rate ${gradientLearningRate}, for variables that are not preconditioned: ${names}`,
+      `Expected averages for ${owner} but received none: there are some after a step, with useEma, ` +
+        'or loaded ones of all trainable variables',
     );
   }
 }

@@ -1,14 +1,18 @@
-import * as kinds from '../base/kinds';
-import { is, made, type OptionRows, resolveOptions } from '../base/option-table';
-import { checkOptions, valueError } from '../base/validate';
-import type { Damping } from '../base/weight-vector';
-import { preconditionerRows } from '../network/option-rows';
 import {
+  checkOptions,
+  type Damping,
+  is,
+  kinds,
+  made,
+  type OptionRows,
   type PreconditionerOptions,
   type Preset,
+  preconditionerRows,
+  resolveOptions,
   resolvePreconditionerOptions,
   type Schedule,
-} from '../network/options';
+  valueError,
+} from '../adapter-kit';
 
 /**
  * What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not
@@ -114,8 +118,8 @@ export const cgOptimizerRows = {
 } satisfies OptionRows;
 
 /**
- * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of {@link
- * PreconditionerOptions}, whose `lossReduction` and `accumulationSteps` follow from the graph.
+ * The options of {@link cgfac} and of {@link CgfacOptimizer} under any method but 'cg': those of `Preconditioner`, but
+ * for `lossReduction` and `accumulationSteps`, which follow from the graph.
  */
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   // options:begin, written by scripts/generate-options.mjs
@@ -156,7 +160,7 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
    * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
    * of that one. Without a `preset` or a `factorHistory` it chooses the preset 'reconstruction'. A positive integer.
-   * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored', else none.
+   * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored'; else none.
    */
   readonly window?: number;
   /**
@@ -247,7 +251,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
 export interface ResolvedRecipeOptions {
   readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
-  /** Those that the options fit: where there are several the head chooses. */
+  /** The presets that the options fit: where there are several the head chooses. */
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
@@ -257,7 +261,8 @@ export interface ResolvedRecipeOptions {
   readonly given: Readonly<Record<string, unknown>>;
 }
 
-const RECIPE_NAMES: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
+/** The options of {@link cgfac} by name. */
+export const recipeOptionNames: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
   (name) => !NOT_IN_THE_GRAPH.some((other) => other === name),
 );
 
@@ -284,7 +289,7 @@ function presetsFor(network: object): readonly Preset[] {
  * `ERR_CGFAC_MISSING_OPTION`.
  */
 export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
-  checkOptions(options, 'cgfac', RECIPE_NAMES);
+  checkOptions(options, 'cgfac', recipeOptionNames);
   const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
   const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, fisher }, 'cgfac');
   if (given.method === 'cg' && given.preset !== undefined)
@@ -299,10 +304,10 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   return { ...own, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
 }
 
-/** Of a saved configuration, the options; what a loader adds, and what was saved as missing, is left out. */
+/** The options in a saved configuration; what a loader adds, and what was saved as missing, is left out. */
 export function optionsOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {};
-  for (const name of RECIPE_NAMES) {
+  for (const name of recipeOptionNames) {
     if (config[name] !== undefined && config[name] !== null) options[name] = config[name];
   }
   return options;

@@ -69,7 +69,8 @@ test('a shorter run has a column for its last step', () => {
 test('tells what the preconditioner is and keeps, where there is one', () => {
   expect(costText(run('adam', 50, []))).toBeUndefined();
   const recipe =
-    "preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps, running averages by 128 directions";
+    "preset 'safe', exact with factored damping (1 × mean eigenvalue), polyak steps, " +
+    'running averages by 128 directions';
   const text = costText({ ...run('cgfac', 50, []), preconditioner: { recipe, share: 0.384, memory } });
   expect(text?.split('\n')).toEqual([
     'cgfac:',

@@ -1,14 +1,14 @@
 /**
  * The main job, run as `npm start` runs it: the compiled program in a process of its own, in a directory of its own.
  */
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { PNG } from 'pngjs';
+import { buildExamples, programFile, startProgram } from '../support/programs';
 
-const ROOT = resolve(__dirname, '../..');
-const PROGRAM = join(ROOT, 'dist/examples/autoencoder.js');
+const PROGRAM = programFile('autoencoder.js');
 const MINUTE = 60_000;
 
 interface Evaluation {
@@ -34,11 +34,7 @@ interface Run {
 
 let directory = '';
 
-function start(...args: string[]): SpawnSyncReturns<string> {
-  const result = spawnSync(process.execPath, [PROGRAM, ...args], { cwd: directory, encoding: 'utf8' });
-  if (result.error) throw result.error;
-  return result;
-}
+const start = (...args: string[]) => startProgram('autoencoder.js', args, directory);
 
 function runs(file: string): readonly Run[] {
   return JSON.parse(readFileSync(join(directory, file), 'utf8')).runs;
@@ -70,17 +66,7 @@ function rowDifference(png: PNG, rowsOfDigits: number, a: number, b: number): nu
   return sum / (height * png.width);
 }
 
-beforeAll(() => {
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [join(ROOT, 'node_modules/typescript/bin/tsc'), '--build', 'tsconfig.examples.json'],
-    {
-      cwd: ROOT,
-      encoding: 'utf8',
-    },
-  );
-  if (status !== 0) throw new Error(stdout);
-}, MINUTE);
+beforeAll(buildExamples, MINUTE);
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'cgfac-autoencoder-'));

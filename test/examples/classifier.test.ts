@@ -1,14 +1,13 @@
 /** The program is run compiled, in a process of its own, in a directory of its own. */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { PIXELS } from '../../datasets/digits';
-import { batchOf, loadData, loadFashion, parseIdx } from '../../examples/classifier/data';
+import { loadFashion, parseIdx } from '../../datasets/fashion';
+import { PIXELS } from '../../datasets/pictures';
+import { batchOf, loadData } from '../../examples/classifier/data';
+import { buildExamples, startProgram } from '../support/programs';
 
-const ROOT = resolve(__dirname, '../..');
-const PROGRAM = join(ROOT, 'dist/examples/classifier.js');
 const MINUTE = 60_000;
 
 interface Report {
@@ -106,17 +105,9 @@ describe('the data', () => {
 });
 
 describe('the program', () => {
-  beforeAll(() => {
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { status, stdout } = spawnSync(process.execPath, [compiler, '--build', 'tsconfig.examples.json'], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(stdout);
-  }, MINUTE);
+  beforeAll(buildExamples, MINUTE);
 
-  const start = (...args: string[]) =>
-    spawnSync(process.execPath, [PROGRAM, ...args], { cwd: directory, encoding: 'utf8' });
+  const start = (...args: string[]) => startProgram('classifier.js', args, directory);
   const report = (): Report => JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8'));
 
   test(

@@ -1,12 +1,5 @@
-import {
-  BATCH,
-  BATCHES,
-  type Digits,
-  HELD_OUT_DIGITS,
-  loadDigits,
-  PIXELS,
-  TRAINING_DIGITS,
-} from '../../datasets/digits';
+import { BATCH, BATCHES, HELD_OUT_DIGITS, loadDigits, TRAINING_DIGITS } from '../../datasets/digits';
+import { PIXELS, type Pictures } from '../../datasets/pictures';
 
 const digits = loadDigits();
 const sets = [
@@ -14,7 +7,7 @@ const sets = [
   ['held-out', digits.heldOut, 1000],
 ] as const;
 
-function digitAt({ pixels }: Digits, i: number): Float32Array {
+function digitAt({ pixels }: Pictures, i: number): Float32Array {
   return pixels.subarray(i * PIXELS, (i + 1) * PIXELS);
 }
 
@@ -47,7 +40,7 @@ test('the order is the same for every run', () => {
   const again = loadDigits();
   for (const set of ['training', 'heldOut'] as const) {
     // Bytes, because Jest's own comparison of eight million numbers takes half a minute.
-    const bytes = ({ pixels: { buffer, byteOffset, byteLength } }: Digits) =>
+    const bytes = ({ pixels: { buffer, byteOffset, byteLength } }: Pictures) =>
       Buffer.from(buffer, byteOffset, byteLength);
     expect(Buffer.compare(bytes(again[set]), bytes(digits[set]))).toBe(0);
     expect(again[set].labels).toEqual(digits[set].labels);

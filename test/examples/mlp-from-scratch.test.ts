@@ -1,6 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { join, resolve } from 'node:path';
-import { loadDigits, PIXELS } from '../../datasets/digits';
+import { loadDigits } from '../../datasets/digits';
+import { PIXELS } from '../../datasets/pictures';
 import {
   backward,
   createLayers,
@@ -13,9 +12,8 @@ import {
   softmax,
   trainStep,
 } from '../../examples/mlp-from-scratch';
+import { buildExamples, startProgram } from '../support/programs';
 
-const ROOT = resolve(__dirname, '../..');
-const PROGRAM = join(ROOT, 'dist/examples/mlp-from-scratch.js');
 const MINUTE = 60_000;
 const WIDTHS = [PIXELS, 24, 15, 10];
 
@@ -111,16 +109,9 @@ test('the same seed gives the same steps', () => {
 });
 
 describe('as a program', () => {
-  beforeAll(() => {
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { status, stdout } = spawnSync(process.execPath, [compiler, '--build', 'tsconfig.examples.json'], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(stdout);
-  }, MINUTE);
+  beforeAll(buildExamples, MINUTE);
 
-  const start = (...args: string[]) => spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8' });
+  const start = (...args: string[]) => startProgram('mlp-from-scratch.js', args);
 
   test(
     'says what it has reached on the held-out digits',

@@ -1,8 +1,19 @@
 import { ConjugateGradient, FisherOperator, type KernelLayout, LayerPreconditioner, type WeightVector } from 'cgfac';
 import fc from 'fast-check';
 import { at, dot, matrixOf, relativeError } from '../support/golden-case';
-import { arraysOf, randomOperator, randomVector, type Shape, transposed } from '../support/layers';
-import { formedGradient, type MethodName, methodNames, methods, randomRows, recordable } from '../support/methods';
+import { randomOperator, randomVector, type Shape, transposed } from '../support/layers';
+import {
+  bitsOf,
+  elementsOf,
+  formedGradient,
+  layerWith,
+  type MethodName,
+  methodNames,
+  methods,
+  randomRows,
+  recordable,
+  unitRoundoff,
+} from '../support/methods';
 
 // Shrinkable random shapes: either side may have more rows than features, one row, one feature.
 const shapes = fc.record({
@@ -16,9 +27,6 @@ const seeds = fc.integer({ min: 1, max: 1_000_000 });
 const spaces = fc.constantFrom('gram' as const, 'weight' as const);
 const damping = 0.5;
 
-const flat = (x: WeightVector) => Float64Array.from(arraysOf(x).flatMap((array) => [...array]));
-const bits = (x: WeightVector) =>
-  arraysOf(x).map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex'));
 const norm = (x: ArrayLike<number>) => Math.sqrt(dot(x, x));
 
 /** ‖F + λI‖_F, an upper bound of what one product can do to a vector: tr(A)·tr(G) + λ. */
@@ -46,9 +54,9 @@ describe('FisherOperator', () => {
         const operator = new FisherOperator(randomOperator(shape, seed, damping));
         const x = randomVector(shape, seed + 10);
         const y = randomVector(shape, seed + 20);
-        const left = dot(flat(x), flat(operator.applySync(y)));
-        const right = dot(flat(y), flat(operator.applySync(x)));
-        const scale = operatorNorm(shape, seed) * norm(flat(x)) * norm(flat(y));
+        const left = dot(elementsOf(x), elementsOf(operator.applySync(y)));
+        const right = dot(elementsOf(y), elementsOf(operator.applySync(x)));
+        const scale = operatorNorm(shape, seed) * norm(elementsOf(x)) * norm(elementsOf(y));
         expect(Math.abs(left - right)).toBeLessThanOrEqual(rounding * scale);
       }),
     );
@@ -59,9 +67,9 @@ describe('FisherOperator', () => {
       fc.property(shapes, seeds, (shape, seed) => {
         const operator = new FisherOperator(randomOperator(shape, seed, damping));
         const x = randomVector(shape, seed + 10);
-        const squared = dot(flat(x), flat(x));
+        const squared = dot(elementsOf(x), elementsOf(x));
         const slack = rounding * operatorNorm(shape, seed) * squared;
-        expect(dot(flat(x), flat(operator.applySync(x)))).toBeGreaterThanOrEqual(damping * squared - slack);
+        expect(dot(elementsOf(x), elementsOf(operator.applySync(x)))).toBeGreaterThanOrEqual(damping * squared - slack);
       }),
     );
   });
@@ -72,9 +80,9 @@ describe('FisherOperator', () => {
         const operator = new FisherOperator(randomOperator(shape, seed, damping));
         const x = randomVector(shape, seed + 10);
         const y = randomVector(shape, seed + 20);
-        const together = flat(operator.applySync(combine(x, factor, y)));
-        const apart = flat(combine(operator.applySync(x), factor, operator.applySync(y)));
-        const scale = operatorNorm(shape, seed) * (norm(flat(x)) + Math.abs(factor) * norm(flat(y)));
+        const together = elementsOf(operator.applySync(combine(x, factor, y)));
+        const apart = elementsOf(combine(operator.applySync(x), factor, operator.applySync(y)));
+        const scale = operatorNorm(shape, seed) * (norm(elementsOf(x)) + Math.abs(factor) * norm(elementsOf(y)));
         expect(norm(together.map((value, i) => value - at(apart, i)))).toBeLessThanOrEqual(rounding * scale);
       }),
     );
@@ -85,9 +93,9 @@ describe('FisherOperator', () => {
       fc.asyncProperty(shapes, seeds, async (shape, seed) => {
         const operator = new FisherOperator(randomOperator(shape, seed, damping));
         const x = randomVector(shape, seed + 10);
-        const first = bits(operator.applySync(x));
-        expect(bits(operator.applySync(x))).toEqual(first);
-        expect(bits(await operator.apply(x))).toEqual(first);
+        const first = bitsOf(operator.applySync(x));
+        expect(bitsOf(operator.applySync(x))).toEqual(first);
+        expect(bitsOf(await operator.apply(x))).toEqual(first);
       }),
     );
   });
@@ -128,7 +136,7 @@ describe('solves', () => {
         const again = solver.solveSync(operator, v);
         const later = await solver.solve(operator, v);
         for (const other of [again, later]) {
-          expect(bits(other.x)).toEqual(bits(first.x));
+          expect(bitsOf(other.x)).toEqual(bitsOf(first.x));
           expect({ ...other, x: undefined }).toEqual({ ...first, x: undefined });
         }
       }),
@@ -153,10 +161,10 @@ describe('solves', () => {
           const v = randomVector(shape, seed + 10);
           const first = sync.preconditionSync(v);
           const operator = new FisherOperator({ ...layerOptions, ...rows });
-          expect(bits(new ConjugateGradient(budget).solveSync(operator, v).x)).toEqual(bits(first.x));
-          expect(bits((await async.precondition(v)).x)).toEqual(bits(first.x));
+          expect(bitsOf(new ConjugateGradient(budget).solveSync(operator, v).x)).toEqual(bitsOf(first.x));
+          expect(bitsOf((await async.precondition(v)).x)).toEqual(bitsOf(first.x));
           const second = sync.preconditionSync(v);
-          expect(bits((await async.precondition(v)).x)).toEqual(bits(second.x));
+          expect(bitsOf((await async.precondition(v)).x)).toEqual(bitsOf(second.x));
           sync.dispose();
           async.dispose();
         },
@@ -195,11 +203,11 @@ describe('solves', () => {
         // ½‖x − x*‖² in that norm is ½x′(F + λI)x − v′x up to a constant
         const energy = (maxIterations: number) => {
           const { x } = new ConjugateGradient({ space: 'gram', maxIterations, tolerance: 0 }).solveSync(operator, v);
-          return dot(flat(x), flat(operator.applySync(x))) / 2 - dot(flat(v), flat(x));
+          return dot(elementsOf(x), elementsOf(operator.applySync(x))) / 2 - dot(elementsOf(v), elementsOf(x));
         };
         const energies = [1, 2, 3, 5, 8].map(energy);
         // the rounding of one product, on an energy of at most ‖v‖²/λ
-        const slack = 2e-6 * (dot(flat(v), flat(v)) / damping);
+        const slack = 2e-6 * (dot(elementsOf(v), elementsOf(v)) / damping);
         for (let k = 1; k < energies.length; k++)
           expect(at(energies, k)).toBeLessThanOrEqual(at(energies, k - 1) + slack);
       }),
@@ -208,31 +216,19 @@ describe('solves', () => {
 });
 
 describe('methods', () => {
-  const layerOf = ({ inFeatures, outFeatures, bias }: Shape, name: MethodName, more: object = {}) =>
-    new LayerPreconditioner<boolean>({
-      inFeatures,
-      outFeatures,
-      bias,
-      damping,
-      lossReduction: 'sum',
-      ...methods[name],
-      ...more,
-    });
-  const unitRoundoff = 2 ** -24;
-
   test('exact: (F + λI) x = v', () => {
     fc.assert(
       fc.property(shapes, seeds, (shape, seed) => {
-        const preconditioner = layerOf(shape, 'exact');
+        const preconditioner = layerWith(shape, 'exact');
         const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
         preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
         const v = randomVector(shape, seed + 10);
         const { x } = preconditioner.preconditionSync(v);
-        const back = flat(new FisherOperator(randomOperator(shape, seed, damping)).applySync(x));
-        const residual = flat(v).map((value, i) => value - at(back, i));
+        const back = elementsOf(new FisherOperator(randomOperator(shape, seed, damping)).applySync(x));
+        const residual = elementsOf(v).map((value, i) => value - at(back, i));
         // the error of x, 4·2⁻²⁴ times the condition, through F + λI, and the rounding of that product
         const largest = operatorNorm(shape, seed);
-        const bound = (4 * unitRoundoff * (largest / damping) + 2e-6) * largest * norm(flat(x));
+        const bound = (4 * unitRoundoff * (largest / damping) + 2e-6) * largest * norm(elementsOf(x));
         expect(norm(residual)).toBeLessThanOrEqual(bound);
       }),
     );
@@ -245,7 +241,7 @@ describe('methods', () => {
         seeds,
         fc.constantFrom('exact, factored' as const, 'kfac, factored' as const),
         (shape, seed, name) => {
-          const preconditioner = layerOf(shape, name);
+          const preconditioner = layerWith(shape, name);
           const { inputs, outputGrads, batch, fisherRows } = randomOperator(shape, seed, damping);
           preconditioner.record({ inputs, outputGrads, batch, fisherRows: fisherRows ?? batch });
           const u = randomVector(shape, seed + 10);
@@ -257,8 +253,8 @@ describe('methods', () => {
           const inputTrace = dot(inputs, inputs) / batch + (shape.bias ? 1 : 0);
           const outputTrace = dot(outputGrads, outputGrads) / (fisherRows ?? batch);
           const rounding = 2e-6 * (2 + inputTrace / used.input + outputTrace / used.output);
-          const difference = Math.abs(dot(flat(u), flat(mv)) - dot(flat(mu), flat(v)));
-          expect(difference).toBeLessThanOrEqual((rounding * norm(flat(u)) * norm(flat(v))) / damping);
+          const difference = Math.abs(dot(elementsOf(u), elementsOf(mv)) - dot(elementsOf(mu), elementsOf(v)));
+          expect(difference).toBeLessThanOrEqual((rounding * norm(elementsOf(u)) * norm(elementsOf(v))) / damping);
         },
       ),
     );
@@ -268,15 +264,15 @@ describe('methods', () => {
     fc.assert(
       fc.property(shapes, seeds, (anyShape, seed) => {
         const shape = { ...anyShape, fisherRows: anyShape.batch };
-        const preconditioner = layerOf(shape, 'exact, per sample');
+        const preconditioner = layerWith(shape, 'exact, per sample');
         const rows = randomRows(shape, seed);
         preconditioner.record(recordable(rows));
         const v = randomVector(shape, seed + 10);
         const { x, vx, xFx } = preconditioner.preconditionSync(v);
-        expect(dot(flat(v), flat(x))).toBeGreaterThan(0);
+        expect(dot(elementsOf(v), elementsOf(x))).toBeGreaterThan(0);
         expect(vx).toBeGreaterThan(0);
         expect(xFx).toBeGreaterThanOrEqual(0);
-        const own = layerOf(shape, 'exact, per sample').naturalGradientSync(rows);
+        const own = layerWith(shape, 'exact, per sample').naturalGradientSync(rows);
         expect(own.vx).toBeGreaterThan(0);
       }),
     );
@@ -315,18 +311,18 @@ describe('methods', () => {
           }
           const budget = 'tolerance' in methods[name] ? { maxIterations: 200 } : {};
           const options = { lossReduction, ...budget };
-          const given = layerOf(shape, name, options);
+          const given = layerWith(shape, name, options);
           given.record(recordable(rows));
           const v = formedGradient(rows, shape, scale);
-          const expected = flat(given.preconditionSync(v).x);
-          const { x } = layerOf(shape, name, options).naturalGradientSync(rows);
+          const expected = elementsOf(given.preconditionSync(v).x);
+          const { x } = layerWith(shape, name, options).naturalGradientSync(rows);
           if (x === undefined) throw new Error('no direction');
-          const difference = norm(flat(x).map((value, i) => value - at(expected, i)));
+          const difference = norm(elementsOf(x).map((value, i) => value - at(expected, i)));
           const reduction = lossReduction === 'mean' ? shape.batch : 1;
           const trace = reduction ** 2 * (dot(rows.outputGrads, rows.outputGrads) / shape.fisherRows);
           const condition =
             1 + ((dot(rows.inputs, rows.inputs) / shape.batch + (shape.bias ? 1 : 0)) * trace) / damping;
-          expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(flat(v))));
+          expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(elementsOf(v))));
         },
       ),
     );

@@ -2,17 +2,8 @@ import type { PreconditionerOptions, WeightVector } from 'cgfac';
 import fc from 'fast-check';
 import { at, dot, relativeError } from '../support/golden-case';
 import { arraysOf } from '../support/layers';
-import {
-  copyOf,
-  gradientsOf,
-  network,
-  numbersOf,
-  record,
-  rowsOf,
-  type TestLayer,
-  type TestRows,
-  vectors,
-} from '../support/networks';
+import { copyOf, gradientsOf, network, numbersOf, record, rowsOf, type TestLayer, vectors } from '../support/networks';
+import { fixed, scaled } from '../support/steps';
 
 // Shrinkable random networks: one to three layers, either side of each smaller or larger than the batch, with and
 // without bias, both layouts.
@@ -35,22 +26,11 @@ const methods = fc.constantFrom<Partial<PreconditionerOptions>>(
   { method: 'cg' },
   { method: 'kfac' },
 );
-const fixed = { stepRule: 'fixed', momentum: 0, useEma: false } as const;
 
 /** Random gradients in the form of the layers. */
 function randomGradients(of: readonly TestLayer[], seed: number): Record<string, WeightVector> {
   const rows = rowsOf(seed, 3, 3, of);
   return gradientsOf(rows, of);
-}
-
-function scaled(rows: ReadonlyMap<string, TestRows>, loss: number, sampled: number): Map<string, TestRows> {
-  const times = (array: Float32Array, factor: number) => array.map((value) => value * factor);
-  return new Map(
-    [...rows].map(([name, each]) => [
-      name,
-      { ...each, lossGrads: times(each.lossGrads, loss), sampled: times(each.sampled, sampled) },
-    ]),
-  );
 }
 
 test('⟨v, x⟩ > 0 for every gradient: −x is a direction of descent, and Σ⟨v, x⟩ is what the summary says', () => {
@@ -125,7 +105,10 @@ test('scale-free: a loss times c, sampled gradients times √c, the same traject
             of,
           );
           return [0, 1, 2].map((step) => {
-            record(preconditioner, scaled(rowsOf(seed + step, batch, batch, of), factor, Math.sqrt(factor)));
+            record(
+              preconditioner,
+              scaled(rowsOf(seed + step, batch, batch, of), { lossGrads: factor, sampled: Math.sqrt(factor) }),
+            );
             // so small a loss that the cap at 1 is far
             const { summary, updates } = preconditioner.naturalGradientsSync({
               loss: factor * 1e-9,

@@ -121,7 +121,7 @@ export function dot(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return sum;
 }
 
-/** ‖x − y‖/‖y‖ */
+/** ‖x − y‖/‖y‖, in float64. */
 export function relativeError(x: ArrayLike<number>, y: ArrayLike<number>): number {
   let difference = 0;
   for (let i = 0; i < x.length; i++) difference += (at(x, i) - at(y, i)) ** 2;

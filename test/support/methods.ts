@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LayerPreconditionerOptions, LayerSummary, WeightVector } from 'cgfac';
+import { LayerPreconditioner, type LayerPreconditionerOptions, type LayerSummary, type WeightVector } from 'cgfac';
 import { at, dot } from './golden-case';
 import { arraysOf, randomNumbers, type Shape } from './layers';
 
@@ -20,11 +20,28 @@ export const methods = {
   auto: { method: 'auto', tolerance: 0 },
 } as const satisfies Record<string, MethodOptions>;
 
-/** The name of a method. */
+/** The name of one of the methods. */
 export type MethodName = keyof typeof methods;
 
-/** All names. */
+/** The names of all methods, in order. */
 export const methodNames = Object.keys(methods) as MethodName[];
+
+/** A layer of a shape with one of the methods, λ = 0.5 and the reduction 'sum', and more options. */
+export function layerWith(
+  { inFeatures, outFeatures, bias }: Shape,
+  name: MethodName,
+  more: object = {},
+): LayerPreconditioner<boolean> {
+  return new LayerPreconditioner<boolean>({
+    inFeatures,
+    outFeatures,
+    bias,
+    lossReduction: 'sum',
+    damping: 0.5,
+    ...methods[name],
+    ...more,
+  });
+}
 
 /** A batch with the gradients that its own gradient is made of. */
 export interface Rows {

@@ -34,8 +34,10 @@ export const methods = {
   'kfac, factored': { method: 'kfac', dampingMode: 'factored' },
   auto: { method: 'auto' },
 } as const satisfies Record<string, Partial<PreconditionerOptions>>;
-/** Their names. */
+
+/** The name of one of the methods. */
 export type MethodName = keyof typeof methods;
+/** The names of all methods, in order. */
 export const methodNames = Object.keys(methods) as MethodName[];
 
 /** Both layouts, with and without a bias. */
@@ -102,7 +104,7 @@ export function vectors(
   );
 }
 
-/** Random weights. */
+/** Weights of every layer, the same for the same seed. */
 export function randomWeights(seed: number): Record<string, WeightVector> {
   return vectors((length, index) => randomNumbers(length, seed + index));
 }
@@ -211,12 +213,12 @@ export function product(a: Matrix, b: Matrix): number[][] {
   );
 }
 
-/** M + γI. */
+/** M + γI, of a square matrix. */
 export function shifted(matrix: Matrix, gamma: number): number[][] {
   return matrix.map((row, i) => row.map((value, j) => (i === j ? value + gamma : value)));
 }
 
-/** tr M. */
+/** tr M, the sum of the diagonal. */
 export function trace(matrix: Matrix): number {
   return matrix.reduce((sum, row, i) => sum + (row[i] ?? 0), 0);
 }

@@ -31,9 +31,12 @@ async function delayDuring(work: () => Promise<unknown>): Promise<Delay> {
   return { p99Ms: late(histogram.percentile(99)), maxMs: late(histogram.max) };
 }
 
+/** How late the event loop is while solves are in flight. */
 export const eventloop: Suite = {
   name: 'eventloop',
-  summary: `milliseconds that a timer of ${resolution} ms is late, while ${inFlight} solves of ${layer.name} are in flight all the time, and idle`,
+  summary:
+    `milliseconds that a timer of ${resolution} ms is late, ` +
+    `while ${inFlight} solves of ${layer.name} are in flight all the time, and idle`,
   run: async ({ budget, progress }) => {
     const { inFeatures, outFeatures, rows, batch, name } = layer;
     const data = benchData(layer);

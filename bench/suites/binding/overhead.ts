@@ -79,9 +79,12 @@ async function microsecondsPerCall(calls: Case['calls']): Promise<number> {
   return Number(process.hrtime.bigint() - begin) / 1e3 / callsPerBatch;
 }
 
+/** What a call costs where the work is next to nothing. */
 export const overhead: Suite = {
   name: 'overhead',
-  summary: `microseconds per call on a layer of ${width}×${width} with ${batch} rows, where the work is next to nothing; a promise awaited before the next call`,
+  summary:
+    `microseconds per call on a layer of ${width}×${width} with ${batch} rows, ` +
+    'where the work is next to nothing; a promise awaited before the next call',
   run: async ({ budget, progress }) => {
     const all = [...cases('cg'), ...cases('exact'), recording()];
     progress.next('calls in turn');

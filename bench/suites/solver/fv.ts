@@ -27,6 +27,7 @@ function fvLayer(layer: BenchLayer, { budget, progress }: SuiteContext): BenchRo
   };
 }
 
+/** One product with the Fisher block against its two large products. */
 export const fv: Suite = {
   name: 'fv',
   summary:

@@ -79,11 +79,13 @@ function exponents(rows: readonly BenchRow[], method: string): BenchRow {
   };
 }
 
+/** How time and memory grow with the width of a layer. */
 export const scaling: Suite = {
   name: 'scaling',
   summary:
-    `time, and memory kept between steps, of square layers of n×n with ${batch} samples; 'cg' with 20 iterations. exponent: of n in the time ` +
-    `for n ≥ ${asymptotic}, by least squares of logarithms; exponentAll: for every n`,
+    `time, and memory kept between steps, of square layers of n×n with ${batch} samples; ` +
+    "'cg' with 20 iterations. " +
+    `exponent: of n in the time for n ≥ ${asymptotic}, by least squares of logarithms; exponentAll: for every n`,
   plot: scalingPlot,
   run: (context) => {
     const rows = sizes.flatMap((n) => measured(n, context));

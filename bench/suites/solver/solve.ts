@@ -10,6 +10,7 @@ const iterations = 20;
 /** Small enough that conjugate gradients on these data use their whole budget. */
 const damping = { relative: 1e-2 };
 
+/** A method on a layer, as it is timed. */
 export interface Candidate {
   readonly method: string;
   readonly call: Turn;
@@ -115,6 +116,7 @@ export function candidates(layer: BenchLayer): ReadonlyMap<string, Make> {
 /** Methods that take a minute or more on the largest layers, timed a few times only. */
 const slow = new Set(['kfac', 'naive']);
 
+/** Times methods on a layer, each beside the floor; the slow ones in a group of their own. */
 export function solveLayer(
   layer: BenchLayer,
   methods: readonly string[],
@@ -151,6 +153,7 @@ export function solveLayer(
   ];
 }
 
+/** Every method on every layer against the floor. */
 export const solve: Suite = {
   name: 'solve',
   summary: 'every method as a ratio to the floor, the two products that none avoids',

@@ -96,6 +96,7 @@ function measured({ layer, batch, method, make }: Case, { budget, progress }: Su
   }
 }
 
+/** What more than one pool thread gains. */
 export const threads: Suite = {
   name: 'threads',
   summary: 'solves by one pool thread (ms) as a ratio to the same by all of them (floor ms)',

@@ -131,10 +131,12 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
   }
 }
 
+/** The matrix products of `installKernels` against those of the wasm backend. */
 export const kernels: Suite = {
   name: 'kernels',
   summary:
-    'products of the TensorFlow.js wasm backend, and a step of Adam on the deep autoencoder: with the stock kernels (ms) as a ratio to the same ' +
-    "with installKernels (floor ms). gradientError: relative to the cpu backend's gradients",
+    'products of the TensorFlow.js wasm backend, and a step of Adam on the deep autoencoder: ' +
+    'with the stock kernels (ms) as a ratio to the same with installKernels (floor ms). ' +
+    "gradientError: relative to the cpu backend's gradients",
   run: measured,
 };

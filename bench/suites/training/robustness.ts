@@ -233,11 +233,13 @@ async function measured({ methods, progress }: SuiteContext): Promise<BenchRow[]
   }
 }
 
+/** The default recipe with one thing changed at a time, against Adam. */
 export const robustness: Suite = {
   name: 'robustness',
   summary:
-    `held-out loss, in nats per image, of the deep autoencoder after ${steps} steps on the digits, with one thing changed at a time; whether it is ` +
-    `below ${allowed} × that of Adam(${adamRate}) there. averaged: with averaged weights; atCap: steps of length 1; drift: the largest relative ` +
+    `held-out loss, in nats per image, of the deep autoencoder after ${steps} steps on the digits, ` +
+    `with one thing changed at a time; whether it is below ${allowed} × that of Adam(${adamRate}) there. ` +
+    'averaged: with averaged weights; atCap: steps of length 1; drift: the largest relative ' +
     'difference of the loss at a step to that of default, once divided by what it was multiplied by',
   methods: variations.map(({ name }) => name),
   run: measured,

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
-#include <string_view>
 
 #include "core/base/matrix_view.h"
+#include "core/block/solution.h"
 
 /// Vectors of weight space, a kernel and a bias: the passes over them, in pieces that their length fixes and that pool
 /// threads share.
@@ -26,13 +26,6 @@ struct Pieces {
   }
 };
 
-/// What becomes of a solution x: out ← keep · out + factor · x.
-struct Destination {
-  WeightView<float> out;
-  double factor = 1;
-  double keep = 0;
-};
-
 /// out ← v
 void copy(const WeightView<const float>& v, const WeightView<float>& out);
 /// out ← keep·out + factor·x
@@ -49,14 +42,5 @@ void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>
 [[nodiscard]] double dot_in_pieces(std::span<const float> x, std::span<const float> y);
 /// ‖x‖² of a matrix, which may have gaps between its rows
 [[nodiscard]] double squares_in_pieces(const MatrixView<const float>& x);
-
-/// Whether no number is NaN or infinite.
-[[nodiscard]] bool all_finite(std::span<const float> numbers);
-/// Throws Error(not_finite) "Expected finite numbers for NAME but received NaN at index i" if `numbers` has such an
-/// element; of a matrix, i counts along its rows.
-void require_finite(std::string_view name, std::span<const float> numbers);
-void require_finite(std::string_view name, const MatrixView<const float>& numbers);
-/// The same for NAME.kernel and NAME.bias of a layer with a bias.
-void require_finite(std::string_view name, const WeightView<const float>& v);
 
 }  // namespace cgfac

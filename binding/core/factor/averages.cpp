@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/base/scattered.h"
+#include "core/block/weight_vector.h"
 #include "core/factor/factor.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"

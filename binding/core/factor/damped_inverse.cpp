@@ -7,7 +7,7 @@
 #include "core/linalg/blas.h"
 #include "core/linalg/power_method.h"
 #include "core/linalg/symmetric.h"
-#include "core/operator/gram_problem.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -84,7 +84,7 @@ void DampedInverse::damp_matrix(const Side& side) {
 }
 
 void DampedInverse::apply(const InverseRows& x) {
-  const std::size_t rows = std::min(x.body.rows, chunk) + smallest_inverse_chunk;
+  const std::size_t rows = std::min(x.body.rows, chunk) + smallest_chunk;
   apply_inverse(view_, x, scratch_.span(inverse_scratch(rows, view_.inner())));
 }
 

@@ -1,7 +1,6 @@
 #include "core/factor/damping.h"
 
 #include <cmath>
-#include <limits>
 
 #include "core/base/error.h"
 
@@ -19,22 +18,6 @@ double tikhonov_damping(const FactorMoments& input, const FactorMoments& output,
   const double lambda = damping.relative ? damping.value * input.mean_held() * output.mean_held() : damping.value;
   const double lost = (input.trace * output.trace) - (input.kept_trace * output.kept_trace);
   return lambda + (lost / (static_cast<double>(input.dimension) * static_cast<double>(output.dimension)));
-}
-
-bool usable(double lambda) {
-  return lambda >= static_cast<double>(std::numeric_limits<float>::min()) &&
-         lambda <= static_cast<double>(std::numeric_limits<float>::max());
-}
-
-void require_damping(double lambda) {
-  if (!(lambda > 0)) {
-    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping",
-                   "a mean eigenvalue of 0");
-  }
-  if (!usable(lambda)) {
-    throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "relative damping",
-                   to_text(lambda));
-  }
 }
 
 bool usable(const FactorMoments& input, const FactorMoments& output, const FactoredDamping& gamma) {

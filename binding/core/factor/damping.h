@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/block/fisher_block.h"
+#include "core/block/damping.h"
 #include "core/factor/factor.h"
 
 namespace cgfac {
@@ -29,9 +29,5 @@ struct FactoredDamping {
 [[nodiscard]] bool usable(const FactorMoments& input, const FactorMoments& output, const FactoredDamping& gamma);
 /// Throws Error(invalid_value) where there is not.
 void require_usable(const FactorMoments& input, const FactorMoments& output, const FactoredDamping& gamma);
-/// Whether λ is a number that can be had: in the range of float32, in which the solution is written.
-[[nodiscard]] bool usable(double lambda);
-/// Throws Error(invalid_value) where it is not: relative damping of a block of zeros, or of rows far from 1.
-void require_damping(double lambda);
 
 }  // namespace cgfac

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
 #include "core/block/fisher_block.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/symmetric.h"
 

@@ -18,6 +18,7 @@ enum class FactorHistory {
   dense,  ///< a running average, dimension × dimension
 };
 
+/// How a factor is averaged, or what fills it up.
 struct FactorOptions {
   FactorHistory history = FactorHistory::none;
   double decay = 0.95;                ///< δ, the weight of what was there
@@ -100,13 +101,14 @@ class Factor {
   /// Rows that went into the factor at the last refresh, older ones that filled it up among them.
   [[nodiscard]] std::size_t rows_taken() const { return now_.rows_taken; }
 
+  /// What the factor needs to go on with; a copy.
   [[nodiscard]] FactorState state() const;
   /// Throws Error(shape_mismatch) for the state of another factor, Error(not_finite) for numbers that are not.
   void check(const FactorState& state) const;
   /// Checks it and takes it over.
   void restore(const FactorState& state);
   void reset();
-  /// Of its own memory: rows that are kept by their owner do not count.
+  /// The factor's own memory: rows that are kept by their owner do not count.
   [[nodiscard]] std::size_t bytes() const;
 
  private:

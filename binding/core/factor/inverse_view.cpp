@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
 #include "core/linalg/symmetric.h"
-#include "core/operator/gram_problem.h"
+#include "core/linalg/tiles.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -114,7 +116,7 @@ std::size_t inverse_scratch(std::size_t rows, std::size_t inner) {
 void apply_inverse(const InverseView& inverse, const InverseRows& x, std::span<double> scratch) {
   const std::size_t inner = inverse.inner();
   const std::size_t extent = x.body.rows;
-  constexpr std::size_t least = smallest_inverse_chunk;
+  constexpr std::size_t least = smallest_chunk;
   const std::size_t fitting = scratch.size() / (3 * inner);
   const std::size_t chunk = std::clamp(fitting - std::min(fitting, least), least, std::max(extent, least));
   for (std::size_t first = 0; first < extent; first += chunk) {

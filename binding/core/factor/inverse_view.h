@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/base/matrix_view.h"
+#include "core/block/pass_order.h"
 #include "core/block/side.h"
 
 namespace cgfac {
@@ -44,8 +45,6 @@ struct InverseRows {
 void apply_inverse(const InverseView& inverse, const InverseRows& x, std::span<double> scratch);
 /// Numbers of scratch for so many rows at a time.
 [[nodiscard]] std::size_t inverse_scratch(std::size_t rows, std::size_t inner);
-/// Rows at a time below which chunks do not get.
-inline constexpr std::size_t smallest_inverse_chunk = 16;
 
 /// x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ in place, for a vector of weight space.
 void apply_both(const InverseView& input, const InverseView& output, const WeightView<float>& x,

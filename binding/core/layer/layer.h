@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
 #include "core/factor/damped_inverse.h"
 #include "core/factor/factor.h"
 #include "core/layer/layer_options.h"
@@ -76,14 +78,15 @@ class Layer {
   /// broke down or the operator was indefinite: then the next one starts from 0.
   LayerSummary precondition(const std::shared_ptr<const RecordedRows>& batch, const WeightView<const float>& v,
                             const WeightView<float>& out, const CancelFlag* cancel, Spectrum* spectrum);
-  /// The same for the batch's own gradient, scale · lossGradsᵀ [a 1] with scale 1/B, or 1 for the reduction 'mean'; it
-  /// is never formed where both sides have panels. The rows are borrowed; averages take them in. No warm start is used
-  /// or left.
+  /// out ← keep·out + factor·x for the batch's own gradient, scale · lossGradsᵀ [a 1] with scale 1/B, or 1 for the
+  /// reduction 'mean'; it is never formed where both sides have panels. The rows are borrowed; averages take them in.
+  /// No warm start is used or left.
   LayerSummary natural_gradient(const Batch& batch, MatrixView<const float> loss_grads, const Destination& destination,
                                 const CancelFlag* cancel, Spectrum* spectrum);
 
   // --- What is kept
 
+  /// What the layer needs to go on with; a copy.
   [[nodiscard]] LayerState state() const;
   /// Throws Error(shape_mismatch) for the state of another layer, Error(not_finite) for numbers that are not; nothing
   /// is changed then but that recorded rows are forgotten.

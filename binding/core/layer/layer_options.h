@@ -22,6 +22,7 @@ enum class DampingMode { tikhonov, factored };
 /// The curvature of the layer: A ⊗ G, or the sum over samples.
 enum class Block { kronecker, sample };
 
+/// How a layer solves, and what its factors are made of.
 struct LayerOptions {
   Damping damping{};
   DampingMode damping_mode = DampingMode::tikhonov;

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/symmetric.h"

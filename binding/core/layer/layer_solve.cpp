@@ -3,8 +3,13 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
+#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
+#include "core/operator/gram_matrices.h"
 #include "core/solver/sample.h"
 #include "core/solver/woodbury.h"
 #include "core/solver/woodbury_inverses.h"

@@ -44,6 +44,7 @@ struct LayerStep {
   std::size_t output_rows = 0;
 };
 
+/// How a direction is prepared.
 struct PrepareOptions {
   bool curvature = false;  ///< whether xᵀFx is wanted of the factored solution
   const CancelFlag* cancel = nullptr;

@@ -4,6 +4,9 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 
 namespace cgfac {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/block/damping.h"
+#include "core/block/gradient.h"
 #include "core/layer/kinds/dense.h"
 
 namespace cgfac {
@@ -30,13 +32,16 @@ class RecordedRows {
   /// would stay in an average for good.
   void require_finite();
 
+  /// The Fisher block of the rows.
   [[nodiscard]] FisherBlock block() const;
   /// Of the block, as `require_finite` found them; 0 where rows were recorded since.
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
   /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples.
   [[nodiscard]] Gradient gradient() const;
 
+  /// Forgets the rows, and keeps their memory.
   void clear();
+  /// Memory of the rows.
   [[nodiscard]] std::size_t bytes() const;
 
  private:
@@ -44,6 +49,7 @@ class RecordedRows {
   struct Grads {
     std::vector<float> numbers;
     double factor = 1;
+    // Behind those that are there, times the ratio of both factors.
     void append(const MatrixView<const float>& rows, double factor_of_rows);
   };
   [[nodiscard]] const Grads& output_grads() const { return empirical() ? loss_ : fisher_; }

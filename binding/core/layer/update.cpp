@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/block/weight_vector.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {

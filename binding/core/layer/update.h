@@ -37,7 +37,9 @@ struct UpdatePiece {
   std::span<float> gradient;
   std::span<float> average;
 };
+/// A part of an update's kernels.
 [[nodiscard]] UpdatePiece kernel_piece(const LayerUpdate& update, std::size_t first, std::size_t count);
+/// The biases of an update.
 [[nodiscard]] UpdatePiece bias_piece(const LayerUpdate& update);
 
 /// What takes in x itself, array ← keep·array + factor·x: M where it is kept, else v, else W.

@@ -13,7 +13,7 @@ void widen_lower(MatrixView<const float> from, MatrixView<double> to);
 void mirror_lower(MatrixView<float> x);
 /// ⟨X, Y⟩ of symmetric matrices, of which X has its lower triangle only.
 [[nodiscard]] double dot_of_lower(MatrixView<const float> x, MatrixView<const float> y);
-/// tr X
+/// The trace of a matrix.
 [[nodiscard]] double trace(MatrixView<const float> x);
 
 }  // namespace cgfac

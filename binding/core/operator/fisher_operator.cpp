@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/passes.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 
 namespace cgfac {
@@ -36,8 +38,8 @@ double weight_space_flops(const FisherBlock& block, const BlockForms& forms, std
   const auto n = static_cast<double>(block.cols());
   const auto input_rows = static_cast<double>(block.input.count());
   const auto output_rows = static_cast<double>(block.output.count());
-  const bool input_panel = forms.input == FactorForm::panel;
-  const bool output_panel = forms.output == FactorForm::panel;
+  const bool input_panel = forms.input_panel();
+  const bool output_panel = forms.output_panel();
   const double forming =  // a given factor has no rows
       (input_panel ? 0 : input_rows * n * n) + (output_panel ? 0 : output_rows * m * m);
   double product = 0;  // multiplications of one FV
@@ -79,10 +81,8 @@ FisherOperator::FisherOperator(const FisherBlock& block, const BlockTraces& trac
       forms_(cheapest_forms(block, applications)),
       workspace_(workspace),
       scratch_(workspace.scratch.span(pass_scratch(block, forms_, block.size()))) {
-  if (forms_.input == FactorForm::covariance)
-    input_covariance_ = covariance_of(block.input, workspace.input_covariance);
-  if (forms_.output == FactorForm::covariance)
-    output_covariance_ = covariance_of(block.output, workspace.output_covariance);
+  if (!forms_.input_panel()) input_covariance_ = covariance_of(block.input, workspace.input_covariance);
+  if (!forms_.output_panel()) output_covariance_ = covariance_of(block.output, workspace.output_covariance);
 }
 
 MatrixView<const float> FisherOperator::curvature(const WeightView<const float>& v) const {
@@ -90,13 +90,13 @@ MatrixView<const float> FisherOperator::curvature(const WeightView<const float>&
   const std::size_t p = projected_size(block_.input, forms_.input);
   MatrixView<float> current = workspace_.projected.matrix(q, p);
   project(block_, forms_, v, current, scratch_);
-  if (forms_.output == FactorForm::panel && forms_.input == FactorForm::panel) return current;
+  if (forms_.panels()) return current;
   MatrixView<float> next = workspace_.multiplied.matrix(q, p);
-  if (forms_.output == FactorForm::covariance) {
+  if (!forms_.output_panel()) {
     blas::gemm(missing_scale(block_.output), output_covariance_, current, 0.0F, next);  // G · …
     std::swap(current, next);
   }
-  if (forms_.input == FactorForm::covariance) {
+  if (!forms_.input_panel()) {
     blas::gemm(missing_scale(block_.input), current, input_covariance_, 0.0F, next);  // … · A
     std::swap(current, next);
   }
@@ -107,7 +107,7 @@ void FisherOperator::apply(const WeightView<const float>& v, const WeightView<fl
   const MatrixView<const float> c = curvature(v);
   const double norm_c = std::sqrt(norm_squared(c));
   // NaN or infinity anywhere in v or the rows reaches c. Below λ = 1/2 finite v cannot make λ v leave the range.
-  const double norm_damped = damping_ < 0.5 ? 0 : damping_ * std::sqrt(cgfac::dot(v, v));
+  const double norm_damped = damping_ < 0.5 ? 0 : damping_ * std::sqrt(dot(v, v));
   if (!std::isfinite(norm_c) || !(norm_damped <= static_cast<double>(std::numeric_limits<float>::max()) / 2)) {
     throw_not_finite(block_, "v", v);
   }
@@ -121,29 +121,30 @@ void FisherOperator::image(const WeightView<const float>& v, MatrixView<const fl
 
 double FisherOperator::norm2(const Vector& x) const {
   const WeightView<const float> v = block_.view(std::span<const float>(x));
-  return cgfac::dot(v, v);
+  return dot(v, v);
 }
 
-double FisherOperator::direct(const Vector& r, double beta, const Vector& p) const {
+double FisherOperator::advance_direction(const Vector& r, double beta, const Vector& p) const {
   if (beta == 0) {
     std::ranges::copy(r, p.begin());
   } else {
     scale(static_cast<float>(beta), block_.view(p));
-    axpy(1, r, p);
+    axpy(1.0F, block_.view(std::span<const float>(r)), block_.view(p));
   }
   const WeightView<const float> from = block_.view(std::span<const float>(p));
   const WeightView<float> q = block_.view(workspace_.image.span(p.size()));
   image(from, curvature(from), 0, q);  // an overflow ends the loop through its scalars
-  return cgfac::dot(from, q);
+  return dot(from, q);
 }
 
-double FisherOperator::reduce(double alpha, const Vector& /*p*/, const Vector& r) const {
-  axpy(-alpha, workspace_.image.span(r.size()), r);
+double FisherOperator::update_residual(double alpha, const Vector& /*p*/, const Vector& r) const {
+  const std::span<const float> q = workspace_.image.span(r.size());
+  axpy(static_cast<float>(-alpha), block_.view(q), block_.view(r));
   return norm2(r);
 }
 
-void FisherOperator::axpy(double alpha, const Vector& x, const Vector& y) const {
-  cgfac::axpy(static_cast<float>(alpha), block_.view(std::span<const float>(x)), block_.view(y));
+void FisherOperator::advance_solution(double alpha, const Vector& p, const Vector& x) const {
+  axpy(static_cast<float>(alpha), block_.view(std::span<const float>(p)), block_.view(x));
 }
 
 }  // namespace cgfac

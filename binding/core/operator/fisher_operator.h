@@ -4,11 +4,15 @@
 #include <span>
 
 #include "core/base/buffer.h"
+#include "core/block/damping.h"
 #include "core/block/fisher_block.h"
 
 namespace cgfac {
 
-/// (F + λI) in weight space, float32 data:
+/// (F + λI) in weight space, float32 data, one product FV for each iteration of conjugate gradients. Where the rows are
+/// few, `GramOperator` (gram_operator.h) gives the same iterates in float64 for the price of ONE such product, without
+/// touching the weights in between: it is the path that a solve takes wherever it is the cheaper by the estimates of
+/// solver/cost.h.
 ///
 ///   FV(v) = P_g M_g (P_gᵀ v P_a) M_a P_aᵀ + λ v
 ///
@@ -41,12 +45,14 @@ class FisherOperator {
   /// product is not finite.
   void apply(const WeightView<const float>& v, const WeightView<float>& out) const;
 
-  // The vector space of conjugate_gradient: size() numbers, the kernel and after it the bias.
+  // LinearOperator of conjugate_gradient: vectors are size() numbers, the kernel and after it the bias. Nothing is put
+  // off; the image of the last direction is kept in the workspace.
   using Vector = std::span<float>;
   [[nodiscard]] double norm2(const Vector& x) const;
-  [[nodiscard]] double direct(const Vector& r, double beta, const Vector& p) const;
-  [[nodiscard]] double reduce(double alpha, const Vector& p, const Vector& r) const;
-  void axpy(double alpha, const Vector& x, const Vector& y) const;
+  [[nodiscard]] double advance_direction(const Vector& r, double beta, const Vector& p) const;
+  [[nodiscard]] double update_residual(double alpha, const Vector& p, const Vector& r) const;
+  void advance_solution(double alpha, const Vector& p, const Vector& x) const;
+  void finish() const {}
 
  private:
   // M_g (P_gᵀ v P_a) M_a

@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <span>
 
+#include "core/block/solution.h"
 #include "core/operator/gram_problem.h"
-#include "core/solver/solution.h"
+#include "core/operator/sandwich.h"
 
 namespace cgfac {
 
@@ -30,8 +31,8 @@ struct GramVector {
 };
 
 /// (F + λI) on Gram-space pairs, in float64: the conjugate-gradient iterates of weight space without touching the
-/// weights. Per side (P, K, M) = (panel, PᵀP, I), or (I, I, covariance) where N exceeds the side's dimension; U = P_gᵀ
-/// v P_a.
+/// weights. Per side (P, K, M) = (panel, PᵀP, I), or (I, I, covariance) where N exceeds the side's dimension or the
+/// factor is given; U = P_gᵀ v P_a.
 ///
 ///   (F + λI)(s, C)   = (λ s, M_g (sU + K_g C K_a) M_a + λ C)
 ///   ⟨(s,C), (t,D)⟩   = st⟨b,b⟩ + s⟨U,D⟩ + t⟨U,C⟩ + ⟨C, K_g D K_a⟩
@@ -49,13 +50,9 @@ class GramOperator {
   /// Numbers that the operator and the loop's vectors ask of the problem's scratch; a start takes N²/2 more where a
   /// side has a covariance.
   [[nodiscard]] static std::size_t scratch_numbers(const FisherBlock& block, bool started);
-  /// The basis with the fewest operations for so many iterations.
-  [[nodiscard]] static GramBasis choose_basis(const FisherBlock& block, int iterations);
 
   /// Takes the problem's matrices and U for itself, in the basis asked for; `started`: `start` will be called.
   GramOperator(const GramProblem& problem, double damping, GramBasis basis, bool started);
-
-  [[nodiscard]] GramBasis basis() const { return basis_; }
 
   using Vector = GramVector;
   // The loop's vectors, in the problem's scratch: x = 0 and r = v, the pair (1, 0).
@@ -64,63 +61,55 @@ class GramOperator {
   [[nodiscard]] Vector& p() { return p_; }
 
   /// Makes v − λ c x₀ the base and r the residual v − (F + λI) c x₀; returns c, 1 or the multiple of least error. One
-  /// pass over x₀, where weight space would pay an FV and keep its float32 rounding in r.
+  /// pass over x₀, where weight space would pay an FV and keep its float32 rounding in r. ⟨v, x₀⟩ is one pass more.
   double start(const WeightView<const float>& v, const WeightView<const float>& x0, StartScaling scaling);
 
-  // LinearOperator
+  // LinearOperator of conjugate_gradient, for the three vectors above. The step of the solution is put off to the next
+  // direction, whose pass reads p anyway, or to the end.
   [[nodiscard]] double norm2(const Vector& x) const;
-  [[nodiscard]] double direct(const Vector& r, double beta, Vector& p);
-  [[nodiscard]] double reduce(double alpha, const Vector& p, Vector& r) const;
-  /// For y = x() and x = p(): put off to the next `direct`, which reads p anyway, or to the end.
-  void axpy(double alpha, const Vector& x, Vector& y);
+  [[nodiscard]] double advance_direction(const Vector& r, double beta, Vector& p);
+  [[nodiscard]] double update_residual(double alpha, const Vector& p, Vector& r) const;
+  void advance_solution(double alpha, const Vector& p, Vector& x);
+  void finish();
 
   /// Of the solution c·x₀ + s·b + P_g C P_aᵀ. Uses the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();
-  /// C of the solution in the samples' basis, in float32, and scratch for a pass. Uses all memory but the solution's.
+  /// C of the solution in the samples' basis, in float32. Uses all memory but the solution's, of which `pass_scratch`
+  /// is left.
   [[nodiscard]] MatrixView<float> solution();
   [[nodiscard]] std::span<double> pass_scratch() const { return free_; }
 
  private:
-  // One symmetric matrix in one of three forms.
-  struct Matrix {
-    enum class Form { identity, dense, tridiagonal } form = Form::identity;
-    MatrixView<double> dense;
-    std::span<const double> diagonal;
-    std::span<const double> off_diagonal;
-  };
-  void into_basis(MatrixView<float> u) const;
-  // out ← L X R; X and out must differ unless both are identities
-  void sandwich(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
-                const MatrixView<double>& out) const;
-  // the same for some rows, where neither matrix is dense
-  void sandwich_rows(const Matrix& left, const MatrixView<double>& x, const Matrix& right,
-                     const MatrixView<double>& out, std::size_t first, std::size_t last, double* row_memory) const;
+  void tridiagonalise(std::span<double> tridiagonals, std::span<double> scratch);
+  void place_vectors(Carver& carver);
+  // U₀ of a start in the basis
+  [[nodiscard]] MatrixView<float> project_start(const WeightView<const float>& x0);
+  // u ← V_g u V_aᵀ; the scratch holds both bases and a product
+  void into_basis(MatrixView<float> u, std::span<double> scratch) const;
   // x.w ← K_g x.c K_a, where it is not the same memory, then ⟨x, x⟩
   [[nodiscard]] double weigh(const Vector& x) const;
-  // Does what `axpy` put off.
-  void settle();
-  [[nodiscard]] bool covariances() const;
+  [[nodiscard]] bool covariances() const { return !problem_.forms().panels(); }
 
   const GramProblem& problem_;
   double damping_;
   double base_norm2_;
   GramBasis basis_;
-  MatrixView<float> u_;        // of the base, in the basis
-  MatrixView<float> start_u_;  // U₀ of a start, in the basis
-  double start_factor_ = 0;    // c
-  double v_x0_ = 0;            // ⟨v, x₀⟩
-  double x0_x0_ = 0;           // ‖x₀‖²
-  Matrix input_kernel_;        // K_a
-  Matrix output_kernel_;       // K_g
-  Matrix input_covariance_;    // M_a
-  Matrix output_covariance_;   // M_g
-  std::span<double> rows_;     // a few rows for each block of a pass
-  MatrixView<double> image_;   // M_g Y M_a, and Y, where a side has a covariance
+  MatrixView<float> u_;                // of the base, in the basis
+  MatrixView<float> start_u_;          // U₀ of a start, in the basis
+  double start_factor_ = 0;            // c
+  double v_x0_ = 0;                    // ⟨v, x₀⟩
+  double x0_x0_ = 0;                   // ‖x₀‖²
+  SymmetricMatrix input_kernel_;       // K_a
+  SymmetricMatrix output_kernel_;      // K_g
+  SymmetricMatrix input_covariance_;   // M_a
+  SymmetricMatrix output_covariance_;  // M_g
+  std::span<double> rows_;             // what a product holds back
+  MatrixView<double> image_;           // M_g Y M_a, and Y, where a side has a covariance
   MatrixView<double> y_;
   Vector x_;
   Vector r_;
   Vector p_;
-  double step_ = 0;         // of the axpy that was put off
+  double step_ = 0;         // of the solution, put off
   std::span<double> free_;  // everything behind x, for the end
 };
 

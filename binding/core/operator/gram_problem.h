@@ -4,13 +4,15 @@
 #include <cstddef>
 #include <span>
 
+#include "core/base/arena.h"
 #include "core/base/buffer.h"
-#include "core/block/fisher_block.h"
+#include "core/block/damping.h"
+#include "core/block/gradient.h"
+#include "core/block/passes.h"
+#include "core/block/solution.h"
+#include "core/operator/gram_matrices.h"
 
 namespace cgfac {
-
-/// The form of each side in Gram space: a covariance where N exceeds the side's dimension, or the factor is given.
-[[nodiscard]] BlockForms gram_forms(const FisherBlock& block);
 
 /// Memory of a solve in Gram space, kept from one to the next.
 struct GramWorkspace {
@@ -24,8 +26,8 @@ struct GramWorkspace {
 /// matrix K = PᵀP or, in covariance form, the factor itself.
 ///
 /// U and ‖v‖² of the batch's own gradient follow from Gram matrices, without a pass over weights, where both sides are
-/// panels and the input side has the batch's rows; else that gradient is formed. All else that a
-/// solver needs comes from `scratch()`: with N rows on both sides the whole arena has `arena_squares`·N² numbers.
+/// panels and the input side has the batch's rows; else that gradient is formed. All else that a solver needs comes
+/// from `scratch()`: with N rows on both sides the whole arena has `arena_squares`·N² numbers.
 class GramProblem {
  public:
   /// Numbers (float64) of the arena, in units of N² where both sides have N rows.
@@ -50,8 +52,6 @@ class GramProblem {
   /// Rows and columns of U.
   [[nodiscard]] std::size_t rows() const { return u_.rows; }
   [[nodiscard]] std::size_t cols() const { return u_.cols; }
-  [[nodiscard]] bool input_panel() const { return forms_.input == FactorForm::panel; }
-  [[nodiscard]] bool output_panel() const { return forms_.output == FactorForm::panel; }
 
   [[nodiscard]] const MatrixView<float>& u() const { return u_; }
   /// cols() × cols(), both triangles; solvers decompose them in place.
@@ -81,44 +81,5 @@ class GramProblem {
   MatrixView<float> u_;
   std::span<double> scratch_;
 };
-
-/// The symmetric matrix of each side in the given form, in float64, formed in float32 and split over the pool threads.
-/// `scratch` has room for both in float32.
-void form_matrices(const FisherBlock& block, const BlockForms& forms, MatrixView<double> input,
-                   MatrixView<double> output, std::span<double> scratch);
-/// out ← g g_vᵀ, N_g × B, and with `own` the lower triangle of g_v g_vᵀ.
-void form_cross(MatrixView<const float> g, MatrixView<const float> loss_grads, MatrixView<float> cross,
-                const MatrixView<float>& own);
-
-/// C ← α A B + β C, split over the pool threads by rows of C.
-void gemm_in_tiles(float alpha, MatrixView<const float> a, MatrixView<const float> b, float beta, MatrixView<float> c);
-void gemm_in_tiles(double alpha, MatrixView<const double> a, MatrixView<const double> b, double beta,
-                   MatrixView<double> c);
-
-void narrow(MatrixView<const double> from, MatrixView<float> to);
-void widen(MatrixView<const float> from, MatrixView<double> to);
-
-/// A piece of memory cut into matrices, one after another.
-class Carver {
- public:
-  explicit Carver(std::span<double> memory) : rest_(memory) {}
-  [[nodiscard]] MatrixView<double> doubles(std::size_t rows, std::size_t cols) {
-    return {numbers(rows * cols).data(), rows, cols};
-  }
-  [[nodiscard]] MatrixView<float> floats(std::size_t rows, std::size_t cols) {
-    const std::size_t count = ((rows * cols) + 1) / 2;
-    return {reinterpret_cast<float*>(numbers(count).data()), rows, cols};  // NOLINT(*-reinterpret-cast): scratch
-  }
-  [[nodiscard]] std::span<double> numbers(std::size_t count);
-  [[nodiscard]] std::span<double> rest() const { return rest_; }
-
- private:
-  std::span<double> rest_;
-};
-
-/// Scratch of float64 numbers as float32 ones.
-[[nodiscard]] inline std::span<float> as_floats(std::span<double> numbers) {
-  return {reinterpret_cast<float*>(numbers.data()), 2 * numbers.size()};  // NOLINT(*-reinterpret-cast): scratch
-}
 
 }  // namespace cgfac

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/solver/cost.h"
 
 namespace cgfac {
@@ -38,10 +38,9 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   const auto& [block, traces, damping, asked, x0, destination] = problem;
   // a start needs v for ⟨v, x₀⟩
   const Gradient gradient = x0 ? given_gradient(block, asked, workspace.gram.gradient) : asked;
-  CgFacSummary summary{.space = Space::gram,
-                       .basis = options.basis == GramBasis::automatic
-                                    ? GramOperator::choose_basis(block, options.cg.max_iterations)
-                                    : options.basis};
+  CgFacSummary summary{
+      .space = Space::gram,
+      .basis = options.basis == GramBasis::automatic ? choose_basis(block, options.cg.max_iterations) : options.basis};
   const GramProblem reduced(block, traces, gradient, GramOperator::scratch_numbers(block, x0.has_value()),
                             workspace.gram);
   if (reduced.zero()) {  // the solution is 0, and no residual can be relative to ‖v‖
@@ -139,27 +138,20 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
 
 }  // namespace
 
-double checked_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping) {
-  const double lambda = absolute_damping(block, traces, damping);
-  if (!(lambda > 0)) {
-    throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "relative damping",
-                   "a mean eigenvalue of 0");
-  }
-  // Relative damping of rows far from 1 may leave float32, in which the solution is written.
-  if (!(lambda >= static_cast<double>(std::numeric_limits<float>::min()) &&
-        lambda <= static_cast<double>(std::numeric_limits<float>::max()))) {
-    throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "relative damping",
-                   to_text(lambda));
-  }
-  return lambda;
-}
-
 std::size_t CgFacWorkspace::bytes() const {
   return fisher.bytes() + gram.bytes() + weight_vectors.bytes();
 }
 
 Space choose_space(const FisherBlock& block, int iterations) {
   return cost::weight_cg(block, iterations) < cost::gram_cg(block, iterations) ? Space::weight : Space::gram;
+}
+
+GramBasis choose_basis(const FisherBlock& block, int iterations) {
+  const auto [q, p] = ProjectedShape(block, gram_forms(block));
+  if (is_small(q, p)) return GramBasis::plain;
+  return cost::plain_iterations(block, iterations) <= cost::tridiagonal_iterations(block, iterations)
+             ? GramBasis::plain
+             : GramBasis::tridiagonal;
 }
 
 CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double damping, const Gradient& gradient,
@@ -173,10 +165,6 @@ CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double 
       options.space == Space::automatic ? choose_space(block, options.cg.max_iterations) : options.space;
   const auto solve = space == Space::gram ? solve_in_gram_space : solve_in_weight_space;
   return solve(problem, options, workspace, {.options = options.cg, .cancel = cancel, .residuals = residuals});
-}
-
-bool nothing_to_solve(const BlockTraces& traces, const Damping& damping, const WeightView<const float>& v) {
-  return damping.relative && (traces.input == 0 || traces.output == 0) && dot(v, v) == 0;
 }
 
 CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,

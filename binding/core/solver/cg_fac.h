@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "core/base/buffer.h"
-#include "core/block/fisher_block.h"
+#include "core/block/damping.h"
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
 #include "core/operator/fisher_operator.h"
 #include "core/operator/gram_operator.h"
 #include "core/solver/conjugate_gradient.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 
@@ -38,9 +39,6 @@ struct CgFacWorkspace {
   [[nodiscard]] std::size_t bytes() const;
 };
 
-/// λ of a solve. Throws Error(invalid_value) for relative damping of a block of zeros, or beyond float32.
-[[nodiscard]] double checked_damping(const FisherBlock& block, const BlockTraces& traces, const Damping& damping);
-
 /// Solves (F + λI) x = v by conjugate gradients: the layer's natural-gradient direction.
 ///
 /// v, the start x₀ (none: zero) and the destination have the block's shape and layout; the destination may be v or x₀
@@ -61,21 +59,19 @@ CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double 
                     const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
                     std::vector<double>* residuals);
 
-/// The same for a given v and a damping that may be relative.
+/// Solves as above for a given v and a damping that may be relative; for v = 0 and rows of zeros the solution is 0.
 CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
                     const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
                     const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
                     std::vector<double>* residuals);
 
-/// Whether nothing is asked: relative damping of a block of zeros has no value, yet the solution for v = 0 is 0.
-[[nodiscard]] bool nothing_to_solve(const BlockTraces& traces, const Damping& damping,
-                                    const WeightView<const float>& v);
-
-/// (F + λI) v in one application, with the same checks.
+/// out ← (F + λI) v in one application, with the checks of a solve.
 void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
                   const WeightView<float>& out, FisherOperator::Workspace& workspace);
 
 /// The space of the smaller estimate (cost.h).
 [[nodiscard]] Space choose_space(const FisherBlock& block, int iterations);
+/// The basis of Gram space with the smaller estimate for so many iterations.
+[[nodiscard]] GramBasis choose_basis(const FisherBlock& block, int iterations);
 
 }  // namespace cgfac

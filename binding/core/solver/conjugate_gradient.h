@@ -11,17 +11,23 @@ namespace cgfac {
 /// Set from another thread to end a solve; read once per iteration.
 using CancelFlag = std::atomic<bool>;
 
-/// A symmetric positive definite operator F + λI together with the vector space it acts on. The products are fused with
-/// the vector updates around them: an implementation reads and writes each vector once, and keeps q = (F + λI) p to
-/// itself.
+/// A symmetric positive definite operator F + λI together with the vector space it acts on, as the loop below calls it
+/// with x, r and p. Each call joins a product with the vector update beside it, so that an implementation may do both
+/// in one pass; q = (F + λI) p stays with it, in whatever form serves `update_residual`, or is never formed.
+///
+///   norm2(r)                        returns ⟨r, r⟩
+///   advance_direction(r, beta, p)   p ← r + beta p (beta = 0: p is not read), returns ⟨p, q⟩
+///   update_residual(alpha, p, r)    r ← r − alpha q for the p of the last advance_direction, returns ⟨r, r⟩
+///   advance_solution(alpha, p, x)   x ← x + alpha p for the same p; may be put off to the next advance_direction or to
+///                                   finish, until which nobody else reads x
+///   finish()                        x is up to date: the loop calls it once, at its end
 template <typename Op>
 concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename Op::Vector& x, double scalar) {
-  { op.norm2(x) } -> std::same_as<double>;              // ⟨x, x⟩ of weight space
-  { op.direct(x, scalar, y) } -> std::same_as<double>;  // y ← x + β y (β = 0: y is not read), then ⟨y, (F + λI) y⟩
-  {
-    op.reduce(scalar, x, y)
-  } -> std::same_as<double>;  // y ← y − α (F + λI) x for the x of the last `direct`, then ⟨y, y⟩
-  op.axpy(scalar, x, y);      // y ← y + α x
+  { op.norm2(x) } -> std::same_as<double>;
+  { op.advance_direction(x, scalar, y) } -> std::same_as<double>;
+  { op.update_residual(scalar, x, y) } -> std::same_as<double>;
+  op.advance_solution(scalar, x, y);
+  op.finish();
 };
 
 enum class CgReason {
@@ -65,42 +71,32 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
   const double target = std::max(options.tolerance * options.tolerance, float32_floor) * v_norm2;
 
   double rho = op.norm2(r);  // rho = ⟨r, r⟩
+  double beta = 0;
   CgSummary summary{
       .iterations = 0, .residual = relative(rho), .initial_residual = relative(rho), .reason = CgReason::converged};
-  if (!std::isfinite(rho)) {
-    summary.reason = CgReason::broken_down;
+  const auto ended = [&](CgReason reason) {
+    op.finish();
+    summary.reason = reason;
     return summary;
-  }
+  };
+  if (!std::isfinite(rho)) return ended(CgReason::broken_down);
 
-  double beta = 0;
   while (!(rho <= target)) {
-    if (summary.iterations >= options.max_iterations) {
-      summary.reason = CgReason::max_iterations;
-      return summary;
-    }
-    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
-      summary.reason = CgReason::cancelled;
-      return summary;
-    }
-    const double curvature = op.direct(r, beta, p);  // p = r + beta p, q = (F + λI) p, ⟨p, q⟩
-    if (!(curvature > 0)) {
-      summary.reason = std::isnan(curvature) ? CgReason::broken_down : CgReason::indefinite;
-      return summary;
-    }
-    const double alpha = rho / curvature;        // alpha = ⟨r, r⟩ / ⟨p, q⟩
-    const double next = op.reduce(alpha, p, r);  // r = r − alpha q
-    if (!(std::isfinite(alpha) && std::isfinite(next))) {
-      summary.reason = CgReason::broken_down;
-      return summary;
-    }
-    op.axpy(alpha, p, x);  // x = x + alpha p
-    beta = next / rho;     // beta = ⟨r, r⟩ new / old
+    if (summary.iterations >= options.max_iterations) return ended(CgReason::max_iterations);
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) return ended(CgReason::cancelled);
+    const double curvature = op.advance_direction(r, beta, p);  // p = r + beta p, q = (F + λI) p, ⟨p, q⟩
+    if (!(curvature > 0)) return ended(std::isnan(curvature) ? CgReason::broken_down : CgReason::indefinite);
+    const double alpha = rho / curvature;                 // alpha = ⟨r, r⟩ / ⟨p, q⟩
+    const double next = op.update_residual(alpha, p, r);  // r = r − alpha q
+    if (!(std::isfinite(alpha) && std::isfinite(next))) return ended(CgReason::broken_down);
+    op.advance_solution(alpha, p, x);  // x = x + alpha p
+    beta = next / rho;                 // beta = ⟨r, r⟩ new / old
     rho = next;
     ++summary.iterations;
     summary.residual = relative(rho);
     if (residuals != nullptr) residuals->push_back(summary.residual);
   }
-  return summary;
+  return ended(CgReason::converged);
 }
 
 }  // namespace cgfac

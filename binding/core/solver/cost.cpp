@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/operator/fisher_operator.h"
-#include "core/operator/gram_problem.h"
+#include "core/operator/gram_matrices.h"
 
 namespace cgfac::cost {
 namespace {
@@ -23,9 +23,9 @@ struct Sizes {
   double p = 0;
   explicit Sizes(const FisherBlock& block)
       : m(static_cast<double>(block.rows())), n(static_cast<double>(block.cols())) {
-    const BlockForms forms = gram_forms(block);
-    q = static_cast<double>(projected_size(block.output, forms.output));
-    p = static_cast<double>(projected_size(block.input, forms.input));
+    const ProjectedShape projected(block, gram_forms(block));
+    q = static_cast<double>(projected.q);
+    p = static_cast<double>(projected.p);
   }
 };
 

@@ -6,9 +6,13 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/solution.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
 #include "core/linalg/symmetric.h"
+#include "core/linalg/tiles.h"
 #include "core/operator/gram_problem.h"
 #include "core/threads/parallel.h"
 

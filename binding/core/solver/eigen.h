@@ -7,8 +7,8 @@
 
 #include "core/base/buffer.h"
 #include "core/block/fisher_block.h"
+#include "core/block/solution.h"
 #include "core/factor/damping.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 
@@ -50,6 +50,7 @@ class EigenBases {
   SolutionProducts precondition(const FisherBlock& block, const EigenDamping& damping, const WeightView<const float>& v,
                                 const Destination& destination);
 
+  /// What the bases need to go on with; a copy.
   [[nodiscard]] EigenState state() const;
   /// Throws Error(shape_mismatch) for the state of another shape, Error(not_finite) for numbers that are not; nothing
   /// is changed then. `begun`: whether there is anything to restore.

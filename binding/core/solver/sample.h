@@ -1,7 +1,7 @@
 #pragma once
 
+#include "core/block/solution.h"
 #include "core/operator/gram_problem.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/block/solution.h"
 #include "core/operator/gram_problem.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 

@@ -3,9 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/symmetric.h"
+#include "core/linalg/tiles.h"
+#include "core/operator/gram_matrices.h"
 #include "core/operator/gram_problem.h"
 #include "core/solver/woodbury_inverses.h"
 #include "core/threads/parallel.h"
@@ -44,9 +51,8 @@ SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& da
   const BlockForms forms = gram_forms(block);
   const std::size_t widest =
       std::max(projected_size(block.input, forms.input), projected_size(block.output, forms.output));
-  const std::size_t least = inverse_scratch(3 * smallest_inverse_chunk, widest);
-  const std::size_t ideal =
-      inverse_scratch(std::max(block.rows(), block.cols()) + (2 * smallest_inverse_chunk), widest);
+  const std::size_t least = inverse_scratch(3 * smallest_chunk, widest);
+  const std::size_t ideal = inverse_scratch(std::max(block.rows(), block.cols()) + (2 * smallest_chunk), widest);
   const std::size_t limit = GramProblem::arena_numbers(widest) - (2 * widest * widest);
   const WoodburyInverses both =
       woodbury_inverses(block, damping, std::min(std::max(least, ideal), std::max(limit, least)), workspace);

@@ -1,8 +1,9 @@
 #pragma once
 
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
 #include "core/factor/damping.h"
 #include "core/operator/gram_problem.h"
-#include "core/solver/solution.h"
 
 namespace cgfac {
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <span>
 
+#include "core/block/gradient.h"
+#include "core/block/solution.h"
 #include "core/factor/inverse_view.h"
 #include "core/solver/woodbury.h"
 

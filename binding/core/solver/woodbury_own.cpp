@@ -3,9 +3,17 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/block/finite.h"
+#include "core/block/gradient.h"
+#include "core/block/passes.h"
+#include "core/block/solution.h"
+#include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
 #include "core/linalg/symmetric.h"
+#include "core/linalg/tiles.h"
+#include "core/operator/gram_matrices.h"
 #include "core/operator/gram_problem.h"
 #include "core/solver/woodbury_inverses.h"
 #include "core/threads/parallel.h"

@@ -7,13 +7,14 @@
 
 #include "core/solver/cg_fac.h"
 #include "core/threads/workspace_pool.h"
-#include "node/async/call.h"
+#include "node/classes/call.h"
 
 namespace cgfac::node {
 
 /// The native half of `ConjugateGradient`: options, and workspaces that its solves take in turn.
 class ConjugateGradientWrap : public Napi::ObjectWrap<ConjugateGradientWrap> {
  public:
+  /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   /// (options): those of cg_fac_options, and { history }: whether residuals are reported.
   explicit ConjugateGradientWrap(const Napi::CallbackInfo& info);

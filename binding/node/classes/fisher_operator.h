@@ -7,7 +7,7 @@
 
 #include "core/operator/fisher_operator.h"
 #include "core/threads/workspace_pool.h"
-#include "node/async/call.h"
+#include "node/classes/call.h"
 #include "node/convert/arrays.h"
 
 namespace cgfac::node {
@@ -15,6 +15,7 @@ namespace cgfac::node {
 /// The native half of `FisherOperator`: two borrowed arrays, a shape and a damping.
 class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap> {
  public:
+  /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   /// (options): { inputs, outputGrads, batch, fisherRows, damping } and those of layer_shape.
   explicit FisherOperatorWrap(const Napi::CallbackInfo& info);

@@ -6,7 +6,7 @@
 
 #include "core/layer/layer.h"
 #include "core/threads/strand.h"
-#include "node/async/call.h"
+#include "node/classes/call.h"
 #include "node/convert/arrays.h"
 
 namespace cgfac::node {
@@ -15,6 +15,7 @@ namespace cgfac::node {
 /// after another, each on the batch that was recorded when it was made.
 class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
  public:
+  /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   /// (options): those of layer_shape and layer_options.
   explicit LayerWrap(const Napi::CallbackInfo& info);

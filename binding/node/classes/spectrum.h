@@ -11,6 +11,7 @@ namespace cgfac::node {
 /// The native half of `Spectrum`: the spectrum of a solve, for other dampings.
 class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap> {
  public:
+  /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   /// Only `create` makes one that holds a spectrum.
   explicit SpectrumWrap(const Napi::CallbackInfo& info);

@@ -23,7 +23,7 @@ namespace cgfac::node {
 
 /// A positive count, as the facade has checked it.
 [[nodiscard]] std::size_t size_of(const Napi::Value& value);
-/// A number.
+/// The value of a JavaScript number.
 [[nodiscard]] double number_of(const Napi::Value& value);
 
 /// A vector of weight space as JavaScript has it: a kernel array and, for a layer with a bias, a bias array.
@@ -31,13 +31,15 @@ struct WeightArrays {
   std::span<float> kernel;
   std::span<float> bias;
 
+  /// As the core sees it, in the layout of a block.
   [[nodiscard]] WeightView<float> view(const FisherBlock& block) const {
     return {block.kernel_view(kernel.data()), bias};
   }
 };
+/// Reads a vector of a layer from its two arrays.
 [[nodiscard]] WeightArrays weight_arrays(const Napi::Value& kernel, const Napi::Value& bias, std::string_view name,
                                          const LayerShape& shape);
-/// Of an object { kernel, bias }; none where the value is undefined.
+/// Reads a vector of a layer from an object { kernel, bias }; none where the value is undefined.
 [[nodiscard]] std::optional<WeightArrays> weight_vector(const Napi::Value& value, std::string_view name,
                                                         const LayerShape& shape);
 

@@ -9,14 +9,14 @@
 /// Reading options, which the facade has checked and filled in.
 namespace cgfac::node {
 
-/// { inFeatures, outFeatures, bias, lossReduction, kernelLayout }
+/// Reads { inFeatures, outFeatures, bias, lossReduction, kernelLayout }.
 [[nodiscard]] LayerShape layer_shape(const Napi::Object& options);
-/// { damping: number | { relative: number } }
+/// Reads { damping: number | { relative: number } }.
 [[nodiscard]] Damping damping(const Napi::Object& options);
-/// { maxIterations, tolerance, space }
+/// Reads { maxIterations, tolerance, space }.
 [[nodiscard]] CgFacOptions cg_fac_options(const Napi::Object& options);
-/// { damping, dampingMode, block, method, warmStart, factorUpdateSteps, inverseUpdateSteps, factorHistory, factorDecay,
-/// rank, panelRows, window, fillsUp } and those of cg_fac_options
+/// Reads { damping, dampingMode, block, method, warmStart, factorUpdateSteps, inverseUpdateSteps, factorHistory,
+/// factorDecay, rank, panelRows, window, fillsUp } and those of cg_fac_options.
 [[nodiscard]] LayerOptions layer_options(const Napi::Object& options);
 
 }  // namespace cgfac::node

@@ -5,10 +5,15 @@
 /// Made by scripts/generate-reports.mjs of binding/node/convert/reports.json.
 namespace cgfac::node {
 
+/// The names that a report counts as Method.
 enum class ReportMethod { cg, exact, kfac };
+/// The names that a report counts as Reason.
 enum class ReportReason { converged, max_iterations, indefinite, broken_down, solved, no_curvature };
+/// The names that a report counts as Space.
 enum class ReportSpace { gram, weight, rows };
+/// The names that a report counts as Basis.
 enum class ReportBasis { plain, tridiagonal };
+/// The names that a report counts as Form.
 enum class ReportForm { panel, covariance };
 
 /// The places of a report in 17 numbers; NaN for what is not known.

@@ -15,6 +15,7 @@
 /// Version 0.1.0 wrote the same, but for `solver.numbers` without the scales of the rows, which were 1/N_a and 1/N_g.
 namespace cgfac::node {
 
+/// What a layer's state is in JavaScript.
 [[nodiscard]] Napi::Object state_object(Napi::Env env, const LayerState& state, const LayerShape& shape,
                                         const LayerOptions& options);
 /// Throws Error(shape_mismatch) for what no such layer wrote.

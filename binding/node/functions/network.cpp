@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/block/weight_vector.h"
+#include "core/block/finite.h"
 #include "core/layer/layer.h"
 #include "core/layer/side_by_side.h"
 #include "core/layer/trust_region.h"

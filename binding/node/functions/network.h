@@ -20,7 +20,7 @@ void precondition_all_sync(const Napi::CallbackInfo& info);
 
 /// ([{ weights, average }, …], decay): average ← decay·average + (1 − decay)·weights, of Float32Arrays of one length.
 void average_all(const Napi::CallbackInfo& info);
-/// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1
+/// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.
 Napi::Value first_not_finite(const Napi::CallbackInfo& info);
 
 }  // namespace cgfac::node

@@ -11,7 +11,7 @@ import { diagnose, layerStepSummary, type SkippedSteps, type StepSummary } from 
 /** A step between its phases. */
 export interface StepPlan {
   readonly entries: readonly NetworkEntry[];
-  /** Of each entry, where they are given. */
+  /** The gradient of each entry, where it is given. */
   readonly gradients: readonly (VectorArrays | undefined)[];
   readonly loss: number | undefined;
   readonly lossFloor: number;
@@ -27,13 +27,13 @@ export interface StepPlan {
 /** What a step is to be. */
 export interface StepDecision {
   readonly summary: StepSummary;
-  /** μ */
+  /** μ, the weight of the momentum. */
   readonly momentum: number;
-  /** η */
+  /** η, the length of the step. */
   readonly stepSize: number;
 }
 
-/** Steps so far. */
+/** Steps done and skipped so far. */
 export interface StepCounts {
   readonly steps: number;
   readonly skipped: SkippedSteps;

@@ -6,16 +6,16 @@ import { at, type ResolvedPreconditionerOptions, scheduled } from '../options';
 /** What the schedules give at a step. */
 export interface StepHyperparameters {
   readonly damping: Damping;
-  /** μ */
+  /** μ, the weight of the momentum. */
   readonly momentum: number;
   readonly weightDecay: number;
   /** β; NaN without averages. */
   readonly emaMomentum: number;
   /** learningRate, with its schedule. */
   readonly rate: number;
-  /** κ */
+  /** κ, the bound of a step by 'kl-clip'. */
   readonly klClip: number;
-  /** φ */
+  /** φ, the share of a step by 'polyak'. */
   readonly polyakFraction: number;
 }
 
@@ -44,7 +44,7 @@ export interface StepMeasure {
   readonly lossFloor: number;
 }
 
-/** η. */
+/** The length η of a step by its rule. */
 export function stepSize(
   rule: ResolvedPreconditionerOptions['stepRule'],
   { momentum, rate, klClip, polyakFraction }: StepHyperparameters,

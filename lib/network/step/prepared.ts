@@ -6,9 +6,9 @@ import { methodNames, reasonNames, spaceNames, stepReport } from '../../native/r
 
 /** A number for each factor of a layer. */
 export interface EffectiveRanks {
-  /** Of A. */
+  /** The number for A. */
   readonly input: number;
-  /** Of G. */
+  /** The number for G. */
   readonly output: number;
 }
 

@@ -1,13 +1,13 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../../base/errors';
-import { concatenated } from '../../base/vectors';
-import { findHeads, type Head } from '../heads/head';
-import type { Site } from '../kinds/layer-kind';
-import { backward, skipKernelGradient } from '../tape/graph';
+import { CgfacError, concatenated } from '../../adapter-kit';
+import { findHeads } from '../heads/find';
+import type { Head } from '../heads/head';
+import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
+import { backward } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
-import { findLayers, type Layer, type Layers, type PlainVariable } from './sites';
+import { findLayers, type Layers, type PlainVariable } from './sites';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends Layer {
@@ -25,7 +25,7 @@ export interface CapturedLayer extends Layer {
   readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
 }
 
-/** One step's capture. */
+/** What one step leaves for the solver. */
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly plain: readonly PlainVariable[];
@@ -41,10 +41,10 @@ export interface Capture {
 /** A capture of nothing. */
 export const NOTHING: Capture = { layers: [], plain: [], floor: 0, soft: false, sampled: 0, penalised: false };
 
-/** How to capture. */
+/** How a step is to be captured. */
 export interface CaptureOptions {
   readonly fisher: 'true' | 'empirical';
-  /** Of the samples, those whose targets are sampled, given what is known of the head: from 0 to 1. */
+  /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
   readonly share: (soft: boolean, layers: readonly Layer[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: () => number;
@@ -79,7 +79,7 @@ function penaltyGradients(
   penalties: Layers['penalties'],
 ): Map<Variable, Float32Array> {
   const gradients = new Map<Variable, Float32Array>();
-  for (const variable of layer.bias ? [layer.kernel, layer.bias] : [layer.kernel]) {
+  for (const variable of variablesOf(layer)) {
     const passed = penalties.get(variable);
     const gradient = passed && backward(tape, [[loss.id, onesLike(loss)]], passed).get(variable.id);
     if (gradient) gradients.set(variable, gradient.dataSync<'float32'>());
@@ -93,7 +93,11 @@ export function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
   return reached.length === layer.sites.length ? concatenated(reached) : undefined;
 }
 
-/** The same, where a step cannot do without. */
+/**
+ * The gradients of the loss at the sites, which a step cannot do without.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the backward pass did not reach them all.
+ */
 export function requiredGrads(layer: CapturedLayer): Float32Array {
   const found = reachedGrads(layer);
   if (found) return found;
@@ -131,6 +135,48 @@ function headsOf(
   }
 }
 
+/** The layers that are not refused; the variables of the others are plain, for the reason given. */
+function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
+  const layers = found.layers.filter((layer) => refused(layer) === undefined);
+  const plain = found.layers.flatMap((layer) => {
+    const reason = refused(layer);
+    return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason }));
+  });
+  return { ...found, layers, plain: [...found.plain, ...plain] };
+}
+
+/** What {@link capture} does, inside a scope that disposes of its tensors. */
+function captureLayers(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  { layers, plain, penalties }: Layers,
+  options: CaptureOptions,
+): Capture {
+  const sites = layers.flatMap((layer) => layer.sites);
+  const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
+  const heads = sites.length > 0 ? headsOf(tape, loss, sites, options.fisher) : [];
+  const floor = heads.reduce((sum, head) => sum + head.floor, 0);
+  const soft = heads.some((head) => head.soft);
+  const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft, layers) : 0;
+  const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
+  // before the listeners, which see every gradient that comes
+  if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
+    for (const site of sites) site.skipKernelGradient();
+  }
+  const captured = layers.map((layer): CapturedLayer => {
+    const checked = options.checked(layer);
+    return {
+      ...layer,
+      inputs: concatenated(layer.sites.map((site) => site.readInputs())),
+      samples: samplesIn(layer, heads),
+      sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
+      lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
+      penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
+    };
+  });
+  return { layers: captured, plain, floor, soft, sampled: sampled?.samples ?? 0, penalised };
+}
+
 /**
  * Reads the rows of every layer from the tape, samples targets and sends their errors back for the true Fisher matrix,
  * and puts listeners into the backward pass that is still to come for the empirical one and for the check.
@@ -144,44 +190,13 @@ export function capture(
   variables: readonly Variable[],
   options: CaptureOptions,
 ): Capture {
-  const found = findLayers(tape, variables, loss);
-  const layers = found.layers.filter((layer) => options.refused(layer) === undefined);
-  const plain = [...found.plain];
-  for (const layer of found.layers) {
-    const reason = options.refused(layer);
-    if (reason === undefined) continue;
-    plain.push({ variable: layer.kernel, reason });
-    if (layer.bias) plain.push({ variable: layer.bias, reason });
-  }
-  const captured: CapturedLayer[] = [];
-  const sites = layers.flatMap((layer) => layer.sites);
-  const kernels = layers.flatMap((layer) => [layer.kernel, ...(layer.bias ? [layer.bias] : [])]);
-  const penalised = kernels.some((variable) => found.penalties.has(variable));
-  let [floor, soft, count] = [0, false, 0];
+  const found = admitted(findLayers(tape, variables, loss), options.refused);
+  let captured = NOTHING;
   withoutRecording(() =>
+    // tidy looks for tensors in what it is given back, in every number of an array: nothing is given
     tidy(() => {
-      const heads = sites.length > 0 ? headsOf(tape, loss, sites, options.fisher) : [];
-      floor = heads.reduce((sum, head) => sum + head.floor, 0);
-      soft = heads.some((head) => head.soft);
-      const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft, layers) : 0;
-      const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
-      count = sampled?.samples ?? 0;
-      // before the listeners, which see every gradient that comes
-      if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
-        for (const site of sites) skipKernelGradient(site.node, site.kernelInput);
-      }
-      for (const layer of layers) {
-        const checked = options.checked(layer);
-        captured.push({
-          ...layer,
-          inputs: concatenated(layer.sites.map((site) => site.readInputs())),
-          samples: samplesIn(layer, heads),
-          sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
-          lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
-          penaltyGrads: checked ? penaltyGradients(tape, loss, layer, found.penalties) : new Map(),
-        });
-      }
+      captured = captureLayers(tape, loss, found, options);
     }),
   );
-  return { layers: captured, plain, floor, soft, sampled: count, penalised };
+  return captured;
 }

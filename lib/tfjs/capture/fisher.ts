@@ -4,8 +4,7 @@
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
 import { type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../../base/errors';
-import { sampledErrors } from '../../base/random';
+import { CgfacError, sampledErrors } from '../../adapter-kit';
 import type { Head } from '../heads/head';
 import type { Site } from '../kinds/layer-kind';
 import { backward, dependents } from '../tape/graph';

@@ -6,7 +6,7 @@
  * vector of signs instead, which a wrong row escapes with a probability of 2⁻ʳ in r wrong columns, and costs three
  * passes over the data.
  */
-import { uniforms } from '../../base/random';
+import { uniforms } from '../../adapter-kit';
 import { type CapturedLayer, reachedGrads } from './capture';
 
 /** What is compared: the rows of a layer as the framework's backward pass saw them, and the gradient of its loss. */
@@ -72,7 +72,10 @@ export function kernelDiscrepancy(layer: CheckedLayer, gradient: Float32Array): 
   return significant(norm(difference), norm(gradient), terms);
 }
 
-/** Likewise for the bias gradient, which is the sum of the rows of output gradients. */
+/**
+ * How far the bias gradient `gradient` is from the sum of the rows of output gradients, relative to itself; 0 when the
+ * difference is one of rounding.
+ */
 export function biasDiscrepancy(layer: CheckedLayer, gradient: Float32Array): number {
   const { outputGrads, outFeatures } = layer;
   const difference = Float64Array.from(gradient);
@@ -82,6 +85,12 @@ export function biasDiscrepancy(layer: CheckedLayer, gradient: Float32Array): nu
     terms += norm(outputGrads.subarray(row * outFeatures, (row + 1) * outFeatures));
   }
   return significant(norm(difference), norm(gradient), terms);
+}
+
+/** The relative difference, or 0 where it is no larger than what rounding leaves. */
+function significant(difference: number, size: number, terms: number): number {
+  if (difference <= RELATIVE_TO_GRADIENT * size + RELATIVE_TO_TERMS * terms) return 0;
+  return difference / size;
 }
 
 function withoutPenalty(gradient: Float32Array, penalty: Float32Array | undefined): Float32Array {
@@ -109,9 +118,4 @@ export function discrepancyOf(
     if (bias > 0) differences.push(`${layer.bias.name} by ${bias.toExponential(1)}`);
   }
   return differences.length === 0 ? undefined : differences.join(' and ');
-}
-
-function significant(difference: number, size: number, terms: number): number {
-  if (difference <= RELATIVE_TO_GRADIENT * size + RELATIVE_TO_TERMS * terms) return 0;
-  return difference / size;
 }

@@ -3,24 +3,13 @@
  * them.
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { dense } from '../kinds/dense';
-import type { LayerKind, Site, View } from '../kinds/layer-kind';
+import { KINDS } from '../kinds/kinds';
+import { type Layer, type Site, type View, variablesOf } from '../kinds/layer-kind';
 import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
-import { FUSED_MAT_MUL, type TapeNode } from '../tape/tape';
-
-/** The kinds of layers that are preconditioned, tried in this order. */
-const KINDS: readonly LayerKind[] = [dense];
+import type { TapeNode } from '../tape/tape';
 
 /** Ops that show a variable in another form without computing anything. */
 const VIEWS: readonly string[] = ['Identity', 'Cast', 'Reshape', 'Transpose'];
-
-/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
-export interface Layer {
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
-  /** At least one; several where the layer is shared or unrolled in time. */
-  readonly sites: readonly [Site, ...Site[]];
-}
 
 /** A trainable variable that takes plain gradient steps, and why. */
 export interface PlainVariable {
@@ -122,8 +111,7 @@ function openOutputs(tape: readonly TapeNode[], sites: readonly Site[]): Map<num
     if (readers.get(id) === 1) open.set(id, site);
   };
   for (const site of sites) {
-    if (site.biasInput === undefined && site.rowsAreOutputRows)
-      for (const output of site.node.outputs) offer(output.id, site);
+    if (site.bias.is === 'addition') for (const output of site.node.outputs) offer(output.id, site);
   }
   for (const node of tape) {
     const [input] = inputsOf(node);
@@ -138,8 +126,8 @@ function openOutputs(tape: readonly TapeNode[], sites: readonly Site[]): Map<num
 function siteOfBias(use: Use, sites: readonly Site[], open: ReadonlyMap<number, Site>): Site | undefined {
   const isRow = (site: Site) =>
     !use.view.transposed && use.view.variable.size === site.outFeatures && use.view.shape.at(-1) === site.outFeatures;
-  const fused = sites.find((site) => site.node === use.node && site.biasInput === use.name);
-  if (fused) return isRow(fused) ? fused : undefined;
+  const own = sites.find(({ node, bias }) => node === use.node && bias.is === 'input' && bias.name === use.name);
+  if (own) return isRow(own) ? own : undefined;
   if (use.node.kernel !== 'Add') return undefined;
   const other = use.node.inputs.get(use.name === 'a' ? 'b' : 'a');
   const site = other && open.get(other.id);
@@ -153,9 +141,7 @@ function siteOfBias(use: Use, sites: readonly Site[], open: ReadonlyMap<number, 
 function samplesOf(site: Site, made: ReadonlyMap<number, TapeNode>): number {
   if (site.samples !== undefined) return site.samples;
   let samples = site.rows;
-  // A fused product sees its data as a stack of one matrix.
-  let tensor: Tensor | undefined =
-    site.node.kernel === FUSED_MAT_MUL ? made.get(site.data.id)?.inputs.get('x') : site.data;
+  let tensor: Tensor | undefined = site.reshapesData ? made.get(site.data.id)?.inputs.get('x') : site.data;
   while (tensor) {
     const [leading = 1] = tensor.shape;
     if (site.rows % leading === 0) samples = Math.min(samples, leading);
@@ -171,7 +157,7 @@ type Role = { readonly is: 'kernel' | 'bias'; readonly site: Site } | { readonly
 function rolesOf(tape: readonly TapeNode[], uses: readonly Use[], views: ReadonlyMap<number, View>): Map<Use, Role> {
   const roles = new Map<Use, Role>();
   for (const use of uses) {
-    const site = KINDS.map((kind) => kind(use.node, use.name, use.view)).find((found) => found !== undefined);
+    const site = KINDS.map((kind) => kind.siteAt(use.node, use.name, use.view)).find((found) => found !== undefined);
     if (site && !views.has(site.data.id)) roles.set(use, { is: 'kernel', site });
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
@@ -257,7 +243,7 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
     const [first, ...others] = sites.map((site) => ({ ...site, samples: samplesOf(site, made) }));
     if (first) layers.push({ kernel, bias, sites: [first, ...others] });
   }
-  const preconditioned = new Set(layers.flatMap(({ kernel, bias }) => (bias ? [kernel, bias] : [kernel])));
+  const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.map((use) => use.view.variable));
   const plain = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))

@@ -1,9 +1,10 @@
 /**
- * What a kind of layer has to say about a place where it uses its weights. One file per kind; `sites.ts` lists the
- * kinds.
+ * What a kind of layer has to say of its ops and of the places where it uses its weights. Each kind has a file of its
+ * own in this folder and a line in kinds.ts; no other file knows of its ops.
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import type { TapeNode } from '../tape/tape';
+import type { KernelLayout, Preconditioner } from '../../adapter-kit';
+import type { OpKind, TapeNode } from '../tape/tape';
 
 /** A variable as an op sees it, after reshapes and transpositions. */
 export interface View {
@@ -15,33 +16,66 @@ export interface View {
   readonly shape: readonly number[];
 }
 
+/**
+ * How a bias comes to a site: as the input `name` of the op itself; as a row vector of outFeatures numbers that a later
+ * op adds to the output; or in no way that is known.
+ */
+export type BiasRole =
+  | { readonly is: 'input'; readonly name: string }
+  | { readonly is: 'addition' }
+  | { readonly is: 'unknown' };
+
+/** Takes a layer under the care of a preconditioner, by a name. It keeps nothing of the step it was made at. */
+export type Registration = (preconditioner: Preconditioner, name: string) => void;
+
 /** One use of a kernel: the op that applies it to data, and how to read its rows. */
 export interface Site {
   /** The op. */
   readonly node: TapeNode;
-  /** The name of the input that the kernel is. */
-  readonly kernelInput: string;
-  /** Rows of `inputs` and of `outputGrads`. */
+  /** The number of rows of inputs, and of output gradients. */
   readonly rows: number;
   /** Width of a row of inputs, without a bias. */
   readonly inFeatures: number;
   /** Width of a row of output gradients. */
   readonly outFeatures: number;
   /** How the variable stores the kernel: `'in-out'` is (inFeatures × outFeatures), row-major. */
-  readonly kernelLayout: 'in-out' | 'out-in';
+  readonly kernelLayout: KernelLayout;
   /** The data that the kernel is applied to, as the op gets it. */
   readonly data: Tensor;
+  /** Whether the op brought its data into another shape first, so that the shape of `data` says nothing of samples. */
+  readonly reshapesData: boolean;
   /** The samples among the rows, where the op itself knows; else it is found from where the data came from. */
   readonly samples?: number;
-  /** The name of the op's own bias input; `undefined` where the op has none, and a bias may be added after it. */
-  readonly biasInput: string | undefined;
-  /** Whether a row vector of outFeatures numbers, added to the output, is a bias. */
-  readonly rowsAreOutputRows: boolean;
+  /** How a bias comes to the op. */
+  readonly bias: BiasRole;
   /** Reads the inputs, (rows × inFeatures), row-major. The array may be the tensor's own: it must not be written to. */
   readInputs(): Float32Array;
-  /** Reads the output gradients, (rows × outFeatures), row-major, from the gradient of the op's output; likewise. */
+  /**
+   * Reads the output gradients, (rows × outFeatures), row-major, from the gradient of the op's output. The array may be
+   * the tensor's own: it must not be written to.
+   */
   readOutputGrads(outputGradient: Tensor): Float32Array;
+  /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
+  skipKernelGradient(): void;
+  /** What registers the layer of this site, with a bias or without. */
+  registration(bias: boolean): Registration;
 }
 
-/** A kind of layer: recognises the use of `view` as the input `name` of `node`. */
-export type LayerKind = (node: TapeNode, name: string, view: View) => Site | undefined;
+/** A kind of layer: what it tells the tape of its ops, and the sites that it knows. */
+export interface LayerKind extends OpKind {
+  /** The site where `node` applies `view`, its input `name`, to data; `undefined` where this kind knows none. */
+  siteAt(node: TapeNode, name: string, view: View): Site | undefined;
+}
+
+/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
+export interface Layer {
+  readonly kernel: Variable;
+  readonly bias: Variable | undefined;
+  /** At least one; several where the layer is shared or unrolled in time. */
+  readonly sites: readonly [Site, ...Site[]];
+}
+
+/** The variables of a layer, the kernel first. */
+export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): Variable[] {
+  return bias ? [kernel, bias] : [kernel];
+}

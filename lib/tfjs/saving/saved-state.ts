@@ -1,13 +1,12 @@
 /** What is saved of an optimizer: its form, its check, and its parts. */
 import { isFloat32Array } from 'node:util/types';
 import type { Variable } from '@tensorflow/tfjs-core';
-import type { StoredLayer, StoredVector } from '../../network/preconditioner';
-import type { Averages } from '../step/averages';
-import { variablesOf } from '../step/gradients';
+import type { StoredLayer, StoredVector } from '../../adapter-kit';
+import { variablesOf } from '../kinds/layer-kind';
 
 /** The average of a variable. */
 export interface SavedAverage {
-  /** Its place among the variables with averages, in the order in which they were created. */
+  /** The place of its variable among those with averages, in the order in which they were created. */
   readonly created: number;
   readonly values: Float32Array;
 }
@@ -16,7 +15,7 @@ export interface SavedAverage {
 export interface SavedLayer {
   readonly name: string;
   readonly state: StoredLayer;
-  /** Of the kernel and of the bias. */
+  /** The averages of the kernel and of the bias. */
   readonly averages: readonly [SavedAverage | undefined, SavedAverage | undefined];
 }
 
@@ -26,7 +25,7 @@ export interface SavedPlain {
   readonly average: SavedAverage;
 }
 
-/** What is saved of the recipe. */
+/** What is saved of an optimizer, the number of its steps and its seed apart. */
 export interface SavedState {
   readonly steps: number;
   readonly skippedSteps: { readonly total: number; readonly inARow: number };
@@ -49,8 +48,16 @@ export interface StatedLayer {
   readonly state: StoredLayer;
 }
 
+/** The averages of variables, to be read. */
+export interface ReadableAverages {
+  /** The variables that have averages. */
+  variables(): Variable[];
+  /** A copy of the numbers of the average of a variable. */
+  read(variable: Variable): Float32Array | undefined;
+}
+
 /** The state of layers, and the averages of their variables and of all others that have one. */
-export function savedParts(layers: readonly StatedLayer[], averages: Averages): SavedParts {
+export function savedParts(layers: readonly StatedLayer[], averages: ReadableAverages): SavedParts {
   const averaged = averages.variables();
   const places = new Map([...averaged].sort((a, b) => a.id - b.id).map((variable, created) => [variable, created]));
   const averageOf = (variable: Variable | undefined): SavedAverage | undefined => {
@@ -72,7 +79,7 @@ export function savedParts(layers: readonly StatedLayer[], averages: Averages): 
   };
 }
 
-/** The same with what was loaded and is not taken over yet; `count` of the own averages stand before its. */
+/** The own parts and, behind `count` averages of these, the parts that were loaded and are not taken over yet. */
 export function withPending(own: SavedParts, pending: SavedParts | undefined, count: number): SavedParts {
   if (pending === undefined) return own;
   const later = (average: SavedAverage): SavedAverage => ({ ...average, created: count + average.created });

@@ -4,8 +4,8 @@
  */
 import { isFloat32Array, isFloat64Array } from 'node:util/types';
 import { type Tensor, tensor1d } from '@tensorflow/tfjs-core';
-import { valueError } from '../../base/validate';
-import type { NamedTensor } from '../step/gradients';
+import { valueError } from '../../adapter-kit';
+import type { NamedTensor } from '../tape/named-tensor';
 import { isCount, isState, type SavedState } from './saved-state';
 
 type Numbers = Float32Array | Float64Array;

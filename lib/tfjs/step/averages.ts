@@ -55,7 +55,7 @@ export class Averages {
     return [...this.#kept.values()].map(({ variable, mean }) => [variable, mean.clone()] as const);
   }
 
-  /** Of the averages. */
+  /** Bytes that the averages take. */
   bytes(): number {
     return [...this.#kept.values()].reduce((sum, { mean }) => sum + 4 * mean.size, 0);
   }
@@ -79,5 +79,31 @@ export class Averages {
   #set(variable: Variable, mean: Tensor): void {
     this.#kept.get(variable.id)?.mean.dispose();
     this.#kept.set(variable.id, { variable, mean });
+  }
+}
+
+/** Gives variables the values that stand beside them, and disposes of these. */
+export function assignAll(values: readonly (readonly [Variable, Tensor])[]): void {
+  for (const [variable, value] of values) {
+    variable.assign(value);
+    value.dispose();
+  }
+}
+
+/**
+ * Puts averages in the place of their variables while `callback` runs, and then the variables back. The averages are
+ * disposed of.
+ */
+export async function exchanged<T>(
+  averages: readonly (readonly [Variable, Tensor])[],
+  callback: () => T | Promise<T>,
+): Promise<T> {
+  const before = averages.map(([variable]) => [variable, keep(variable.clone())] as const);
+  try {
+    assignAll(averages);
+    return await callback();
+  } finally {
+    for (const [variable, kept] of before) if (!variable.isDisposed) variable.assign(kept);
+    dispose(before.map(([, kept]) => kept));
   }
 }

@@ -1,25 +1,16 @@
+/** The gradients that a step is given, and what makes them unusable. */
 import { mul, type NamedTensorMap, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../../base/errors';
-import type { Layer } from '../capture/sites';
-
-/** A tensor and its name, as TensorFlow.js hands over gradients and the weights of optimizers. */
-export interface NamedTensor {
-  /** The name of the variable, or of the weight. */
-  name: string;
-  /** Its gradient, or its value. */
-  tensor: Tensor;
-}
-
-/** The variables of a layer, the kernel first. */
-export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): Variable[] {
-  return bias ? [kernel, bias] : [kernel];
-}
+import { CgfacError } from '../../adapter-kit';
+import { type Layer, variablesOf } from '../kinds/layer-kind';
+import type { NamedTensor } from '../tape/named-tensor';
+import type { Step } from './step';
 
 /** The error of gradients that do not belong to the last capture. */
 export function noCapture(expected: string, received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_NO_CAPTURE',
-    `Expected ${expected} for applyGradients but received ${received}; call minimize, or computeGradients and then applyGradients once`,
+    `Expected ${expected} for applyGradients but received ${received}; ` +
+      'call minimize, or computeGradients and then applyGradients once',
   );
 }
 
@@ -30,6 +21,19 @@ export function gradientsByName(gradients: NamedTensorMap | NamedTensor[]): Map<
     : Object.entries(gradients);
   // A variable that is not trainable, or that the loss does not depend on, has no gradient.
   return new Map(entries.filter(([, value]) => value));
+}
+
+/**
+ * Checks that gradients are of the variables of a step.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for one of another variable.
+ */
+export function requireKnown({ layers, plain }: Step, gradients: ReadonlyMap<string, Tensor>): void {
+  const variables = [...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)];
+  const known = new Set(variables.map(({ name }) => name));
+  for (const name of gradients.keys()) {
+    if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
+  }
 }
 
 /** A gradient of one layer, in the layout of its kernel. */
@@ -65,7 +69,27 @@ export function notFinite({ kernel, bias }: Layer, gradient: LayerGradient): Var
 }
 
 /** Whether all numbers of a tensor are finite, read back as one number: 0·∞ is NaN. */
-export function allFinite(values: Tensor): boolean {
+function allFinite(values: Tensor): boolean {
   const [zero = Number.NaN] = sum(mul(values, 0)).dataSync();
   return zero === 0;
+}
+
+/** Why a step cannot be taken, found before anything takes part in it. */
+export function unusable(
+  step: Step,
+  gradients: ReadonlyMap<string, Tensor>,
+  read: readonly LayerGradient[] | undefined,
+): string | undefined {
+  if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
+  if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
+  const bad =
+    step.layers.flatMap((layer, index) => {
+      const gradient = read?.[index];
+      return (gradient && notFinite(layer, gradient)) ?? [];
+    })[0] ??
+    step.plain.find(({ variable }) => {
+      const gradient = gradients.get(variable.name);
+      return gradient && !allFinite(gradient);
+    })?.variable;
+  return bad && `the gradient of ${bad.name} is not finite`;
 }

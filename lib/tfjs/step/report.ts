@@ -1,8 +1,9 @@
-import type { StepSummary } from '../../network/step/summary';
+import type { StepSummary } from '../../adapter-kit';
+import type { PlainVariable } from '../capture/sites';
 
 /** A variable that took a plain gradient step. */
 export interface PlainReport {
-  /** Its name. */
+  /** The name of the variable. */
   readonly name: string;
   /** The op that uses it and belongs to no kind of layer that is preconditioned, or another reason. */
   readonly reason: string;
@@ -22,4 +23,24 @@ export interface StepReport {
   readonly summary?: StepSummary;
   /** The variables that took a plain gradient step. */
   readonly plain: readonly PlainReport[];
+}
+
+/** What a report tells of a step before it is taken. */
+interface Reported {
+  readonly iteration: number;
+  readonly plain: readonly PlainVariable[];
+}
+
+/** The report of a step, with the summary of its layers where it has any. */
+export function reportOf({ iteration, plain }: Reported, summary?: StepSummary): StepReport {
+  const named = plain.map(({ variable, reason }) => ({ name: variable.name, reason }));
+  if (summary === undefined) return { iteration, nu: 0, innerProduct: 0, plain: named };
+  return {
+    iteration,
+    nu: summary.stepSize,
+    innerProduct: summary.innerProduct,
+    // a step that had nothing to do for its layers was skipped for them alone
+    plain: summary.skipped === undefined || summary.idle ? named : [],
+    summary,
+  };
 }

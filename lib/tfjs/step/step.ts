@@ -1,4 +1,4 @@
-/** A step between the optimizer, which captures it, and the engine, which takes it. */
+/** A step between the optimizer, which captures it, and the recipe, which takes it. */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
 import type { StepReport } from './report';
@@ -12,7 +12,7 @@ export interface Step extends Capture {
 }
 
 /** What a step makes of the variables. */
-export interface Outcome {
+export interface StepOutcome {
   /** New values, tensors of the caller's tidy; none for a step that was skipped. */
   readonly next: readonly (readonly [Variable, Tensor])[];
   readonly report: StepReport;

@@ -2,10 +2,10 @@
  * The only file that touches the internals of TensorFlow.js: the tape of the forward pass, and the two counters of the
  * engine that say whether it is being written.
  *
- * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, such as a fused
- * matrix product, is filed under the name of its scope) and its attributes. Both pass through `engine.runKernelFunc`,
- * so that method is shadowed on the engine while the loss is computed, and what goes through it is noted on the node
- * that it leaves behind.
+ * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, as those with a
+ * fused kernel are, is filed under the name of its scope) and its attributes. Both pass through
+ * `engine.runKernelFunc`, so that method is shadowed on the engine while the loss is computed, and what goes through it
+ * is noted on the node that it leaves behind.
  */
 import {
   dispose,
@@ -17,8 +17,7 @@ import {
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
-import { CgfacError } from '../../base/errors';
-import { typeError } from '../../base/validate';
+import { CgfacError, typeError } from '../../adapter-kit';
 
 /** Gradient functions of a node's inputs, by input name. */
 export type InputGradients = Readonly<Record<string, () => Tensor>>;
@@ -53,8 +52,19 @@ interface KernelNote {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** The kernel name of a fused matrix product, which TensorFlow.js runs inside an op with a gradient of its own. */
-export const FUSED_MAT_MUL = '_FusedMatMul';
+/** What a kind of layer tells of its ops, and TensorFlow.js does not. */
+export interface OpKind {
+  /**
+   * The kernels that TensorFlow.js runs inside an op with a gradient of its own. An op that runs one of them, and
+   * nothing else, is known by that kernel.
+   */
+  readonly fusedKernels: readonly string[];
+  /**
+   * Gradient functions for the inputs `wanted` of an op of this kind, where there are cheaper ones than those of its
+   * kernel; `undefined` for everything else.
+   */
+  gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly string[]): InputGradients | undefined;
+}
 
 const NO_ATTRIBUTES: Readonly<Record<string, unknown>> = Object.freeze({});
 const BOOKKEEPING: readonly string[] = ['Identity', 'Reshape', 'Cast'];
@@ -62,8 +72,8 @@ const BOOKKEEPING: readonly string[] = ['Identity', 'Reshape', 'Cast'];
 /** One operation of the forward pass. */
 export class TapeNode {
   /**
-   * The kernel, `'BatchMatMul'` say; for an op with a gradient of its own, the name of its scope
-   * (`'softmaxCrossEntropy__op'`).
+   * The kernel, `'Softmax'` say; for an op with a gradient of its own, the name of its scope
+   * (`'softmaxCrossEntropy__op'`), or its fused kernel.
    */
   readonly kernel: string;
   /** The attributes of the kernel (transposes, axes, …). */
@@ -77,8 +87,9 @@ export class TapeNode {
    */
   readonly saved: readonly Tensor[];
   readonly #node: EngineNode;
+  readonly #kinds: readonly OpKind[];
 
-  constructor(node: EngineNode, note: KernelNote) {
+  constructor(node: EngineNode, note: KernelNote, kinds: readonly OpKind[]) {
     const inputs = new Map<string, Tensor>();
     for (const [name, tensor] of Object.entries(node.inputs)) {
       if (tensor) inputs.set(name, tensor);
@@ -89,10 +100,19 @@ export class TapeNode {
     this.outputs = node.outputs;
     this.saved = node.saved ?? [];
     this.#node = node;
+    this.#kinds = kinds;
   }
 
-  /** Runs the gradient function of the kernel; `null` stands for the gradient of an output that leads nowhere. */
-  gradient(outputGradients: readonly (Tensor | null)[]): InputGradients {
+  /**
+   * The gradient functions of the inputs `wanted`, and perhaps of others: those of a kind of layer where one has any,
+   * else those of the kernel. `null` stands for the gradient of an output that leads nowhere.
+   */
+  gradient(outputGradients: readonly (Tensor | null)[], wanted: readonly string[]): InputGradients {
+    const [first] = outputGradients;
+    for (const kind of first ? this.#kinds : []) {
+      const found = first && kind.gradientsFor(this, first, wanted);
+      if (found) return found;
+    }
     if (!this.#node.gradient) throw noGradient(this.kernel);
     return this.#node.gradient(outputGradients);
   }
@@ -125,7 +145,8 @@ export class TapeNode {
 function versionError(expected: string, received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_VERSION',
-    `Expected ${expected} for the tape of TensorFlow.js but received ${received}; this version of cgfac reads the tape of @tensorflow/tfjs-core 4, and ${tfjsVersion} is loaded`,
+    `Expected ${expected} for the tape of TensorFlow.js but received ${received}; ` +
+      `this version of cgfac reads the tape of @tensorflow/tfjs-core 4, and ${tfjsVersion} is loaded`,
   );
 }
 
@@ -153,15 +174,22 @@ function isNode(node: EngineNode): boolean {
   );
 }
 
-/** What an op with a gradient of its own stands for: the one kernel it ran, where that is a fused matrix product. */
-function noteOfCustomOp(scope: string, ran: readonly KernelNote[]): KernelNote {
+/** What an op with a gradient of its own stands for: the one kernel it ran, where that is one of `fused`. */
+function noteOfCustomOp(scope: string, ran: readonly KernelNote[], fused: readonly string[]): KernelNote {
   const proper = ran.filter((note) => !BOOKKEEPING.includes(note.kernel));
   const [only] = proper;
-  return proper.length === 1 && only?.kernel === FUSED_MAT_MUL ? only : { kernel: scope, attributes: NO_ATTRIBUTES };
+  return only && proper.length === 1 && fused.includes(only.kernel)
+    ? only
+    : { kernel: scope, attributes: NO_ATTRIBUTES };
 }
 
 /** Runs `f` and notes the kernel and the attributes of every node that it leaves on the tape. */
-function noteKernels<T>(core: EngineInternals, notes: WeakMap<EngineNode, KernelNote>, f: () => T): T {
+function noteKernels<T>(
+  core: EngineInternals,
+  notes: WeakMap<EngineNode, KernelNote>,
+  fused: readonly string[],
+  f: () => T,
+): T {
   const shadowed = Object.getOwnPropertyDescriptor(core, 'runKernelFunc');
   const original = core.runKernelFunc;
   const open: KernelNote[][] = [];
@@ -177,7 +205,7 @@ function noteKernels<T>(core: EngineInternals, notes: WeakMap<EngineNode, Kernel
       open.at(-1)?.push(note);
       // The op's own node comes last: the copies that it saved for its gradient stand before it.
       const node = recording ? core.state.activeTape?.at(-1) : undefined;
-      if (node) notes.set(node, call.kernelName === undefined ? noteOfCustomOp(node.kernelName, ran) : note);
+      if (node) notes.set(node, call.kernelName === undefined ? noteOfCustomOp(node.kernelName, ran, fused) : note);
     }
   };
   try {
@@ -188,7 +216,11 @@ function noteKernels<T>(core: EngineInternals, notes: WeakMap<EngineNode, Kernel
   }
 }
 
-function readTape(nodes: readonly EngineNode[], notes: WeakMap<EngineNode, KernelNote>): TapeNode[] {
+function readTape(
+  nodes: readonly EngineNode[],
+  notes: WeakMap<EngineNode, KernelNote>,
+  kinds: readonly OpKind[],
+): TapeNode[] {
   return nodes.map((node) => {
     if (!isNode(node))
       throw versionError(
@@ -196,14 +228,15 @@ function readTape(nodes: readonly EngineNode[], notes: WeakMap<EngineNode, Kerne
         `a node with ${Object.keys(node).join(', ')}`,
       );
     // A node without a note is the copy of a tensor that was saved.
-    return new TapeNode(node, notes.get(node) ?? { kernel: 'Identity', attributes: NO_ATTRIBUTES });
+    return new TapeNode(node, notes.get(node) ?? { kernel: 'Identity', attributes: NO_ATTRIBUTES }, kinds);
   });
 }
 
 function noGradient(kernel: string, cause?: unknown): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_KERNEL',
-    `Expected a gradient of the TensorFlow.js kernel '${kernel}' for the training step but received none; @tensorflow/tfjs-layers registers all there are, tf.registerGradient adds one`,
+    `Expected a gradient of the TensorFlow.js kernel '${kernel}' for the training step but received none; ` +
+      '@tensorflow/tfjs-layers registers all there are, tf.registerGradient adds one',
     { cause },
   );
 }
@@ -221,7 +254,8 @@ function explain(error: unknown): unknown {
   if (!kernel) return error;
   return new CgfacError(
     'ERR_CGFAC_TFJS_KERNEL',
-    `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step but received none; register one with tf.registerKernel or train on another backend`,
+    `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step ` +
+      'but received none; register one with tf.registerKernel or train on another backend',
     { cause: error },
   );
 }
@@ -256,13 +290,14 @@ export function withoutRecording<T>(f: () => T): T {
  * `afterForward` gets the nodes in the order of execution. `f` is called once. If anything throws, the tensors kept by
  * the tape and the loss are disposed of.
  *
+ * @param kinds - Those whose ops the nodes are to know.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_VERSION` for an engine of another form, `ERR_CGFAC_TFJS_KERNEL` for a
- * backend that lacks a kernel,
- * `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar.
+ * backend that lacks a kernel, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar.
  */
 export function variableGradients(
   f: () => Scalar,
   variables: Variable[] | undefined,
+  kinds: readonly OpKind[],
   afterForward: (tape: readonly TapeNode[], loss: Scalar) => void,
 ): { value: Scalar; grads: NamedTensorMap } {
   const core = internals();
@@ -270,16 +305,17 @@ export function variableGradients(
   const outermost = core.state.gradientDepth === 0;
   const start = outermost ? 0 : (before?.length ?? 0);
   const notes = new WeakMap<EngineNode, KernelNote>();
+  const fused = kinds.flatMap(({ fusedKernels }) => fusedKernels);
   let returned: unknown;
   try {
     return variableGrads(() => {
-      const loss = noteKernels(core, notes, f);
+      const loss = noteKernels(core, notes, fused, f);
       returned = loss;
       if (!(loss instanceof Tensor)) throw typeError('a scalar', 'the loss that f returns', loss);
       if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
-      afterForward(readTape(tape.slice(start), notes), loss);
+      afterForward(readTape(tape.slice(start), notes, kinds), loss);
       return loss;
     }, variables);
   } catch (error) {

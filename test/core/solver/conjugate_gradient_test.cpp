@@ -11,32 +11,45 @@ using namespace cgfac;
 
 namespace {
 
-// A small dense matrix as operator; `on_apply` lets a test spoil a product.
+// A small dense matrix as operator, which puts the step of x off as long as the contract allows; `on_apply` lets a test
+// spoil a product.
 struct Dense {
   using Vector = std::array<double, 3>;
   std::array<Vector, 3> matrix{};
   std::function<void(int, Vector&)> on_apply = [](int, Vector&) {};
   int applications = 0;
+  int finished = 0;
   Vector q{};
+  double step = 0;
+  const Vector* direction = nullptr;
+  Vector* solution = nullptr;
 
   double norm2(const Vector& x) { return dot(x, x); }
-  double direct(const Vector& r, double beta, Vector& p) {
+  double advance_direction(const Vector& r, double beta, Vector& p) {
+    take_step();
     for (std::size_t i = 0; i < 3; ++i) p[i] = r[i] + (beta == 0 ? 0 : beta * p[i]);
-    apply(p, q);
+    for (std::size_t i = 0; i < 3; ++i) q[i] = dot(matrix[i], p);
+    on_apply(++applications, q);
     return dot(p, q);
   }
-  double reduce(double alpha, const Vector& /*p*/, Vector& r) {
-    axpy(-alpha, q, r);
+  double update_residual(double alpha, const Vector& /*p*/, Vector& r) {
+    for (std::size_t i = 0; i < 3; ++i) r[i] -= alpha * q[i];
     return dot(r, r);
   }
-  void apply(const Vector& x, Vector& y) {
-    for (std::size_t i = 0; i < 3; ++i) y[i] = dot(matrix[i], x);
-    on_apply(++applications, y);
+  void advance_solution(double alpha, const Vector& p, Vector& x) {
+    step = alpha;
+    direction = &p;
+    solution = &x;
+  }
+  void finish() {
+    take_step();
+    ++finished;
+  }
+  void take_step() {
+    for (std::size_t i = 0; step != 0 && i < 3; ++i) (*solution)[i] += step * (*direction)[i];
+    step = 0;
   }
   double dot(const Vector& x, const Vector& y) { return std::inner_product(x.begin(), x.end(), y.begin(), 0.0); }
-  void axpy(double alpha, const Vector& x, Vector& y) {
-    for (std::size_t i = 0; i < 3; ++i) y[i] += alpha * x[i];
-  }
 };
 
 Dense diagonal(double a, double b, double c) {
@@ -59,6 +72,7 @@ Run run(Dense& op, const Dense::Vector& v, const CgOptions& options, const Cance
   Dense::Vector r = v;
   Dense::Vector p{nan, nan, nan};  // scratch is not read before it is written
   result.summary = conjugate_gradient(op, result.x, r, p, op.dot(v, v), options, cancel, &result.residuals);
+  CHECK(op.finished == 1);  // however the loop ended, x is up to date
   return result;
 }
 

@@ -189,9 +189,9 @@ TEST_CASE("exact solver: one side diagonalised and one tridiagonal give what two
   struct Sizes {
     std::size_t m, n, input_rows, output_rows;
   };
-  for (const Sizes& sizes :
-       {Sizes{90, 120, 60, 60}, Sizes{120, 90, 70, 50}, Sizes{80, 150, 50, 75}, Sizes{60, 150, 100, 100},
-        Sizes{150, 60, 100, 100}, Sizes{70, 50, 200, 150}, Sizes{50, 71, 200, 150}}) {
+  for (const Sizes& sizes : {Sizes{90, 120, 60, 60}, Sizes{120, 90, 70, 50}, Sizes{80, 150, 50, 75},
+                             Sizes{60, 150, 100, 100}, Sizes{150, 60, 100, 100}, Sizes{70, 50, 200, 150},
+                             Sizes{50, 71, 200, 150}, Sizes{60, 310, 300, 50}, Sizes{310, 60, 50, 300}}) {
     RandomLayer layer{.shape = {.in_features = sizes.n, .out_features = sizes.m, .bias = true},
                       .input_rows = sizes.input_rows,
                       .output_rows = sizes.output_rows};

@@ -7,12 +7,12 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "core/layer/kinds/dense.h"
+#include "support/golden_manifest.h"
 #include "support/reference.h"
 
 namespace cgfac::test {
@@ -22,9 +22,7 @@ class GoldenCase {
  public:
   explicit GoldenCase(const std::string& name) {
     const std::string path = std::string(CGFAC_GOLDEN_DIR) + "/" + name;
-    std::ifstream manifest(path + ".json");
-    if (!manifest) throw std::runtime_error("no golden case " + path);
-    manifest_ = nlohmann::json::parse(manifest);
+    manifest_ = read_golden_manifest(path + ".json");
     std::ifstream data(path + ".bin", std::ios::binary);
     bytes_.assign(std::istreambuf_iterator<char>(data), {});
     inputs_ = numbers<float>("inputs");
@@ -33,13 +31,13 @@ class GoldenCase {
   }
 
   [[nodiscard]] bool has(const std::string& name) const {
-    return std::ranges::any_of(manifest_["arrays"], [&](const auto& entry) { return entry["name"] == name; });
+    return std::ranges::any_of(manifest_.arrays, [&](const auto& array) { return array.name == name; });
   }
   /// The rows that the batch's own gradient is made of: those of the output gradients themselves where they are the
   /// same.
   [[nodiscard]] MatrixView<const float> loss_grads() const {
     const float* const data = loss_grads_ == output_grads_ ? output_grads_.data() : loss_grads_.data();
-    return {data, manifest_["batch"], shape().out_features};
+    return {data, manifest_.batch, shape().out_features};
   }
   /// lossGradsᵀ [inputs 1]/B in float64, as weight-space numbers.
   [[nodiscard]] std::vector<double> own_gradient() const {
@@ -80,29 +78,25 @@ class GoldenCase {
     }
     return norm(x);
   }
-  [[nodiscard]] std::vector<double> dampings() const { return manifest_["dampings"].get<std::vector<double>>(); }
+  [[nodiscard]] std::vector<double> dampings() const { return manifest_.dampings; }
   [[nodiscard]] LayerShape shape() const {
-    return {
-        .in_features = manifest_["inFeatures"], .out_features = manifest_["outFeatures"], .bias = manifest_["bias"]};
+    return {.in_features = manifest_.in_features, .out_features = manifest_.out_features, .bias = manifest_.bias};
   }
   [[nodiscard]] Batch batch() const {
     const LayerShape layer = shape();
-    return {.inputs = {inputs_.data(), manifest_["batch"], layer.in_features},
-            .output_grads = {output_grads_.data(), manifest_["fisherRows"], layer.out_features}};
+    return {.inputs = {inputs_.data(), manifest_.batch, layer.in_features},
+            .output_grads = {output_grads_.data(), manifest_.fisher_rows, layer.out_features}};
   }
   [[nodiscard]] FisherBlock block() const { return fisher_block(shape(), batch()); }
 
   /// An array as it is in the file.
   template <typename T>
   [[nodiscard]] std::vector<T> numbers(const std::string& name) const {
-    for (const auto& entry : manifest_["arrays"]) {
-      if (entry["name"] != name) continue;
-      std::size_t size = 1;
-      for (const auto& extent : entry["shape"]) size *= extent.get<std::size_t>();
-      const bool single = entry["dtype"] == "float32";
-      if (single != std::is_same_v<T, float>) throw std::runtime_error(name + " has another type");
-      std::vector<T> result(size);
-      std::memcpy(result.data(), bytes_.data() + entry["offset"].get<std::size_t>(), size * sizeof(T));
+    for (const GoldenManifest::Array& array : manifest_.arrays) {
+      if (array.name != name) continue;
+      if (array.single != std::is_same_v<T, float>) throw std::runtime_error(name + " has another type");
+      std::vector<T> result(array.size);
+      std::memcpy(result.data(), bytes_.data() + array.offset, array.size * sizeof(T));
       return result;
     }
     throw std::runtime_error("no array " + name);
@@ -125,7 +119,7 @@ class GoldenCase {
   }
 
  private:
-  nlohmann::json manifest_;
+  GoldenManifest manifest_;
   std::vector<char> bytes_;
   std::vector<float> inputs_;
   std::vector<float> output_grads_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/block/fisher_block.h"
+#include "core/block/gradient.h"
 
 namespace cgfac::test {
 

@@ -1,11 +1,11 @@
-import { LayerPreconditioner } from 'cgfac';
+import type { LayerPreconditioner } from 'cgfac';
 import { relativeError } from '../../support/golden-case';
-import { randomNumbers, randomVector, type Shape } from '../../support/layers';
+import { randomNumbers, randomVector } from '../../support/layers';
 import {
   bitsOf,
   elementsOf,
   formedGradient,
-  methods,
+  layerWith,
   type Rows,
   randomRows,
   recordable,
@@ -13,16 +13,6 @@ import {
 } from '../../support/methods';
 
 const shape = { inFeatures: 30, outFeatures: 20, batch: 12, fisherRows: 12, bias: true };
-const layerOf = (name: 'exact' | 'kfac', { inFeatures, outFeatures, bias }: Shape, more: object = {}) =>
-  new LayerPreconditioner<boolean>({
-    inFeatures,
-    outFeatures,
-    bias,
-    lossReduction: 'sum',
-    damping: 0.5,
-    ...methods[name],
-    ...more,
-  });
 
 function pick<T>(list: readonly T[], index: number): T {
   const value = list[index];
@@ -40,8 +30,8 @@ describe('direct K-FAC over batches', () => {
     preconditioner.record(recordable(rows));
     return preconditioner.preconditionSync(v).x;
   };
-  const exact = (rows: Rows) => elementsOf(solve(layerOf('exact', { ...shape, batch: rows.batch }), rows));
-  const kfac = (options: object) => layerOf('kfac', shape, options);
+  const exact = (rows: Rows) => elementsOf(solve(layerWith({ ...shape, batch: rows.batch }, 'exact'), rows));
+  const kfac = (options: object) => layerWith(shape, 'kfac', options);
 
   test('without memory is exact on every batch', () => {
     const preconditioner = kfac({ factorDecay: 0 });
@@ -73,7 +63,7 @@ describe('direct K-FAC over batches', () => {
   test('the average weighs batch i of k by decay^(k − i)·(1 − decay)/(1 − decay^k), free of its start', () => {
     // without a bias an average of factors is the factor of all rows, each batch multiplied by the root of its weight
     const plain = { ...shape, bias: false };
-    const preconditioner = layerOf('kfac', plain, { factorDecay: 0.75 });
+    const preconditioner = layerWith(plain, 'kfac', { factorDecay: 0.75 });
     batches.slice(0, 3).forEach((rows, step) => {
       const kernel = randomNumbers(plain.inFeatures * plain.outFeatures, 8);
       preconditioner.record(recordable(rows));
@@ -90,7 +80,7 @@ describe('direct K-FAC over batches', () => {
         );
       const count = weights.length * plain.batch;
       const all = { inputs: stacked('inputs'), outputGrads: stacked('outputGrads'), batch: count, fisherRows: count };
-      const reference = layerOf('exact', plain);
+      const reference = layerWith(plain, 'exact');
       reference.record(all);
       expect(relativeError(elementsOf(x), elementsOf(reference.preconditionSync(kernel).x))).toBeLessThanOrEqual(bound);
     });

@@ -1,19 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { LayerPreconditioner } from 'cgfac';
-import { randomNumbers, randomVector, type Shape } from '../../support/layers';
-import { type MethodName, methodNames, methods, randomRows, recordable } from '../../support/methods';
-
-const layerOf = ({ inFeatures, outFeatures, bias }: Shape, name: MethodName, more: object = {}) =>
-  new LayerPreconditioner<boolean>({
-    inFeatures,
-    outFeatures,
-    bias,
-    lossReduction: 'sum',
-    damping: 0.5,
-    ...methods[name],
-    ...more,
-  });
+import { randomNumbers, randomVector } from '../../support/layers';
+import { layerWith, methodNames, randomRows, recordable } from '../../support/methods';
 
 // What solves in Gram space may keep: 8 N × N float64 matrices, or 128 KiB where that is more.
 const gramMethods = ['cg in Gram space', 'exact', 'exact, factored', 'exact, per sample'] as const;
@@ -39,13 +27,19 @@ describe('memoryUsage', () => {
 
   test('of a new layer is nothing', () => {
     for (const name of methodNames) {
-      expect(layerOf(shape, name).memoryUsage()).toEqual({ batch: 0, workspace: 0, previous: 0, factors: 0, total: 0 });
+      expect(layerWith(shape, name).memoryUsage()).toEqual({
+        batch: 0,
+        workspace: 0,
+        previous: 0,
+        factors: 0,
+        total: 0,
+      });
     }
   });
 
   test('names its parts', () => {
     for (const name of methodNames.filter((candidate) => candidate !== 'exact, per sample')) {
-      const preconditioner = layerOf(shape, name);
+      const preconditioner = layerWith(shape, name);
       preconditioner.record(recordable(randomRows(shape, 3)));
       const { method } = preconditioner.preconditionSync(randomVector(shape, 8));
       const { batch, workspace, previous, factors, total } = preconditioner.memoryUsage();
@@ -63,7 +57,7 @@ describe('memoryUsage', () => {
 
   test.each(methodNames)('does not grow from one step to the next: %s', (name) => {
     const square = { ...shape, fisherRows: 12 };
-    const preconditioner = layerOf(square, name);
+    const preconditioner = layerWith(square, name);
     const step = (seed: number) => {
       const rows = randomRows(square, seed);
       preconditioner.record(recordable(rows));
@@ -84,7 +78,7 @@ describe('memoryUsage', () => {
       [256, 8],
     ] as const) {
       const { shape: square, rows, v, out: to } = large(size, batch);
-      const preconditioner = layerOf(square, name, withoutStart(name));
+      const preconditioner = layerWith(square, name, withoutStart(name));
       preconditioner.record(recordable(rows));
       preconditioner.preconditionSync(v, { out: to });
       preconditioner.naturalGradientSync({ ...rows, out: to });
@@ -95,7 +89,7 @@ describe('memoryUsage', () => {
 
   test('keeps no more with a start than without one', () => {
     const { shape: square, rows, v, out: to } = large(1024, 128);
-    const preconditioner = layerOf(square, 'cg in Gram space');
+    const preconditioner = layerWith(square, 'cg in Gram space');
     preconditioner.record(recordable(rows));
     for (let time = 0; time < 2; time++) preconditioner.preconditionSync(v, { out: to });
     expect(preconditioner.memoryUsage().workspace).toBeLessThanOrEqual(workspaceBound(128));
@@ -104,7 +98,7 @@ describe('memoryUsage', () => {
   test.each(gramMethods)('keeps no weights for a result that goes to v: %s', (name) => {
     const { shape: square, rows, out: v } = large(1024, 64);
     v.fill(0.5);
-    const preconditioner = layerOf(square, name, withoutStart(name));
+    const preconditioner = layerWith(square, name, withoutStart(name));
     preconditioner.record(recordable(rows));
     preconditioner.preconditionSync(v, { out: v });
     // the weights are 4 MiB, sixteen of these bounds
@@ -113,7 +107,7 @@ describe('memoryUsage', () => {
 
   test.each(gramMethods)('4096 × 4096 with a batch of 128 keeps 8 MiB at the most: %s', (name) => {
     const { shape: square, rows, v, out: to } = large(4096, 128);
-    const preconditioner = layerOf(square, name, withoutStart(name));
+    const preconditioner = layerWith(square, name, withoutStart(name));
     preconditioner.record(recordable(rows));
     preconditioner.preconditionSync(v, { out: to });
     preconditioner.naturalGradientSync({ ...rows, out: to });

@@ -8,8 +8,8 @@ import {
   elementsOf,
   formedGradient,
   largestEigenvalue,
+  layerWith,
   methodNames,
-  methods,
   outcomeOf,
   randomRows,
   recordable,
@@ -22,8 +22,7 @@ const oneSided = { ...shape, batch: 24, fisherRows: 24 }; // on the output side 
 const shapes = [shape, oneSided, wide];
 const base = ({ inFeatures, outFeatures, bias }: typeof shape) =>
   ({ inFeatures, outFeatures, bias, lossReduction: 'sum', damping: 0.5 }) as const;
-const layerOf = (name: (typeof methodNames)[number], of = shape, more: object = {}) =>
-  new LayerPreconditioner<boolean>({ ...base(of), ...methods[name], ...more });
+const layerOf = (name: (typeof methodNames)[number], of = shape, more: object = {}) => layerWith(of, name, more);
 // (λ + max E)/λ of the random layers here is below 20: their traces are near 11 and 7, spread over 12 eigenvalues at
 // least
 const condition = 20;

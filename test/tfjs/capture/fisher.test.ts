@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
-import { type Distribution, sampledErrors, uniforms } from '../../../lib/base/random';
-import { type Capture, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
-import { variableGradients } from '../../../lib/tfjs/tape/tape';
-import { captureOptions, normal, relativeError, useBackend, variable } from '../support/backends';
+import { type Distribution, sampledErrors, uniforms } from '../../../lib/adapter-kit';
+import { normal, relativeError, useBackend, variable } from '../support/backends';
+import { capturedStep, captureOptions } from '../support/capture';
 
 const B = 16;
 const SEED = 7;
@@ -77,13 +76,10 @@ describe.each(['cpu', 'wasm'] as const)('sampled output gradients on %s', (backe
       tf.Tensor,
     ];
 
-    let taken: Capture = NOTHING;
-    const { value, grads } = variableGradients(
+    const { taken, grads } = capturedStep(
       () => loss(logits(...zeros), y) as tf.Scalar,
       variables,
-      (tape, result) => {
-        taken = capture(tape, result, variables, captureOptions('true', false, SEED));
-      },
+      captureOptions('true', false, SEED),
     );
 
     const p = tf.tidy(() =>
@@ -102,7 +98,7 @@ describe.each(['cpu', 'wasm'] as const)('sampled output gradients on %s', (backe
       // Float32 on both sides, through at most four products of 7 terms; p itself may differ in its last bit.
       expect(relativeError(layer.sampledGrads ?? [], expected[index]?.dataSync() ?? [])).toBeLessThan(2e-6);
     }
-    tf.dispose([x, y, variables, zeros, value, grads, p, errors, expected]);
+    tf.dispose([x, y, variables, zeros, grads, p, errors, expected]);
   });
 });
 
@@ -126,12 +122,10 @@ describe('the output factor of a share of the samples', () => {
       const seen = normalised ? tf.sub(pooled, tf.mul(0.5, tf.mean(pooled, 0))) : pooled;
       return tf.losses.softmaxCrossEntropy(y, tf.matMul(seen, w2)) as tf.Scalar;
     };
-    let taken: Capture = NOTHING;
-    const { value, grads } = variableGradients(loss, [w1, w2], (tape, result) => {
-      taken = capture(tape, result, [w1, w2], { ...captureOptions('true', false, seed), share: () => share });
-    });
+    const options = { ...captureOptions('true', false, seed), share: () => share };
+    const { taken, grads } = capturedStep(loss, [w1, w2], options);
     const rows = taken.layers[0]?.sampledGrads ?? new Float32Array();
-    tf.dispose([w1, w2, samples, x, y, value, grads]);
+    tf.dispose([w1, w2, samples, x, y, grads]);
     const count = rows.length / H;
     return { count, trace: rows.reduce((sum, g) => sum + g * g, 0) / count };
   };

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacOptimizer, cgfac } from '../../../lib/tfjs';
+import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
 import { errorOf, quietScopes, relativeError } from '../support/backends';
 import { autoencoder, classes, pixels, train, weightsOf } from '../support/models';
 
 const SEED = 4;
+const recipe = (options: RecipeOptions = {}) => cgfac({ seed: SEED, ...options });
 
 quietScopes();
 
@@ -132,5 +133,45 @@ describe('layers whose variables are disposed of', () => {
     await train(together.net, x, x, 2);
     expect(tf.memory().numTensors).toBe(tensors);
     expect(together.optimizer.lastStep?.summary?.layers).toHaveLength(2);
+  });
+});
+
+describe('the recipe', () => {
+  it('averages are those of the weights after each step, and give way to them again', async () => {
+    const x = pixels(20, 1);
+    const optimizer = recipe({ emaMomentum: 0.9 });
+    const net = autoencoder(optimizer);
+    let expected: number[] = [];
+    for (let step = 0; step < 6; step++) {
+      await train(net, x, x, 1);
+      const now = weightsOf(net).flat();
+      const decay = Math.min(0.9, (1 + step) / (10 + step));
+      expected = step === 0 ? now : expected.map((mean, at) => decay * mean + (1 - decay) * (now[at] ?? 0));
+    }
+    const weights = weightsOf(net);
+    const averaged = await optimizer.withAveragedWeights(async () => weightsOf(net));
+    expect(relativeError(averaged.flat(), expected)).toBeLessThan(1e-6);
+    expect(weightsOf(net)).toEqual(weights);
+    await expect(optimizer.withAveragedWeights(() => Promise.reject(new Error('stop')))).rejects.toThrow('stop');
+    expect(weightsOf(net)).toEqual(weights);
+    optimizer.finalizeVariableValues();
+    expect(weightsOf(net)).toEqual(averaged);
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
+  it('has no averages before a step, and without useEma', async () => {
+    for (const optimizer of [recipe(), cgfac({ method: 'cg' })]) {
+      expect((await errorOf(() => optimizer.withAveragedWeights(() => 0))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    }
+    const x = pixels(8, 1);
+    const optimizer = recipe({ useEma: false });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 1);
+    expect((await errorOf(() => optimizer.finalizeVariableValues())).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+    optimizer.dispose();
+    net.dispose();
+    x.dispose();
   });
 });

@@ -1,19 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { layers, loadLayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
+import { layers, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
-import { type Capture, capture, NOTHING } from '../../../lib/tfjs/capture/capture';
-import { variableGradients } from '../../../lib/tfjs/tape/tape';
-import { captureOptions, errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
-import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
+import { errorOf, normal, quietWarnings, relativeError, useBackend, variable } from '../support/backends';
+import { autoencoder, classes, classifier, pixels, train } from '../support/models';
 
 const SEED = 4;
 const recipe = (options: RecipeOptions = {}) => cgfac({ seed: SEED, ...options });
 
-let warn: jest.SpyInstance;
-beforeEach(() => {
-  warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-});
-afterEach(() => warn.mockRestore());
+quietWarnings();
 
 describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
   beforeAll(() => useBackend(backend));
@@ -144,132 +138,6 @@ describe('the recipe', () => {
     tf.dispose([x, y, truth]);
   });
 
-  it('averages are those of the weights after each step, and give way to them again', async () => {
-    const x = pixels(20, 1);
-    const optimizer = recipe({ emaMomentum: 0.9 });
-    const net = autoencoder(optimizer);
-    let expected: number[] = [];
-    for (let step = 0; step < 6; step++) {
-      await train(net, x, x, 1);
-      const now = weightsOf(net).flat();
-      const decay = Math.min(0.9, (1 + step) / (10 + step));
-      expected = step === 0 ? now : expected.map((mean, at) => decay * mean + (1 - decay) * (now[at] ?? 0));
-    }
-    const weights = weightsOf(net);
-    const averaged = await optimizer.withAveragedWeights(async () => weightsOf(net));
-    expect(relativeError(averaged.flat(), expected)).toBeLessThan(1e-6);
-    expect(weightsOf(net)).toEqual(weights);
-    await expect(optimizer.withAveragedWeights(() => Promise.reject(new Error('stop')))).rejects.toThrow('stop');
-    expect(weightsOf(net)).toEqual(weights);
-    optimizer.finalizeVariableValues();
-    expect(weightsOf(net)).toEqual(averaged);
-    optimizer.dispose();
-    net.dispose();
-    x.dispose();
-  });
-
-  it('has no averages before a step, and without useEma', async () => {
-    for (const optimizer of [recipe(), cgfac({ method: 'cg' })]) {
-      expect((await errorOf(() => optimizer.withAveragedWeights(() => 0))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
-    }
-    const x = pixels(8, 1);
-    const optimizer = recipe({ useEma: false });
-    const net = autoencoder(optimizer);
-    await train(net, x, x, 1);
-    expect((await errorOf(() => optimizer.finalizeVariableValues())).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
-    optimizer.dispose();
-    net.dispose();
-    x.dispose();
-  });
-
-  it.each([{}, { preset: 'safe' }, { preset: 'safe', factorHistory: 'dense' }] as const)(
-    'resumed from its weights and configuration %j it goes on with the same bits',
-    async (options) => {
-      const [x, y] = [pixels(20, 1), classes(20, 2)];
-      const first = recipe(options);
-      const net = classifier(first);
-      await train(net, x, y, 7);
-      const weights = await first.getWeights();
-      const saved = tf.tidy(() => net.getWeights().map((weight) => weight.clone()));
-
-      const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
-      await second.setWeights(weights.map(({ tensor }, index) => ({ name: String(index), tensor })));
-      const other = classifier(second);
-      other.setWeights(saved);
-      await train(net, x, y, 6);
-      await train(other, x, y, 6);
-      expect(weightsOf(other)).toEqual(weightsOf(net));
-      expect(await second.withAveragedWeights(() => weightsOf(other))).toEqual(
-        await first.withAveragedWeights(() => weightsOf(net)),
-      );
-      tf.dispose([x, y, saved, weights.map(({ tensor }) => tensor)]);
-      for (const each of [first, second]) each.dispose();
-      for (const each of [net, other]) each.dispose();
-    },
-  );
-
-  it('is saved and loaded with the model', async () => {
-    const x = pixels(20, 1);
-    const net = autoencoder(recipe());
-    await train(net, x, x, 5);
-    let saved: tf.io.ModelArtifacts = {};
-    const save = (artifacts: tf.io.ModelArtifacts) => {
-      saved = artifacts;
-      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
-    };
-    await net.save(tf.io.withSaveHandler(save), { includeOptimizer: true });
-    const loaded = (await loadLayersModel(tf.io.fromMemory(saved))) as Sequential;
-    expect(loaded.optimizer).toBeInstanceOf(CgfacOptimizer);
-    await train(net, x, x, 3);
-    await train(loaded, x, x, 3);
-    expect(weightsOf(loaded)).toEqual(weightsOf(net));
-    net.dispose();
-    loaded.dispose();
-    x.dispose();
-  });
-
-  it('weights that are none of its own are refused', async () => {
-    const optimizer = recipe();
-    const own = [
-      { name: 'iter', tensor: tf.scalar(3, 'int32') },
-      { name: 'seed', tensor: tf.tensor1d([1, 0], 'int32') },
-    ];
-    for (const wrong of [tf.tensor1d([1, 2, 3]), tf.tensor1d([123, 34, 125], 'int32')]) {
-      const error = await errorOf(() => optimizer.setWeights([...own, { name: 'x', tensor: wrong }]));
-      expect(error.code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
-      expect(optimizer.iterations).toBe(0);
-    }
-  });
-
-  it('skips a step that is not finite, and gives up at the third in a row', async () => {
-    const x = pixels(20, 1);
-    const optimizer = recipe();
-    const net = autoencoder(optimizer);
-    await train(net, x, x, 2);
-    const before = weightsOf(net);
-    const bad = tf.tidy(() => tf.mul(x, Number.NaN));
-    const averages = await optimizer.withAveragedWeights(() => weightsOf(net));
-    await train(net, bad, bad, 1);
-    expect(optimizer.lastStep?.summary).toMatchObject({
-      skipped: 'the loss is NaN',
-      skippedSteps: { total: 1, inARow: 1 },
-    });
-    expect(weightsOf(net)).toEqual(before);
-    expect(await optimizer.withAveragedWeights(() => weightsOf(net))).toEqual(averages);
-    await train(net, x, x, 1);
-    expect(optimizer.lastStep?.summary?.skipped).toBeUndefined();
-    expect(weightsOf(net)).not.toEqual(before);
-    const kept = weightsOf(net);
-    await train(net, bad, bad, 2);
-    const error = await errorOf(() => net.trainOnBatch(bad, bad));
-    expect(error.code).toBe('ERR_CGFAC_DIVERGED');
-    expect(error.message).toContain('the loss is NaN');
-    expect(weightsOf(net)).toEqual(kept);
-    optimizer.dispose();
-    net.dispose();
-    tf.dispose([x, bad]);
-  });
-
   it('leaves the layers of skipLayers to plain gradient steps', async () => {
     const x = pixels(20, 1);
     const optimizer = recipe({ skipLayers: [/Dense\d+\/kernel$/], gradientLearningRate: 0.5 });
@@ -294,7 +162,7 @@ describe('the recipe', () => {
     x.dispose();
   });
 
-  it('under the empirical Fisher matrix chooses its preset and knows L_min as under the true one, and takes any loss', async () => {
+  it('with the empirical Fisher matrix has the preset and the L_min of the true one, and takes any loss', async () => {
     const x = pixels(20, 1);
     const floors: (number | undefined)[] = [];
     for (const fisher of ['true', 'empirical'] as const) {
@@ -377,26 +245,5 @@ describe('the recipe', () => {
       });
       expect(error.code).toMatch(/^ERR_CGFAC_INVALID_ARG_/);
     }
-  });
-
-  it('samples targets for a share of the batch, and at the steps that refresh the factors alone', () => {
-    const [w1, w2] = [variable([12, 7], 1), variable([7, 12], 3)];
-    const x = pixels(20, 1);
-    const loss = () => tf.losses.sigmoidCrossEntropy(x, tf.matMul(tf.tanh(tf.matMul(x, w1)), w2)) as tf.Scalar;
-    const taken = [1, 0.25, 0].map((share) => {
-      let found: Capture = NOTHING;
-      const { value, grads } = variableGradients(loss, [w1, w2], (tape, result) => {
-        found = capture(tape, result, [w1, w2], { ...captureOptions('true', false), share: () => share });
-      });
-      tf.dispose([value, grads]);
-      return found;
-    });
-    const [whole, quarter, none] = taken.map(({ layers: found }) => found.map(({ sampledGrads }) => sampledGrads));
-    expect(none).toEqual([undefined, undefined]);
-    expect(quarter?.map((rows) => rows?.length)).toEqual([5 * 7, 5 * 12]);
-    // the same uniform numbers go to the same samples
-    expect(quarter?.[1]).toEqual(whole?.[1]?.subarray(0, 60));
-    expect(relativeError(quarter?.[0] ?? [], whole?.[0]?.subarray(0, 35) ?? [])).toBeLessThan(1e-6);
-    tf.dispose([w1, w2, x]);
   });
 });

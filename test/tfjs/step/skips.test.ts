@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type CgfacOptimizer, cgfac } from '../../../lib/tfjs';
 import { errorOf, normal, useBackend, variable } from '../support/backends';
+import { autoencoder, pixels, train, weightsOf } from '../support/models';
 
 const B = 6;
 
@@ -143,5 +144,36 @@ describe('a model without layers', () => {
       optimizer.minimize(good, false, [scale]);
     }
     warn.mockRestore();
+  });
+});
+
+describe('the recipe', () => {
+  it('skips a step that is not finite, and gives up at the third in a row', async () => {
+    const x = pixels(20, 1);
+    const optimizer = cgfac({ seed: 4 });
+    const net = autoencoder(optimizer);
+    await train(net, x, x, 2);
+    const before = weightsOf(net);
+    const bad = tf.tidy(() => tf.mul(x, Number.NaN));
+    const averages = await optimizer.withAveragedWeights(() => weightsOf(net));
+    await train(net, bad, bad, 1);
+    expect(optimizer.lastStep?.summary).toMatchObject({
+      skipped: 'the loss is NaN',
+      skippedSteps: { total: 1, inARow: 1 },
+    });
+    expect(weightsOf(net)).toEqual(before);
+    expect(await optimizer.withAveragedWeights(() => weightsOf(net))).toEqual(averages);
+    await train(net, x, x, 1);
+    expect(optimizer.lastStep?.summary?.skipped).toBeUndefined();
+    expect(weightsOf(net)).not.toEqual(before);
+    const kept = weightsOf(net);
+    await train(net, bad, bad, 2);
+    const error = await errorOf(() => net.trainOnBatch(bad, bad));
+    expect(error.code).toBe('ERR_CGFAC_DIVERGED');
+    expect(error.message).toContain('the loss is NaN');
+    expect(weightsOf(net)).toEqual(kept);
+    optimizer.dispose();
+    net.dispose();
+    tf.dispose([x, bad]);
   });
 });

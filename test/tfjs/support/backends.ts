@@ -2,13 +2,14 @@ import '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { uniforms } from '../../../lib/base/random';
-import type { CaptureOptions } from '../../../lib/tfjs/capture/capture';
 
-/** Makes a backend the current one. */
+/** Makes a backend the current one. What TensorFlow.js says at the first tensor of a backend is kept back. */
 export async function useBackend(name: 'cpu' | 'wasm'): Promise<void> {
   await tf.setBackend(name);
   await tf.ready();
+  tf.env().set('IS_TEST', true);
+  tf.scalar(0).dispose();
+  tf.env().set('IS_TEST', false);
 }
 
 /** Standard normal numbers, always the same for the same seed. */
@@ -41,33 +42,27 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
   throw new Error('nothing was thrown');
 }
 
-/**
- * How to capture a step with everything there is, all layers checked or none, under the true Fisher matrix or the
- * empirical one.
- */
-export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, seed = 1): CaptureOptions {
+/** Keeps warnings back in every test of a file; the calls are those of the test under way. */
+export function quietWarnings(): { readonly calls: readonly unknown[][] } {
+  let warn: jest.SpyInstance;
+  beforeEach(() => {
+    warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+  });
+  afterEach(() => warn.mockRestore());
   return {
-    fisher,
-    share: () => 1,
-    uniform: uniforms(seed, 0),
-    lossGrads: false,
-    kernelsMayBeSkipped: false,
-    refused: () => undefined,
-    checked: () => checked,
+    get calls() {
+      return warn.mock.calls;
+    },
   };
 }
 
 /** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
 export function quietScopes(): void {
-  let warn: jest.SpyInstance;
   beforeAll(() => useBackend('cpu'));
-  beforeEach(() => {
-    warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
-    tf.engine().startScope();
-  });
+  quietWarnings();
+  beforeEach(() => tf.engine().startScope());
   afterEach(() => {
     tf.engine().endScope();
     tf.disposeVariables();
-    warn.mockRestore();
   });
 }

@@ -1,6 +1,6 @@
 /** The step of one block in double precision, with the Fisher matrix written out: for a few dozen weights. */
 
-/** Rows of numbers. */
+/** A matrix as its rows. */
 export type Rows = readonly (readonly number[])[];
 
 /** One layer at one step. */

@@ -1,0 +1,54 @@
+/**
+ * Exactly what an adapter to a framework may use of lib, and the only file of lib that it may import.
+ *
+ * An adapter captures. It turns a training step of its framework into rows of inputs and of output gradients for every
+ * layer, records them with a {@link Preconditioner}, and gives the framework the updates that come back, or the
+ * gradients that were rewritten. Arithmetic and the choice of the step are not its business. lib/tfjs is the first
+ * adapter; test/support/plain-adapter.ts is the smallest.
+ */
+
+/** Errors that carry a code. */
+export { CgfacError, type CgfacErrorCode } from './base/errors';
+/** What options of an adapter's own may take. */
+export { kinds } from './base/kinds';
+/** The table that options are, and their resolution by it. */
+export { is, made, type OptionRows, resolveOptions } from './base/option-table';
+/** The random numbers of the true Fisher matrix: uniform ones by seed and step, and the errors of sampled targets. */
+export { type Distribution, sampledErrors, uniforms } from './base/random';
+/** Checks of arguments, each of which throws the error that names the argument. */
+export { checkOptions, describe, nonNegative, positive, typeError, valueError } from './base/validate';
+/** The rows of the sites of a shared layer, one after the other. */
+export { concatenated } from './base/vectors';
+/** The forms that the numbers of a layer and the damping have. */
+export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** The matrix products of a framework's own kernels, on the pool. */
+export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
+/** The rows of a preconditioner's options, which an adapter's rows may take over. */
+export { preconditionerRows } from './network/option-rows';
+/** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */
+export {
+  at,
+  type PreconditionerOptions,
+  type Preset,
+  type ResolvedPreconditionerOptions,
+  resolvePreconditionerOptions,
+  type Schedule,
+  scheduled,
+} from './network/options';
+/** The preconditioner: what it takes of an adapter, gives back, and saves. */
+export {
+  type LayerVectors,
+  type NaturalGradientsResult,
+  type NetworkMemory,
+  type NetworkReport,
+  Preconditioner,
+  type PreconditionerState,
+  type StoredLayer,
+  type StoredVector,
+} from './network/preconditioner';
+/** How much of each factor of a layer counts, as the summary of a step tells it. */
+export type { EffectiveRanks } from './network/step/prepared';
+/** What a step did, and the steps that were skipped. */
+export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
+/** The layers that a report names. */
+export type { ReportedLayer, SkippedLayer } from './network/types';

@@ -1,0 +1,189 @@
+import type { Variable } from '@tensorflow/tfjs-core';
+import {
+  CgfacError,
+  type NetworkMemory,
+  type NetworkReport,
+  Preconditioner,
+  type PreconditionerState,
+  type ResolvedPreconditionerOptions,
+  resolvePreconditionerOptions,
+  type StoredLayer,
+} from '../../adapter-kit';
+import { type Layer, type Registration, variablesOf } from '../kinds/layer-kind';
+import type { SavedState } from '../saving/saved-state';
+import { unlikeSaved } from '../saving/take-over';
+import type { RecipeSettings } from './settings';
+
+/** A layer that a step has met. */
+export interface KnownLayer {
+  /** What the preconditioner calls it: the name of its kernel, numbered where several have that. */
+  readonly name: string;
+  readonly kernel: Variable;
+  readonly bias: Variable | undefined;
+  readonly register: Registration;
+}
+
+/** What {@link RecipeLayers.named} finds of the layers of a step. */
+export interface NamedLayers {
+  /** What the preconditioner calls the layers, in their order. */
+  readonly names: readonly string[];
+  /** The layers that no step has met before. */
+  readonly fresh: readonly KnownLayer[];
+}
+
+/** The layers that a recipe has met, and the preconditioner that has them under its care. */
+export class RecipeLayers {
+  readonly #settings: RecipeSettings;
+  #options: ResolvedPreconditionerOptions | undefined;
+  #preconditioner: Preconditioner | undefined;
+  #known: readonly KnownLayer[] = [];
+
+  constructor(settings: RecipeSettings) {
+    this.#settings = settings;
+  }
+
+  /** The layers that are known, in the order in which they came. */
+  get known(): readonly KnownLayer[] {
+    return this.#known;
+  }
+
+  /** The options under which steps are taken; `undefined` before the first step. */
+  get options(): ResolvedPreconditionerOptions | undefined {
+    return this.#options;
+  }
+
+  /** The state of the preconditioner; `undefined` before the first step. */
+  state(): PreconditionerState | undefined {
+    return this.#preconditioner?.stateDict();
+  }
+
+  /** What the preconditioner tells of its layers; `undefined` before the first step. */
+  report(): NetworkReport | undefined {
+    return this.#preconditioner?.report();
+  }
+
+  /** Bytes that the preconditioner keeps; `undefined` before the first step. */
+  memoryUsage(): NetworkMemory | undefined {
+    return this.#preconditioner?.memoryUsage();
+  }
+
+  /** Has the preconditioner follow the settings, whose learning rate was set. */
+  learningRateSet(): void {
+    if (this.#preconditioner) this.#preconditioner.learningRate = this.#settings.learningRate;
+  }
+
+  /**
+   * The preconditioner, made at the first step, when the head is known, and counting on from what was saved, or was
+   * skipped before.
+   */
+  open(soft: boolean, saved: SavedState | undefined): Preconditioner {
+    const preset = this.#settings.presetOf(saved && saved.layers.length > 0 ? saved.soft : soft);
+    const before = this.#preconditioner;
+    // of a step without a finite loss no head is known
+    if (before && (this.#known.length > 0 || this.#options?.preset === preset)) return before;
+    const { steps, skippedSteps } = before?.stateDict() ?? saved ?? {};
+    const counted =
+      steps === undefined || skippedSteps === undefined
+        ? undefined
+        : { version: 1 as const, steps, skippedSteps, seed: this.#settings.seed, layers: {} };
+    this.#options = resolvePreconditionerOptions(this.#settings.preconditionerOptions(preset), 'cgfac');
+    this.#preconditioner = this.#made(this.#options, [], counted);
+    return this.#preconditioner;
+  }
+
+  /** Whether all layers are known, and none of them is new to the preconditioner. */
+  know(layers: readonly Layer[]): boolean {
+    return layers.every((layer) => this.#find(this.#known, layer) !== undefined);
+  }
+
+  /** Finds the layers of a step among those that are known, and names the others, which are not taken in yet. */
+  named(layers: readonly Layer[]): NamedLayers {
+    const known = [...this.#known];
+    const names = layers.map((layer) => {
+      const found = this.#find(known, layer);
+      if (found) return found.name;
+      const { kernel, bias, sites } = layer;
+      let name = kernel.name;
+      for (let use = 2; known.some((each) => each.name === name); use++) name = `${kernel.name}#${use}`;
+      known.push({ name, kernel, bias, register: sites[0].registration(bias !== undefined) });
+      return name;
+    });
+    return { names, fresh: known.slice(this.#known.length) };
+  }
+
+  /** Takes in layers that no step has met before. */
+  add(preconditioner: Preconditioner, fresh: readonly KnownLayer[]): void {
+    for (const { name, register } of fresh) register(preconditioner, name);
+    this.#known = [...this.#known, ...fresh];
+  }
+
+  /**
+   * Takes in layers that no step has met before with their saved states. Nothing is changed where these do not fit.
+   *
+   * @throws {@link CgfacError} for states of other layers.
+   */
+  addSaved(preconditioner: Preconditioner, fresh: readonly KnownLayer[], states: readonly StoredLayer[]): void {
+    if (fresh.length === 0) return;
+    const before = preconditioner.stateDict();
+    const added = fresh.map(({ name }, index) => [name, states[index] ?? { started: false }] as const);
+    this.#replace([...this.#known, ...fresh], {
+      ...before,
+      layers: { ...before.layers, ...Object.fromEntries(added) },
+    });
+  }
+
+  /** Lets go of the layers of variables that were disposed of. */
+  prune(): void {
+    const alive = this.#known.filter((known) => !variablesOf(known).some(({ isDisposed }) => isDisposed));
+    const state = alive.length < this.#known.length ? this.state() : undefined;
+    if (state !== undefined) this.#replace(alive, state);
+  }
+
+  /** Tells the preconditioner, which knows nothing of a step without layers, that one came between skipped ones. */
+  endRow(): void {
+    const state = this.state();
+    if (!state || state.skippedSteps.inARow === 0) return;
+    this.#preconditioner?.loadStateDict({ ...state, skippedSteps: { ...state.skippedSteps, inARow: 0 } });
+  }
+
+  /** Lets go of everything. */
+  dispose(): void {
+    this.#preconditioner?.reset();
+    this.#preconditioner = undefined;
+    this.#options = undefined;
+    this.#known = [];
+  }
+
+  #find(known: readonly KnownLayer[], layer: Layer): KnownLayer | undefined {
+    return known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
+  }
+
+  /** A preconditioner of the layers `known`, with a state where there is one. */
+  #made(
+    { preset }: ResolvedPreconditionerOptions,
+    known: readonly KnownLayer[],
+    state: PreconditionerState | undefined,
+  ): Preconditioner {
+    // the variables are decayed and averaged by the recipe
+    const { weightDecay: _, ...options } = this.#settings.preconditionerOptions(preset);
+    const made = new Preconditioner({ ...options, useEma: false });
+    for (const { name, register } of known) register(made, name);
+    if (state) made.loadStateDict(state);
+    return made;
+  }
+
+  /** Puts another preconditioner in the place of the present one; an error where the state does not fit. */
+  #replace(known: readonly KnownLayer[], state: PreconditionerState): void {
+    const options = this.#options;
+    if (options === undefined) return;
+    let made: Preconditioner;
+    try {
+      made = this.#made(options, known, state);
+    } catch (error) {
+      throw error instanceof CgfacError ? unlikeSaved(known.map(({ name }) => name).join(', '), error) : error;
+    }
+    this.#preconditioner?.reset();
+    this.#preconditioner = made;
+    this.#known = known;
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
+ */
+import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
+import {
+  at,
+  type NetworkMemory,
+  type NetworkReport,
+  nonNegative,
+  type Preconditioner,
+  type Schedule,
+  scheduled,
+} from '../../adapter-kit';
+import { requiredGrads } from '../capture/capture';
+import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
+import { readState, stateTensors } from '../saving/state-tensors';
+import { takeOver } from '../saving/take-over';
+import type { NamedTensor } from '../tape/named-tensor';
+import { registeredVariables } from '../tape/tape';
+import { Averages } from './averages';
+import { readGradient, unusable } from './gradients';
+import { RecipeLayers } from './layers';
+import { layerValues, plainValues } from './next-values';
+import { reportOf } from './report';
+import { RecipeSettings } from './settings';
+import type { Step, StepOutcome } from './step';
+import { takeStep } from './take';
+
+const NOTHING_KEPT: NetworkMemory = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
+
+/** Takes steps, and keeps what has to be kept between them. */
+export class Recipe {
+  readonly #settings: RecipeSettings;
+  readonly #layers: RecipeLayers;
+  readonly #averages = new Averages();
+  /** β of the step under way. */
+  #emaMomentum = 0;
+  /** The variables that took plain gradient steps, and why. */
+  readonly #plain = new Map<Variable, string>();
+  /**
+   * What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known.
+   */
+  #saved: SavedState | undefined;
+
+  constructor(options: unknown) {
+    this.#settings = new RecipeSettings(options);
+    this.#layers = new RecipeLayers(this.#settings);
+  }
+
+  get seed(): number {
+    return this.#settings.seed;
+  }
+
+  set seed(seed: number) {
+    this.#settings.seed = seed;
+  }
+
+  get fisher(): 'true' | 'empirical' {
+    return this.#settings.fisher;
+  }
+
+  get gradientLearningRate(): number {
+    return this.#settings.gradientLearningRate;
+  }
+
+  get learningRate(): Schedule<number> {
+    return this.#settings.learningRate;
+  }
+
+  set learningRate(value: Schedule<number>) {
+    this.#settings.learningRate = value;
+    this.#layers.learningRateSet();
+  }
+
+  /** Why a layer is not to be preconditioned; `undefined` where nothing is against it. */
+  refused(layer: Layer): string | undefined {
+    return this.#settings.refused(layer);
+  }
+
+  /**
+   * Share of the batch whose targets are to be sampled for a step of `layers`: none where the factors of all of them
+   * are older ones.
+   */
+  share(soft: boolean, layers: readonly Layer[]): number {
+    const preconditioner = this.#open(soft);
+    return preconditioner.refreshDue || !this.#layers.know(layers) ? preconditioner.fisherFraction : 0;
+  }
+
+  /** Takes a step; the caller gives the variables their new values. */
+  apply(step: Step, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+    this.#prune();
+    for (const variable of step.layers.flatMap(variablesOf)) this.#plain.delete(variable);
+    for (const { variable, reason } of step.plain) this.#plain.set(variable, reason);
+    // the rows say it all where no gradient but their own can be there
+    const own = step.own && !step.penalised;
+    const read =
+      own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
+    const reason = unusable(step, gradients, read);
+    if (reason !== undefined) return { next: [], report: reportOf(step, this.#open(step.soft).skip(reason)) };
+
+    const lossGrads = step.layers.map(requiredGrads);
+    const names = this.#admit(step);
+    const preconditioner = this.#open(step.soft);
+    // before the step: a schedule that fails leaves everything as it is
+    const weightDecay = this.#scheduled(preconditioner);
+    const plain = plainValues(step.plain, gradients, this.gradientLearningRate);
+    if (step.layers.length === 0) {
+      this.#layers.endRow();
+      return { next: plain, report: reportOf(step) };
+    }
+    const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read);
+    const report = reportOf(step, summary);
+    // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
+    if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
+    const decay = 1 - summary.stepSize * weightDecay;
+    return { next: [...layerValues(step.layers, names, updates, decay), ...plain], report };
+  }
+
+  /** Tells that the variables of a step have their new values: the averages take them in. */
+  assigned(step: Step): void {
+    if (!this.#layers.options?.useEma) return;
+    const variables = [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)];
+    this.#averages.absorb(variables, this.#emaMomentum);
+  }
+
+  /**
+   * The variables with averages, and these, which the caller disposes of. Those that were loaded belong to variables
+   * that are not known before a step: to all trainable ones, in the order in which they were created, or nothing is
+   * said.
+   */
+  averages(): readonly (readonly [Variable, Tensor])[] {
+    this.#prune();
+    const saved = this.#saved;
+    if (saved === undefined || this.#layers.known.length > 0) return this.#averages.clones();
+    const loaded = averagesOf(saved);
+    const variables = registeredVariables().filter(({ trainable }) => trainable);
+    const fit =
+      variables.length === loaded.length && variables.every(({ size }, index) => size === loaded[index]?.values.length);
+    if (!fit) return [];
+    return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
+  }
+
+  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
+  report(): NetworkReport | undefined {
+    this.#prune();
+    const report = this.#layers.report();
+    if (report === undefined) return undefined;
+    const averaged = new Set(
+      this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel) ? [name] : [])),
+    );
+    const plain = [...this.#plain].map(([{ name }, reason]) => ({ name, reason }));
+    const implied = this.#settings.impliedPreset;
+    return {
+      ...report,
+      recipe:
+        implied === undefined
+          ? report.recipe
+          : `${report.recipe}; preset '${implied}' by the options given, whatever the head`,
+      layers: report.layers.map((layer) => ({ ...layer, averaged: averaged.has(layer.name) })),
+      skipped: [...report.skipped, ...plain],
+    };
+  }
+
+  /** Bytes kept between steps. */
+  memoryUsage(): NetworkMemory {
+    this.#prune();
+    const kept = this.#layers.memoryUsage() ?? NOTHING_KEPT;
+    const averages = this.#averages.bytes();
+    return { ...kept, averages, total: kept.total + averages };
+  }
+
+  /** The state, as tensors of the caller's; none before the first step. */
+  weights(): NamedTensor[] {
+    this.#prune();
+    const saved = this.#saved;
+    const state = this.#layers.state();
+    const { steps, skippedSteps } = state ?? saved ?? {};
+    if (steps === undefined || skippedSteps === undefined) return [];
+    const own = this.#layers.known.map(({ name, kernel, bias }) => {
+      return { name, kernel, bias, state: state?.layers[name] ?? { started: false } };
+    });
+    const { options } = this.#layers;
+    return stateTensors({
+      steps,
+      skippedSteps,
+      averaged: this.#averages.steps,
+      soft: options ? options.preset === 'reconstruction' : saved?.soft === true,
+      ...withPending(savedParts(own, this.#averages), saved, this.#averages.variables().length),
+    });
+  }
+
+  /**
+   * Takes over a state in the place of the present one.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything but what {@link Recipe.weights} gave.
+   */
+  async setWeights(weights: readonly NamedTensor[]): Promise<void> {
+    const saved = weights.length === 0 ? undefined : await readState(weights);
+    this.dispose();
+    this.#saved = saved;
+    this.#averages.steps = saved?.averaged ?? 0;
+  }
+
+  /** The options as they are saved, without those that no file can hold. */
+  config(): Readonly<Record<string, unknown>> {
+    return this.#settings.config();
+  }
+
+  /** Names of the options that no file can hold. */
+  unsavable(): string[] {
+    return this.#settings.unsavable();
+  }
+
+  /** Lets go of layers, averages and what was loaded. */
+  dispose(): void {
+    this.#layers.dispose();
+    this.#averages.dispose();
+    this.#plain.clear();
+    this.#saved = undefined;
+  }
+
+  #open(soft: boolean): Preconditioner {
+    return this.#layers.open(soft, this.#saved);
+  }
+
+  /** The weight decay of the step to come; β of its averages is kept. */
+  #scheduled({ steps }: Preconditioner): number {
+    const { weightDecay = 0, useEma = false, emaMomentum = 0 } = this.#layers.options ?? {};
+    const decay = at(weightDecay, steps, 'weightDecay', nonNegative);
+    this.#emaMomentum = useEma ? at(emaMomentum, this.#averages.steps, 'emaMomentum', scheduled.emaMomentum) : 0;
+    return decay;
+  }
+
+  /**
+   * Takes the layers and the plain variables of a step under its care, with what was saved of them, by order: variables
+   * are renamed when a model is loaded. Nothing is changed where a saved state does not fit.
+   *
+   * @returns The names of the layers.
+   */
+  #admit(step: Step): readonly string[] {
+    const preconditioner = this.#open(step.soft);
+    const { names, fresh } = this.#layers.named(step.layers);
+    if (this.#saved === undefined) {
+      this.#layers.add(preconditioner, fresh);
+      return names;
+    }
+    const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
+    const { states, averages, rest } = takeOver(this.#saved, fresh, plain);
+    this.#layers.addSaved(preconditioner, fresh, states);
+    if (this.#layers.options?.useEma)
+      for (const [variable, { values }] of averages) this.#averages.load(variable, values);
+    this.#saved = rest;
+    return names;
+  }
+
+  /** Lets go of the layers and averages of variables that were disposed of. */
+  #prune(): void {
+    this.#averages.prune();
+    for (const variable of this.#plain.keys()) if (variable.isDisposed) this.#plain.delete(variable);
+    this.#layers.prune();
+  }
+}

@@ -1,0 +1,82 @@
+import { type PreconditionerOptions, type Preset, positive, type Schedule } from '../../adapter-kit';
+import type { Layer } from '../kinds/layer-kind';
+import { type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
+
+/** The options of a recipe, of which the learning rate and the seed may be set between steps. */
+export class RecipeSettings {
+  #options: ResolvedRecipeOptions;
+
+  constructor(options: unknown) {
+    this.#options = resolveRecipeOptions(options);
+  }
+
+  get seed(): number {
+    return this.#options.seed;
+  }
+
+  set seed(seed: number) {
+    this.#options = { ...this.#options, seed, given: { ...this.#options.given, seed } };
+  }
+
+  get fisher(): 'true' | 'empirical' {
+    return this.#options.fisher;
+  }
+
+  get gradientLearningRate(): number {
+    return this.#options.gradientLearningRate;
+  }
+
+  get learningRate(): Schedule<number> {
+    return (this.#options.given.learningRate as Schedule<number> | undefined) ?? 1;
+  }
+
+  set learningRate(value: Schedule<number>) {
+    if (typeof value !== 'function') positive(value, 'learningRate');
+    this.#options = { ...this.#options, given: { ...this.#options.given, learningRate: value } };
+  }
+
+  /** The preset of the head, or where the options do not fit it, the other one. */
+  presetOf(soft: boolean): Preset {
+    const { method, presets } = this.#options;
+    const ofHead = soft && method === 'exact' ? 'reconstruction' : 'safe';
+    return presets.includes(ofHead) ? ofHead : (presets[0] ?? ofHead);
+  }
+
+  /** The one preset that the options fit, where no option named it; `undefined` where there are several. */
+  get impliedPreset(): Preset | undefined {
+    const { presets, chosen } = this.#options;
+    return presets.length === 1 && !chosen ? presets[0] : undefined;
+  }
+
+  /** The options of a preconditioner with this preset. Which layers it gets is decided here. */
+  preconditionerOptions(preset: Preset): PreconditionerOptions {
+    const { skipLayers: _, ...given } = this.#options.given;
+    return { ...given, preset, lossReduction: 'mean' };
+  }
+
+  /** Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. */
+  refused({ kernel }: Layer): string | undefined {
+    const { skipLayers } = this.#options.given as { readonly skipLayers?: readonly (string | RegExp)[] };
+    const pattern = skipLayers?.find((each) =>
+      typeof each === 'string' ? each === kernel.name : kernel.name.search(each) >= 0,
+    );
+    return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
+  }
+
+  /** The options as they are saved, without those that no file can hold. */
+  config(): Readonly<Record<string, unknown>> {
+    const { given, gradientLearningRate, fisher, method } = this.#options;
+    const left = this.unsavable();
+    const savable = Object.entries(given).filter(([name]) => !left.includes(name));
+    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher };
+  }
+
+  /** Names of the options that no file can hold. */
+  unsavable(): string[] {
+    return Object.entries(this.#options.given).flatMap(([name, value]) => {
+      const lost =
+        typeof value === 'function' || (Array.isArray(value) && value.some((each) => typeof each !== 'string'));
+      return lost ? [name] : [];
+    });
+  }
+}

@@ -1,0 +1,116 @@
+// Options that are functions of the step.
+
+import { relativeError } from '../../support/golden-case';
+import { copyOf, network, numbersOf, randomWeights, record, rowsOf } from '../../support/networks';
+import { fixed, plain, scaled, take } from '../../support/steps';
+
+test('schedules: refreshes, the share of sampled targets, decay and averages as functions of the step', () => {
+  const weights = randomWeights(1);
+  const preconditioner = network(
+    {
+      ...fixed,
+      useEma: true,
+      factorUpdateSteps: (step) => (step < 4 ? 1 : 3),
+      fisherFraction: (step) => 1 / (step + 1),
+      weightDecay: (step) => (step === 1 ? 0.5 : 0),
+      emaMomentum: (step) => (step === 2 ? 0.9 : 0),
+      learningRate: 0.1,
+    },
+    weights,
+  );
+  const due: boolean[] = [];
+  const before = numbersOf(weights);
+  for (let step = 0; step < 7; step++) {
+    expect(preconditioner.fisherFraction).toBe(1 / (step + 1));
+    due.push(preconditioner.refreshDue);
+    record(preconditioner, scaled(rowsOf(step), { lossGrads: 1e-9 })); // what moves the weights is the decay
+    preconditioner.naturalGradientsSync();
+    // weights ← weights·(1 − η·½) at step 1 alone
+    const shrunk = before.map((value) => value * (step < 1 ? 1 : 0.95));
+    expect(relativeError(numbersOf(weights), shrunk)).toBeLessThan(1e-6);
+  }
+  expect(due).toEqual([true, true, true, true, false, false, true]);
+});
+
+test('the decay of averages as a function of the step', async () => {
+  for (const [given, decay] of [
+    [() => 0, 0],
+    [(step: number) => (step === 0 ? 0.05 : 0.9), 0.05],
+    [() => 0.9, 0.1], // β_0 = min(β, 1/10)
+  ] as const) {
+    const weights = randomWeights(1);
+    const before = numbersOf(weights);
+    const preconditioner = network({ ...fixed, useEma: true, emaMomentum: given }, weights);
+    record(preconditioner, rowsOf(0));
+    preconditioner.naturalGradientsSync();
+    const expected = numbersOf(weights).map((value, i) => decay * (before[i] ?? 0) + (1 - decay) * value);
+    const average = await preconditioner.withAveragedWeights(() => numbersOf(weights));
+    expect(relativeError(average, expected)).toBeLessThan(1e-6);
+  }
+});
+
+test('a schedule that fails leaves everything as it is', () => {
+  const weights = randomWeights(1);
+  const failing = (step: number) => {
+    if (step === 1) throw new Error('no value');
+    return 0.5;
+  };
+  for (const schedule of ['emaMomentum', 'weightDecay', 'momentum'] as const) {
+    const preconditioner = network({ ...fixed, useEma: true, [schedule]: failing }, weights);
+    record(preconditioner, rowsOf(0));
+    preconditioner.naturalGradientsSync();
+    const kept = copyOf(weights);
+    record(preconditioner, rowsOf(1));
+    expect(() => preconditioner.naturalGradientsSync()).toThrow('no value');
+    expect(weights).toEqual(kept);
+    expect(preconditioner.steps).toBe(1);
+  }
+});
+
+describe('step sizes', () => {
+  test('damping may be a function of the step', () => {
+    for (const method of ['exact', 'cg', 'kfac'] as const) {
+      const options = {
+        ...(method === 'exact' ? { ...plain, window: 1 } : { method, stepRule: 'fixed' as const }),
+        momentum: 0,
+      };
+      const scheduledOnes = take(network({ ...options, damping: (step) => ({ relative: 1 + step }) }), 3);
+      for (const [step, relative] of [1, 2, 3].entries()) {
+        const summary = take(
+          network({ ...options, damping: { relative }, ...(method === 'kfac' ? { factorDecay: 0 } : {}) }),
+          1,
+          undefined,
+          step,
+        );
+        const damping = scheduledOnes[step]?.layers[0]?.damping;
+        if (method !== 'kfac') expect(damping).toEqual(summary[0]?.layers[0]?.damping);
+        else expect(damping).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  test.each(['damping', 'learningRate', 'momentum', 'polyakFraction'] as const)(
+    'a function for %s that throws or gives nonsense: refused before anything changes, and nothing stays busy',
+    async (name) => {
+      let fails: 'throws' | 'nonsense' | undefined = 'throws';
+      const good = { damping: { relative: 1 }, learningRate: 1, momentum: 0.5, polyakFraction: 1 }[name];
+      const value = () => {
+        if (fails === 'throws') throw new Error('a schedule failed');
+        return fails === 'nonsense' ? -1 : good;
+      };
+      const preconditioner = network({ factorUpdateSteps: 1, useEma: false, [name]: value as never });
+      const expected = network({ factorUpdateSteps: 1, useEma: false, [name]: good as never });
+      for (const each of [preconditioner, expected]) record(each, rowsOf(1));
+      expect(() => preconditioner.naturalGradientsSync({ loss: 1 })).toThrow('a schedule failed');
+      await expect(preconditioner.naturalGradients({ loss: 1 })).rejects.toThrow('a schedule failed');
+      fails = 'nonsense';
+      await expect(preconditioner.naturalGradients({ loss: 1 })).rejects.toMatchObject({
+        message: expect.stringContaining(`${name}(0)`),
+      });
+      fails = undefined;
+      expect(preconditioner.steps).toBe(0);
+      const { updates } = await preconditioner.naturalGradients({ loss: 1 });
+      expect(numbersOf(updates)).toEqual(numbersOf(expected.naturalGradientsSync({ loss: 1 }).updates));
+    },
+  );
+});

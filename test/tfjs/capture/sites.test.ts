@@ -1,0 +1,88 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { normal, useBackend, variable } from '../support/backends';
+import { capturedRows } from '../support/capture';
+import { SAMPLES } from '../support/networks';
+
+describe('variables that are not preconditioned', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  const x = () => normal([SAMPLES, 4], 3);
+  const cases: Readonly<
+    Record<
+      string,
+      { shapes: number[][]; loss: (p: tf.Variable[]) => tf.Tensor; plain: Record<number, string>; layers: number }
+    >
+  > = {
+    'a scale': {
+      shapes: [[4, 3], [3]],
+      loss: ([w, s]) => tf.mul(tf.matMul(x(), w as tf.Tensor), s as tf.Tensor),
+      plain: { 1: 'Multiply' },
+      layers: 1,
+    },
+    'an embedding': {
+      shapes: [
+        [5, 4],
+        [4, 3],
+      ],
+      loss: ([e, w]) => tf.matMul(tf.gather(e as tf.Tensor, tf.tensor1d([0, 1, 2, 0, 4, 1], 'int32')), w as tf.Tensor),
+      plain: { 0: 'GatherV2' },
+      layers: 1,
+    },
+    'a kernel used in both directions': {
+      shapes: [[4, 3]],
+      loss: ([w]) => tf.matMul(tf.tanh(tf.matMul(x(), w as tf.Tensor)), w as tf.Tensor, false, true),
+      plain: { 0: 'used in two forms' },
+      layers: 0,
+    },
+    'a kernel that is also multiplied elementwise': {
+      shapes: [[4, 3]],
+      loss: ([w]) => tf.add(tf.matMul(x(), w as tf.Tensor), tf.sum(tf.mul(normal([4, 3], 8), w as tf.Tensor))),
+      plain: { 0: 'Multiply' },
+      layers: 0,
+    },
+    'a product of two kernels': {
+      shapes: [
+        [4, 2],
+        [2, 3],
+      ],
+      loss: ([u, w]) => tf.matMul(x(), tf.matMul(u as tf.Tensor, w as tf.Tensor)),
+      plain: { 0: 'BatchMatMul', 1: 'BatchMatMul' },
+      layers: 0,
+    },
+    'a bias of two kernels': {
+      shapes: [[4, 3], [4, 3], [3]],
+      loss: ([u, w, b]) =>
+        tf.mul(
+          tf.add(tf.matMul(x(), u as tf.Tensor), b as tf.Tensor),
+          tf.add(tf.matMul(x(), w as tf.Tensor), b as tf.Tensor),
+        ),
+      plain: { 2: 'a bias of no one kernel' },
+      layers: 2,
+    },
+    'a bias added where the product is used without it too': {
+      shapes: [[4, 3], [3]],
+      loss: ([w, b]) => {
+        const z = tf.matMul(x(), w as tf.Tensor);
+        return tf.mul(z, tf.add(z, b as tf.Tensor));
+      },
+      plain: { 1: 'Add' },
+      layers: 1,
+    },
+    'a variable that is only penalised': {
+      shapes: [[4, 3], [7]],
+      loss: ([w, s]) => tf.add(tf.matMul(x(), w as tf.Tensor), tf.sum(tf.square(s as tf.Tensor))),
+      plain: { 1: 'only in a penalty' },
+      layers: 1,
+    },
+  };
+
+  it.each(Object.entries(cases))('%s', (_, { shapes, loss, plain, layers }) => {
+    const variables = shapes.map((shape, index) => variable(shape, 31 + index));
+    const { taken, grads } = capturedRows(() => tf.mean(tf.square(loss(variables))) as tf.Scalar, variables);
+    expect(
+      Object.fromEntries(taken.plain.map(({ variable, reason }) => [variables.indexOf(variable), reason])),
+    ).toEqual(plain);
+    expect(taken.layers).toHaveLength(layers);
+    tf.dispose([grads, variables]);
+  });
+});

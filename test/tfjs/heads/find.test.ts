@@ -1,0 +1,206 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { metrics } from '@tensorflow/tfjs-layers';
+import { findLayers } from '../../../lib/tfjs/capture/sites';
+import { findHeads } from '../../../lib/tfjs/heads/find';
+import type { Head } from '../../../lib/tfjs/heads/head';
+import { KINDS } from '../../../lib/tfjs/kinds/kinds';
+import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
+import { errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
+
+const B = 8;
+const D = 5;
+
+type Loss = (z: tf.Tensor, y: tf.Tensor) => tf.Tensor;
+
+/** The heads found for a linear layer of D outputs under `loss`, with `y` as targets. */
+function headsOf(loss: Loss, y: tf.Tensor, width = D): readonly Head[] {
+  const w = variable([4, width], 1);
+  const x = normal([B, 4], 2);
+  let heads: readonly Head[] = [];
+  try {
+    const { value, grads } = variableGradients(
+      () => loss(tf.matMul(x, w), y) as tf.Scalar,
+      [w],
+      KINDS,
+      (tape, result) => {
+        withoutRecording(() =>
+          tf.tidy(() => {
+            const { layers } = findLayers(tape, [w], result);
+            const outputs = layers.flatMap(({ sites }) =>
+              sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
+            );
+            heads = findHeads(tape, result, new Set(outputs));
+          }),
+        );
+      },
+    );
+    tf.dispose([value, grads]);
+  } finally {
+    tf.dispose([w, x]);
+  }
+  return heads;
+}
+
+const oneHot = () => tf.cast(tf.oneHot(tf.tensor1d([0, 1, 2, 3, 4, 0, 2, 2], 'int32'), D), 'float32');
+const soft = () => tf.softmax(normal([B, D], 3));
+const bits = () => tf.cast(tf.greater(normal([B, D], 4), 0), 'float32');
+const shares = () => tf.sigmoid(normal([B, D], 5));
+const mean = (loss: tf.Tensor) => tf.mean(loss);
+const logistic: Loss = (z, y) => tf.sub(tf.softplus(z), tf.mul(z, y));
+
+/**
+ * What is recognised: the loss, its targets, the distribution, and the weight of one distribution in the per-sample
+ * loss.
+ */
+const recognised: Readonly<Record<string, [Loss, () => tf.Tensor, Head['distribution'], number]>> = {
+  'softmax, Keras categorical': [
+    (z, y) => mean(metrics.categoricalCrossentropy(y, tf.softmax(z))),
+    oneHot,
+    'categorical',
+    1,
+  ],
+  'softmax, Keras categorical, soft targets': [
+    (z, y) => mean(metrics.categoricalCrossentropy(y, tf.softmax(z))),
+    soft,
+    'categorical',
+    1,
+  ],
+  'softmax, Keras Kullback-Leibler by ops': [
+    (z, y) => mean(tf.sum(tf.mul(y, tf.log(tf.div(y, tf.softmax(z)))), -1)),
+    soft,
+    'categorical',
+    1,
+  ],
+  'log-softmax by ops': [(z, y) => tf.neg(mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1))), oneHot, 'categorical', 1],
+  'log-softmax, mean over outputs too': [
+    (z, y) => tf.neg(mean(tf.mul(y, tf.logSoftmax(z)))),
+    oneHot,
+    'categorical',
+    1 / D,
+  ],
+  'log-softmax, sum over samples': [(z, y) => tf.neg(tf.sum(tf.mul(y, tf.logSoftmax(z)))), oneHot, 'categorical', B],
+  'tf.losses.softmaxCrossEntropy': [(z, y) => tf.losses.softmaxCrossEntropy(y, z), oneHot, 'categorical', 1],
+  'tf.losses.softmaxCrossEntropy, label smoothing': [
+    (z, y) => tf.losses.softmaxCrossEntropy(y, z, undefined, 0.1),
+    oneHot,
+    'categorical',
+    1,
+  ],
+  'sigmoid, Keras binary': [(z, y) => mean(metrics.binaryCrossentropy(y, tf.sigmoid(z))), bits, 'bernoulli', 1 / D],
+  'sigmoid, Keras binary, soft targets': [
+    (z, y) => mean(metrics.binaryCrossentropy(y, tf.sigmoid(z))),
+    shares,
+    'bernoulli',
+    1 / D,
+  ],
+  'sigmoid, tf.losses.logLoss': [(z, y) => tf.losses.logLoss(y, tf.sigmoid(z)), bits, 'bernoulli', 1 / D],
+  'tf.losses.sigmoidCrossEntropy': [(z, y) => tf.losses.sigmoidCrossEntropy(y, z), bits, 'bernoulli', 1 / D],
+  'softplus by ops, sum over outputs': [(z, y) => mean(tf.sum(logistic(z, y), -1)), bits, 'bernoulli', 1],
+  'mean squared error': [(z, y) => tf.losses.meanSquaredError(y, z), shares, 'gaussian', 2 / D],
+  'Keras mean squared error': [(z, y) => mean(metrics.meanSquaredError(y, z)), shares, 'gaussian', 2 / D],
+  'squared error of a sigmoid': [(z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(z)), bits, 'gaussian', 2 / D],
+  'squared error of a sigmoid near one half': [
+    (z, y) => tf.losses.meanSquaredError(y, tf.sigmoid(tf.mul(0.3, z))),
+    bits,
+    'gaussian',
+    2 / D,
+  ],
+  'squared error of a softmax': [(z, y) => tf.losses.meanSquaredError(y, tf.softmax(z)), oneHot, 'gaussian', 2 / D],
+  'half of a squared error, sum over outputs': [
+    (z, y) => tf.mul(0.5, mean(tf.sum(tf.square(tf.sub(y, z)), 1))),
+    shares,
+    'gaussian',
+    1,
+  ],
+  'mean squared logarithmic error': [
+    (z, y) => mean(tf.square(tf.sub(tf.log(tf.add(1, y)), tf.log(tf.add(1, tf.sigmoid(z)))))),
+    bits,
+    'gaussian',
+    2 / D,
+  ],
+  'squared error of a linear output that a sigmoid gates': [
+    (z, y) => tf.losses.meanSquaredError(y, tf.mul(z, tf.sigmoid(z))),
+    shares,
+    'gaussian',
+    2 / D,
+  ],
+  'a loss times 3': [
+    (z, y) => tf.mul(3, mean(metrics.categoricalCrossentropy(y, tf.softmax(z)))),
+    oneHot,
+    'categorical',
+    3,
+  ],
+};
+
+/** What is refused: losses with another gradient than a cross-entropy's, and outputs that are no distribution. */
+const refused: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
+  'a squared error of a sigmoid, multiplied out': [
+    (z, y) => {
+      const p = tf.sigmoid(tf.mul(0.01, z));
+      return tf.mean(tf.sub(tf.square(p), tf.mul(2, tf.mul(y, p))));
+    },
+    bits,
+  ],
+  'focal loss': [
+    (z, y) => tf.neg(mean(tf.mul(y, tf.mul(tf.square(tf.sub(1, tf.softmax(z))), tf.logSoftmax(z))))),
+    oneHot,
+  ],
+  'Poisson of a sigmoid': [(z, y) => mean(tf.sub(tf.sigmoid(z), tf.mul(y, tf.log(tf.sigmoid(z))))), shares],
+  'hinge loss': [(z, y) => tf.losses.hingeLoss(y, z), bits],
+  'a reward to be raised': [(z, y) => tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1)), oneHot],
+  'a cross-entropy with a penalty on the outputs': [
+    (z, y) => tf.add(tf.losses.softmaxCrossEntropy(y, z), tf.mean(tf.square(z))),
+    oneHot,
+  ],
+};
+
+describe('heads', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it.each(Object.entries(recognised))('recognises %s', (_, [loss, targets, distribution, weight]) => {
+    const y = targets();
+    const [head, ...others] = headsOf(loss, y);
+    expect(others).toEqual([]);
+    expect(head?.distribution).toBe(distribution);
+    // The weight is measured on a float32 gradient. tf.losses.logLoss adds 1e-7 to probabilities, the least of which is
+    // about 1e-3.
+    expect(relativeError(head?.factors ?? [], new Array(B).fill(Math.sqrt(weight)))).toBeLessThan(1e-4);
+    if (distribution === 'gaussian') {
+      expect(head).toMatchObject({ floor: 0, soft: true });
+      return;
+    }
+    const z = tf.matMul(normal([B, 4], 2), normal([4, D], 1));
+    const p = distribution === 'categorical' ? tf.softmax(z) : tf.sigmoid(z);
+    expect(relativeError(head?.probabilities ?? [], p.dataSync())).toBeLessThan(1e-6);
+  });
+
+  it.each(Object.entries(refused))('refuses %s, and leaves no tensors', async (_, [loss, targets, width]) => {
+    const before = tf.memory().numTensors;
+    const y = tf.tidy(targets);
+    const { code, message } = await errorOf(() => headsOf(loss, y, width));
+    expect(code).toBe('ERR_CGFAC_TFJS_HEAD');
+    expect(message).toMatch(/^Expected a softmax .* but received .*fisher: 'empirical'/);
+    y.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('weighs the samples as the loss does', () => {
+    const weights = [0, 1, 2, 3, 0.5, 1, 1, 4];
+    const loss: Loss = (z, y) => mean(tf.mul(tf.tensor1d(weights), metrics.categoricalCrossentropy(y, tf.softmax(z))));
+    const [head] = headsOf(loss, oneHot());
+    expect(relativeError(head?.factors ?? [], weights.map(Math.sqrt))).toBeLessThan(1e-5);
+  });
+
+  it('finds every head of a model with several', () => {
+    const loss: Loss = (z, y) => {
+      const [left, right] = tf.split(z, [2, 3], 1) as [tf.Tensor, tf.Tensor];
+      const [bit, one] = tf.split(y, [2, 3], 1) as [tf.Tensor, tf.Tensor];
+      return tf.add(
+        mean(metrics.binaryCrossentropy(bit, tf.sigmoid(left))),
+        tf.losses.softmaxCrossEntropy(tf.softmax(one), right),
+      );
+    };
+    const heads = headsOf(loss, bits());
+    expect(heads.map(({ distribution }) => distribution).sort()).toEqual(['bernoulli', 'categorical']);
+  });
+});

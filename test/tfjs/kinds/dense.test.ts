@@ -1,0 +1,42 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { relativeError, useBackend } from '../support/backends';
+import { capturedRows, FLOAT32_SUM, gradientsOfRows } from '../support/capture';
+import { denseNetworks, SAMPLES } from '../support/networks';
+
+describe.each(['cpu', 'wasm'] as const)('capture on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it.each(Object.entries(denseNetworks))('%s: the rows give the gradients of the framework', (_, make) => {
+    const network = make();
+    const { taken, grads } = capturedRows(network.loss, network.variables);
+    expect(taken.plain).toEqual([]);
+    expect(new Set(taken.layers.flatMap(({ kernel, bias }) => [kernel, bias].filter(Boolean)))).toEqual(
+      new Set(network.variables),
+    );
+    for (const layer of taken.layers) {
+      const rows = gradientsOfRows(layer);
+      expect(relativeError(rows.kernel, grads[layer.kernel.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
+      if (layer.bias)
+        expect(relativeError(rows.bias, grads[layer.bias.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
+    }
+    tf.dispose(grads);
+    network.dispose();
+  });
+});
+
+describe('the samples of a layer', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it.each(Object.entries(denseNetworks))('%s: as many as the batch has', (name, make) => {
+    const network = make();
+    const { taken, grads } = capturedRows(network.loss, network.variables);
+    for (const layer of taken.layers) {
+      expect(layer.samples).toBe(SAMPLES);
+      expect(layer.inputs.length / layer.sites[0].inFeatures).toBe(
+        SAMPLES * (name === 'data of rank 3' ? 5 : 1) * layer.sites.length,
+      );
+    }
+    tf.dispose(grads);
+    network.dispose();
+  });
+});

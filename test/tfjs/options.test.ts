@@ -1,0 +1,89 @@
+import { cgOptimizerRows, recipeOptionNames, recipeRows, resolveRecipeOptions } from '../../lib/tfjs/options';
+import { errorOf } from './support/backends';
+
+/** An error code, or `undefined` where the options are taken. */
+async function codeOf(options: object): Promise<string | undefined> {
+  try {
+    resolveRecipeOptions(options);
+  } catch {
+    return (await errorOf(() => resolveRecipeOptions(options))).code;
+  }
+  return undefined;
+}
+
+test('the options of its own have defaults', () => {
+  const { seed, ...resolved } = resolveRecipeOptions({});
+  expect(resolved).toEqual({
+    method: 'exact',
+    presets: ['safe', 'reconstruction'],
+    chosen: false,
+    gradientLearningRate: 0.01,
+    fisher: 'true',
+    given: { seed },
+  });
+  expect(Number.isSafeInteger(seed) && seed >= 0).toBe(true);
+  expect(resolveRecipeOptions({}).seed).not.toBe(seed);
+});
+
+test.each([
+  [{ rank: 8 }, ['safe']],
+  [{ panelRows: 8 }, ['safe']],
+  [{ factorDecay: 0.5 }, ['safe']],
+  [{ factorDecay: 0.5, factorHistory: 'dense' }, ['safe', 'reconstruction']],
+  [{ window: 8 }, ['reconstruction']],
+  [{ preset: 'image-classifier' }, ['image-classifier']],
+])('presets that %j fits', (options, presets) => {
+  expect(resolveRecipeOptions(options).presets).toEqual(presets);
+});
+
+test("with 'cg' every target is sampled unless said otherwise", () => {
+  expect(resolveRecipeOptions({ method: 'cg', seed: 1 }).given).toEqual({ method: 'cg', seed: 1, fisherFraction: 1 });
+  expect(resolveRecipeOptions({ method: 'cg', fisherFraction: 0.25 }).given).toMatchObject({ fisherFraction: 0.25 });
+});
+
+test.each(['factorDecay', 'rank', 'panelRows', 'window', 'preset', 'trustRegion', 'inverseUpdateSteps'])(
+  "%s beside 'cg'",
+  async (name) => {
+    const values: Readonly<Record<string, unknown>> = {
+      factorDecay: 0.5,
+      preset: 'safe',
+      trustRegion: { kl: 1 },
+    };
+    const options = { method: 'cg', [name]: values[name] ?? 8 };
+    const accepted = await Promise.all(
+      ['none', 'panel', 'dense'].map(async (factorHistory) => [
+        factorHistory,
+        await codeOf({ ...options, factorHistory }),
+      ]),
+    );
+    const histories: Readonly<Record<string, readonly string[]>> = {
+      factorDecay: ['panel', 'dense'],
+      rank: ['panel'],
+      panelRows: ['panel'],
+      window: ['none'],
+    };
+    for (const [factorHistory, code] of accepted)
+      expect([factorHistory, code]).toEqual([
+        factorHistory,
+        histories[name]?.includes(factorHistory ?? '') ? undefined : 'ERR_CGFAC_INVALID_ARG_VALUE',
+      ]);
+  },
+);
+
+test('every row is of an option, and in whole sentences', () => {
+  expect(recipeOptionNames).toEqual(expect.arrayContaining(Object.keys({ ...recipeRows, ...cgOptimizerRows })));
+  for (const { text } of Object.values({ ...recipeRows, ...cgOptimizerRows })) expect(text).toMatch(/^[^\s].*\.$/);
+});
+
+test('a misspelt name is refused, with the one that was meant', async () => {
+  const { code, message } = await errorOf(() => resolveRecipeOptions({ gradientlearningRates: 1 }));
+  expect(code).toBe('ERR_CGFAC_UNKNOWN_OPTION');
+  expect(message).toMatch(/but received 'gradientlearningRates'; did you mean 'gradientLearningRate'\?$/);
+});
+
+test.each(['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'])(
+  '%s is not among its options',
+  async (name) => {
+    expect(await codeOf({ [name]: 1 })).toBe('ERR_CGFAC_UNKNOWN_OPTION');
+  },
+);

@@ -1,0 +1,72 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { loadLayersModel, type Sequential } from '@tensorflow/tfjs-layers';
+import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
+import { errorOf, quietWarnings, useBackend } from '../support/backends';
+import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
+
+const recipe = (options: RecipeOptions = {}) => cgfac({ seed: 4, ...options });
+
+quietWarnings();
+
+describe('the recipe', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it.each([{}, { preset: 'safe' }, { preset: 'safe', factorHistory: 'dense' }] as const)(
+    'resumed from its weights and configuration %j it goes on with the same bits',
+    async (options) => {
+      const [x, y] = [pixels(20, 1), classes(20, 2)];
+      const first = recipe(options);
+      const net = classifier(first);
+      await train(net, x, y, 7);
+      const weights = await first.getWeights();
+      const saved = tf.tidy(() => net.getWeights().map((weight) => weight.clone()));
+
+      const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
+      await second.setWeights(weights.map(({ tensor }, index) => ({ name: String(index), tensor })));
+      const other = classifier(second);
+      other.setWeights(saved);
+      await train(net, x, y, 6);
+      await train(other, x, y, 6);
+      expect(weightsOf(other)).toEqual(weightsOf(net));
+      expect(await second.withAveragedWeights(() => weightsOf(other))).toEqual(
+        await first.withAveragedWeights(() => weightsOf(net)),
+      );
+      tf.dispose([x, y, saved, weights.map(({ tensor }) => tensor)]);
+      for (const each of [first, second]) each.dispose();
+      for (const each of [net, other]) each.dispose();
+    },
+  );
+
+  it('is saved and loaded with the model', async () => {
+    const x = pixels(20, 1);
+    const net = autoencoder(recipe());
+    await train(net, x, x, 5);
+    let saved: tf.io.ModelArtifacts = {};
+    const save = (artifacts: tf.io.ModelArtifacts) => {
+      saved = artifacts;
+      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
+    };
+    await net.save(tf.io.withSaveHandler(save), { includeOptimizer: true });
+    const loaded = (await loadLayersModel(tf.io.fromMemory(saved))) as Sequential;
+    expect(loaded.optimizer).toBeInstanceOf(CgfacOptimizer);
+    await train(net, x, x, 3);
+    await train(loaded, x, x, 3);
+    expect(weightsOf(loaded)).toEqual(weightsOf(net));
+    net.dispose();
+    loaded.dispose();
+    x.dispose();
+  });
+
+  it('weights that are none of its own are refused', async () => {
+    const optimizer = recipe();
+    const own = [
+      { name: 'iter', tensor: tf.scalar(3, 'int32') },
+      { name: 'seed', tensor: tf.tensor1d([1, 0], 'int32') },
+    ];
+    for (const wrong of [tf.tensor1d([1, 2, 3]), tf.tensor1d([123, 34, 125], 'int32')]) {
+      const error = await errorOf(() => optimizer.setWeights([...own, { name: 'x', tensor: wrong }]));
+      expect(error.code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
+      expect(optimizer.iterations).toBe(0);
+    }
+  });
+});
