@@ -13,8 +13,8 @@ export { CgfacError, type CgfacErrorCode } from './base/errors';
 export { kinds } from './base/kinds';
 /** The table that options are, and their resolution by it. */
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
-/** The random numbers of the true Fisher matrix: uniform ones by seed and step, and the errors of sampled targets. */
-export { type Distribution, sampledErrors, uniforms } from './base/random';
+/** Uniform numbers by seed and step, which targets are sampled with. */
+export { type UniformNumbers, uniforms } from './base/random';
 /** Checks of arguments, each of which throws the error that names the argument. */
 export { checkOptions, describe, nonNegative, positive, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */
@@ -23,6 +23,8 @@ export { concatenated } from './base/vectors';
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
+/** The errors of sampled targets, which the true Fisher matrix is made of. */
+export { type Distribution, sampledErrors } from './kernels/sampled-errors';
 /** The rows of a preconditioner's options, which an adapter's rows may take over. */
 export { preconditionerRows } from './network/option-rows';
 /** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */

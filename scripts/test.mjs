@@ -17,8 +17,9 @@ const jobs = String(availableParallelism());
 const asanPaths = ['test/lib', 'test/native', 'test/property', 'test/tfjs/kernels'];
 
 function run(command, args, options = {}) {
-  const { error, status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  const { error, status, signal } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
   if (error) throw error;
+  if (signal) console.error(`${command} was ended by ${signal}`);
   return status ?? 1;
 }
 
@@ -39,10 +40,14 @@ function jestCounts(file) {
   return { passed: report.numPassedTests, failed: report.numFailedTests + report.numRuntimeErrorTestSuites };
 }
 
-/** The counts, with one failure added where the program ended badly and its report shows none. */
-function honest(name, status, counts) {
+/**
+ * The counts of a report, with one failure added where the program ended badly and its report shows none; one failure
+ * where there is no report, because the program died.
+ */
+function honest(name, status, file, countsOf) {
+  const counts = existsSync(file) ? countsOf(file) : { passed: 0, failed: 0 };
   if (!(counts.passed + counts.failed > 0)) {
-    console.error(`${name} ran no test`);
+    console.error(`${name} ended with exit code ${status} and reported no test`);
     return failure;
   }
   if (status !== 0 && counts.failed === 0) {
@@ -69,7 +74,7 @@ function ctest(patterns) {
   const names = patterns.length > 0 ? ['--tests-regex', patterns.join('|')] : [];
   const options = ['--no-tests=error', '--output-on-failure', '--output-junit', report];
   const status = run('ctest', ['--test-dir', 'build', ...options, ...names]);
-  return honest('ctest', status, ctestCounts(report));
+  return honest('ctest', status, report, ctestCounts);
 }
 
 function jest(args, env = process.env) {
@@ -79,7 +84,7 @@ function jest(args, env = process.env) {
     stdio: ['inherit', 'ignore', 'inherit'],
     env,
   });
-  return honest('jest', status, jestCounts(report));
+  return honest('jest', status, report, jestCounts);
 }
 
 /** The path of a library of the compiler's that has to be there before any other. */

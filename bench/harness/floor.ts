@@ -11,17 +11,17 @@ interface BenchAddon {
   readonly blasCore: string;
   setThreads(threads: number): void;
   /** h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
-  floorProducts(call: {
-    readonly g: Float32Array;
-    readonly v: Float32Array;
-    readonly a: Float32Array;
-    readonly h: Float32Array;
-    readonly out: Float32Array;
-    readonly rows: number;
-    readonly outFeatures: number;
-    readonly inFeatures: number;
-    readonly blocks: number;
-  }): void;
+  floorProducts(
+    g: Float32Array,
+    v: Float32Array,
+    a: Float32Array,
+    h: Float32Array,
+    out: Float32Array,
+    rows: number,
+    outFeatures: number,
+    inFeatures: number,
+    blocks: number,
+  ): void;
 }
 
 let loaded: BenchAddon | undefined;
@@ -47,17 +47,17 @@ export function bestFloor({ rows, outFeatures, inFeatures }: BenchLayer, data: B
   addon.setThreads(threads);
   const half = new Float32Array(rows * inFeatures);
   const run = (blocks: number) => (turn: number) =>
-    addon.floorProducts({
-      g: data.outputGrads,
-      v: at(data.v, turn),
-      a: data.inputs,
-      h: half,
-      out: at(data.out, turn + 1),
+    addon.floorProducts(
+      data.outputGrads,
+      at(data.v, turn),
+      data.inputs,
+      half,
+      at(data.out, turn + 1),
       rows,
       outFeatures,
       inFeatures,
       blocks,
-    });
+    );
   const splits = [...new Set([1, threads, 2 * threads, 4 * threads])].filter((blocks) => blocks <= inFeatures);
   const timed = splits.map((blocks) => ({ call: run(blocks), times: [] as number[] }));
   const timers = timed.map(({ call }) => timer(call));

@@ -10,6 +10,7 @@
 #include "node/errors.h"
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
+#include "node/functions/sampled_errors.h"
 
 namespace cgfac::node {
 
@@ -32,6 +33,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("averageAll", average_all);
   define("firstNotFinite", first_not_finite);
   define("matrixProducts", matrix_products);
+  define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 

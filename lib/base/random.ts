@@ -15,6 +15,14 @@ function mix(value: number): number {
   return (bits ^ (bits >>> 16)) >>> 0;
 }
 
+/** A stream of uniform numbers in [0, 1): what it gives next when it is called, and the state that this follows from. */
+export interface UniformNumbers {
+  /** Gives the next number. */
+  (): number;
+  /** The four words of the generator, which each number changes; the core draws from them, too. */
+  readonly state: Uint32Array;
+}
+
 /**
  * Uniform numbers in [0, 1), by xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom number generators",
  * 2021).
@@ -22,18 +30,14 @@ function mix(value: number): number {
  * @param seed - An integer from 0 to 2⁵³ − 1.
  * @param step - The number of the training step.
  */
-export function uniforms(seed: number, step: number): () => number {
+export function uniforms(seed: number, step: number): UniformNumbers {
   const words = [seed % UINT32, Math.floor(seed / UINT32), step % UINT32, 0x9e3779b9];
   // `mix` is one to one, so the four words of the state differ: it cannot be the zero state, which would stay at zero.
   let hash = 0x9e3779b9;
   for (const word of words) hash = mix(hash ^ word) + 0x9e3779b9;
-  let [a, b, c, d] = [mix(hash), mix(hash + 0x3c6ef372), mix(hash + 0xdaa66d2b), mix(hash + 0x78dde6e4)] as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  return () => {
+  const state = Uint32Array.of(mix(hash), mix(hash + 0x3c6ef372), mix(hash + 0xdaa66d2b), mix(hash + 0x78dde6e4));
+  const next = () => {
+    let [a = 0, b = 0, c = 0, d = 0] = state;
     const scrambled = Math.imul(b, 5);
     const result = Math.imul((scrambled << 7) | (scrambled >>> 25), 9) >>> 0;
     const shifted = b << 9;
@@ -43,64 +47,8 @@ export function uniforms(seed: number, step: number): () => number {
     a ^= d;
     c ^= shifted;
     d = (d << 11) | (d >>> 21);
+    state.set([a, b, c, d]);
     return result / UINT32;
   };
-}
-
-/** The output distributions whose targets can be sampled; `'gaussian'` is of unit variance about the outputs. */
-export type Distribution = 'categorical' | 'bernoulli' | 'gaussian';
-
-/**
- * Samples targets y from the model's own output distribution and returns the errors p − y, the gradient of the negative
- * log-likelihood with respect to the logits, each row times its factor.
- *
- * @param distribution - `'categorical'`: one of `width` classes a row; `'bernoulli'` and `'gaussian'`: every number on
- * its own.
- * @param probabilities - p, (rows × width), row-major; read only.
- * @param width - Numbers in a row.
- * @param factors - One factor for each of as many equal groups of rows as there are factors: one a sample.
- * @param uniform - Uniform numbers in [0, 1).
- * @returns A new array of the shape of p.
- */
-export function sampledErrors(
-  distribution: Distribution,
-  probabilities: ArrayLike<number>,
-  width: number,
-  factors: Float64Array,
-  uniform: () => number,
-): Float32Array {
-  const errors = new Float32Array(probabilities.length);
-  const perFactor = probabilities.length / factors.length;
-  for (let start = 0; start < errors.length; start += width) {
-    const factor = factors[Math.floor(start / perFactor)] ?? 0;
-    if (distribution === 'gaussian') {
-      for (let at = start; at < start + width; at++) errors[at] = factor * normal(uniform);
-      continue;
-    }
-    const target = distribution === 'categorical' ? start + sampleClass(probabilities, start, width, uniform()) : -1;
-    for (let at = start; at < start + width; at++) {
-      const p = probabilities[at] ?? 0;
-      const y = distribution === 'categorical' ? at === target : uniform() < p;
-      errors[at] = factor * (p - (y ? 1 : 0));
-    }
-  }
-  return errors;
-}
-
-/** A standard normal number (G. Box and M. Muller, "A note on the generation of random normal deviates", 1958). */
-function normal(uniform: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
-/** The class whose share of the cumulated probabilities `u` falls into. */
-function sampleClass(probabilities: ArrayLike<number>, start: number, width: number, u: number): number {
-  let total = 0;
-  for (let at = start; at < start + width; at++) total += probabilities[at] ?? 0;
-  // In float32 the probabilities do not sum to 1 exactly: u is a share of what they sum to.
-  let rest = u * total;
-  for (let index = 0; index < width; index++) {
-    rest -= probabilities[start + index] ?? 0;
-    if (rest < 0) return index;
-  }
-  return width - 1;
+  return Object.assign(next, { state });
 }

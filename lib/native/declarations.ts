@@ -291,6 +291,17 @@ export interface NativeMatrixProducts {
   readonly slopesShape: Uint32Array | undefined;
 }
 
+/** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
+export interface NativeSampling {
+  readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';
+  readonly probabilities: Float32Array;
+  readonly width: number;
+  readonly factors: Float64Array;
+  /** The four words of the uniform numbers; they change. */
+  readonly state: Uint32Array;
+  readonly errors: Float32Array;
+}
+
 /** What the addon knows of itself. */
 export interface NativeInfo {
   readonly version: string;
@@ -325,4 +336,5 @@ export interface Native {
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
   matrixProducts(products: NativeMatrixProducts): void;
+  sampleErrors(sampling: NativeSampling): void;
 }

@@ -1,4 +1,4 @@
-import { uniforms } from '../base/random';
+import { type UniformNumbers, uniforms } from '../base/random';
 import { abortSignal, checkOptions, checkRequired, nonNegativeInteger, positiveInteger } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
@@ -117,7 +117,7 @@ export class Preconditioner {
    *
    * @returns A generator, from the start at each call.
    */
-  uniforms(): () => number {
+  uniforms(): UniformNumbers {
     return uniforms(this.#seed, this.#network.counts.steps);
   }
 

@@ -35,7 +35,7 @@ function scopeOf(declaration) {
   return { kind: 'type', name, open: word !== 'class' };
 }
 
-/** The comment that ends on the line before `index`, its text joined; nothing where there is none. */
+/** The first paragraph of the comment that ends on the line before `index`, in one line; nothing without a comment. */
 function commentAbove(lines, index) {
   const texts = [];
   for (let at = index - 1; at >= 0; at--) {
@@ -43,7 +43,11 @@ function commentAbove(lines, index) {
     if (!found || /^\s*\/\/ NOLINT/.test(lines[at])) break;
     texts.unshift(found[1]);
   }
-  return texts.length > 0 ? texts.join(' ') : undefined;
+  if (texts.length === 0) return undefined;
+  // what is indented, or stands behind an empty line, is a listing or more to read
+  const rest = texts.findIndex((text) => text === '' || /^ {2}/.test(text));
+  if (rest < 0) return texts.join(' ');
+  return texts.slice(0, rest).join(' ').replace(/:$/, '.');
 }
 
 /** The declarations of namespaces and public sections, each with its lines and the scope that it stands in. */
@@ -92,7 +96,10 @@ function demandOf({ text, scope, first, last }) {
     if (/^(template <.*> )?(class|struct|enum class) \w+;$|^using namespace\b/.test(text)) return 'none';
     return /^(template <.*?> )?(class|struct|enum|using|concept)\b/.test(text) || !/\(/.test(text) ? 'above' : 'run';
   }
-  const plain = text.replace(/\[\[\w+\]\]\s*/g, '').replace(/^template <.*?> /, '');
+  const plain = text
+    .replace(/\[\[\w+\]\]\s*/g, '')
+    .replace(/^template <.*?> /, '')
+    .replace(/^requires ?\((?:[^()]|\([^()]*\))*\) /, '');
   if (/= (default|delete);$/.test(plain)) return 'none';
   if (new RegExp(`^(explicit\\s|constexpr\\s|virtual\\s|~)*~?${scope.name}\\(`).test(plain)) return 'none';
   if (!/\(/.test(plain) || /^(using|friend|static constexpr|static_assert)\b/.test(plain)) return 'none';

@@ -25,7 +25,7 @@ function withIncludes(path, found = new Set()) {
   if (found.has(path)) return found;
   found.add(path);
   for (const [, name] of text(path).matchAll(/^#include "([^"]+)"/gm)) {
-    const places = [dirname(path), 'binding', 'test/core', 'test'].map((folder) => join(folder, name));
+    const places = [dirname(path), 'binding', 'bench', 'test/core'].map((folder) => join(folder, name));
     const place = places.find((candidate) => existsSync(join(root, candidate)));
     if (place !== undefined) withIncludes(place, found);
   }

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Preconditioner, type PreconditionerOptions, type WeightVector } from 'cgfac';
-import { sampledErrors } from '../../lib/base/random';
+import { sampledErrors } from '../../lib/kernels/sampled-errors';
 import { randomNumbers } from '../support/layers';
 import { PlainAdapter, type PlainLayer, type PlainPass } from '../support/plain-adapter';
 

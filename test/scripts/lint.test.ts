@@ -95,8 +95,13 @@ testCheck(
       ['a run of overloads', header('/// Adds two numbers.\nvoid add(int a);\nvoid add(float a);')],
       ['a declaration ahead', header('class Pair;\ntemplate <typename T>\nclass List;')],
       ['a formula', header('/// y ← y + α x\nvoid axpy(int a);')],
+      ['a listing', header('/// The two of them are:\n///   a   first\n///   b   second\nvoid add(int a);')],
       ['an inline member', inClass('  int first() const { return first_; }')],
       ['what the class tells of', inClass('  Pair() = default;\n  explicit Pair(\n      int a);\n  ~Pair();')],
+      [
+        'a constructor template',
+        inClass('  template <typename F>\n    requires(!std::same_as<F, Pair>)\n  Pair(F&& f)\n      : f_(&f) {}'),
+      ],
       ['private members', inClass('  Pair() = default;\n\n private:\n  void hide();\n  int first_;')],
       ['data members', header('/// Holds two numbers.\nstruct Pair {\n  int first = 0;\n  int second{};\n};')],
       ['a function without a comment', header('void add(int a);'), '5: void add(int a); has no comment'],

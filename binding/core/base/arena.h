@@ -13,14 +13,16 @@ namespace cgfac {
 class Carver {
  public:
   explicit Carver(std::span<double> memory) : rest_(memory) {}
+  /// A row-major matrix in float64. Each of these throws Error(shape_mismatch) where less is left.
   [[nodiscard]] MatrixView<double> doubles(std::size_t rows, std::size_t cols) {
     return {numbers(rows * cols).data(), rows, cols};
   }
+  /// A row-major matrix in float32, in a whole number of float64's places.
   [[nodiscard]] MatrixView<float> floats(std::size_t rows, std::size_t cols) {
     const std::size_t count = ((rows * cols) + 1) / 2;
     return {reinterpret_cast<float*>(numbers(count).data()), rows, cols};  // NOLINT(*-reinterpret-cast): scratch
   }
-  /// Throws Error(shape_mismatch) where fewer are left.
+  /// So many numbers in float64.
   [[nodiscard]] std::span<double> numbers(std::size_t count) {
     if (count > rest_.size())
       throw Error(ErrorCode::shape_mismatch, "Expected room in a workspace but received too little");
@@ -28,6 +30,7 @@ class Carver {
     rest_ = rest_.subspan(count);
     return result;
   }
+  /// What has not been cut yet.
   [[nodiscard]] std::span<double> rest() const { return rest_; }
 
  private:

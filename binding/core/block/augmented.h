@@ -20,6 +20,7 @@ struct Augmented {
   [[nodiscard]] Augmented columns(std::size_t first, std::size_t count) const {
     return {body.columns(first, count), MatrixView<T>()};
   }
+  /// Rows of the body and of the last column.
   [[nodiscard]] Augmented rows(std::size_t first, std::size_t count) const {
     return {body.rows_from(first, count), has_last() ? last.rows_from(first, count) : MatrixView<T>()};
   }

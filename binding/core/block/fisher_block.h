@@ -24,6 +24,7 @@ struct FisherBlock {
   Side output;
   KernelLayout layout = KernelLayout::out_in;
 
+  /// The shape of the weights that the block is for.
   [[nodiscard]] WeightShape shape() const {
     return {.out_features = output.dimension(), .in_features = input.features(), .bias = bias(), .layout = layout};
   }

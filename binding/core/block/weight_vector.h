@@ -19,6 +19,7 @@ struct Pieces {
   std::size_t size;
   std::size_t count;
   explicit Pieces(std::size_t length) : size(length), count(std::clamp<std::size_t>(length / numbers, 1, most)) {}
+  /// One piece of an array of that length.
   template <typename T>
   [[nodiscard]] std::span<T> of(std::span<T> x, std::size_t piece) const {
     const std::size_t first = size * piece / count;

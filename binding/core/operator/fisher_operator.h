@@ -26,6 +26,7 @@ namespace cgfac {
 /// product FV); we add the damping to the operator, and the covariance forms.
 class FisherOperator {
  public:
+  /// Memory of the products, kept from one operator to the next.
   struct Workspace {
     Buffer<float> scratch;            // of project and expand
     Buffer<float> image;              // q = (F + λI) p, of the loop
@@ -34,6 +35,7 @@ class FisherOperator {
     Buffer<float> input_covariance;   // A, where it has to be formed
     Buffer<float> output_covariance;  // G
 
+    /// What it holds, in bytes.
     [[nodiscard]] std::size_t bytes() const;
   };
 

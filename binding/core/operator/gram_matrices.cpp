@@ -44,18 +44,15 @@ struct GramWork {
   FactorForm form;
   MatrixView<double> matrix;
   MatrixView<const float> x;  // the rows that the Gram matrix is of; unused where the factor is given
-  std::size_t pieces;
+  std::size_t pieces = 0;
   MatrixView<float> single;
 
   GramWork(const Side& from, FactorForm with_form, MatrixView<double> to, Carver& scratch)
-      : side(from),
-        form(with_form),
-        matrix(to),
-        x(gram_rows_of(from, with_form)),
-        pieces(from.given()                      ? 0
-               : flops() > 1.6e7 && x.rows >= 64 ? 4
-                                                 : 1),
-        single(scratch.floats(from.given() ? 0 : x.rows, from.given() ? 0 : x.rows)) {}
+      : side(from), form(with_form), matrix(to), x(gram_rows_of(from, with_form)) {
+    if (side.given()) return;
+    pieces = flops() > 1.6e7 && x.rows >= 64 ? 4 : 1;
+    single = scratch.floats(x.rows, x.rows);
+  }
 
   [[nodiscard]] double flops() const {
     return static_cast<double>(x.rows) * static_cast<double>(x.rows) * static_cast<double>(x.cols);

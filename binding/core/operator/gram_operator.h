@@ -72,7 +72,7 @@ class GramOperator {
   void advance_solution(double alpha, const Vector& p, Vector& x);
   void finish();
 
-  /// Of the solution c·x₀ + s·b + P_g C P_aᵀ. Uses the residual's memory: for the end of a solve.
+  /// Inner products of the solution c·x₀ + s·b + P_g C P_aᵀ. They use the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();
   /// C of the solution in the samples' basis, in float32. Uses all memory but the solution's, of which `pass_scratch`
   /// is left.

@@ -19,6 +19,7 @@ struct GramWorkspace {
   Buffer<double> arena;    // the matrices and everything N × N
   Buffer<float> gradient;  // v, where the batch's own gradient has to be formed: the sides are not panels of its rows
 
+  /// What it holds, in bytes.
   [[nodiscard]] std::size_t bytes() const { return arena.bytes() + gradient.bytes(); }
 };
 

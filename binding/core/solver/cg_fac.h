@@ -17,6 +17,7 @@ namespace cgfac {
 /// Where the iterations run; `automatic` takes the cheaper by `choose_space`.
 enum class Space { automatic, weight, gram };
 
+/// How a system is solved by conjugate gradients.
 struct CgFacOptions {
   CgOptions cg{};
   Space space = Space::automatic;
@@ -24,6 +25,7 @@ struct CgFacOptions {
   StartScaling start_scaling = StartScaling::plain;
 };
 
+/// What a solve did, and what it knows of its solution.
 struct CgFacSummary {
   CgSummary cg{};
   Space space = Space::gram;           ///< where the iterations ran: weight or gram
@@ -31,11 +33,13 @@ struct CgFacSummary {
   SolutionProducts products{};
 };
 
+/// Memory of the solves, kept from one to the next.
 struct CgFacWorkspace {
   FisherOperator::Workspace fisher;
   GramWorkspace gram;
   Buffer<float> weight_vectors;  // x, r, p
 
+  /// What it holds, in bytes.
   [[nodiscard]] std::size_t bytes() const;
 };
 

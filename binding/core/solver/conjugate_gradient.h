@@ -20,7 +20,9 @@ using CancelFlag = std::atomic<bool>;
 ///   update_residual(alpha, p, r)    r ← r − alpha q for the p of the last advance_direction, returns ⟨r, r⟩
 ///   advance_solution(alpha, p, x)   x ← x + alpha p for the same p; may be put off to the next advance_direction or to
 ///                                   finish, until which nobody else reads x
-///   finish()                        x is up to date: the loop calls it once, at its end
+///   finish()                        x is up to date; the loop calls it once, however it ends
+///
+/// Vectors keep their places during a solve, so that an operator may remember which one it owes a step.
 template <typename Op>
 concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename Op::Vector& x, double scalar) {
   { op.norm2(x) } -> std::same_as<double>;
@@ -30,6 +32,7 @@ concept LinearOperator = requires(Op& op, typename Op::Vector& y, const typename
   op.finish();
 };
 
+/// Why the loop ended.
 enum class CgReason {
   converged,       ///< ‖r‖ ≤ tolerance·‖v‖, or the float32 floor was reached
   max_iterations,  ///< the budget was used up: the normal end of a truncated solve
@@ -38,11 +41,13 @@ enum class CgReason {
   cancelled,       ///< the cancel flag was set
 };
 
+/// When the loop is to end.
 struct CgOptions {
   int max_iterations = 20;
   double tolerance = 1e-2;  ///< on the relative residual ‖r‖/‖v‖
 };
 
+/// How far the loop came.
 struct CgSummary {
   int iterations = 0;
   double residual = 0;          ///< ‖r‖/‖v‖ by the recurrence, at the end

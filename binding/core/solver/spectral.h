@@ -11,6 +11,7 @@ namespace cgfac {
 /// What a spectral solution leaves behind: enough to know ⟨v, x⟩, xᵀF x and ‖x‖² for any damping, without the weights.
 class Spectrum {
  public:
+  /// What follows for one damping.
   struct Values {
     SolutionProducts products;
     double lambda_max = SolutionProducts::unknown;  ///< the largest eigenvalue of F
@@ -18,8 +19,9 @@ class Spectrum {
         SolutionProducts::unknown;  ///< Σ E/(E + λ): the directions that the damping leaves to the curvature
   };
 
-  /// Of (F + λI)⁻¹ v. O(N²).
+  /// The values for x = (F + λI)⁻¹ v, by one pass over N² numbers.
   [[nodiscard]] Values at(double damping) const;
+  /// What it holds, in bytes.
   [[nodiscard]] std::size_t bytes() const {
     return (input_values.size() + output_values.size() + weights.size()) * sizeof(double);
   }
@@ -31,6 +33,7 @@ class Spectrum {
   double v_norm2 = 0;
 };
 
+/// What a spectral solution knows of itself.
 struct ExactSummary {
   Spectrum::Values values;
   std::size_t clamped = 0;  ///< eigenvalues of K (or a factor) that rounding made negative, taken as 0

@@ -14,6 +14,7 @@ enum class Assembly {
   covariances,  ///< x = C, with a factor on either side
   own,          ///< x = P_g C P_aᵀ, as v = κ P_g P_aᵀ is the batch's own gradient under the empirical Fisher
 };
+/// Which of them the problem's sides and gradient allow.
 [[nodiscard]] Assembly assembly_of(const GramProblem& problem);
 /// κ of v = κ P_g P_aᵀ, which the coordinates of such a v lack; 1 for any other v.
 [[nodiscard]] double kappa_of(const GramProblem& problem);

@@ -72,6 +72,15 @@ std::span<double> float64_array(const Napi::Value& value, std::string_view name,
   return array_of<double>(value, napi_float64_array, "Float64Array", name, length);
 }
 
+std::span<double> float64_array(const Napi::Value& value, std::string_view name) {
+  return float64_array(value, name, array_info(value, napi_float64_array).length);
+}
+
+std::span<std::uint32_t> uint32_array(const Napi::Value& value, std::string_view name) {
+  const std::size_t length = array_info(value, napi_uint32_array).length;
+  return array_of<std::uint32_t>(value, napi_uint32_array, "Uint32Array", name, length);
+}
+
 std::size_t size_of(const Napi::Value& value) {
   return value.As<Napi::Number>().Uint32Value();
 }

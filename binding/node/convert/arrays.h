@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -20,6 +21,11 @@ namespace cgfac::node {
 [[nodiscard]] std::span<float> float32_array(const Napi::Value& value, std::string_view name);
 /// The memory of a Float64Array of that length.
 [[nodiscard]] std::span<double> float64_array(const Napi::Value& value, std::string_view name, std::size_t length);
+
+/// The memory of a Float64Array of whatever length.
+[[nodiscard]] std::span<double> float64_array(const Napi::Value& value, std::string_view name);
+/// The memory of a Uint32Array of whatever length.
+[[nodiscard]] std::span<std::uint32_t> uint32_array(const Napi::Value& value, std::string_view name);
 
 /// A positive count, as the facade has checked it.
 [[nodiscard]] std::size_t size_of(const Napi::Value& value);

@@ -27,18 +27,6 @@ std::size_t volume(std::initializer_list<std::size_t> sizes) {
   return product;
 }
 
-std::span<const std::uint32_t> uint32_array(const Napi::Value& value, const char* name) {
-  napi_typedarray_type type = napi_float32_array;
-  std::size_t length = 0;
-  void* data = nullptr;
-  if (!value.IsTypedArray() ||
-      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint32_array) {
-    throw expected(ErrorCode::shape_mismatch, "a Uint32Array", name, "another value");
-  }
-  return {static_cast<const std::uint32_t*>(data), length};
-}
-
 // The matrices of an array: rows × cols, or stored the other way round.
 MatrixBatch matrices(const Napi::Value& value, const char* name, std::size_t count, std::size_t rows, std::size_t cols,
                      bool transposed) {

@@ -1,6 +1,6 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError, concatenated } from '../../adapter-kit';
+import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
 import { findHeads } from '../heads/find';
 import type { Head } from '../heads/head';
 import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
@@ -47,7 +47,7 @@ export interface CaptureOptions {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
   readonly share: (soft: boolean, layers: readonly Layer[]) => number;
   /** Uniform numbers for the sampled targets. */
-  readonly uniform: () => number;
+  readonly uniform: UniformNumbers;
   /** Whether the loss's own output gradients are wanted of every layer. */
   readonly lossGrads: boolean;
   /**

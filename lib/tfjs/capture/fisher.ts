@@ -4,7 +4,7 @@
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
 import { type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { CgfacError, sampledErrors } from '../../adapter-kit';
+import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-kit';
 import type { Head } from '../heads/head';
 import type { Site } from '../kinds/layer-kind';
 import { backward, dependents } from '../tape/graph';
@@ -83,12 +83,12 @@ function ofSampled(
 function errorsOf(
   { distribution, logits, probabilities, factors }: Head,
   share: number,
-  uniform: () => number,
+  uniform: UniformNumbers,
 ): Float32Array {
   const width = logits.shape.at(-1) ?? 1;
   if (share === 1) return sampledErrors(distribution, probabilities, width, factors, uniform);
   const count = Math.ceil(share * factors.length);
-  const some = Array.prototype.slice.call(probabilities, 0, (count * probabilities.length) / factors.length);
+  const some = probabilities.subarray(0, (count * probabilities.length) / factors.length);
   const errors = new Float32Array(probabilities.length);
   errors.set(sampledErrors(distribution, some, width, factors.subarray(0, count), uniform));
   return errors;
@@ -106,7 +106,7 @@ export function sampledGradients(
   heads: readonly Head[],
   sites: readonly Site[],
   share: number,
-  uniform: () => number,
+  uniform: UniformNumbers,
 ): SampledGradients {
   const siteOutputs = outputsOf(sites);
   const seeds = heads.map((head): readonly [number, Tensor] => [

@@ -71,7 +71,7 @@ function accept(
 ): Head {
   const { distribution, logits } = candidate;
   const [samples = 1] = logits.shape;
-  const p = candidate.probabilities().dataSync();
+  const p = candidate.probabilities().dataSync<'float32'>();
   const d = gradient.dataSync();
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out

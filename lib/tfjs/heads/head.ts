@@ -7,7 +7,7 @@ export interface Head {
   /** The logits. */
   readonly logits: Tensor;
   /** The probabilities p, in the shape of the logits; must not be written to. */
-  readonly probabilities: ArrayLike<number>;
+  readonly probabilities: Float32Array;
   /** √(B·u·s) of each of the B samples: what makes E[g gᵀ] the Hessian of the per-sample loss. */
   readonly factors: Float64Array;
   /**

@@ -55,8 +55,7 @@ const table: Case[] = [
     [{ factorUpdateSteps: 2 }, { factorDecay: 0.5 }].map((option) => ({
       what: `${Object.keys(option)} with '${method}' and without averages`,
       code: value,
-      message:
-        `Expected 'panel' or 'dense' with the option ${Object.keys(option)} for factorHistory but received ` + "'none'",
+      message: `Expected 'panel' or 'dense' with the option ${Object.keys(option)} for factorHistory but received 'none'`,
       call: layering({ method, ...option }),
     })),
   ),
