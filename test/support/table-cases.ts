@@ -13,23 +13,24 @@ export interface TableLayer {
   readonly kernelLayout: KernelLayout;
 }
 
-/** More rows than features, and a panel on one side, on the other and on both. */
-const layers: readonly TableLayer[] = [
-  { name: 'small', inFeatures: 6, outFeatures: 9, bias: true, kernelLayout: 'out-in' },
-  { name: 'wide', inFeatures: 210, outFeatures: 24, bias: true, kernelLayout: 'in-out' },
-  { name: 'tall', inFeatures: 30, outFeatures: 204, bias: false, kernelLayout: 'out-in' },
-  { name: 'broad', inFeatures: 201, outFeatures: 203, bias: true, kernelLayout: 'in-out' },
-];
+/** More rows than features on both sides. */
+const small: TableLayer = { name: 'small', inFeatures: 6, outFeatures: 9, bias: true, kernelLayout: 'out-in' };
 /** A small layer of the other layout, without a bias. */
 export const slim: TableLayer = { name: 'slim', inFeatures: 12, outFeatures: 5, bias: false, kernelLayout: 'in-out' };
+/** A panel of the inputs. */
+export const wide: TableLayer = { name: 'wide', inFeatures: 210, outFeatures: 24, bias: true, kernelLayout: 'in-out' };
+/** A panel of the outputs. */
+const tall: TableLayer = { name: 'tall', inFeatures: 30, outFeatures: 204, bias: false, kernelLayout: 'out-in' };
+/** Panels on both sides. */
+const broad: TableLayer = { name: 'broad', inFeatures: 201, outFeatures: 203, bias: true, kernelLayout: 'in-out' };
 
 /** Directions of a panel, some and all; of other histories none. */
 export const ranksOf = ({ factorHistory }: Entry): readonly number[] => (factorHistory === 'panel' ? [6, 64] : [0]);
 
 /** The layers an entry is tried with: small ones for m·n × m·n matrices, and two panels where both are cut off. */
 export function layersOf({ block }: Entry, rank: number): readonly TableLayer[] {
-  if (block === 'sample') return [...layers.slice(0, 1), slim];
-  return rank > 0 && rank < batch ? layers : layers.slice(0, 3);
+  if (block === 'sample') return [small, slim];
+  return rank > 0 && rank < batch ? [small, wide, tall, broad] : [small, wide, tall];
 }
 
 /** Samples of a batch. */

@@ -13,8 +13,8 @@ export interface Entry {
   readonly call: 'sync' | 'async';
 }
 
-/** The values of each of an entry's parts. */
-export type Axes = { readonly [Part in keyof Entry]: readonly Entry[Part][] };
+/** The values of each of some parts of entries. */
+export type Axes<Parts extends keyof Entry> = { readonly [Part in Parts]: readonly Entry[Part][] };
 
 /** Entries that have something in common, and that they work, or the error that says why not. */
 export interface TableRow {
@@ -27,12 +27,12 @@ export function valuesOf<T extends string>({ type }: Kind<T>): T[] {
   return [...type.matchAll(/'([^']+)'/g)].map(([, value]) => value as T);
 }
 
-/** All entries. */
-export function entriesOf(axes: Axes): Entry[] {
+/** The product of the values of some parts: with all of them, all entries. */
+export function entriesOf<Parts extends keyof Entry>(axes: Axes<Parts>): Pick<Entry, Parts>[] {
   let entries: object[] = [{}];
-  for (const [part, values] of Object.entries(axes))
+  for (const [part, values] of Object.entries<readonly string[]>(axes))
     entries = entries.flatMap((entry) => values.map((value) => ({ ...entry, [part]: value })));
-  return entries as Entry[];
+  return entries as Pick<Entry, Parts>[];
 }
 
 /** The rows of a table that an entry belongs to. */

@@ -5,7 +5,8 @@ import {
   type NaturalGradientRows,
 } from 'cgfac';
 import { layerPreconditionerRows } from '../../../lib/layer/option-rows';
-import { StepOracle } from '../../support/step-oracle';
+import { combined, norm } from '../../support/dense-matrices';
+import { answerOf, StepOracle } from '../../support/step-oracle';
 import { type Entry, entriesOf, nameOf, rowsFor, type TableRow, valuesOf } from '../../support/table';
 import {
   batch,
@@ -15,11 +16,13 @@ import {
   ranksOf,
   rowsOf,
   type Solving,
+  slim,
   solvingsOf,
   type TableLayer,
   type TableRows,
   type Variant,
   variantsOf,
+  wide,
 } from '../../support/table-cases';
 
 const axes = {
@@ -75,6 +78,33 @@ test('every entry is in one row of the table', () => {
     working: 76,
     refused: 116,
   });
+});
+
+/** What entries that differ in their factors, damping or block are compared with, after three batches of a layer. */
+function distinctAnswers(
+  layer: TableLayer,
+  entries: readonly Pick<Entry, 'dampingMode' | 'factorHistory' | 'block'>[],
+) {
+  return entries.flatMap((distinct) => {
+    const entry: Entry = { ...distinct, method: 'exact', gradient: 'given', call: 'sync' };
+    const [, variant] = variantsOf(entry);
+    const common = { entry, layer, variant, solving: { options: {} }, warm: true, fisherSamples: batch };
+    const { factorHistory } = entry;
+    return ranksOf(entry).map((rank) => answerOf({ ...common, averaging: { factorHistory, decay, rank } }, 3));
+  });
+}
+
+test('entries that differ in their factors, damping or block are compared with different directions', () => {
+  const { dampingMode, factorHistory } = axes;
+  const averaged = entriesOf({ dampingMode, factorHistory, block: ['kronecker'] });
+  const blocks = entriesOf({ dampingMode: ['tikhonov'], factorHistory: ['none'], block: axes.block });
+  for (const answers of [distinctAnswers(wide, averaged), distinctAnswers(slim, blocks)])
+    answers.forEach((answer, i) => {
+      for (const other of answers.slice(0, i)) {
+        const difference = norm(combined(1, answer.x, -1, other.x)) / norm(answer.x);
+        expect(difference).toBeGreaterThan(10 * Math.max(answer.rounding, other.rounding));
+      }
+    });
 });
 
 const optionsOf = ({ method, dampingMode, factorHistory, block }: Entry) => ({
