@@ -26,7 +26,7 @@ export function row(matrix: Matrix, i: number): Float64Array {
   return found;
 }
 
-/** ab */
+/** The product ab of two matrices. */
 export function product(a: Matrix, b: Matrix): Matrix {
   return a.map((factors) => {
     const sum = new Float64Array(row(b, 0).length);
@@ -37,25 +37,25 @@ export function product(a: Matrix, b: Matrix): Matrix {
   });
 }
 
-/** aᵀ */
+/** The transpose aᵀ of a matrix. */
 export function transposed(a: Matrix): Matrix {
   return Array.from(row(a, 0), (_, j) => Float64Array.from(a, (values) => at(values, j)));
 }
 
-/** α·a + β·b */
+/** The sum α·a + β·b. */
 export function combined(alpha: number, a: Matrix, beta: number, b: Matrix): Matrix {
   return a.map((values, i) => values.map((value, j) => alpha * value + beta * at(row(b, i), j)));
 }
 
-/** ⟨a, b⟩ */
+/** The inner product ⟨a, b⟩. */
 export function inner(a: Matrix, b: Matrix): number {
   return a.reduce((sum, values, i) => sum + dot(values, row(b, i)), 0);
 }
 
-/** ‖a‖ */
+/** The Frobenius norm ‖a‖. */
 export const norm = (a: Matrix): number => Math.sqrt(inner(a, a));
 
-/** a + γI */
+/** The sum a + γI. */
 export function damped(a: Matrix, gamma: number): Matrix {
   return a.map((values, i) => values.map((value, j) => value + (i === j ? gamma : 0)));
 }
@@ -118,5 +118,5 @@ export function eigen(symmetric: Matrix): { readonly values: readonly number[]; 
   return { values: order.map((i) => at(row(s, i), i)), vectors: order.map((i) => row(q, i)) };
 }
 
-/** factor·a */
+/** The multiple factor·a of a matrix. */
 export const times = (factor: number, a: Matrix): Matrix => a.map((values) => values.map((value) => factor * value));

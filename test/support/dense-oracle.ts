@@ -24,7 +24,7 @@ const unitRoundoff = 2 ** -24;
 
 /** One side's factor F = RᵀR, and what damping and errors depend on. */
 export interface Factor {
-  /** R */
+  /** The rows R. */
   readonly rows: Matrix;
   /** F itself. */
   readonly matrix: Matrix;
@@ -83,9 +83,9 @@ function panel(batches: readonly Matrix[], decay: number, rank: number): Factor 
 /** What a factor is made of. */
 export interface Averaging {
   readonly factorHistory: 'none' | 'panel' | 'dense';
-  /** δ */
+  /** The decay δ of averages. */
   readonly decay: number;
-  /** r */
+  /** The directions r of a panel. */
   readonly rank: number;
   /** Without a history: whether older batches, all of one size, fill up a window that is larger than them all. */
   readonly fillsWindow?: boolean;
@@ -108,7 +108,7 @@ export function factor(batches: readonly Matrix[], { factorHistory, decay, rank,
 /** λ, or a multiple of a mean eigenvalue. */
 export type Damping = number | { readonly relative: number };
 
-/** γ_A and γ_G. */
+/** The two dampings γ_A and γ_G. */
 export interface Gammas {
   readonly input: number;
   readonly output: number;
@@ -140,11 +140,9 @@ export interface Answer {
   readonly xFx: number;
   /** λ or γ's; none of the per-sample block, which says none. */
   readonly damping?: number | Gammas;
-  /** (λ + max E)/λ */
-  readonly condition: number;
-  /** ‖v‖/(λ‖x‖): what a relative residual may make of itself in x. */
-  readonly amplification: number;
-  /** Of x in float32, relative; see {@link roundingOf}. */
+  /** ‖v‖/(λ‖x‖), what a relative residual may make of itself in x, where there may be one. */
+  readonly amplification?: number;
+  /** The relative error that float32 may leave in x; see {@link roundingOf}. */
   readonly rounding: number;
 }
 
@@ -157,9 +155,10 @@ function spectrumOf({ rows, matrix, dimension }: Factor) {
 }
 
 /**
- * The relative error of a solution in float32 from what it is made of: sums of up to n + m products, whose roundings add
- * up as a random walk does, in each of four stages (a factor, its damped inverse, the product from each side), magnified
- * by the condition, and in a panel by the sharpness of its cut-offs.
+ * The relative error of a solution in float32 from what it is made of: sums of up to n + m products, whose roundings
+ * add up as a random walk does, in each of four stages (a factor, its damped inverse, the product from each side),
+ * magnified by the condition of the damped block, (λ + max E)/λ or the product of that of its factors, and in a panel
+ * by the sharpness of its cut-offs.
  */
 function roundingOf(a: Factor, g: Factor, condition: number): number {
   return 4 * unitRoundoff * Math.sqrt(a.dimension + g.dimension) * condition * (1 + a.sharpness + g.sharpness);
@@ -181,13 +180,15 @@ function tikhonovAnswer(a: Factor, g: Factor, lambda: number, v: Matrix, x: Matr
     vx: inner(v, x),
     xFx: inner(x, fx),
     damping: lambda,
-    condition,
     amplification: norm(v) / (lambda * norm(x)),
     rounding: roundingOf(a, g, condition),
   };
 }
 
-/** x = v/λ + U_gᵀ [(1/(λ + s_g s_a) − 1/λ) ∘ (U_g v U_aᵀ)] U_a, which has to solve (F + λI) x = v with dense factors. */
+/**
+ * The solution x = v/λ + U_gᵀ [(1/(λ + s_g s_a) − 1/λ) ∘ (U_g v U_aᵀ)] U_a by the eigenvectors of both factors. It
+ * has to leave no residual of (F + λI) x = v with dense factors.
+ */
 export function solveTikhonov(a: Factor, g: Factor, damping: Damping, v: Matrix): Answer {
   const lambda = tikhonovDamping(a, g, damping);
   const [input, output] = [spectrumOf(a), spectrumOf(g)];
@@ -208,9 +209,8 @@ export function solveFactored(a: Factor, g: Factor, damping: Damping, v: Matrix)
   const x = transposed(choleskySolve(damped(a.matrix, gamma.input), transposed(half)));
   const condition = (1 + largest(a) / gamma.input) * (1 + largest(g) / gamma.output);
   const rounding = roundingOf(a, g, condition);
-  const amplification = Number.NaN; // of a residual that no such solution has
   const xFx = inner(x, fisher(a, g, x));
-  return { x, vNorm: norm(v), vx: inner(v, x), xFx, damping: gamma, condition, amplification, rounding };
+  return { x, vNorm: norm(v), vx: inner(v, x), xFx, damping: gamma, rounding };
 }
 
 /** The per-sample block (1/B) Σ vec(gᵢaᵢᵀ)vec(gᵢaᵢᵀ)ᵀ of rows aᵢ/√B and gᵢ/√B, by one Cholesky. */
@@ -230,8 +230,7 @@ export function solveSample(a: Factor, g: Factor, damping: Damping, v: Matrix): 
   const condition = 1 + largest(block) / lambda;
   const rounding = roundingOf(a, g, condition);
   const xFx = inner([solution], product([solution], block.matrix));
-  const amplification = norm(v) / (lambda * norm(x));
-  return { x, vNorm: norm(v), vx: inner(v, x), xFx, condition, amplification, rounding };
+  return { x, vNorm: norm(v), vx: inner(v, x), xFx, rounding };
 }
 
 /** Conjugate gradients that are cut short: their iterations, and x₀ where it is not 0. */

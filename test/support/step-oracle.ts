@@ -118,7 +118,7 @@ export class StepOracle {
     if (method === 'cg') {
       expect(reason).toBe(residual <= FLOOR ? 'converged' : 'max-iterations');
       expect(cut ? iterations : residual).toBeLessThanOrEqual(cut ? most : FLOOR);
-      bound = cut ? (1 + iterations) * bound : bound + residual * answer.amplification;
+      bound = cut ? (1 + iterations) * bound : bound + residual * (answer.amplification ?? Number.NaN);
     } else {
       expect({ reason, iterations }).toEqual({ reason: 'solved', iterations: 0 });
     }

@@ -62,7 +62,7 @@ export function dampingOf({ dampingMode }: Entry, { relative }: Variant): Dampin
 export interface TableRows {
   readonly inputs: Float32Array;
   readonly lossGrads: Float32Array;
-  /** Those of sampled targets, or the loss gradients themselves. */
+  /** Gradients of sampled targets, or the loss gradients themselves. */
   readonly outputGrads: Float32Array;
   /** A gradient that is given. */
   readonly v: WeightVector;

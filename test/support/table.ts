@@ -1,6 +1,5 @@
-/** The table method × dampingMode × factorHistory × block × gradient × call: its entries, its rows, and what one gives. */
+/** The table method × dampingMode × factorHistory × block × gradient × call: its entries and its rows. */
 import type { CgfacErrorCode } from 'cgfac';
-import type { Kind } from '../../lib/base/option-table';
 
 /** One way to ask for a direction. */
 export interface Entry {
@@ -22,8 +21,16 @@ export interface TableRow {
   readonly refused?: { readonly code: CgfacErrorCode; readonly message: string };
 }
 
+/** What the table of options knows of an option that is one of some strings. */
+export interface Choice<T> {
+  /** The union of them as TypeScript has it. */
+  readonly type: string;
+  /** Returns one of them. */
+  readonly check: (...value: never) => T;
+}
+
 /** The values that an option takes, as its kind has them. */
-export function valuesOf<T extends string>({ type }: Kind<T>): T[] {
+export function valuesOf<T extends string>({ type }: Choice<T>): T[] {
   return [...type.matchAll(/'([^']+)'/g)].map(([, value]) => value as T);
 }
 

@@ -100,8 +100,8 @@ test('a state of another version is refused, and what to do about it is said', (
     expect.objectContaining({
       code: 'ERR_CGFAC_INVALID_ARG_TYPE',
       message:
-        'Expected 1, all that this release reads (load the state with the release that saved it, or go on without it), ' +
-        'for state.version but received 2',
+        'Expected 1, all that this release reads (load the state with the release that saved it, or go on ' +
+        'without it), for state.version but received 2',
     }),
   );
   expect(preconditioner.stateDict()).toEqual(before);
@@ -128,8 +128,8 @@ test.each(others)('the state of $saving is refused by $loading, and what to do a
     expect.objectContaining({
       code: 'ERR_CGFAC_SHAPE_MISMATCH',
       message:
-        'Expected the state of a layer of the same shape, method, dampingMode and factorHistory for state.layers.wide ' +
-        'but received another; load it under the options that it was saved with, or go on without it',
+        'Expected the state of a layer of the same shape, method, dampingMode and factorHistory for ' +
+        'state.layers.wide but received another; load it under the options that it was saved with, or go on without it',
     }),
   );
   expect(preconditioner.stateDict()).toEqual(before);

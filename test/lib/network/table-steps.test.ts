@@ -2,6 +2,8 @@
 import type { Preconditioner, StepSummary, WeightVector } from 'cgfac';
 import { arraysOf } from '../../support/layers';
 import { copyOf } from '../../support/networks';
+import type { Entry } from '../../support/table';
+import { layersOf, slim, type TableLayer, type Variant, variantsOf } from '../../support/table-cases';
 import {
   averagesOf,
   givenGradients,
@@ -11,9 +13,7 @@ import {
   stepOf,
   type Vectors,
   working,
-} from '../../support/preconditioner-table';
-import type { Entry } from '../../support/table';
-import { layersOf, slim, type TableLayer, type Variant, variantsOf } from '../../support/table-cases';
+} from '../support/network-table';
 
 const rank = 6;
 const fixed = {

@@ -1,15 +1,4 @@
 import { Preconditioner } from 'cgfac';
-import {
-  averagesOf,
-  givenGradients,
-  networkOf,
-  optionsOf,
-  outcomes,
-  record,
-  refusals,
-  stepOf,
-  working,
-} from '../../support/preconditioner-table';
 import { StepOracle } from '../../support/step-oracle';
 import type { Entry } from '../../support/table';
 import {
@@ -22,6 +11,17 @@ import {
   type Variant,
   variantsOf,
 } from '../../support/table-cases';
+import {
+  averagesOf,
+  givenGradients,
+  networkOf,
+  optionsOf,
+  outcomes,
+  record,
+  refusals,
+  stepOf,
+  working,
+} from '../support/network-table';
 
 test('every entry is in one row of the table', () => {
   expect(outcomes.filter(({ rows }) => rows.length !== 1)).toEqual([]);

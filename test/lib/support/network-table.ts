@@ -1,10 +1,10 @@
 /** The table of {@link Preconditioner}: its entries, which of them work, and networks of them. */
 import { Preconditioner, type PreconditionerOptions, type StepSummary, type WeightVector } from 'cgfac';
-import { layerPreconditionerRows } from '../../lib/layer/option-rows';
-import { preconditionerRows } from '../../lib/network/option-rows';
-import { copyOf } from './networks';
-import { type Entry, entriesOf, nameOf, rowsFor, type TableRow, valuesOf } from './table';
-import { batch, decay, rowsOf, type TableLayer, type Variant } from './table-cases';
+import { layerPreconditionerRows } from '../../../lib/layer/option-rows';
+import { preconditionerRows } from '../../../lib/network/option-rows';
+import { copyOf } from '../../support/networks';
+import { type Entry, entriesOf, nameOf, rowsFor, type TableRow, valuesOf } from '../../support/table';
+import { batch, decay, rowsOf, type TableLayer, type Variant } from '../../support/table-cases';
 
 /** A network has no option for its block: that of its layers is 'kronecker'. */
 const axes = {
@@ -38,9 +38,9 @@ const table: readonly TableRow[] = [
 
 /** Every entry, with the rows of the table that it belongs to. */
 export const outcomes = entriesOf(axes).map((entry) => ({ entry, name: nameOf(entry), rows: rowsFor(entry, table) }));
-/** Those that work. */
+/** The entries that work. */
 export const working = outcomes.filter(({ rows }) => rows.some((row) => row.refused === undefined));
-/** Those that are refused. */
+/** The entries that are refused. */
 export const refusals = outcomes.filter(({ rows }) => rows.some((row) => row.refused !== undefined));
 
 /** The options that make an entry. */
