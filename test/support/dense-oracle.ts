@@ -147,7 +147,18 @@ export interface Answer {
 }
 
 /** Eigenvalues and eigenvectors of a factor as far as they are not 0: its own, or with fewer rows those of RRᵀ. */
-function spectrumOf({ rows, matrix, dimension }: Factor) {
+function spectrumOf(of: Factor): Spectrum {
+  const spectrum = spectra.get(of) ?? decomposed(of);
+  spectra.set(of, spectrum);
+  return spectrum;
+}
+
+type Spectrum = ReturnType<typeof eigen>;
+
+/** Decompositions that were asked for. */
+const spectra = new WeakMap<Factor, Spectrum>();
+
+function decomposed({ rows, matrix, dimension }: Factor): Spectrum {
   if (rows.length >= dimension) return eigen(matrix);
   const { values, vectors } = eigen(product(rows, transposed(rows)));
   const unit = product(vectors, rows);

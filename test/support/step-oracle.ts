@@ -6,6 +6,7 @@ import {
   type Averaging,
   type Cut,
   conjugateGradients,
+  type Factor,
   factor,
   solveFactored,
   solveSample,
@@ -70,15 +71,28 @@ function sidesOf({ layer, variant, fisherSamples }: Question, index: number) {
   };
 }
 
+/** Factors that several answers have in common. */
+const factors = new Map<string, readonly [Factor, Factor]>();
+
+/** A and G of so many batches. */
+function factorsOf(question: Question, batches: number): readonly [Factor, Factor] {
+  const { layer, variant, averaging, fisherSamples } = question;
+  const key = JSON.stringify([layer.name, variant, averaging, fisherSamples, batches]);
+  const made = () => {
+    const sides = Array.from({ length: batches }, (_, index) => sidesOf(question, index));
+    const of = (rows: readonly Matrix[]) => factor(rows, averaging);
+    return [of(sides.map(({ inputs }) => inputs)), of(sides.map(({ outputs }) => outputs))] as const;
+  };
+  const found = factors.get(key) ?? made();
+  factors.set(key, found);
+  return found;
+}
+
 /** The direction of the last of so many batches: the solution, or an iterate of conjugate gradients. */
 export function answerOf(question: Question, batches: number, cut?: Cut): Answer {
-  const { entry, variant, averaging } = question;
-  const sides = Array.from({ length: batches }, (_, index) => sidesOf(question, index));
-  const last = sides[batches - 1];
-  if (last === undefined) throw new Error('no batch');
-  const v = entry.gradient === 'own' ? last.own() : last.given();
-  const [inputs, outputs] = [sides.map((side) => side.inputs), sides.map((side) => side.outputs)];
-  const [a, g] = [factor(inputs, averaging), factor(outputs, averaging)];
+  const { entry, variant } = question;
+  const v = sidesOf(question, batches - 1)[entry.gradient]();
+  const [a, g] = factorsOf(question, batches);
   const damping = dampingOf(entry, variant);
   if (entry.block === 'sample') return solveSample(a, g, damping, v);
   if (entry.dampingMode === 'factored') return solveFactored(a, g, damping, v);
