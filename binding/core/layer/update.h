@@ -48,6 +48,7 @@ struct FirstArray {
   double keep = 0;
   double factor = 0;
 };
+/// The first array of an update.
 [[nodiscard]] FirstArray first_of(const LayerUpdate& update);
 
 /// The update of one piece by x.
