@@ -110,11 +110,13 @@ void Layer::write(const LayerUpdate& update) const {
     case Direction::none:
       throw expected(ErrorCode::no_record, "a direction from prepare()", "the step", "none");
     case Direction::zero:
-      return update_by_zero(update);
+      update_by_zero(update);
+      return;
     case Direction::rows:
-      return write_rows(update);
+      write_rows(update);
+      return;
     case Direction::formed:
-      return update_all(update, shape_block(shape_).view(std::span<const float>(x_.held(shape_.size()))));
+      update_all(update, shape_block(shape_).view(std::span<const float>(x_.held(shape_.size()))));
   }
 }
 

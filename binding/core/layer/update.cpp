@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "core/block/weight_vector.h"
 #include "core/threads/parallel.h"
 
@@ -62,12 +63,16 @@ FirstArray first_of(const LayerUpdate& update) {
   const double eta = update.step_size;
   if (update.kept) return {.array = *update.kept, .keep = update.momentum, .factor = eta};
   if (update.gradient) return {.array = *update.gradient, .keep = 0, .factor = eta};
+  if (!update.weights)
+    throw expected(ErrorCode::invalid_value, "momentum, a gradient or weights to write to", "the update", "none");
   return {.array = *update.weights, .keep = 1 - (eta * update.weight_decay), .factor = -eta};
 }
 
 void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to) {
   const FirstArray first = first_of(update);
-  const std::span<float> target = !to.kept.empty() ? to.kept : !to.gradient.empty() ? to.gradient : to.weights;
+  std::span<float> target = to.weights;
+  if (!to.gradient.empty()) target = to.gradient;
+  if (!to.kept.empty()) target = to.kept;
   combine(first.keep, first.factor, x, target);
   finish_piece(update, to);
 }

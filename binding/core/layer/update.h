@@ -48,13 +48,13 @@ struct FirstArray {
   double keep = 0;
   double factor = 0;
 };
-/// The first array of an update.
+/// The first array of an update. Throws Error(invalid_value) where there is none.
 [[nodiscard]] FirstArray first_of(const LayerUpdate& update);
 
 /// The update of one piece by x.
-void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& piece);
+void update_piece(const LayerUpdate& update, std::span<const float> x, const UpdatePiece& to);
 /// What is left of it where the first array has taken in x.
-void finish_piece(const LayerUpdate& update, const UpdatePiece& piece);
+void finish_piece(const LayerUpdate& update, const UpdatePiece& to);
 
 /// The whole update, by a direction that lies in memory as the arrays do.
 void update_all(const LayerUpdate& update, const WeightView<const float>& x);

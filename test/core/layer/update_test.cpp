@@ -252,6 +252,14 @@ TEST_CASE("update: a direction whose length leaves the range of float32 is refus
   });
 }
 
+TEST_CASE("update: a direction that has nowhere to go is refused") {
+  const std::vector<float> x(24, 1.0F);
+  const LayerShape shape{.in_features = 5, .out_features = 4, .bias = true};
+  const auto message = "Expected momentum, a gradient or weights to write to for the update but received none";
+  CHECK_THROWS_WITH_AS(update_all({}, shape_block(shape).view(std::span(x))), message, Error);
+  CHECK_THROWS_WITH_AS(update_by_zero({}), message, Error);
+}
+
 TEST_CASE("update: an average of weights moves by what it does not keep") {
   const std::vector<float> weights = random_numbers<float>(50000, 1);
   std::vector<float> average = random_numbers<float>(50000, 2);
