@@ -37,20 +37,20 @@ export {
   type Schedule,
   scheduled,
 } from './network/options';
-/** The preconditioner: what it takes of an adapter, gives back, and saves. */
-export {
-  type LayerVectors,
-  type NaturalGradientsResult,
-  type NetworkMemory,
-  type NetworkReport,
-  Preconditioner,
-  type PreconditionerState,
-  type StoredLayer,
-  type StoredVector,
-} from './network/preconditioner';
+/** The preconditioner. */
+export { Preconditioner } from './network/preconditioner';
+/** The saved state of a preconditioner. */
+export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 /** How much of each factor of a layer counts, as the summary of a step tells it. */
 export type { EffectiveRanks } from './network/step/prepared';
 /** What a step did, and the steps that were skipped. */
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
-/** The layers that a report names. */
-export type { ReportedLayer, SkippedLayer } from './network/types';
+/** What a preconditioner takes of an adapter and gives back, and what its report says. */
+export type {
+  LayerVectors,
+  NaturalGradientsResult,
+  NetworkMemory,
+  NetworkReport,
+  ReportedLayer,
+  SkippedLayer,
+} from './network/types';

@@ -1,4 +1,5 @@
 export { CgfacError, type CgfacErrorCode } from './base/errors';
+export type { UniformNumbers } from './base/random';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {
   ConjugateGradient,
@@ -28,24 +29,21 @@ export type {
   RecordedRows,
 } from './layer/types';
 export { type Info, info, setThreads } from './native/info';
+export type { AdaptationState, LossReport, ReportableStep } from './network/adaptation';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
-export {
-  type AdaptationState,
-  type DenseLayerOptions,
-  type LayerVectors,
-  type LossReport,
-  type NaturalGradientsResult,
-  type NetworkMemory,
-  type NetworkReport,
-  Preconditioner,
-  type PreconditionerState,
-  type RecordedBatchRows,
-  type RecordedFisherRows,
-  type ReportableStep,
-  type StepOptions,
-  type StoredLayer,
-  type StoredVector,
-} from './network/preconditioner';
+export { Preconditioner } from './network/preconditioner';
+export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 export type { EffectiveRanks } from './network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
-export type { ReportedLayer, SkippedLayer } from './network/types';
+export type {
+  DenseLayerOptions,
+  LayerVectors,
+  NaturalGradientsResult,
+  NetworkMemory,
+  NetworkReport,
+  RecordedBatchRows,
+  RecordedFisherRows,
+  ReportedLayer,
+  SkippedLayer,
+  StepOptions,
+} from './network/types';

@@ -37,6 +37,7 @@ const rooms = {
   // the state of an environment, which calls find their job queue in
   'node/addon.h': ['core', 'node/errors', 'node/async'],
   'node/classes': [...calls, 'node/classes'],
+  // what takes objects of the classes, or none
   'node/functions': [...calls, 'node/classes', 'node/functions'],
   // what puts the addon together
   'node/addon.cpp': ['core', 'node'],

@@ -1,5 +1,6 @@
 // Makes binding/node/convert/reports.h and lib/native/reports.ts of binding/node/convert/reports.json, the one
-// definition of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are stale.
+// definition of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are
+// stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

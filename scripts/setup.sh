@@ -144,7 +144,7 @@ fi
 if [ "$debug" = yes ]; then
   configured build/debug-addon/build || configure build/debug-addon/build --debug
   build build/debug-addon/build cgfac
-  say 'addon without optimisation is built; programs load it with CGFAC_PREBUILD=build/debug-addon in the environment'
+  say "addon for a debugger is built; programs load it with CGFAC_PREBUILD=$PWD/build/debug-addon in the environment"
 fi
 if [ "$asan" = yes ]; then
   configured build/asan-addon/build || configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined

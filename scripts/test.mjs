@@ -1,5 +1,5 @@
-// node scripts/test.mjs PART [ARGUMENTS]: sets up what the part needs, runs it, and ends with one line that adds up what
-// it ran, "N passed, N failed". PART is one of
+// node scripts/test.mjs PART [ARGUMENTS]: sets up what the part needs, runs it, and ends with one line that adds up
+// what it ran, "N passed, N failed". PART is one of
 //   all   the tests of the core (ctest), then everything else (Jest); with arguments, Jest alone, as `lib`
 //   core  ctest alone, after building no more than it needs; an argument is a pattern of names, as for ctest -R
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/errors.test.ts
@@ -13,8 +13,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const reports = mkdtempSync(join(tmpdir(), 'cgfac-test-'));
 const jobs = String(availableParallelism());
-/** What runs native code and neither builds the package nor trains for minutes. */
-const asanPaths = ['test/lib', 'test/native', 'test/property', 'test/tfjs/kernels'];
+/** What calls the addon, and neither builds the package nor spends its time in TensorFlow.js. */
+const asanPaths = ['test/lib', 'test/native', 'test/property'];
 
 function run(command, args, options = {}) {
   const { error, status, signal } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });

@@ -15,7 +15,7 @@ function mix(value: number): number {
   return (bits ^ (bits >>> 16)) >>> 0;
 }
 
-/** A stream of uniform numbers in [0, 1): what it gives next when it is called, and the state that this follows from. */
+/** A stream of uniform numbers in [0, 1): the next one when it is called, and the state that this follows from. */
 export interface UniformNumbers {
   /** Gives the next number. */
   (): number;

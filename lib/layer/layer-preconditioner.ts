@@ -161,7 +161,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * @param rows - The batch; its arrays are borrowed until the promise settles. `out`, or `applyTo`: where the result
    * goes, written at the end. `signal`: read once per iteration; an abort that comes after the work was done still
    * rejects.
-   * @returns How it went: ⟨v, x⟩ and xᵀF x with every method, and x unless weights were updated.
+   * @returns How it went: ⟨v, x⟩ and xᵀF x, the latter not with factored damping that `'exact'` solves by averages or
+   * by a side's covariance, and x unless weights were updated.
    * @throws {@link CgfacError} as {@link LayerPreconditioner.naturalGradientSync}, as a rejection.
    */
   async naturalGradient(
@@ -179,7 +180,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * The damped inverse times the batch's own gradient, on the calling thread and the pool.
    *
    * @param rows - The batch; see {@link NaturalGradientRows}.
-   * @returns How it went: ⟨v, x⟩ and xᵀF x with every method, and x unless weights were updated.
+   * @returns How it went: ⟨v, x⟩ and xᵀF x, the latter not with factored damping that `'exact'` solves by averages or
+   * by a side's covariance, and x unless weights were updated.
    * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
    * `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_DETACHED_BUFFER`, `ERR_CGFAC_OVERLAP`,
    * `ERR_CGFAC_NOT_FINITE`, `ERR_CGFAC_BUSY`, `ERR_CGFAC_DISPOSED`, `ERR_CGFAC_OUT_OF_MEMORY`.

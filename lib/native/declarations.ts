@@ -154,7 +154,9 @@ export interface NativeLayerState {
 
 /** What a layer goes on with. */
 export interface NativeState {
+  /** The factors of both sides, unless the solver has them. */
   readonly factors?: NativeFactors;
+  /** What the solver goes on with. */
   readonly solver?: NativeLayerState;
 }
 

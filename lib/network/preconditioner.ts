@@ -23,19 +23,6 @@ import type {
   StepOptions,
 } from './types';
 
-export type { AdaptationState, LossReport, ReportableStep } from './adaptation';
-export type { PreconditionerState, StoredLayer, StoredVector } from './state';
-export type {
-  DenseLayerOptions,
-  LayerVectors,
-  NaturalGradientsResult,
-  NetworkMemory,
-  NetworkReport,
-  RecordedBatchRows,
-  RecordedFisherRows,
-  StepOptions,
-} from './types';
-
 const recordNames = ['inputs', 'lossGrads', 'batch', 'site'];
 const fisherNames = ['outputGrads', 'batch'];
 const stepNames = ['loss', 'lossFloor'];

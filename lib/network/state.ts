@@ -65,8 +65,15 @@ function object(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** Checks all of a state but the arrays of its layers. */
 function checkState(state: unknown): asserts state is PreconditionerState {
-  if (!object(state) || state.version !== 1 || !object(state.layers) || !object(state.skippedSteps))
-    throw typeError('a state of stateDict(), version 1', 'state', state);
+  if (!object(state) || state.version === undefined) throw typeError('a state of stateDict()', 'state', state);
+  if (state.version !== 1)
+    throw typeError(
+      '1, all that this release reads (load the state with the release that saved it, or go on without it),',
+      'state.version',
+      state.version,
+    );
+  if (!object(state.layers)) throw typeError('the states of layers', 'state.layers', state.layers);
+  if (!object(state.skippedSteps)) throw typeError('{ total, inARow }', 'state.skippedSteps', state.skippedSteps);
   nonNegativeInteger(state.steps, 'state.steps');
   nonNegativeInteger(state.skippedSteps.total, 'state.skippedSteps.total');
   nonNegativeInteger(state.skippedSteps.inARow, 'state.skippedSteps.inARow');
@@ -94,21 +101,33 @@ function layerOf(state: PreconditionerState, name: string): StoredLayer {
 
 /** A layer and the state that it is to have. */
 interface RestoredLayer {
+  readonly name: string;
   readonly layer: Layer;
   readonly state: LayerState;
+}
+
+/** The error of a layer's state, with what to do about one that was saved under other options. */
+function refusedState(error: unknown, name: string): unknown {
+  if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_SHAPE_MISMATCH') return error;
+  return new CgfacError(
+    error.code,
+    `Expected the state of a layer of the same shape, method, dampingMode and factorHistory for state.layers.${name} ` +
+      'but received another; load it under the options that it was saved with, or go on without it',
+    { cause: error },
+  );
 }
 
 /** Restores all layers, or none. */
 function restoreLayers(layers: readonly RestoredLayer[]): void {
   const before: RestoredLayer[] = [];
   try {
-    for (const { layer, state } of layers) {
-      before.push({ layer, state: layer.state() });
+    for (const { name, layer, state } of layers) {
+      before.push({ name, layer, state: layer.state() });
       layer.restore(state);
     }
   } catch (error) {
     for (const { layer, state } of before) layer.restore(state);
-    throw error;
+    throw refusedState(error, before[before.length - 1]?.name ?? '');
   }
 }
 
@@ -137,7 +156,7 @@ export function restoreNetwork(network: Network, state: unknown): void {
     return { entry, found, momentum: vector('momentum'), average: vector('average') };
   });
   network.forgetRows();
-  restoreLayers(loaded.map(({ entry, found }) => ({ layer: entry.layer, state: found })));
+  restoreLayers(loaded.map(({ entry, found }) => ({ name: entry.name, layer: entry.layer, state: found })));
   for (const { entry, momentum, average } of loaded) {
     entry.momentum = momentum;
     if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);

@@ -14,7 +14,7 @@ export interface DenseLayerOptions {
   readonly bias?: boolean;
   /** How its kernel lies in memory. Default: 'out-in'. */
   readonly kernelLayout?: KernelLayout;
-  /** The layer's weights, borrowed for good: updated in place by `naturalGradients`, averaged, decayed. Default: none. */
+  /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
   readonly weights?: WeightVector;
 }
 

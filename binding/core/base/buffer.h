@@ -14,6 +14,7 @@ namespace cgfac {
 template <typename T>
 class Buffer {
  public:
+  /// Room for so many numbers.
   [[nodiscard]] std::span<T> span(std::size_t size) {
     if (size > capacity_) {
       data_.reset();
@@ -28,6 +29,7 @@ class Buffer {
   [[nodiscard]] MatrixView<T> held_matrix(std::size_t rows, std::size_t cols) const {
     return {data_.get(), rows, cols};
   }
+  /// Room for a matrix.
   [[nodiscard]] MatrixView<T> matrix(std::size_t rows, std::size_t cols) {
     return {span(rows * cols).data(), rows, cols};
   }

@@ -16,7 +16,7 @@
 /// pass over a block while it is in the cache. Allocates nothing.
 namespace cgfac {
 
-/// φ(x)
+/// The function φ that works on each number.
 enum class Activation {
   linear,      ///< x
   relu,        ///< max(x, 0)
@@ -32,6 +32,7 @@ struct MatrixBatch {
   MatrixView<const float> first;
   std::size_t step = 0;
 
+  /// The matrix of an index.
   [[nodiscard]] MatrixView<const float> at(std::size_t index) const {
     MatrixView<const float> view = first;
     view.data += index * step;
@@ -54,6 +55,7 @@ struct MatrixPair {
   std::uint32_t b = 0;
 };
 
+/// What is done to a product: out ← φ(A B + bias).
 struct Epilogue {
   Broadcast bias{};
   Activation activation = Activation::linear;

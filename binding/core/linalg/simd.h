@@ -6,6 +6,7 @@
 /// processors, of which the loader takes the best one.
 namespace cgfac::kernels {
 
+/// The sums of `direct`.
 struct DirectSums {
   double u_c = 0;  ///< ⟨U, C⟩
   double y_c = 0;  ///< ⟨Y, C⟩, Y = sU + W
@@ -27,10 +28,12 @@ void tridiagonal_left(std::size_t count, double above, double d, double below, c
 /// to[j] ← e[j − 1]·x[j − 1] + d[j]·x[j] + e[j]·x[j + 1], a row of X R for a tridiagonal R.
 void tridiagonal_right(std::size_t count, const double* d, const double* e, const double* x, double* to);
 
+/// The sums of `pair_sums`.
 struct PairSums {
   double u_c = 0;  ///< ⟨U, C⟩
   double c_w = 0;  ///< ⟨C, W⟩
 };
+/// The inner products that the norm of a pair (s, C) is made of.
 PairSums pair_sums(std::size_t count, const float* u, const double* c, const double* w);
 
 /// Solves (μ_j T + λI) y_j = y_j for `lanes` right-hand sides side by side, T tridiagonal and positive semidefinite: y

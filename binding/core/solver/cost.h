@@ -3,8 +3,8 @@
 #include "core/block/fisher_block.h"
 
 /// What a solve costs, estimated from its shape and the forms of its sides alone: flops of each kind, and bytes, at the
-/// price of a float32 product's flop. The prices are measured (docs/decisions/); the suite `solve` of bench/ shows
-/// how well the choices fit.
+/// price of a float32 product's flop. The prices are measured (docs/decisions/); the suite `solve` of bench/ shows how
+/// well the choices fit.
 namespace cgfac::cost {
 
 /// Conjugate gradients in Gram space, in the cheaper basis.

@@ -13,6 +13,7 @@ namespace cgfac {
 class Strand : public std::enable_shared_from_this<Strand> {
  public:
   explicit Strand(ThreadPool& pool) : pool_(pool) {}
+  /// Runs the task once those before it have ended.
   void submit(Task task);
 
  private:

@@ -44,6 +44,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// Runs the task on a pool thread, behind those that wait.
   void submit(Task task);
 
   /// Runs body(0), …, body(count − 1) on the calling thread and on pool threads that have nothing else to do, at most

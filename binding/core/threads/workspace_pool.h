@@ -11,6 +11,7 @@ namespace cgfac {
 template <typename Workspace>
 class WorkspacePool {
  public:
+  /// A workspace that nobody uses, or a new one.
   [[nodiscard]] std::unique_ptr<Workspace> take() {
     const std::lock_guard lock(mutex_);
     if (free_.empty()) return std::make_unique<Workspace>();
@@ -18,6 +19,7 @@ class WorkspacePool {
     free_.pop_back();
     return workspace;
   }
+  /// Hands a workspace back.
   void give(std::unique_ptr<Workspace> workspace) {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(workspace));

@@ -18,6 +18,7 @@ namespace cgfac::node {
 /// The cancel flag of one call, as JavaScript holds it: `new CancelToken()`, `.cancel()`.
 class CancelToken : public Napi::ObjectWrap<CancelToken> {
  public:
+  /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   explicit CancelToken(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CancelToken>(info) {}
   [[nodiscard]] const std::shared_ptr<CancelFlag>& flag() const { return flag_; }
@@ -39,6 +40,7 @@ struct Job {
   std::exception_ptr error;
   Napi::Promise::Deferred deferred;
 
+  /// Keeps an object alive until the job has settled.
   void pin(const Napi::Value& value);
 };
 
@@ -47,6 +49,7 @@ struct Job {
 /// at exit.
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
+  /// The queue of an environment, which ends with it.
   static std::shared_ptr<JobQueue> create(Napi::Env env);
 
   /// Queues the work on the pool, or behind the strand's earlier tasks where there is one.

@@ -165,6 +165,7 @@ FactorState solver_side(const Napi::Object& object, const std::vector<double>& n
   const auto count = static_cast<std::size_t>(numbers[side.count]);
   if (rows.size() != count * side.features || numbers[side.own] > numbers[side.count]) throw unfit();
   if (kfac) {
+    if (count > 0 && numbers[batches] == 0) throw unfit();  // rows that another method's solver had, and no average
     state.average = numbers_of<float>(object, side.average);
     state.trace = numbers[side.trace];
     state.refreshes = static_cast<std::size_t>(numbers[batches]);

@@ -53,7 +53,7 @@ std::vector<float> with_covariances(const FisherBlock& block, const BlockForms& 
 }  // namespace
 
 TEST_CASE("side: trace, damping, largest eigenvalue and matrix are those of the factor written out") {
-  for_each_sided_block(small_sizes, [](const SidedBlock& sided) {
+  for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     const FisherBlock& block = sided.block;
     const BlockTraces sums = traces(block);
     const double input_trace = trace_of(factor_matrix(block.input));
@@ -75,7 +75,7 @@ TEST_CASE("side: trace, damping, largest eigenvalue and matrix are those of the 
 }
 
 TEST_CASE("side: the symmetric matrix of Gram space is the factor, or has its eigenvalues") {
-  for_each_sided_block(small_sizes, [](const SidedBlock& sided) {
+  for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     const FisherBlock& block = sided.block;
     const BlockForms forms = gram_forms(block);
     const std::size_t q = projected_size(block.output, forms.output);
@@ -101,7 +101,7 @@ TEST_CASE("side: the symmetric matrix of Gram space is the factor, or has its ei
 
 TEST_CASE("side: project, the matrices and expand make (F + λI) v, in every form that the sides can have") {
   constexpr double damping = 0.3;
-  for_each_sided_block(small_sizes, [](const SidedBlock& sided) {
+  for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     const FisherBlock& block = sided.block;
     const BlockTraces sums = traces(block);
     const auto expected = dense_apply(block, damping, std::span<const float>(sided.v));
@@ -123,7 +123,7 @@ TEST_CASE("side: project, the matrices and expand make (F + λI) v, in every for
 
 TEST_CASE("side: the Fisher operator in weight space takes every form, for one application and for many") {
   constexpr double damping = 0.3;
-  for_each_sided_block(small_sizes, [](const SidedBlock& sided) {
+  for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     const FisherBlock& block = sided.block;
     const BlockTraces sums = traces(block);
     const auto expected = dense_apply(block, damping, std::span<const float>(sided.v));
@@ -142,7 +142,7 @@ TEST_CASE("side: the Fisher operator in weight space takes every form, for one a
 }
 
 TEST_CASE("side: a batch's own gradient has the batch's rows, whatever the input side is made of") {
-  for_each_sided_block(small_sizes, [](const SidedBlock& sided) {
+  for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     for (const bool other_inputs : {false, true}) {
       if (!other_inputs && sided.input_form != SideForm::rows) continue;
       const Gradient own = sided.own(other_inputs);

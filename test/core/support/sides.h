@@ -97,13 +97,16 @@ struct SidedBlock {
   }
 };
 
-/// Calls check(block) for every form of either side, with and without a bias, in both layouts.
-void for_each_sided_block(const std::vector<SidedBlock::Sizes>& all_sizes, auto&& check) {
+inline const std::vector<KernelLayout> both_layouts{KernelLayout::out_in, KernelLayout::in_out};
+
+/// Calls check(block) for every form of either side, with and without a bias.
+void for_each_sided_block(const std::vector<SidedBlock::Sizes>& all_sizes, const std::vector<KernelLayout>& layouts,
+                          auto&& check) {
   for (const SidedBlock::Sizes& sizes : all_sizes) {
     for (const SideForm input : side_forms) {
       for (const SideForm output : side_forms) {
         for (const bool bias : {false, true}) {
-          for (const KernelLayout layout : {KernelLayout::out_in, KernelLayout::in_out}) {
+          for (const KernelLayout layout : layouts) {
             const SidedBlock sided{
                 .sizes = sizes, .input_form = input, .output_form = output, .bias = bias, .layout = layout};
             CAPTURE(sided.name());

@@ -24,7 +24,12 @@ struct Spectra {
 inline Spectra jacobi(DenseMatrix matrix) {
   const std::size_t size = matrix.rows;
   DenseMatrix vectors{.rows = size, .cols = size};
-  for (std::size_t i = 0; i < size; ++i) vectors(i, i) = 1;
+  double largest = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    vectors(i, i) = 1;
+    largest = std::max(largest, std::abs(matrix(i, i)));
+  }
+  const double negligible = 0x1p-62 * largest;  // of a positive semidefinite matrix, whose eigenvalues it moves less
   const auto rotate = [size](DenseMatrix& x, bool rows, std::size_t p, std::size_t q, double c, double s) {
     for (std::size_t k = 0; k < size; ++k) {
       double& first = rows ? x(p, k) : x(k, p);
@@ -37,7 +42,7 @@ inline Spectra jacobi(DenseMatrix matrix) {
   for (int sweep = 0; sweep < 12; ++sweep) {
     for (std::size_t p = 0; p < size; ++p) {
       for (std::size_t q = p + 1; q < size; ++q) {
-        if (matrix(p, q) == 0) continue;
+        if (std::abs(matrix(p, q)) <= negligible) continue;
         const double tau = (matrix(q, q) - matrix(p, p)) / (2 * matrix(p, q));
         const double t = (tau >= 0 ? 1 : -1) / (std::abs(tau) + std::sqrt(1 + (tau * tau)));
         const double c = 1 / std::sqrt(1 + (t * t));

@@ -129,7 +129,7 @@ const table: Case[] = [
         { dampng: 1 },
         unknown,
         expect.stringMatching(
-          /^Expected one of lossReduction, .*trustRegion.* of Preconditioner but received 'dampng'; did you mean 'damping'\?$/,
+          /^Expected one of lossReduction, .*trustRegion.* but received 'dampng'; did you mean 'damping'\?$/,
         ),
       ],
       [

@@ -15,6 +15,9 @@ import {
 
 const { type, value, shape } = codes;
 
+const averagesNeeded = (options: readonly string[]) =>
+  `Expected 'panel' or 'dense' with the option ${options} for factorHistory but received 'none'`;
+
 const table: Case[] = [
   // methods
   {
@@ -55,7 +58,7 @@ const table: Case[] = [
     [{ factorUpdateSteps: 2 }, { factorDecay: 0.5 }].map((option) => ({
       what: `${Object.keys(option)} with '${method}' and without averages`,
       code: value,
-      message: `Expected 'panel' or 'dense' with the option ${Object.keys(option)} for factorHistory but received 'none'`,
+      message: averagesNeeded(Object.keys(option)),
       call: layering({ method, ...option }),
     })),
   ),
@@ -70,7 +73,7 @@ const table: Case[] = [
   {
     what: 'factorDecay without a method and without averages',
     code: value,
-    message: "Expected 'panel' or 'dense' with the option factorDecay for factorHistory but received 'none'",
+    message: averagesNeeded(['factorDecay']),
     call: layering({ factorDecay: 0.5 }),
   },
   ...(['none', 'dense'] as const).flatMap((factorHistory): Case[] =>
