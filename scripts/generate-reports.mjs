@@ -1,6 +1,6 @@
-// Makes binding/node/convert/reports.h and lib/native/reports.ts of binding/node/convert/reports.json, the one
-// definition of the numbers that cross from C++ to JavaScript. With --check it writes nothing, and fails where they are
-// stale.
+// Makes binding/node/convert/reports.h, binding/core/layer/method.h and lib/native/reports.ts of
+// binding/node/convert/reports.json, the one definition of the numbers that cross from C++ to JavaScript. With --check
+// it writes nothing, and fails where they are stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -13,7 +13,11 @@ function placesOf(name) {
   return reports[name].flatMap(([place, what]) => (place === '...' ? placesOf(what) : [[place, what]]));
 }
 
-const snake = (name) => name.replace(/-/g, '_').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** Names that C++ keeps for itself. */
+const keywords = { auto: 'automatic' };
+
+const snake = (name) =>
+  keywords[name] ?? name.replace(/-/g, '_').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const constant = (name) => `${name[0].toLowerCase()}${name.slice(1)}`;
 const sentence = (what) => `${what[0].toUpperCase()}${what.slice(1)}.`;
 const notice = `Made by scripts/generate-reports.mjs of ${source}.`;
@@ -21,6 +25,7 @@ const notice = `Made by scripts/generate-reports.mjs of ${source}.`;
 function header() {
   const lines = ['#pragma once', '', '#include <cstddef>', '', `/// ${notice}`, 'namespace cgfac::node {', ''];
   for (const [name, values] of Object.entries(enums)) {
+    if (name === 'Method') continue; // the core's own
     lines.push(
       `/// The names that a report counts as ${name}.`,
       `enum class Report${name} { ${values.map(snake).join(', ')} };`,
@@ -37,6 +42,29 @@ function header() {
   return lines.join('\n');
 }
 
+/** The methods as the core has them: an option that is read, and a number of each report. */
+function methodHeader() {
+  const names = enums.Method.map((name) => `"${name}"`).join(', ');
+  return [
+    '#pragma once',
+    '',
+    '#include <array>',
+    '#include <string_view>',
+    '',
+    `/// ${notice}`,
+    'namespace cgfac {',
+    '',
+    '/// How directions are solved for: automatic chooses one of the others by the estimates of cost.h.',
+    `enum class Method { ${enums.Method.map(snake).join(', ')} };`,
+    '',
+    '/// The name of each method, in the order of the enum.',
+    `inline constexpr std::array<std::string_view, ${enums.Method.length}> method_names = {${names}};`,
+    '',
+    '}  // namespace cgfac',
+    '',
+  ].join('\n');
+}
+
 function module() {
   const lines = [`// ${notice}`];
   for (const [name, values] of Object.entries(enums)) {
@@ -45,6 +73,10 @@ function module() {
     const line = `export const ${constant(name)}Names = [${names.join(', ')}] as const;`;
     if (line.length <= 120) lines.push(line);
     else lines.push(`export const ${constant(name)}Names = [`, ...names.map((each) => `  ${each},`), '] as const;');
+    if (name !== 'Method') continue;
+    lines.push('', '/** How directions are solved for. */', 'export type Method = (typeof methodNames)[number];');
+    lines.push('', "/** The method that a direction was solved by: what 'auto' chose, never itself. */");
+    lines.push("export type MethodUsed = Exclude<Method, 'auto'>;");
   }
   for (const name of Object.keys(reports)) {
     const places = placesOf(name);
@@ -66,6 +98,7 @@ function module() {
 let stale = false;
 for (const [file, text] of [
   ['binding/node/convert/reports.h', header()],
+  ['binding/core/layer/method.h', methodHeader()],
   ['lib/native/reports.ts', module()],
 ]) {
   if (!process.argv.includes('--check')) writeFileSync(path(file), text);

@@ -48,9 +48,9 @@ export { layerOf };
  *
  * `record` copies the rows of a batch; `precondition` solves with the batch recorded last, as often as you like.
  * Asynchronous calls of one object run one after another, each on the batch that was recorded when it was made; those
- * of several objects run at the same time on the pool threads. While calls are pending, `preconditionSync` and `reset`
- * are refused. Memory kept: the batch, the workspace of {@link ConjugateGradient} and, unless `warmStart` is `'none'`,
- * one solution.
+ * of several objects run at the same time on the pool threads. While calls are pending, `preconditionSync`,
+ * `naturalGradientSync`, `setDamping`, `memoryUsage` and `reset` are refused. Memory kept: the batch, the workspace of
+ * {@link ConjugateGradient} and, unless `warmStart` is `'none'`, one solution.
  *
  * Source: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2.
  *

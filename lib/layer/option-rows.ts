@@ -3,6 +3,7 @@ import { kinds } from '../base/kinds';
 import { is, type Kind, type Lookup, like, type OptionRows, when } from '../base/option-table';
 import * as checks from '../base/validate';
 import { checkSize, float32, type KernelLayout, type LossReduction } from '../base/weight-vector';
+import { methodNames } from '../native/reports';
 
 /** An array of `rows` × `features` numbers, both of them options. */
 function matrix(rows: string, features: string): Kind<Float32Array> {
@@ -152,7 +153,7 @@ export const layerPreconditionerRows = {
     text: 'The weight of the old average, from the second batch on.',
   },
   method: {
-    kind: kinds.choice(['auto', 'cg', 'exact', 'kfac']),
+    kind: kinds.choice(methodNames),
     default: when({ dampingMode: ['factored'] }, is('exact'), when({ block: ['sample'] }, is('exact'), is('cg'))),
     values: {
       cg: { text: 'conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`' },

@@ -1,13 +1,21 @@
 /** What the addon says of a solve in numbers, as the facade gives it. */
 import type { NativeSpectrum } from '../native/declarations';
-import { basisNames, formNames, methodNames, reasonNames, solveReport, solveReportLength } from '../native/reports';
+import {
+  basisNames,
+  formNames,
+  type MethodUsed,
+  methodNames,
+  reasonNames,
+  solveReport,
+  solveReportLength,
+} from '../native/reports';
 import type { CgSummary } from './options';
 import { type SolutionProducts, Spectrum } from './spectrum';
 
 /** How a direction was come by. */
 export interface LayerSummary extends Partial<SolutionProducts> {
   /** The method that was used: what 'auto' chose. */
-  readonly method: 'cg' | 'exact' | 'kfac';
+  readonly method: MethodUsed;
   /** Conjugate-gradient iterations done; 0 for the other methods. */
   readonly iterations: number;
   /** Of 'cg': ‖r‖/‖v‖ at the end. */
@@ -55,6 +63,11 @@ export function named<const T extends string>(names: readonly T[], place: number
   return place === undefined ? undefined : names[place];
 }
 
+/** The method of a report, which the core never leaves at 'auto'. */
+export function methodUsed(place: number | undefined): MethodUsed {
+  return named(methodNames, place) as MethodUsed;
+}
+
 /** A number of a report; `undefined` where it is not known. */
 export function numberAt(report: Float64Array, place: number): number | undefined {
   const value = report[place];
@@ -72,7 +85,7 @@ export function dampingOf(report: Float64Array): LayerSummary['damping'] {
 export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
   const { method, iterations, reason, space, basis, inputForm, outputForm } = solveReport;
   const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
-    method: named(methodNames, report[method]) ?? 'cg',
+    method: methodUsed(report[method]),
     iterations: report[iterations] ?? 0,
     reason: (named(reasonNames, report[reason]) ?? 'solved') as LayerSummary['reason'],
     space: report[space] === 1 ? 'weight' : 'gram',

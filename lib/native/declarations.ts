@@ -2,6 +2,7 @@
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
  */
+import type { Method } from './reports';
 
 /** What a bare solve says of itself; reason and space by the names of the reports. */
 export interface NativeSummary {
@@ -57,7 +58,7 @@ export interface NativeLayerOptions extends NativeCgOptions {
   readonly damping: NativeDamping;
   readonly dampingMode: 'tikhonov' | 'factored';
   readonly block: 'kronecker' | 'sample';
-  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
+  readonly method: Method;
   readonly warmStart: 'none' | 'previous' | 'scaled';
   readonly factorUpdateSteps: number;
   readonly inverseUpdateSteps: number;

@@ -1,7 +1,13 @@
 // Made by scripts/generate-reports.mjs of binding/node/convert/reports.json.
 
 /** The names that Method counts in a report. */
-export const methodNames = ['cg', 'exact', 'kfac'] as const;
+export const methodNames = ['auto', 'cg', 'exact', 'kfac'] as const;
+
+/** How directions are solved for. */
+export type Method = (typeof methodNames)[number];
+
+/** The method that a direction was solved by: what 'auto' chose, never itself. */
+export type MethodUsed = Exclude<Method, 'auto'>;
 
 /** The names that Reason counts in a report. */
 export const reasonNames = [
@@ -24,7 +30,7 @@ export const formNames = ['panel', 'covariance'] as const;
 
 /** The places of a SolveReport; NaN stands for what is not known. */
 export const solveReport = {
-  /** Method that was used. */
+  /** Method that was used: never auto. */
   method: 0,
   /** Conjugate-gradient iterations; 0 for the other methods. */
   iterations: 1,
@@ -65,7 +71,7 @@ export const solveReportLength = 17;
 
 /** The places of a StepReport; NaN stands for what is not known. */
 export const stepReport = {
-  /** Method that was used. */
+  /** Method that was used: never auto. */
   method: 0,
   /** Conjugate-gradient iterations; 0 for the other methods. */
   iterations: 1,

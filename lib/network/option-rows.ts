@@ -58,9 +58,10 @@ export const preconditionerRows = {
     text: 'A set of defaults; any option given overrides it.',
   },
   method: {
-    kind: kinds.choice(['auto', 'cg', 'exact', 'kfac']),
+    ...layerPreconditionerRows.method,
     default: is('exact'),
     values: {
+      ...layerPreconditionerRows.method.values,
       exact: { text: 'damped inverses of the factors' },
       cg: { text: 'CG-FAC, truncated conjugate gradients' },
       kfac: { text: 'direct K-FAC with running averages' },

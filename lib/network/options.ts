@@ -24,8 +24,8 @@ export interface PreconditionerOptions {
    */
   readonly preset?: Preset;
   /**
-   * How directions are solved for. `'exact'`: damped inverses of the factors. `'cg'`: CG-FAC, truncated conjugate
-   * gradients. `'kfac'`: direct K-FAC with running averages. `'auto'`: 'cg' or 'exact' by estimated time. Default:
+   * How directions are solved for. `'cg'`: CG-FAC, truncated conjugate gradients. `'exact'`: damped inverses of the
+   * factors. `'kfac'`: direct K-FAC with running averages. `'auto'`: 'cg' or 'exact' by estimated time. Default:
    * 'exact'.
    */
   readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';

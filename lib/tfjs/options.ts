@@ -250,7 +250,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
 
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
 export interface ResolvedRecipeOptions {
-  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
+  readonly method: NonNullable<PreconditionerOptions['method']>;
   /** The presets that the options fit: where there are several the head chooses. */
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */

@@ -1,20 +1,13 @@
 #pragma once
 
 #include "core/factor/factor.h"
+#include "core/layer/method.h"
 #include "core/solver/cg_fac.h"
 
 namespace cgfac {
 
 /// A solve's start: the paper proposes the previous batch's solution.
 enum class WarmStart { none, previous, scaled };
-
-/// How directions are solved for.
-enum class Method {
-  automatic,  ///< cg or exact, by the estimates of cost.h
-  cg,         ///< conjugate gradients: CG-FAC
-  exact,      ///< spectra, Woodbury or the per-sample Cholesky, by the damping and the block
-  kfac,       ///< direct K-FAC, by the eigenvectors of averaged factors
-};
 
 /// λI added to A ⊗ G, or γ's added to A and G.
 enum class DampingMode { tikhonov, factored };

@@ -1,5 +1,6 @@
 #include "node/convert/options.h"
 
+#include <algorithm>
 #include <string>
 
 #include "node/convert/arrays.h"
@@ -25,9 +26,7 @@ WarmStart warm_start(const std::string& name) {
 }
 
 Method method_named(const std::string& name) {
-  if (name == "auto") return Method::automatic;
-  if (name == "exact") return Method::exact;
-  return name == "kfac" ? Method::kfac : Method::cg;
+  return static_cast<Method>(std::ranges::find(method_names, name) - method_names.begin());
 }
 
 FactorHistory history_named(const std::string& name) {

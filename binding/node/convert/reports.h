@@ -5,8 +5,6 @@
 /// Made by scripts/generate-reports.mjs of binding/node/convert/reports.json.
 namespace cgfac::node {
 
-/// The names that a report counts as Method.
-enum class ReportMethod { cg, exact, kfac };
 /// The names that a report counts as Reason.
 enum class ReportReason { converged, max_iterations, indefinite, broken_down, solved, no_curvature };
 /// The names that a report counts as Space.
@@ -19,7 +17,7 @@ enum class ReportForm { panel, covariance };
 /// The places of a report in 17 numbers; NaN for what is not known.
 struct SolveReport {
   enum Place : std::size_t {
-    /// Method that was used.
+    /// Method that was used: never auto.
     method,
     /// Conjugate-gradient iterations; 0 for the other methods.
     iterations,
@@ -60,7 +58,7 @@ struct SolveReport {
 /// The places of a report in 28 numbers; NaN for what is not known.
 struct StepReport {
   enum Place : std::size_t {
-    /// Method that was used.
+    /// Method that was used: never auto.
     method,
     /// Conjugate-gradient iterations; 0 for the other methods.
     iterations,

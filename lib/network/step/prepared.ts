@@ -1,8 +1,8 @@
 /** What a layer says of a step before its length is known. */
 import type { Damping } from '../../base/weight-vector';
 import type { FactorRows } from '../../layer/layer';
-import { dampingOf, type LayerSummary, named, numberAt } from '../../layer/summary';
-import { methodNames, reasonNames, spaceNames, stepReport } from '../../native/reports';
+import { dampingOf, type LayerSummary, methodUsed, named, numberAt } from '../../layer/summary';
+import { type MethodUsed, reasonNames, spaceNames, stepReport } from '../../native/reports';
 
 /** A number for each factor of a layer. */
 export interface EffectiveRanks {
@@ -21,7 +21,7 @@ export interface PreparedStep {
   /** A bound of ‖x‖, from above. */
   readonly bound: number;
   /** How the direction was solved for. */
-  readonly method: 'cg' | 'exact' | 'kfac';
+  readonly method: MethodUsed;
   /** Where it was solved; 'rows': by the rows of the batch, without forming v. */
   readonly space: 'gram' | 'weight' | 'rows';
   /** Conjugate-gradient iterations; 0 for the other methods. */
@@ -99,7 +99,7 @@ export function preparedStep(report: Float64Array, rows: FactorRows): PreparedSt
   return {
     innerProduct: value('vx'),
     bound: value('bound'),
-    method: named(methodNames, value('method')) ?? 'cg',
+    method: methodUsed(value('method')),
     space: named(spaceNames, value('space')) ?? 'gram',
     iterations: value('iterations'),
     reason,
