@@ -2,7 +2,7 @@
 // what it ran, "N passed, N failed". PART is one of
 //   all   the tests of the core (ctest), then everything else (Jest); with arguments, Jest alone, as `lib`
 //   core  ctest alone, after building no more than it needs; an argument is a pattern of names, as for ctest -R
-//   lib   Jest alone; arguments go to it, such as a path: test/lib/errors.test.ts
+//   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
 //   asan  as `lib`, with the addon under AddressSanitizer and UndefinedBehaviorSanitizer
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';

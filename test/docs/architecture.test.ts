@@ -21,6 +21,10 @@ function pathsIn(text: string): string[] {
   return [...new Set(ticked.filter((code) => /^[\w.-]+(\/[\w.-]+)+$/.test(code) || /^[\w-]+\.(md|json)$/.test(code)))];
 }
 
+/** A source or document by its path from the root. */
+const filePath =
+  /(?<![\w./@-])(?:test|lib|binding|scripts|bench|docs|examples|datasets)\/[\w./-]+\.(?:ts|mjs|cpp|h|md|json|py)\b/g;
+
 /** Folders that a build makes: a checkout may be without them. */
 const built = /^(build|dist|node_modules|prebuilds)\//;
 
@@ -68,6 +72,21 @@ test.each([architecture, 'CONTRIBUTING.md'])('every file that %s names exists', 
   const paths = pathsIn(read(document)).filter((path) => !built.test(path));
   expect(paths.length).toBeGreaterThan(20);
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test("every file that a source's comments name exists", () => {
+  const sources = ['binding', 'lib', 'bench', 'scripts', 'test', 'examples', 'datasets'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  );
+  const named = sources
+    .filter((path) => /\.(ts|mjs|cpp|h)$/.test(path))
+    .flatMap((path) =>
+      [...read(path).matchAll(/^\s*(?:\/\/|\/?\*)(.*)$/gm)].flatMap(([, comment = '']) =>
+        [...comment.matchAll(filePath)].map(([name]) => ({ path, name })),
+      ),
+    );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter(({ name }) => !existsSync(join(root, name)))).toEqual([]);
 });
 
 test.each([

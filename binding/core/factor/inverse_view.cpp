@@ -87,11 +87,14 @@ void apply_matrix(const InverseView& inverse, const InverseRows& x, const Half& 
 void apply_to_chunk(const InverseView& inverse, const InverseRows& x, const Half& half) {
   switch (inverse.form) {
     case InverseView::Form::woodbury:
-      return apply_woodbury(inverse, x, half);
+      apply_woodbury(inverse, x, half);
+      break;
     case InverseView::Form::panel:
-      return apply_panel(inverse, x, half);
+      apply_panel(inverse, x, half);
+      break;
     case InverseView::Form::matrix:
-      return apply_matrix(inverse, x, half);
+      apply_matrix(inverse, x, half);
+      break;
   }
 }
 

@@ -15,6 +15,14 @@
 #include "core/solver/woodbury_inverses.h"
 
 namespace cgfac {
+namespace {
+
+/// Of a factor of which all is held.
+FactorMoments moments(double trace, std::size_t dimension) {
+  return {.trace = trace, .kept_trace = trace, .dimension = dimension, .held = dimension};
+}
+
+}  // namespace
 
 struct Layer::Problem {
   const FisherBlock& block;
@@ -57,12 +65,13 @@ LayerSummary Layer::solve(const Problem& problem) {
   if (summary.method == Method::kfac) {
     solve_eigen(problem, summary);
   } else if (factored()) {
-    summary.factored = problem.gamma(options_.damping);
+    const FactoredDamping gamma = problem.gamma(options_.damping);
+    summary.factored = gamma;
     if (averages()) {
-      solve_averaged(problem, summary);
+      solve_averaged(problem, gamma, summary);
     } else {
-      summary.products = solve_factored(problem.block, problem.traces, *summary.factored, problem.gradient,
-                                        problem.destination, workspace_.gram);
+      summary.products =
+          solve_factored(problem.block, problem.traces, gamma, problem.gradient, problem.destination, workspace_.gram);
     }
   } else if (summary.method == Method::exact) {
     solve_spectral(problem, summary);
@@ -101,8 +110,7 @@ void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
 }
 
 // Factored damping of averages: both inverses are kept, and x is made of v in place, or apart from what is kept.
-void Layer::solve_averaged(const Problem& problem, LayerSummary& summary) {
-  const FactoredDamping& gamma = *summary.factored;
+void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary) {
   damp(gamma);
   const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
   const double v_norm2 = dot(given.v, given.v);
@@ -166,8 +174,8 @@ LayerSummary Layer::natural_gradient(const Batch& batch, MatrixView<const float>
   }
   return solve({.block = rows,
                 .traces = sums,
-                .input = {sums.input, sums.input, rows.cols(), rows.cols()},
-                .output = {sums.output, sums.output, rows.rows(), rows.rows()},
+                .input = moments(sums.input, rows.cols()),
+                .output = moments(sums.output, rows.rows()),
                 .gradient = gradient,
                 .x0 = std::nullopt,
                 .destination = destination,

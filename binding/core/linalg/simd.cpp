@@ -7,7 +7,7 @@
 #define CGFAC_CLONES
 #endif
 
-namespace cgfac::kernels {
+namespace cgfac::simd {
 
 CGFAC_CLONES
 DirectSums direct(std::size_t count, double step, double beta, double s, const double* r_c, const double* r_w,
@@ -120,4 +120,4 @@ void axpy(std::size_t count, double alpha, const double* p, double* x) {
   for (std::size_t i = 0; i < count; ++i) x[i] += alpha * p[i];
 }
 
-}  // namespace cgfac::kernels
+}  // namespace cgfac::simd

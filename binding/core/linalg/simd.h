@@ -4,7 +4,7 @@
 
 /// The element-wise loops of an iteration in Gram space, each one pass over its arrays; compiled for several
 /// processors, of which the loader takes the best one.
-namespace cgfac::kernels {
+namespace cgfac::simd {
 
 /// The sums of `direct`.
 struct DirectSums {
@@ -45,4 +45,4 @@ void solve_tridiagonal(std::size_t count, const double* d, const double* e, doub
 /// x ← x + α p
 void axpy(std::size_t count, double alpha, const double* p, double* x);
 
-}  // namespace cgfac::kernels
+}  // namespace cgfac::simd

@@ -13,11 +13,11 @@
 namespace cgfac {
 namespace {
 
-void add(kernels::PairSums& to, const kernels::PairSums& from) {
+void add(simd::PairSums& to, const simd::PairSums& from) {
   to.u_c += from.u_c;
   to.c_w += from.c_w;
 }
-void add(kernels::DirectSums& to, const kernels::DirectSums& from) {
+void add(simd::DirectSums& to, const simd::DirectSums& from) {
   to.u_c += from.u_c;
   to.y_c += from.y_c;
   to.y_y += from.y_y;
@@ -123,9 +123,9 @@ void GramOperator::place_vectors(Carver& carver) {
 
 // s²⟨b, b⟩ + 2s⟨U, C⟩ + ⟨C, W⟩
 double GramOperator::norm2(const Vector& x) const {
-  const auto sums = sum_over<kernels::PairSums>(x.c, [&](std::size_t, std::size_t first_row, std::size_t last_row) {
+  const auto sums = sum_over<simd::PairSums>(x.c, [&](std::size_t, std::size_t first_row, std::size_t last_row) {
     const std::size_t first = first_row * x.c.cols;
-    return kernels::pair_sums((last_row - first_row) * x.c.cols, u_.data + first, x.c.data + first, x.w.data + first);
+    return simd::pair_sums((last_row - first_row) * x.c.cols, u_.data + first, x.c.data + first, x.w.data + first);
   });
   return (x.s * x.s * base_norm2_) + (2 * x.s * sums.u_c) + sums.c_w;
 }
@@ -135,12 +135,12 @@ double GramOperator::weigh(const Vector& x) const {
     if (x.w.data != x.c.data) sandwich(output_kernel_, x.c, input_kernel_, x.w, rows_);
     return norm2(x);
   }
-  const auto sums = sum_over<kernels::PairSums>(x.c, [&](std::size_t block, std::size_t first, std::size_t last) {
-    kernels::PairSums partial;
+  const auto sums = sum_over<simd::PairSums>(x.c, [&](std::size_t block, std::size_t first, std::size_t last) {
+    simd::PairSums partial;
     for (std::size_t row = first; row < last; ++row) {  // each row while it is at hand
       sandwich_rows(output_kernel_, x.c, input_kernel_, x.w, row, row + 1, block, rows_);
       const std::size_t at = row * x.c.cols;
-      add(partial, kernels::pair_sums(x.c.cols, u_.data + at, x.c.data + at, x.w.data + at));
+      add(partial, simd::pair_sums(x.c.cols, u_.data + at, x.c.data + at, x.w.data + at));
     }
     return partial;
   });
@@ -153,10 +153,10 @@ double GramOperator::advance_direction(const Vector& r, double beta, Vector& p) 
   x_.s += step * p.s;
   p.s = beta == 0 ? r.s : r.s + (beta * p.s);
   const double s = p.s;
-  const auto sums = sum_over<kernels::DirectSums>(p.c, [&](std::size_t, std::size_t first_row, std::size_t last_row) {
+  const auto sums = sum_over<simd::DirectSums>(p.c, [&](std::size_t, std::size_t first_row, std::size_t last_row) {
     const std::size_t first = first_row * p.c.cols;
-    return kernels::direct((last_row - first_row) * p.c.cols, step, beta, s, r.c.data + first, r.w.data + first,
-                           u_.data + first, p.c.data + first, p.w.data + first, x_.c.data + first);
+    return simd::direct((last_row - first_row) * p.c.cols, step, beta, s, r.c.data + first, r.w.data + first,
+                        u_.data + first, p.c.data + first, p.w.data + first, x_.c.data + first);
   });
   double y_y = sums.y_y;
   if (covariances()) {
@@ -175,8 +175,8 @@ double GramOperator::update_residual(double alpha, const Vector& p, Vector& r) c
   const Split split = Split::rows(r.c.rows, r.c.cols);
   parallel_for(split.blocks(), [&](std::size_t i) {
     const std::size_t first = split.first(i) * r.c.cols;
-    kernels::reduce(split.count(i) * r.c.cols, alpha * damping_, from_u, alpha, p.c.data + first, u_.data + first,
-                    image + first, r.c.data + first);
+    simd::reduce(split.count(i) * r.c.cols, alpha * damping_, from_u, alpha, p.c.data + first, u_.data + first,
+                 image + first, r.c.data + first);
   });
   return weigh(r);
 }
@@ -190,7 +190,7 @@ void GramOperator::finish() {
   const double step = std::exchange(step_, 0);
   if (step == 0) return;
   x_.s += step * p_.s;
-  kernels::axpy(x_.c.size(), step, p_.c.data, x_.c.data);
+  simd::axpy(x_.c.size(), step, p_.c.data, x_.c.data);
 }
 
 }  // namespace cgfac

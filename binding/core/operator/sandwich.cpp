@@ -118,13 +118,13 @@ void sandwich_rows(const SymmetricMatrix& left, const MatrixView<double>& x, con
       double* const multiplied = right.form == tridiagonal ? held : to;
       const bool top = row == 0;
       const bool bottom = row + 1 == x.rows;
-      kernels::tridiagonal_left(x.cols, top ? 0 : left.off_diagonal[row - 1], left.diagonal[row],
-                                bottom ? 0 : left.off_diagonal[row], top ? from : from - x.cols, from,
-                                bottom ? from : from + x.cols, multiplied);
+      simd::tridiagonal_left(x.cols, top ? 0 : left.off_diagonal[row - 1], left.diagonal[row],
+                             bottom ? 0 : left.off_diagonal[row], top ? from : from - x.cols, from,
+                             bottom ? from : from + x.cols, multiplied);
       from = multiplied;
     }
     if (right.form == tridiagonal) {
-      kernels::tridiagonal_right(x.cols, right.diagonal.data(), right.off_diagonal.data(), from, to);
+      simd::tridiagonal_right(x.cols, right.diagonal.data(), right.off_diagonal.data(), from, to);
     }
   }
 }

@@ -20,7 +20,7 @@ bool diagonalise_input(const BlockForms& forms, std::size_t q, std::size_t p) {
 
 // Systems of `lanes` eigenvalues at a time: their right-hand sides, pivots and eigenvalues.
 std::size_t strip_numbers(std::size_t t) {
-  return ((2 * t) + 1) * kernels::lanes;
+  return ((2 * t) + 1) * simd::lanes;
 }
 
 // The steps of a solution. Matrices between the bases have the tridiagonal side in their t rows, the diagonalised one
@@ -105,7 +105,7 @@ void MixedSolution::project() const {
 }
 
 SolutionProducts MixedSolution::divide() {
-  const std::size_t strips = (c_.cols + kernels::lanes - 1) / kernels::lanes;
+  const std::size_t strips = (c_.cols + simd::lanes - 1) / simd::lanes;
   const std::size_t numbers = strip_numbers(c_.rows);
   // in the memory of the eigenvectors' float64 form, which has been narrowed
   const std::span<double> memory = bases_.z.size() >= numbers ? bases_.z.elements() : carver_.numbers(numbers);
@@ -114,7 +114,7 @@ SolutionProducts MixedSolution::divide() {
   parallel_for(blocks, [&](std::size_t block) {
     SolutionProducts sums{.vx = 0, .xfx = 0, .xx = 0};
     for (std::size_t strip = strips * block / blocks; strip < strips * (block + 1) / blocks; ++strip)
-      solve_strip(strip * kernels::lanes, memory.data() + (block * numbers), sums);
+      solve_strip(strip * simd::lanes, memory.data() + (block * numbers), sums);
     partial[block] = sums;
   });
   SolutionProducts products{.vx = 0, .xfx = 0, .xx = 0};
@@ -131,20 +131,20 @@ SolutionProducts MixedSolution::divide() {
 // (μ_j T + λI) c_j = ũ_j for up to `lanes` columns of c
 void MixedSolution::solve_strip(std::size_t first, double* memory, SolutionProducts& sums) const {
   const std::size_t t = c_.rows;
-  const std::size_t count = std::min(kernels::lanes, c_.cols - first);
+  const std::size_t count = std::min(simd::lanes, c_.cols - first);
   double* const y = memory;
-  double* const pivots = y + (t * kernels::lanes);
-  double* const mu = pivots + (t * kernels::lanes);
-  for (std::size_t j = 0; j < kernels::lanes; ++j) mu[j] = j < count ? bases_.values[first + j] : 0;
+  double* const pivots = y + (t * simd::lanes);
+  double* const mu = pivots + (t * simd::lanes);
+  for (std::size_t j = 0; j < simd::lanes; ++j) mu[j] = j < count ? bases_.values[first + j] : 0;
   for (std::size_t i = 0; i < t; ++i) {
-    for (std::size_t j = 0; j < kernels::lanes; ++j)
-      y[(i * kernels::lanes) + j] = j < count ? kappa_ * static_cast<double>(c_(i, first + j)) : 0;
+    for (std::size_t j = 0; j < simd::lanes; ++j)
+      y[(i * simd::lanes) + j] = j < count ? kappa_ * static_cast<double>(c_(i, first + j)) : 0;
   }
-  kernels::solve_tridiagonal(t, bases_.diagonal.data(), bases_.off_diagonal.data(), damping_, mu, y, pivots);
+  simd::solve_tridiagonal(t, bases_.diagonal.data(), bases_.off_diagonal.data(), damping_, mu, y, pivots);
   for (std::size_t i = 0; i < t; ++i) {
     for (std::size_t j = 0; j < count; ++j) {
       const double right = kappa_ * static_cast<double>(c_(i, first + j));
-      c_(i, first + j) = element_of(right, y[(i * kernels::lanes) + j], mu[j], sums);
+      c_(i, first + j) = element_of(right, y[(i * simd::lanes) + j], mu[j], sums);
     }
   }
 }

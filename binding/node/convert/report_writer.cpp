@@ -27,11 +27,6 @@ ReportReason reason_of(CgReason reason) {
   return ReportReason::broken_down;
 }
 
-ReportMethod method_of(Method method) {
-  if (method == Method::kfac) return ReportMethod::kfac;
-  return method == Method::exact ? ReportMethod::exact : ReportMethod::cg;
-}
-
 ReportForm form_of(FactorForm form) {
   return form == FactorForm::covariance ? ReportForm::covariance : ReportForm::panel;
 }
@@ -60,7 +55,7 @@ void write_report(const LayerSummary& summary, std::span<double> report) {
   using enum SolveReport::Place;
   const bool kfac = summary.method == Method::kfac;
   std::ranges::fill(report, SolutionProducts::unknown);
-  report[method] = number(method_of(summary.method));
+  report[method] = number(summary.method);
   report[iterations] = 0;
   report[reason] = number(ReportReason::solved);
   report[space] = number(kfac ? ReportSpace::weight : ReportSpace::gram);

@@ -16,7 +16,7 @@ template <typename Report>
 /// Writes what a layer says of a solve: building an object costs more than solving for a tiny layer.
 void write_report(const LayerSummary& summary, std::span<double> report);
 /// Writes what a layer says of a step.
-void write_report(const LayerStep& step, double microseconds, std::span<double> report);
+void write_report(const LayerStep& step, double elapsed, std::span<double> report);
 
 /// { iterations, residual, initialResidual, reason, space } of a bare solve.
 [[nodiscard]] Napi::Object summary_object(Napi::Env env, const CgFacSummary& summary);

@@ -133,8 +133,10 @@ Napi::Object solver_object(Napi::Env env, const LayerState& state, const LayerSh
   set("outputFactor", kfac ? state.output.average : std::vector<float>{});
   for (const auto& [name, array] : eigen_arrays) set(name, state.eigen.*array);
   std::vector<double> numbers(places);
-  numbers[input_rows] = static_cast<double>(inputs.size() / shape.in_features);
-  numbers[output_rows] = static_cast<double>(grads.size() / shape.out_features);
+  const std::size_t input_count = inputs.size() / shape.in_features;
+  const std::size_t output_count = grads.size() / shape.out_features;
+  numbers[input_rows] = static_cast<double>(input_count);
+  numbers[output_rows] = static_cast<double>(output_count);
   numbers[input_own] = rows ? static_cast<double>(state.input.own) : 0;
   numbers[output_own] = rows ? static_cast<double>(state.output.own) : 0;
   numbers[entered] = state.batches > 0 ? 1 : 0;
@@ -190,14 +192,24 @@ void read_solver(const Napi::Object& object, const LayerShape& shape, const Laye
   state.batches = static_cast<long>(numbers[batches]);
   if (keeps_factors(options)) return;
   const bool kfac = options.method == Method::kfac;
-  state.input = solver_side(
-      object, numbers,
-      {"inputs", "inputFactor", shape.in_features, shape.cols(), input_rows, input_own, input_trace, input_scale},
-      kfac);
-  state.output = solver_side(object, numbers,
-                             {"outputGrads", "outputFactor", shape.out_features, shape.out_features, output_rows,
-                              output_own, output_trace, output_scale},
-                             kfac);
+  const SolverSide input{.rows = "inputs",
+                         .average = "inputFactor",
+                         .features = shape.in_features,
+                         .dimension = shape.cols(),
+                         .count = input_rows,
+                         .own = input_own,
+                         .trace = input_trace,
+                         .scale = input_scale};
+  const SolverSide output{.rows = "outputGrads",
+                          .average = "outputFactor",
+                          .features = shape.out_features,
+                          .dimension = shape.out_features,
+                          .count = output_rows,
+                          .own = output_own,
+                          .trace = output_trace,
+                          .scale = output_scale};
+  state.input = solver_side(object, numbers, input, kfac);
+  state.output = solver_side(object, numbers, output, kfac);
 }
 
 }  // namespace
@@ -206,7 +218,7 @@ Napi::Object state_object(Napi::Env env, const LayerState& state, const LayerSha
                           const LayerOptions& options) {
   Napi::Object result = Napi::Object::New(env);
   if (keeps_factors(options)) {
-    Napi::Object factors = Napi::Object::New(env);
+    const Napi::Object factors = Napi::Object::New(env);
     factors.Set("input", factor_object(env, state.input));
     factors.Set("output", factor_object(env, state.output));
     result.Set("factors", factors);

@@ -85,12 +85,12 @@ struct PrepareJob {
   [[nodiscard]] LayerStep prepare(std::size_t i, const PrepareOptions& options) const {
     Layer& layer = *all->layers[i];
     std::optional<WeightView<const float>> v;
-    if (tasks[i].v) v = tasks[i].v->view(shape_block(layer.shape()));
+    if (const auto& given = tasks[i].v) v = given->view(shape_block(layer.shape()));
     return layer.prepare(v, options);
   }
 
   // Every λ times the factor that meets the predicted divergence.
-  void meet_trust(const CancelFlag* cancel) const {
+  void meet(const Trust& limit, const CancelFlag* cancel) const {
     std::vector<SolvedSpectrum> spectra(tasks.size());
     side_by_side(all->costs, [&](std::size_t i) {
       const LayerStep step = prepare(i, {.cancel = cancel, .spectrum = &spectra[i].spectrum});
@@ -100,7 +100,7 @@ struct PrepareJob {
     for (const SolvedSpectrum& each : spectra) {
       if (each.damping > 0) curved.push_back(each);
     }
-    const double factor = trust_factor(curved, trust->kl, trust->step_size);
+    const double factor = trust_factor(curved, limit.kl, limit.step_size);
     for (std::size_t i = 0; i < tasks.size(); ++i) {
       if (spectra[i].damping > 0) all->layers[i]->set_damping({.value = spectra[i].damping * factor});
     }
@@ -118,7 +118,7 @@ struct PrepareJob {
       prepared[i].microseconds = microseconds_since(start);
     });
     if (!trust || (cancel != nullptr && *cancel)) return prepared;
-    meet_trust(cancel);
+    meet(*trust, cancel);
     side_by_side(all->costs, [&](std::size_t i) {
       const auto start = std::chrono::steady_clock::now();
       prepared[i].step = prepare(i, {.cancel = cancel});

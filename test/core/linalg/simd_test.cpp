@@ -37,9 +37,9 @@ TEST_CASE("simd: direct advances the solution, then the direction, and sums over
       Numbers c = before_c;
       Numbers w = before_w;
       Numbers x = before_x;
-      const auto sums = kernels::direct(count, 0.5, 0.25, 2, r_c.data(), r_w.data(), u.data(), c.data(),
-                                        apart ? w.data() : c.data(), x.data());
-      kernels::DirectSums expected;
+      const auto sums = simd::direct(count, 0.5, 0.25, 2, r_c.data(), r_w.data(), u.data(), c.data(),
+                                     apart ? w.data() : c.data(), x.data());
+      simd::DirectSums expected;
       for (std::size_t i = 0; i < count; ++i) {
         const double next_c = r_c[i] + (0.25 * before_c[i]);
         const double next_w = r_w[i] + (0.25 * before_w[i]);
@@ -64,7 +64,7 @@ TEST_CASE("simd: a first direction is the residual, whatever the memory held") {
   const auto u = random_numbers<float>(9, 2);
   Numbers c(9, nan);
   Numbers x(9, nan);
-  (void)kernels::direct(9, 0, 0, 1, r.data(), r.data(), u.data(), c.data(), c.data(), x.data());
+  (void)simd::direct(9, 0, 0, 1, r.data(), r.data(), u.data(), c.data(), c.data(), x.data());
   CHECK(c == r);
 }
 
@@ -77,9 +77,9 @@ TEST_CASE("simd: reduce, axpy and the pair of sums are what their formulas say")
     const auto before = random_numbers<double>(count, 4);
     Numbers c = before;
     Numbers x = before;
-    kernels::reduce(count, 0.3, 0.7, 0.9, p.data(), u.data(), image.data(), c.data());
-    kernels::axpy(count, 0.6, p.data(), x.data());
-    const auto sums = kernels::pair_sums(count, u.data(), p.data(), image.data());
+    simd::reduce(count, 0.3, 0.7, 0.9, p.data(), u.data(), image.data(), c.data());
+    simd::axpy(count, 0.6, p.data(), x.data());
+    const auto sums = simd::pair_sums(count, u.data(), p.data(), image.data());
     double u_c = 0;
     double c_w = 0;
     for (std::size_t i = 0; i < count; ++i) {
@@ -104,8 +104,8 @@ TEST_CASE("simd: rows of products with a tridiagonal matrix equal plain sums") {
     const auto below = random_numbers<double>(count, 5);
     Numbers right(count);
     Numbers left(count);
-    kernels::tridiagonal_right(count, d.data(), e.data(), x.data(), right.data());
-    kernels::tridiagonal_left(count, 0.2, 0.4, 0.6, above.data(), x.data(), below.data(), left.data());
+    simd::tridiagonal_right(count, d.data(), e.data(), x.data(), right.data());
+    simd::tridiagonal_left(count, 0.2, 0.4, 0.6, above.data(), x.data(), below.data(), left.data());
     for (std::size_t j = 0; j < count; ++j) {
       const double before = j > 0 ? e[j - 1] * x[j - 1] : 0;
       const double after = j + 1 < count ? e[j] * x[j + 1] : 0;
@@ -121,20 +121,20 @@ TEST_CASE("simd: a tridiagonal system is solved for every lane with its own mult
     // diagonally dominant, so positive semidefinite
     Numbers d(count, 2.5);
     const auto e = random_numbers<double>(count, 1);
-    Numbers mu(kernels::lanes);
-    for (std::size_t j = 0; j < kernels::lanes; ++j) mu[j] = 0.1 * static_cast<double>(j);
-    const auto right = random_numbers<double>(count * kernels::lanes, 2);
+    Numbers mu(simd::lanes);
+    for (std::size_t j = 0; j < simd::lanes; ++j) mu[j] = 0.1 * static_cast<double>(j);
+    const auto right = random_numbers<double>(count * simd::lanes, 2);
     Numbers y = right;
-    Numbers scratch(count * kernels::lanes);
-    kernels::solve_tridiagonal(count, d.data(), e.data(), 0.5, mu.data(), y.data(), scratch.data());
-    const auto at = [&](std::size_t i, std::size_t j) { return y[(i * kernels::lanes) + j]; };
+    Numbers scratch(count * simd::lanes);
+    simd::solve_tridiagonal(count, d.data(), e.data(), 0.5, mu.data(), y.data(), scratch.data());
+    const auto at = [&](std::size_t i, std::size_t j) { return y[(i * simd::lanes) + j]; };
     for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t j = 0; j < kernels::lanes; ++j) {
+      for (std::size_t j = 0; j < simd::lanes; ++j) {
         double sum = (0.5 + (mu[j] * d[i])) * at(i, j);
         if (i > 0) sum += mu[j] * e[i - 1] * at(i - 1, j);
         if (i + 1 < count) sum += mu[j] * e[i] * at(i + 1, j);
         // the condition of the systems is below 10
-        CHECK(sum == doctest::Approx(right[(i * kernels::lanes) + j]).epsilon(10 * rounding));
+        CHECK(sum == doctest::Approx(right[(i * simd::lanes) + j]).epsilon(10 * rounding));
       }
     }
   }

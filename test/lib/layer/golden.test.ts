@@ -1,8 +1,8 @@
 import { ConjugateGradient, FisherOperator, LayerPreconditioner } from 'cgfac';
 import { at, GoldenCase, goldenNames, matrixOf, relativeError } from '../../support/golden-case';
 
-// The bounds, and why they are what they are, stand in test/core/golden_test.cpp; here the same numbers come through
-// the binding, in each form that a caller can give them.
+// The bounds, and why they are what they are, stand in test/core/solver/golden_test.cpp; here the same numbers
+// come through the binding, in each form that a caller can give them.
 const cases = goldenNames.flatMap((name) => {
   const golden = new GoldenCase(name);
   return golden.manifest.dampings.map((damping, index) => ({ name, golden, damping, index }));

@@ -11,8 +11,8 @@ import {
   unitRoundoff,
 } from '../../support/methods';
 
-// The bounds, and why they are what they are, stand in test/core/solvers_golden_test.cpp. The file's float32 lossGrads
-// are those of outputGrads in some cases: the array itself is then given, which is the empirical Fisher.
+// The bounds, and why they are what they are, stand in test/core/solver/solvers_golden_test.cpp. The file's float32
+// lossGrads are those of outputGrads in some cases: the array itself is then given, which is the empirical Fisher.
 const cases = (['out-in', 'in-out'] as const).flatMap((kernelLayout) =>
   goldenNames.flatMap((name) => {
     const golden = new GoldenCase(name);
