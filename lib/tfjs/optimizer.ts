@@ -280,8 +280,8 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * The options, defaults and seed included. Functions of the step and regular expressions cannot be saved and are left
-   * out, with a warning.
+   * The options that were given, with the seed, `method`, `gradientLearningRate` and `fisher`, which are always there.
+   * Functions of the step and regular expressions cannot be saved and are left out, with a warning.
    */
   override getConfig(): serialization.ConfigDict {
     const left = this.#recipe.unsavable();
