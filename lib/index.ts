@@ -29,6 +29,7 @@ export type {
   RecordedRows,
 } from './layer/types';
 export { type Info, info, setThreads } from './native/info';
+export type { MethodUsed } from './native/reports';
 export type { AdaptationState, LossReport, ReportableStep } from './network/adaptation';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export { Preconditioner } from './network/preconditioner';

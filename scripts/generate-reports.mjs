@@ -19,7 +19,7 @@ const keywords = { auto: 'automatic' };
 const snake = (name) =>
   keywords[name] ?? name.replace(/-/g, '_').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const constant = (name) => `${name[0].toLowerCase()}${name.slice(1)}`;
-const sentence = (what) => `${what[0].toUpperCase()}${what.slice(1)}.`;
+const sentence = (what) => `${what.replace(/^[a-z](?=[a-z])/, (letter) => letter.toUpperCase())}.`;
 const notice = `Made by scripts/generate-reports.mjs of ${source}.`;
 
 function header() {
@@ -76,7 +76,7 @@ function module() {
     if (name !== 'Method') continue;
     lines.push('', '/** How directions are solved for. */', 'export type Method = (typeof methodNames)[number];');
     lines.push('', "/** The method that a direction was solved by: what 'auto' chose, never itself. */");
-    lines.push("export type MethodUsed = Exclude<Method, 'auto'>;");
+    lines.push(`export type MethodUsed = ${names.filter((each) => each !== "'auto'").join(' | ')};`);
   }
   for (const name of Object.keys(reports)) {
     const places = placesOf(name);

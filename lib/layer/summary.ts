@@ -8,6 +8,7 @@ import {
   reasonNames,
   solveReport,
   solveReportLength,
+  spaceNames,
 } from '../native/reports';
 import type { CgSummary } from './options';
 import { type SolutionProducts, Spectrum } from './spectrum';
@@ -88,7 +89,7 @@ export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | un
     method: methodUsed(report[method]),
     iterations: report[iterations] ?? 0,
     reason: (named(reasonNames, report[reason]) ?? 'solved') as LayerSummary['reason'],
-    space: report[space] === 1 ? 'weight' : 'gram',
+    space: (named(spaceNames, report[space]) ?? 'gram') as LayerSummary['space'],
     inputForm: named(formNames, report[inputForm]) ?? 'panel',
     outputForm: named(formNames, report[outputForm]) ?? 'panel',
   };

@@ -7,7 +7,7 @@ export const methodNames = ['auto', 'cg', 'exact', 'kfac'] as const;
 export type Method = (typeof methodNames)[number];
 
 /** The method that a direction was solved by: what 'auto' chose, never itself. */
-export type MethodUsed = Exclude<Method, 'auto'>;
+export type MethodUsed = 'cg' | 'exact' | 'kfac';
 
 /** The names that Reason counts in a report. */
 export const reasonNames = [
@@ -36,7 +36,7 @@ export const solveReport = {
   iterations: 1,
   /** ‖r‖/‖v‖ at the end of conjugate gradients. */
   residual: 2,
-  /** The same at their start. */
+  /** ‖r‖/‖v‖ at their start. */
   initialResidual: 3,
   /** Reason why the solve ended. */
   reason: 4,
@@ -48,9 +48,9 @@ export const solveReport = {
   inputForm: 7,
   /** Form of the output side. */
   outputForm: 8,
-  /** Λ, or γ of the input side. */
+  /** λ, or γ of the input side. */
   damping: 9,
-  /** Γ of the output side. */
+  /** γ of the output side. */
   outputDamping: 10,
   /** The largest eigenvalue of F. */
   lambdaMax: 11,
@@ -60,7 +60,7 @@ export const solveReport = {
   clamped: 13,
   /** ⟨v, x⟩. */
   vx: 14,
-  /** XᵀF x. */
+  /** xᵀF x. */
   xFx: 15,
   /** ‖x‖². */
   xx: 16,
@@ -77,7 +77,7 @@ export const stepReport = {
   iterations: 1,
   /** ‖r‖/‖v‖ at the end of conjugate gradients. */
   residual: 2,
-  /** The same at their start. */
+  /** ‖r‖/‖v‖ at their start. */
   initialResidual: 3,
   /** Reason why the solve ended. */
   reason: 4,
@@ -89,9 +89,9 @@ export const stepReport = {
   inputForm: 7,
   /** Form of the output side. */
   outputForm: 8,
-  /** Λ, or γ of the input side. */
+  /** λ, or γ of the input side. */
   damping: 9,
-  /** Γ of the output side. */
+  /** γ of the output side. */
   outputDamping: 10,
   /** The largest eigenvalue of F. */
   lambdaMax: 11,
@@ -101,7 +101,7 @@ export const stepReport = {
   clamped: 13,
   /** ⟨v, x⟩. */
   vx: 14,
-  /** XᵀF x. */
+  /** xᵀF x. */
   xFx: 15,
   /** ‖x‖². */
   xx: 16,
@@ -111,11 +111,11 @@ export const stepReport = {
   restarted: 18,
   /** Rows that the input factor took in last. */
   inputRows: 19,
-  /** The same of the output side. */
+  /** Rows that the output factor took in last. */
   outputRows: 20,
-  /** Tr A. */
+  /** The trace of A. */
   inputTrace: 21,
-  /** Tr G. */
+  /** The trace of G. */
   outputTrace: 22,
   /** The largest eigenvalue of A. */
   inputLargest: 23,
@@ -123,7 +123,7 @@ export const stepReport = {
   outputLargest: 24,
   /** Σ s/(s + γ) of A. */
   inputEffectiveRank: 25,
-  /** The same of G. */
+  /** Σ s/(s + γ) of G. */
   outputEffectiveRank: 26,
   /** Time that the layer took, the final product apart. */
   microseconds: 27,

@@ -93,9 +93,15 @@ function checkAdaptation(adaptation: unknown): void {
 }
 
 /** A layer's part of a state. */
-function layerOf(state: PreconditionerState, name: string): StoredLayer {
+function storedLayer(state: PreconditionerState, name: string): StoredLayer {
   const found = Object.hasOwn(state.layers, name) ? state.layers[name] : undefined;
   if (!object(found)) throw valueError(`the state of layer ${describe(name)}`, 'state.layers', state.layers);
+  if (typeof found.started !== 'boolean') throw typeError('a boolean', `state.layers.${name}.started`, found.started);
+  if (found.rows !== undefined) {
+    if (!object(found.rows)) throw typeError('{ input, output }', `state.layers.${name}.rows`, found.rows);
+    nonNegativeInteger(found.rows.input, `state.layers.${name}.rows.input`);
+    nonNegativeInteger(found.rows.output, `state.layers.${name}.rows.output`);
+  }
   return found;
 }
 
@@ -150,7 +156,7 @@ export function networkState(network: Network, seed: number): PreconditionerStat
 export function restoreNetwork(network: Network, state: unknown): void {
   checkState(state);
   const loaded = network.all.map((entry) => {
-    const found = layerOf(state, entry.name);
+    const found = storedLayer(state, entry.name);
     const vector = (name: 'momentum' | 'average') =>
       restored(found[name], `state.layers.${entry.name}.${name}`, entry.shape);
     return { entry, found, momentum: vector('momentum'), average: vector('average') };

@@ -23,7 +23,7 @@ struct SolveReport {
     iterations,
     /// ‖r‖/‖v‖ at the end of conjugate gradients.
     residual,
-    /// The same at their start.
+    /// ‖r‖/‖v‖ at their start.
     initial_residual,
     /// Reason why the solve ended.
     reason,
@@ -35,9 +35,9 @@ struct SolveReport {
     input_form,
     /// Form of the output side.
     output_form,
-    /// Λ, or γ of the input side.
+    /// λ, or γ of the input side.
     damping,
-    /// Γ of the output side.
+    /// γ of the output side.
     output_damping,
     /// The largest eigenvalue of F.
     lambda_max,
@@ -47,7 +47,7 @@ struct SolveReport {
     clamped,
     /// ⟨v, x⟩.
     vx,
-    /// XᵀF x.
+    /// xᵀF x.
     x_fx,
     /// ‖x‖².
     xx,
@@ -64,7 +64,7 @@ struct StepReport {
     iterations,
     /// ‖r‖/‖v‖ at the end of conjugate gradients.
     residual,
-    /// The same at their start.
+    /// ‖r‖/‖v‖ at their start.
     initial_residual,
     /// Reason why the solve ended.
     reason,
@@ -76,9 +76,9 @@ struct StepReport {
     input_form,
     /// Form of the output side.
     output_form,
-    /// Λ, or γ of the input side.
+    /// λ, or γ of the input side.
     damping,
-    /// Γ of the output side.
+    /// γ of the output side.
     output_damping,
     /// The largest eigenvalue of F.
     lambda_max,
@@ -88,7 +88,7 @@ struct StepReport {
     clamped,
     /// ⟨v, x⟩.
     vx,
-    /// XᵀF x.
+    /// xᵀF x.
     x_fx,
     /// ‖x‖².
     xx,
@@ -98,11 +98,11 @@ struct StepReport {
     restarted,
     /// Rows that the input factor took in last.
     input_rows,
-    /// The same of the output side.
+    /// Rows that the output factor took in last.
     output_rows,
-    /// Tr A.
+    /// The trace of A.
     input_trace,
-    /// Tr G.
+    /// The trace of G.
     output_trace,
     /// The largest eigenvalue of A.
     input_largest,
@@ -110,7 +110,7 @@ struct StepReport {
     output_largest,
     /// Σ s/(s + γ) of A.
     input_effective_rank,
-    /// The same of G.
+    /// Σ s/(s + γ) of G.
     output_effective_rank,
     /// Time that the layer took, the final product apart.
     microseconds,

@@ -84,6 +84,9 @@ describe('state', () => {
         [{ ...state, skippedSteps: { total: 1.5, inARow: 0 } }, 'ERR_CGFAC_INVALID_ARG_VALUE'],
         [{ ...state, layers: { first: state.layers.first } }, 'ERR_CGFAC_INVALID_ARG_VALUE'],
         [bad({ momentum: { kernel: new Float32Array(3), bias: new Float32Array(3) } }), 'ERR_CGFAC_SHAPE_MISMATCH'],
+        [bad({ started: undefined }), 'ERR_CGFAC_INVALID_ARG_TYPE'],
+        [bad({ rows: 3 }), 'ERR_CGFAC_INVALID_ARG_TYPE'],
+        [bad({ rows: { input: 1, output: -1 } }), 'ERR_CGFAC_INVALID_ARG_VALUE'],
         [method === 'factored' ? cg : factored, 'ERR_CGFAC_SHAPE_MISMATCH'],
         factors
           ? [
