@@ -32,12 +32,11 @@ export { type Info, info, setThreads } from './native/info';
 export type { MethodUsed } from './native/reports';
 export type { AdaptationState, LossReport, ReportableStep } from './network/adaptation';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
-export { Preconditioner } from './network/preconditioner';
+export * from './network/preconditioner';
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 export type { EffectiveRanks } from './network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
 export type {
-  DenseLayerOptions,
   LayerVectors,
   NaturalGradientsResult,
   NetworkMemory,

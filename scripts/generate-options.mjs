@@ -2,25 +2,16 @@
 // `// options:begin` and `// options:end`, and the tables of docs/guide.md between the same words in comments.
 // With --check it writes nothing, names what is out of date, and fails. Needs a checkout that was built once.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { exportsOf } from './typescript.mjs';
 
-const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../', import.meta.url));
 const width = 120;
 const prose = 100;
 
-// The tables are TypeScript; they are read without checking types, which may follow from them.
-const { transformSync } = require('@swc/core');
-require.extensions['.ts'] = (module, filename) => {
-  const jsc = { parser: { syntax: 'typescript' }, target: 'es2022' };
-  const { code } = transformSync(readFileSync(filename, 'utf8'), { filename, jsc, module: { type: 'commonjs' } });
-  module._compile(code, filename);
-};
-
-const layer = require('../lib/layer/option-rows.ts');
-const { preconditionerRows } = require('../lib/network/option-rows.ts');
-const { cgOptimizerRows, recipeRows } = require('../lib/tfjs/options.ts');
+const layer = exportsOf('lib/layer/option-rows.ts');
+const { preconditionerRows } = exportsOf('lib/network/option-rows.ts');
+const { cgOptimizerRows, recipeRows } = exportsOf('lib/tfjs/options.ts');
 
 /** Rows that `other` has not, or that it has otherwise. */
 const without = (rows, other) => Object.fromEntries(Object.entries(rows).filter(([name, row]) => other[name] !== row));

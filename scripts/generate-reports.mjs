@@ -1,12 +1,16 @@
 // Makes binding/node/convert/reports.h, binding/core/layer/method.h and lib/native/reports.ts of
-// binding/node/convert/reports.json, the one definition of the numbers that cross from C++ to JavaScript. With --check
-// it writes nothing, and fails where they are stale.
+// binding/node/convert/reports.json, the one definition of the numbers that cross from C++ to JavaScript, and of the
+// methods in the table of options, lib/layer/option-rows.ts. With --check it writes nothing, and fails where they are
+// stale.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { exportsOf } from './typescript.mjs';
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const source = 'binding/node/convert/reports.json';
-const { enums, reports } = JSON.parse(readFileSync(path(source), 'utf8'));
+const { enums: counted, reports } = JSON.parse(readFileSync(path(source), 'utf8'));
+const methods = Object.keys(exportsOf('lib/layer/option-rows.ts').layerPreconditionerRows.method.values);
+const enums = { Method: methods, ...counted };
 
 /** The places of a report, those of the report that it extends first. */
 function placesOf(name) {
@@ -48,8 +52,7 @@ function methodHeader() {
   return [
     '#pragma once',
     '',
-    '#include <array>',
-    '#include <string_view>',
+    '#include "core/base/names.h"',
     '',
     `/// ${notice}`,
     'namespace cgfac {',
@@ -57,8 +60,9 @@ function methodHeader() {
     '/// How directions are solved for: automatic chooses one of the others by the estimates of cost.h.',
     `enum class Method { ${enums.Method.map(snake).join(', ')} };`,
     '',
-    '/// The name of each method, in the order of the enum.',
-    `inline constexpr std::array<std::string_view, ${enums.Method.length}> method_names = {${names}};`,
+    '/// The names of the methods as options.',
+    'template <>',
+    `inline constexpr std::array<std::string_view, ${enums.Method.length}> names_of<Method>{${names}};`,
     '',
     '}  // namespace cgfac',
     '',
@@ -74,7 +78,6 @@ function module() {
     if (line.length <= 120) lines.push(line);
     else lines.push(`export const ${constant(name)}Names = [`, ...names.map((each) => `  ${each},`), '] as const;');
     if (name !== 'Method') continue;
-    lines.push('', '/** How directions are solved for. */', 'export type Method = (typeof methodNames)[number];');
     lines.push('', "/** The method that a direction was solved by: what 'auto' chose, never itself. */");
     lines.push(`export type MethodUsed = ${names.filter((each) => each !== "'auto'").join(' | ')};`);
   }

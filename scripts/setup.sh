@@ -2,7 +2,8 @@
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # with --lint also the C++ formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan
-# also the addon without optimisation, or under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own.
+# also the addon without optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a
+# folder of its own.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -62,7 +63,7 @@ if [ "$lint" = yes ]; then
 fi
 if has_command dpkg-query; then
   has_package libopenblas-pthread-dev || missing="$missing libopenblas-pthread-dev"
-  if [ "$test" = yes ]; then
+  if [ "$test" = yes ] || [ "$asan" = yes ]; then
     has_package doctest-dev || missing="$missing doctest-dev"
     has_package nlohmann-json3-dev || missing="$missing nlohmann-json3-dev"
   fi
@@ -147,7 +148,8 @@ if [ "$debug" = yes ]; then
   say "addon for a debugger is built; programs load it with CGFAC_PREBUILD=$PWD/build/debug-addon in the environment"
 fi
 if [ "$asan" = yes ]; then
-  configured build/asan-addon/build || configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined
+  configured build/asan-addon/build ||
+    configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined --CDCGFAC_BUILD_TESTS=ON
   build build/asan-addon/build cgfac
   say 'addon under sanitizers is built; npm run test:asan loads it'
 fi

@@ -3,7 +3,8 @@
 //   all   the tests of the core (ctest), then everything else (Jest); with arguments, Jest alone, as `lib`
 //   core  ctest alone, after building no more than it needs; an argument is a pattern of names, as for ctest -R
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
-//   asan  as `lib`, with the addon under AddressSanitizer and UndefinedBehaviorSanitizer
+//   asan  under AddressSanitizer and UndefinedBehaviorSanitizer the tests of the core, then those of Jest that call the
+//         addon; with arguments, Jest alone, as `lib`
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -67,13 +68,13 @@ function coreIsConfigured() {
   );
 }
 
-function ctest(patterns) {
-  const built = run('cmake', ['--build', 'build', '--parallel', jobs, '--target', 'test_core']);
+function ctest(patterns, folder = 'build', options = []) {
+  const built = run('cmake', ['--build', folder, '--parallel', jobs, '--target', 'test_core']);
   if (built !== 0) return failure;
   const report = join(reports, 'ctest.xml');
   const names = patterns.length > 0 ? ['--tests-regex', patterns.join('|')] : [];
-  const options = ['--no-tests=error', '--output-on-failure', '--output-junit', report];
-  const status = run('ctest', ['--test-dir', 'build', ...options, ...names]);
+  const always = ['--no-tests=error', '--output-on-failure', '--output-junit', report];
+  const status = run('ctest', ['--test-dir', folder, ...always, ...options, ...names]);
   return honest('ctest', status, report, ctestCounts);
 }
 
@@ -126,7 +127,7 @@ function requireSanitizedAddon(env) {
 function asan(args) {
   const env = sanitizedEnvironment();
   requireSanitizedAddon(env);
-  const counts = jest(args.length > 0 ? args : asanPaths, env);
+  const counts = jest(args, env);
   const found = readdirSync(reports).filter((name) => name.startsWith('sanitizer'));
   for (const name of found) console.error(readFileSync(join(reports, name), 'utf8'));
   return { ...counts, failed: Math.max(counts.failed, found.length) };
@@ -139,7 +140,11 @@ const parts = {
   },
   core: (patterns) => [coreIsConfigured() || setUp('--test') ? ctest(patterns) : failure],
   lib: (args) => [setUp() ? jest(args) : failure],
-  asan: (args) => [setUp('--asan') ? asan(args) : failure],
+  asan: (args) => {
+    if (!setUp('--asan')) return [failure];
+    if (args.length > 0) return [asan(args)];
+    return [ctest([], 'build/asan-addon/build', ['--parallel', jobs, '--timeout', '300']), asan(asanPaths)];
+  },
 };
 
 try {

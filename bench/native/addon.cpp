@@ -53,5 +53,5 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace cgfac::bench
 
-using cgfac::bench::initialise;
+using cgfac::bench::initialise;  // NOLINT(google-global-names-in-headers): no header, also where lint includes it
 NODE_API_MODULE(cgfac_bench, initialise)

@@ -59,5 +59,5 @@ Napi::Value Addon::info(const Napi::CallbackInfo& info) {
 
 }  // namespace cgfac::node
 
-using cgfac::node::Addon;
+using cgfac::node::Addon;  // NOLINT(google-global-names-in-headers): no header, also where lint includes it
 NODE_API_ADDON(Addon)

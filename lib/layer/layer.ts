@@ -1,8 +1,10 @@
 /** One layer of the addon, as single layers and networks use it: rows, factors, and a solver. */
+import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type { NativeLayer, NativeLayerOptions, NativeState } from '../native/declarations';
+import type { NativeLayer, NativeShape, NativeState } from '../native/declarations';
 import { native } from '../native/load';
+import type { layerPreconditionerRows, layerRows } from './option-rows';
 
 /** Rows of each side that a layer's factors took in last. */
 export interface FactorRows {
@@ -20,10 +22,20 @@ export interface LayerState extends NativeState {
   readonly rows?: FactorRows;
 }
 
-/** A layer's shape, its layout, and what its gradients are gradients of. */
-export interface ReducedShape extends LayerShape {
+/** A layer's kind, shape and layout, and what its gradients are gradients of. */
+export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind'> {
   readonly kernelLayout: KernelLayout;
   readonly lossReduction: LossReduction;
+}
+
+type Table = ResolvedOptions<typeof layerPreconditionerRows>;
+
+/** How a layer solves, and what its factors are made of: the table's options, all of which go to the core by name. */
+export interface LayerSettings extends Omit<Table, Exclude<keyof typeof layerRows, 'damping'>> {
+  /** Rows that older ones fill a batch up to, without a history. */
+  readonly window: number;
+  /** Whether a batch is filled up to as many rows as the one before instead. */
+  readonly fillsUp: boolean;
 }
 
 /** Rows of one batch, checked. */
@@ -63,7 +75,7 @@ export class Layer {
 
   constructor(
     readonly shape: ReducedShape,
-    options: NativeLayerOptions,
+    options: LayerSettings,
   ) {
     this.#needsFactors = options.dampingMode === 'factored' && options.method !== 'kfac';
     this.native = callNative(() => new native.Layer({ ...options, ...shape }));

@@ -1,9 +1,8 @@
 /** The tables of options of one layer's classes; see lib/base/option-table.ts. */
 import { kinds } from '../base/kinds';
-import { is, type Kind, type Lookup, like, type OptionRows, when } from '../base/option-table';
+import { is, type Kind, type Lookup, like, type OptionRows, type ValueRow, when } from '../base/option-table';
 import * as checks from '../base/validate';
 import { checkSize, float32, type KernelLayout, type LossReduction } from '../base/weight-vector';
-import { methodNames } from '../native/reports';
 
 /** An array of `rows` × `features` numbers, both of them options. */
 function matrix(rows: string, features: string): Kind<Float32Array> {
@@ -107,9 +106,24 @@ export const fisherOperatorRows = {
 const averaged = { factorHistory: ['panel', 'dense'] };
 const iterating = { method: ['cg', 'auto'] };
 
+/** The ways of solving. Another one begins here: the core's enum and all types of it follow from these names. */
+const methods = {
+  auto: {
+    text: "`'cg'` or `'exact'`, whichever is estimated to be faster for the shape; the result says which",
+  },
+  cg: { text: 'conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`' },
+  exact: {
+    text:
+      "the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block: " +
+      "'sample'` one",
+  },
+  kfac: { text: 'direct K-FAC on running averages of the factors, O(n² + m²) memory' },
+} satisfies Readonly<Record<string, ValueRow>>;
+const methodNames = Object.keys(methods) as (keyof typeof methods)[];
+
 /** Methods that take the rows of a batch, or of a panel. */
 const notAlwaysDense = {
-  where: { method: ['cg', 'exact', 'auto'] },
+  where: { method: [...methodNames.filter((name) => name !== 'kfac' && name !== 'auto'), 'auto'] },
   because: "direct K-FAC's factors are dense running averages",
 };
 
@@ -155,18 +169,7 @@ export const layerPreconditionerRows = {
   method: {
     kind: kinds.choice(methodNames),
     default: when({ dampingMode: ['factored'] }, is('exact'), when({ block: ['sample'] }, is('exact'), is('cg'))),
-    values: {
-      cg: { text: 'conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`' },
-      exact: {
-        text:
-          "the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block: " +
-          "'sample'` one",
-      },
-      kfac: { text: 'direct K-FAC on running averages of the factors, O(n² + m²) memory' },
-      auto: {
-        text: "`'cg'` or `'exact'`, whichever is estimated to be faster for the shape; the result says which",
-      },
-    },
+    values: methods,
     text: 'How directions are solved for.',
   },
   dampingMode: {

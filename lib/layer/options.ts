@@ -100,10 +100,10 @@ export interface LayerPreconditionerOptions<Bias extends boolean = boolean> exte
    */
   readonly factorDecay?: number;
   /**
-   * How directions are solved for. `'cg'`: conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`.
+   * How directions are solved for. `'auto'`: `'cg'` or `'exact'`, whichever is estimated to be faster for the shape;
+   * the result says which. `'cg'`: conjugate gradients (CG-FAC), truncated by `maxIterations` and `tolerance`.
    * `'exact'`: the spectral solution in Gram space; with `dampingMode: 'factored'` two Choleskys, with `block:
-   * 'sample'` one. `'kfac'`: direct K-FAC on running averages of the factors, O(n² + m²) memory. `'auto'`: `'cg'` or
-   * `'exact'`, whichever is estimated to be faster for the shape; the result says which. Default: 'exact' with
+   * 'sample'` one. `'kfac'`: direct K-FAC on running averages of the factors, O(n² + m²) memory. Default: 'exact' with
    * `dampingMode` 'factored' or `block` 'sample'; else 'cg'.
    */
   readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';

@@ -64,9 +64,16 @@ export function named<const T extends string>(names: readonly T[], place: number
   return place === undefined ? undefined : names[place];
 }
 
+/** The name that a place of a report counts, of those that every report has. */
+export function required<const T extends string>(names: readonly T[], place: number | undefined): T {
+  const name = named(names, place);
+  if (name === undefined) throw new Error(`Expected one of ${names} in a report but received ${place}`);
+  return name;
+}
+
 /** The method of a report, which the core never leaves at 'auto'. */
 export function methodUsed(place: number | undefined): MethodUsed {
-  return named(methodNames, place) as MethodUsed;
+  return required(methodNames, place) as MethodUsed;
 }
 
 /** A number of a report; `undefined` where it is not known. */
@@ -88,10 +95,10 @@ export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | un
   const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
     method: methodUsed(report[method]),
     iterations: report[iterations] ?? 0,
-    reason: (named(reasonNames, report[reason]) ?? 'solved') as LayerSummary['reason'],
-    space: (named(spaceNames, report[space]) ?? 'gram') as LayerSummary['space'],
-    inputForm: named(formNames, report[inputForm]) ?? 'panel',
-    outputForm: named(formNames, report[outputForm]) ?? 'panel',
+    reason: required(reasonNames, report[reason]) as LayerSummary['reason'],
+    space: required(spaceNames, report[space]) as LayerSummary['space'],
+    inputForm: required(formNames, report[inputForm]),
+    outputForm: required(formNames, report[outputForm]),
   };
   if (summary.reason !== 'solved') {
     summary.residual = report[solveReport.residual] ?? Number.NaN;

@@ -2,8 +2,6 @@
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
  */
-import type { Method } from './reports';
-
 /** What a bare solve says of itself; reason and space by the names of the reports. */
 export interface NativeSummary {
   readonly iterations: number;
@@ -34,8 +32,9 @@ export interface NativeMemory {
   readonly factors: number;
 }
 
-/** A layer's shape and what its gradients are gradients of. */
+/** A layer's kind and shape, and what its gradients are gradients of. */
 export interface NativeShape {
+  readonly kind: 'dense';
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;
@@ -53,24 +52,8 @@ export interface NativeCgOptions {
 /** λ, or a multiple of the mean eigenvalue. */
 export type NativeDamping = number | { readonly relative: number };
 
-/** How a layer solves, and what its factors are made of. */
-export interface NativeLayerOptions extends NativeCgOptions {
-  readonly damping: NativeDamping;
-  readonly dampingMode: 'tikhonov' | 'factored';
-  readonly block: 'kronecker' | 'sample';
-  readonly method: Method;
-  readonly warmStart: 'none' | 'previous' | 'scaled';
-  readonly factorUpdateSteps: number;
-  readonly inverseUpdateSteps: number;
-  readonly factorHistory: 'none' | 'panel' | 'dense';
-  readonly factorDecay: number;
-  readonly rank: number;
-  readonly panelRows: number;
-  /** Rows that older ones fill a batch up to, without a history. */
-  readonly window: number;
-  /** Whether a batch is filled up to as many rows as the one before instead. */
-  readonly fillsUp: boolean;
-}
+/** How a layer solves, and what its factors are made of: options by the names of `each_option` in the core. */
+export type NativeLayerOptions = Readonly<Record<string, unknown>>;
 
 /** An array, or none. */
 export type MaybeArray = Float32Array | undefined;

@@ -3,9 +3,6 @@
 /** The names that Method counts in a report. */
 export const methodNames = ['auto', 'cg', 'exact', 'kfac'] as const;
 
-/** How directions are solved for. */
-export type Method = (typeof methodNames)[number];
-
 /** The method that a direction was solved by: what 'auto' chose, never itself. */
 export type MethodUsed = 'cg' | 'exact' | 'kfac';
 

@@ -2,13 +2,13 @@
 import { CgfacError } from '../base/errors';
 import { typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
-import { type VectorArrays, vectorArrays, type WeightVector } from '../base/weight-vector';
+import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
+import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { type NetworkEntry, type NetworkShape, requireArrays, requireWeights } from './registry';
-
+import { type NetworkEntry, requireArrays, requireWeights } from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
@@ -87,11 +87,11 @@ export class Network {
   }
 
   /** Takes a layer in, unless `skipLayers` names it; returns whether it is preconditioned. */
-  register(name: unknown, parse: () => { readonly shape: NetworkShape; readonly weights: VectorArrays | undefined }) {
+  register(name: unknown, kind: LayerKind, options: unknown): boolean {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights } = parse();
+    const { shape, weights } = kind.parse(options);
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
     const pattern = this.options.skipLayers.find((each) =>
       typeof each === 'string' ? each === name : name.search(each) >= 0,
@@ -106,6 +106,7 @@ export class Network {
     const registered = this.counts.steps;
     this.entries.set(name, {
       name,
+      kind,
       shape,
       weights,
       layer,

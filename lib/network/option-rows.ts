@@ -3,7 +3,7 @@ import { kinds } from '../base/kinds';
 import { is, type Kind, made, type OptionRows, when } from '../base/option-table';
 import { checkOptions, checkRequired, positive, typeError } from '../base/validate';
 import type { LossReduction } from '../base/weight-vector';
-import { cgRows, layerPreconditionerRows } from '../layer/option-rows';
+import { layerPreconditionerRows, layerRows } from '../layer/option-rows';
 import { ofPreset, type Preset } from './presets';
 import { schedule } from './schedule';
 
@@ -36,8 +36,8 @@ const iterating = { method: ['cg', 'auto'] };
 const polyak = { stepRule: ['polyak'] };
 const panels = { factorHistory: ['panel'] };
 
-/** The options of {@link Preconditioner}. */
-export const preconditionerRows = {
+/** What a network has of its own, or otherwise than a layer. */
+const networkRows = {
   lossReduction: {
     kind: kinds.choice<LossReduction>(['sum', 'mean'], 'LossReduction'),
     required: true,
@@ -221,12 +221,6 @@ export const preconditionerRows = {
     only: [panels],
     text: 'Directions of a panel.',
   },
-  panelRows: {
-    kind: kinds.positiveInteger,
-    default: is(128),
-    only: [panels],
-    text: 'Rows of a batch that enter a panel at a time, drawn from all of it.',
-  },
   window: {
     kind: kinds.positiveInteger,
     default: when(recipe, is(256), is(undefined)),
@@ -248,7 +242,6 @@ export const preconditionerRows = {
       'Batches that make a step, where the loss of each is divided by their number: recorded gradients are ' +
       'multiplied by it. Batches whose losses are not divided accumulate without it.',
   },
-  warmStart: layerPreconditionerRows.warmStart,
   skipLayers: {
     kind: layerPatterns,
     default: made<readonly (string | RegExp)[]>(() => [], 'none'),
@@ -270,5 +263,16 @@ export const preconditionerRows = {
       "next ones do, and solving each batch's system further than that fits its noise. 0 stops at the float32 " +
       'floor.',
   },
-  space: { ...cgRows.space, only: [iterating] },
+} satisfies OptionRows;
+
+/** What each layer is told of itself, or can only be one thing in a network. */
+const ofOneLayer = { ...layerRows, block: layerPreconditionerRows.block };
+type Inherited = Omit<typeof layerPreconditionerRows, keyof typeof networkRows | keyof typeof ofOneLayer>;
+
+/** The options of {@link Preconditioner}: those of its own, and all others that a layer has. */
+export const preconditionerRows = {
+  ...networkRows,
+  ...(Object.fromEntries(
+    Object.entries(layerPreconditionerRows).filter(([name]) => !(name in networkRows || name in ofOneLayer)),
+  ) as Inherited),
 } satisfies OptionRows;

@@ -24,8 +24,8 @@ export interface PreconditionerOptions {
    */
   readonly preset?: Preset;
   /**
-   * How directions are solved for. `'cg'`: CG-FAC, truncated conjugate gradients. `'exact'`: damped inverses of the
-   * factors. `'kfac'`: direct K-FAC with running averages. `'auto'`: 'cg' or 'exact' by estimated time. Default:
+   * How directions are solved for. `'auto'`: 'cg' or 'exact' by estimated time. `'cg'`: CG-FAC, truncated conjugate
+   * gradients. `'exact'`: damped inverses of the factors. `'kfac'`: direct K-FAC with running averages. Default:
    * 'exact'.
    */
   readonly method?: 'auto' | 'cg' | 'exact' | 'kfac';
@@ -130,11 +130,6 @@ export interface PreconditionerOptions {
    */
   readonly rank?: number;
   /**
-   * Rows of a batch that enter a panel at a time, drawn from all of it. A positive integer. Only with `factorHistory`
-   * 'panel'. Default: 128.
-   */
-  readonly panelRows?: number;
-  /**
    * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
    * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows
    * of that one. A positive integer. Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and
@@ -151,12 +146,6 @@ export interface PreconditionerOptions {
    * it. Batches whose losses are not divided accumulate without it. A positive integer. Default: 1.
    */
   readonly accumulationSteps?: number;
-  /**
-   * Where a solve by 'cg' starts. `'previous'`: the previous solution (the paper's proposal; it often starts with a
-   * larger residual, and trains better all the same). `'scaled'`: its multiple of least error. `'none'`: zero. Only
-   * with `method` 'cg' or 'auto'. Default: 'previous'.
-   */
-  readonly warmStart?: 'none' | 'previous' | 'scaled';
   /** Layers that are left to the optimizer that follows: their names, or expressions that match them. Default: none. */
   readonly skipLayers?: readonly (string | RegExp)[];
   /** Seed of `Preconditioner.uniforms`. An integer from 0 to 2^53 - 1. Default: 0. */
@@ -177,6 +166,17 @@ export interface PreconditionerOptions {
    * float32. `'gram'`: the space of the batch's rows, in float64. Only with `method` 'cg' or 'auto'. Default: 'auto'.
    */
   readonly space?: 'auto' | 'weight' | 'gram';
+  /**
+   * Where a solve by 'cg' starts. `'previous'`: the previous solution (the paper's proposal; it often starts with a
+   * larger residual, and trains better all the same). `'scaled'`: its multiple of least error. `'none'`: zero. Only
+   * with `method` 'cg' or 'auto'. Default: 'previous'.
+   */
+  readonly warmStart?: 'none' | 'previous' | 'scaled';
+  /**
+   * Rows of a batch that enter a panel at a time, drawn from all of it. A positive integer. Only with `factorHistory`
+   * 'panel'. Default: 128.
+   */
+  readonly panelRows?: number;
   // options:end
 }
 

@@ -3,7 +3,7 @@ import { abortSignal, checkOptions, checkRequired, nonNegativeInteger, positiveI
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
-import { denseFisherRows, denseRows, parseDense } from './kinds/dense';
+import { type DenseLayerOptions, dense } from './kinds/dense';
 import { anyNumber, Network } from './network';
 import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { countSamples } from './registry';
@@ -13,7 +13,6 @@ import { skippedStep } from './step/decide';
 import { runLater, runNow } from './step/phase';
 import type { StepSummary } from './step/summary';
 import type {
-  DenseLayerOptions,
   LayerVectors,
   NaturalGradientsResult,
   NetworkMemory,
@@ -22,6 +21,8 @@ import type {
   RecordedFisherRows,
   StepOptions,
 } from './types';
+
+export type { DenseLayerOptions } from './kinds/dense';
 
 const recordNames = ['inputs', 'lossGrads', 'batch', 'site'];
 const fisherNames = ['outputGrads', 'batch'];
@@ -120,7 +121,7 @@ export class Preconditioner {
    */
   registerDense(name: string, options: DenseLayerOptions): boolean {
     this.#network.requireIdle('registerDense()');
-    return this.#network.register(name, () => parseDense(options));
+    return this.#network.register(name, dense, options);
   }
 
   /** What is preconditioned, how, and what is not and why. */
@@ -148,7 +149,7 @@ export class Preconditioner {
     const entry = this.#network.entry(name);
     if (entry === undefined) return;
     const batch = positiveInteger(rows.batch, 'batch');
-    const checked = denseRows(entry.shape, rows.inputs, rows.lossGrads, batch);
+    const checked = entry.kind.rows(entry.shape, rows.inputs, rows.lossGrads, batch);
     const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
     const samples = countSamples(entry, site, batch);
     entry.layer.record({ ...checked, samples, factor: this.#network.sampleFactor(batch) });
@@ -170,7 +171,7 @@ export class Preconditioner {
     const entry = this.#network.entry(name);
     if (entry === undefined) return;
     const batch = positiveInteger(rows.batch, 'batch');
-    const checked = denseFisherRows(entry.shape, rows.outputGrads, batch);
+    const checked = entry.kind.fisherRows(entry.shape, rows.outputGrads, batch);
     entry.layer.recordFisher({ ...checked, factor: this.#network.sampleFactor(batch) });
   }
 

@@ -2,17 +2,14 @@
 import { CgfacError } from '../base/errors';
 import { describe } from '../base/validate';
 import { vectorOf } from '../base/vectors';
-import { type KernelLayout, type LayerShape, type VectorArrays, vectorArrays } from '../base/weight-vector';
+import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer } from '../layer/layer';
-
-/** A layer's shape and layout. */
-export interface NetworkShape extends LayerShape {
-  readonly kernelLayout: KernelLayout;
-}
+import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 
 /** A registered layer and what goes with it. */
 export interface NetworkEntry {
   readonly name: string;
+  readonly kind: LayerKind;
   readonly shape: NetworkShape;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;

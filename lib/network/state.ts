@@ -6,9 +6,9 @@ import { arraysOf, copied } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
 import type { AdaptationState } from './adaptation';
+import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
-import type { NetworkShape } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */

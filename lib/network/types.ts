@@ -1,22 +1,8 @@
 /** What {@link Preconditioner} takes and gives. */
 
-import type { KernelLayout, WeightVector } from '../base/weight-vector';
+import type { WeightVector } from '../base/weight-vector';
 import type { Preset } from './options';
 import type { StepSummary } from './step/summary';
-
-/** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
-export interface DenseLayerOptions {
-  /** Inputs per row, without the bias. */
-  readonly inFeatures: number;
-  /** Outputs per row. */
-  readonly outFeatures: number;
-  /** Whether it has a bias. Default: true. */
-  readonly bias?: boolean;
-  /** How its kernel lies in memory. Default: 'out-in'. */
-  readonly kernelLayout?: KernelLayout;
-  /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
-  readonly weights?: WeightVector;
-}
 
 /** A batch's rows of a layer, for {@link Preconditioner.record}. */
 export interface RecordedBatchRows {

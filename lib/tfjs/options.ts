@@ -137,8 +137,8 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    */
   readonly preset?: Preset;
   /**
-   * How directions are solved for. `'exact'`: damped inverses of the factors. `'kfac'`: direct K-FAC with running
-   * averages. `'auto'`: 'cg' or 'exact' by estimated time. Default: 'exact'.
+   * How directions are solved for. `'auto'`: 'cg' or 'exact' by estimated time. `'exact'`: damped inverses of the
+   * factors. `'kfac'`: direct K-FAC with running averages. Default: 'exact'.
    */
   readonly method?: 'auto' | 'exact' | 'kfac';
   /**

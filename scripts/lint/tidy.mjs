@@ -1,24 +1,33 @@
 // clang-tidy-19 over the C++ files, as many at a time as there are cores: the core, the binding and what benchmarks
 // compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core for the
-// length of their functions. A file that has passed is not checked again before it, a header of ours that it includes,
-// the configuration, or the packages change: build/tidy keeps a digest of what passed. Needs the compile commands that
-// scripts/setup.sh --test leaves in build.
+// length of their functions. Most of its time goes into headers, so the files of a room are checked as one; where those
+// do not pass together, each is checked by itself, which is what decides. A room that has passed is not checked again
+// before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy keeps a
+// digest of what passed. Needs the compile commands that scripts/setup.sh --test leaves in build.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { filesOf, root } from './tree.mjs';
 
 const program = 'clang-tidy-19';
-const stamps = join(root, 'build/tidy');
+const folder = join(root, 'build/tidy');
 const text = (path) => readFileSync(join(root, path), 'utf8');
 
 /** What every result depends on. */
 const version = spawnSync(program, ['--version'], { encoding: 'utf8' });
 if (version.status !== 0) throw new Error(`${program} does not run`, { cause: version.error });
 const common = [version.stdout, text('.clang-tidy'), text('package-lock.json')];
-const commands = new Map(JSON.parse(text('build/compile_commands.json')).map((entry) => [entry.file, entry.command]));
+const database = JSON.parse(text('build/compile_commands.json'));
+const entries = new Map(database.map((entry) => [entry.file, entry]));
+
+/** The entry of the compile commands that a file has. */
+function entryOf(path) {
+  const entry = entries.get(join(root, path));
+  if (entry === undefined) throw new Error(`${path} has no compile command: it is no source of a target in build`);
+  return entry;
+}
 
 /** The files that a file includes in quotes, at any depth, and itself; as paths below the root. */
 function withIncludes(path, found = new Set()) {
@@ -32,19 +41,21 @@ function withIncludes(path, found = new Set()) {
   return found;
 }
 
-function digestOf(path, options) {
-  const hash = createHash('sha256');
-  for (const part of [...common, options.join(), commands.get(join(root, path)) ?? '']) hash.update(`${part}\0`);
-  for (const file of withIncludes(path)) hash.update(`${file}\0${text(file)}\0`);
-  return hash.digest('hex');
+const digest = (parts) => createHash('sha256').update(parts.join('\0')).digest('hex');
+
+/** What the result for some files depends on. */
+function stampOf(paths, options) {
+  const found = new Set();
+  for (const path of paths) withIncludes(path, found);
+  const texts = [...found].flatMap((file) => [file, text(file)]);
+  const commands = paths.map((path) => entryOf(path).command);
+  return join(folder, digest([...common, ...options, ...commands, ...texts]));
 }
 
-/** Checks a file, and tells whether it passed; the count of warnings that clang-tidy suppressed is left out. */
-function checked({ path, options }) {
-  const stamp = join(stamps, digestOf(path, options));
-  if (existsSync(stamp)) return Promise.resolve(true);
+/** Runs clang-tidy on one file; the count of warnings that it suppressed is left out of what it says. */
+function tidy(path, database, options) {
   return new Promise((settle, reject) => {
-    const child = spawn(program, ['--quiet', '-p', 'build', ...options, path], { cwd: root });
+    const child = spawn(program, ['--quiet', '-p', database, ...options, path]);
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (chunk) => {
@@ -52,27 +63,79 @@ function checked({ path, options }) {
       });
     child.on('error', reject).on('close', (status) => {
       const lines = output.split('\n').filter((line) => !/^\d+ warnings?.* generated\.$/.test(line));
-      if (lines.some(Boolean)) console.error(lines.join('\n').trimEnd());
-      if (status === 0) writeFileSync(stamp, `${path}\n`);
-      settle(status === 0);
+      settle({ passed: status === 0, output: lines.join('\n').trimEnd() });
     });
   });
 }
 
-const sizes = ['--checks=-*,readability-function-size'];
-const tasks = [
-  ...filesOf(/^(binding|bench)\/.*\.cpp$/).map((path) => ({ path, options: [] })),
-  ...filesOf(/^test\/core\/.*\.cpp$/).map((path) => ({ path, options: sizes })),
-];
-// what includes Node-API takes longest, then the large ones: they begin, so that no core waits for one of them
-const weight = ({ path, options }) =>
-  statSync(join(root, path)).size * (options.length > 0 ? 0.1 : 1) * (path.startsWith('binding/node') ? 10 : 1);
-tasks.sort((a, b) => weight(b) - weight(a));
-mkdirSync(stamps, { recursive: true });
+/** Checks files as one, by a file that includes them. */
+async function passTogether(name, paths, options) {
+  const file = join(folder, `${name}.cpp`);
+  const allowed = 'bugprone-suspicious-include';
+  const lines = paths.map((path) => `#include "${join(root, path)}"`);
+  writeFileSync(file, `// NOLINTBEGIN(${allowed})\n${lines.join('\n')}\n// NOLINTEND(${allowed})\n`);
+  return (await tidy(file, folder, options)).passed;
+}
 
-let failed = tasks.length === 0 ? 1 : 0;
+/** Checks the files of a batch, and tells how many do not pass. */
+async function failuresOf({ name, paths, options }) {
+  const stamp = stampOf(paths, options);
+  if (existsSync(stamp)) return 0;
+  let failed = 0;
+  if (!(await passTogether(name, paths, options))) {
+    console.error(`clang-tidy: what is in build/tidy/${name}.cpp does not pass together; each by itself:`);
+    for (const path of paths) {
+      const { passed, output } = await tidy(join(root, path), join(root, 'build'), options);
+      if (output !== '') console.error(output);
+      if (!passed) failed++;
+    }
+  }
+  if (failed === 0) writeFileSync(stamp, `${paths.join('\n')}\n`);
+  return failed;
+}
+
+/** The files of a folder that one command compiles, but for their names. */
+function batchesOf(name, paths, options = []) {
+  const batches = new Map();
+  for (const path of paths) {
+    const { command, file } = entryOf(path);
+    const settings = command.replace(/ -o \S+/, '').replaceAll(file, '');
+    const found = batches.get(settings) ?? { name: `${name}-${batches.size}`, paths: [], options };
+    found.paths.push(path);
+    batches.set(settings, found);
+  }
+  return [...batches.values()];
+}
+
+const sizes = ['--checks=-*,readability-function-size'];
+const rooms = ['block|operator|linalg', 'factor|layer', 'base|kernels|solver|threads'];
+const testRooms = new Set(filesOf(/^test\/core\/(?!support)\w+\//).map((path) => path.split('/')[2]));
+const batches = [
+  ...batchesOf('node', filesOf(/^binding\/node\/.*\.cpp$/)),
+  ...rooms.flatMap((room, index) =>
+    batchesOf(`core-${index}`, filesOf(new RegExp(`^binding/core/(${room})/.*\\.cpp$`))),
+  ),
+  ...batchesOf('bench', filesOf(/^bench\/.*\.cpp$/)),
+  ...batchesOf('test', filesOf(/^test\/core\/(support\/)?\w+\.cpp$/), sizes),
+  ...[...testRooms].flatMap((room) =>
+    batchesOf(`test-${room}`, filesOf(new RegExp(`^test/core/${room}/.*\\.cpp$`)), sizes),
+  ),
+];
+const checked = new Set(batches.flatMap(({ paths }) => paths));
+const unchecked = filesOf(/^(binding|bench|test\/core)\/.*\.cpp$/).filter((path) => !checked.has(path));
+if (unchecked.length > 0) throw new Error(`in no batch: ${unchecked.join(', ')}`);
+
+mkdirSync(folder, { recursive: true });
+const commands = batches.map(({ name, paths: [path] }) => {
+  const { directory, command, file } = entryOf(path);
+  const own = join(folder, `${name}.cpp`);
+  return { directory, file: own, command: command.replaceAll(file, own) };
+});
+writeFileSync(join(folder, 'compile_commands.json'), JSON.stringify(commands));
+
+let failed = 0;
 const worker = async () => {
-  for (let task = tasks.shift(); task; task = tasks.shift()) if (!(await checked(task))) failed++;
+  for (let batch = batches.shift(); batch; batch = batches.shift()) failed += await failuresOf(batch);
 };
 await Promise.all(Array.from({ length: availableParallelism() }, worker));
 if (failed > 0) process.exitCode = 1;

@@ -7,7 +7,6 @@ import {
   elementsOf,
   formedGradient,
   layerWith,
-  type MethodName,
   methodNames,
   methods,
   randomRows,
@@ -278,20 +277,6 @@ describe('methods', () => {
     );
   });
 
-  // What two ways to the same solution may differ by, relative to ‖x‖ and the condition: twice the bounds of the golden
-  // cases, the second for the rounding of a gradient that is formed. Conjugate gradients end at the float32 floor, ‖r‖
-  // ≤ 2⁻¹¹‖v‖.
-  const bounds: Record<MethodName, (condition: number, x: number, v: number) => number> = {
-    'cg in Gram space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
-    'cg in weight space': (_, __, v) => (2 * 2 ** -11 * v) / damping,
-    auto: (_, __, v) => (2 * 2 ** -11 * v) / damping,
-    exact: (condition, x) => 8 * unitRoundoff * condition * x,
-    'exact, factored': (_, x) => 2e-3 * x,
-    'exact, per sample': (_, x) => 1e-2 * x,
-    kfac: (condition, x) => 80 * unitRoundoff * condition * x,
-    'kfac, factored': (_, x) => 2e-3 * x,
-  };
-
   test.each(methodNames)('the natural gradient is the direction of the gradient that it does not form: %s', (name) => {
     fc.assert(
       fc.property(
@@ -309,7 +294,8 @@ describe('methods', () => {
             for (const grads of new Set([rows.outputGrads, rows.lossGrads]))
               for (let i = 0; i < grads.length; i++) grads[i] = at(grads, i) / shape.batch;
           }
-          const budget = 'tolerance' in methods[name] ? { maxIterations: 200 } : {};
+          const { options: solving, bound } = methods[name];
+          const budget = 'tolerance' in solving ? { maxIterations: 200 } : {};
           const options = { lossReduction, ...budget };
           const given = layerWith(shape, name, options);
           given.record(recordable(rows));
@@ -322,7 +308,7 @@ describe('methods', () => {
           const trace = reduction ** 2 * (dot(rows.outputGrads, rows.outputGrads) / shape.fisherRows);
           const condition =
             1 + ((dot(rows.inputs, rows.inputs) / shape.batch + (shape.bias ? 1 : 0)) * trace) / damping;
-          expect(difference).toBeLessThanOrEqual(bounds[name](condition, norm(expected), norm(elementsOf(v))));
+          expect(difference).toBeLessThanOrEqual(bound(condition, norm(expected), norm(elementsOf(v)), damping));
         },
       ),
     );

@@ -1,24 +1,10 @@
 import { createHash } from 'node:crypto';
-import { LayerPreconditioner, type LayerPreconditionerOptions, type LayerSummary, type WeightVector } from 'cgfac';
+import { LayerPreconditioner, type LayerSummary, type WeightVector } from 'cgfac';
 import { at, dot } from './golden-case';
 import { arraysOf, randomNumbers, type Shape } from './layers';
+import { methods, unitRoundoff } from './solvers';
 
-type MethodOptions = Omit<
-  LayerPreconditionerOptions,
-  'inFeatures' | 'outFeatures' | 'bias' | 'damping' | 'lossReduction' | 'kernelLayout'
->;
-
-/** Every way of solving that a layer can be asked for. */
-export const methods = {
-  'cg in Gram space': { method: 'cg', space: 'gram', tolerance: 0 },
-  'cg in weight space': { method: 'cg', space: 'weight', tolerance: 0 },
-  exact: { method: 'exact' },
-  'exact, factored': { method: 'exact', dampingMode: 'factored' },
-  'exact, per sample': { method: 'exact', block: 'sample' },
-  kfac: { method: 'kfac' },
-  'kfac, factored': { method: 'kfac', dampingMode: 'factored' },
-  auto: { method: 'auto', tolerance: 0 },
-} as const satisfies Record<string, MethodOptions>;
+export { methods, unitRoundoff };
 
 /** The name of one of the methods. */
 export type MethodName = keyof typeof methods;
@@ -38,7 +24,7 @@ export function layerWith(
     bias,
     lossReduction: 'sum',
     damping: 0.5,
-    ...methods[name],
+    ...methods[name].options,
     ...more,
   });
 }
@@ -134,9 +120,6 @@ export function elementsOf(x: WeightVector): Float64Array {
 export function copyOf(x: WeightVector): WeightVector {
   return x instanceof Float32Array ? x.slice() : { kernel: x.kernel.slice(), bias: x.bias.slice() };
 }
-
-/** Half a unit in the last place of float32, relative. */
-export const unitRoundoff = 2 ** -24;
 
 /** Expects a number to be what it should be, to a relative error. */
 export function close(actual: number | undefined, expected: number, relative: number): void {

@@ -1,5 +1,5 @@
 /** The steps of one layer of the table by the dense oracle, and the comparison of what was found with them. */
-import type { WeightVector } from 'cgfac';
+import type { MethodUsed, WeightVector } from 'cgfac';
 import { combined, type Matrix, norm, product, transposed } from './dense-matrices';
 import {
   type Answer,
@@ -20,7 +20,7 @@ import { batch, dampingOf, rowsOf, type Solving, type TableLayer, type Variant }
 /** What a result says of a direction. */
 export interface Said {
   readonly x: WeightVector;
-  readonly method: 'cg' | 'exact' | 'kfac';
+  readonly method: MethodUsed;
   readonly vx: number | undefined;
   readonly xFx: number | undefined;
   readonly damping: unknown;

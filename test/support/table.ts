@@ -1,12 +1,14 @@
 /** The table method × dampingMode × factorHistory × block × gradient × call: its entries and its rows. */
-import type { CgfacErrorCode } from 'cgfac';
+import type { CgfacErrorCode, LayerPreconditionerOptions } from 'cgfac';
+
+type Options = Required<LayerPreconditionerOptions>;
 
 /** One way to ask for a direction. */
 export interface Entry {
-  readonly method: 'auto' | 'cg' | 'exact' | 'kfac';
-  readonly dampingMode: 'tikhonov' | 'factored';
-  readonly factorHistory: 'none' | 'panel' | 'dense';
-  readonly block: 'kronecker' | 'sample';
+  readonly method: Options['method'];
+  readonly dampingMode: Options['dampingMode'];
+  readonly factorHistory: Options['factorHistory'];
+  readonly block: Options['block'];
   /** Whether v is given, or the recorded rows' own. */
   readonly gradient: 'given' | 'own';
   readonly call: 'sync' | 'async';
@@ -19,6 +21,13 @@ export type Axes<Parts extends keyof Entry> = { readonly [Part in Parts]: readon
 export interface TableRow {
   readonly where: { readonly [Part in keyof Entry]?: readonly Entry[Part][] };
   readonly refused?: { readonly code: CgfacErrorCode; readonly message: string };
+}
+
+/** A table whole, with the numbers of entries that work and that are refused. */
+export interface Table {
+  readonly rows: readonly TableRow[];
+  readonly working: number;
+  readonly refused: number;
 }
 
 /** What the table of options knows of an option that is one of some strings. */
@@ -43,9 +52,9 @@ export function entriesOf<Parts extends keyof Entry>(axes: Axes<Parts>): Pick<En
 }
 
 /** The rows of a table that an entry belongs to. */
-export function rowsFor(entry: Entry, table: readonly TableRow[]): TableRow[] {
+export function rowsFor(entry: Entry, { rows }: Table): TableRow[] {
   const parts = Object.entries(entry) as [keyof Entry, string][];
-  return table.filter(({ where }) =>
+  return rows.filter(({ where }) =>
     parts.every(([part, value]) => (where[part] as readonly string[] | undefined)?.includes(value) ?? true),
   );
 }

@@ -4,11 +4,16 @@
 #include <span>
 
 #include "core/base/matrix_view.h"
+#include "core/base/names.h"
 
 namespace cgfac {
 
 /// How a kernel lies in memory: outFeatures × inFeatures (PyTorch) or inFeatures × outFeatures (TensorFlow.js, Keras).
 enum class KernelLayout { out_in, in_out };
+
+/// The names of the layouts as options.
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<KernelLayout>{"out-in", "in-out"};
 
 /// The shape of a layer's weights: a kernel and, with a bias, outFeatures numbers more, which as a vector of weight
 /// space are the m × n matrix of the mathematics.

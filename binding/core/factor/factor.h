@@ -7,6 +7,7 @@
 
 #include "core/base/buffer.h"
 #include "core/base/matrix_view.h"
+#include "core/base/names.h"
 #include "core/block/side.h"
 
 namespace cgfac {
@@ -18,16 +19,31 @@ enum class FactorHistory {
   dense,  ///< a running average, dimension × dimension
 };
 
+/// The names of the histories as options.
+template <>
+inline constexpr std::array<std::string_view, 3> names_of<FactorHistory>{"none", "panel", "dense"};
+
 /// How a factor is averaged, or what fills it up.
 struct FactorOptions {
   FactorHistory history = FactorHistory::none;
   double decay = 0.95;                ///< δ, the weight of what was there
   std::size_t rank = 128;             ///< r, directions that a panel keeps
-  std::size_t panel_rows = 64;        ///< b, rows of a batch that enter a panel
+  std::size_t panel_rows = 128;       ///< b, rows of a batch that enter a panel
   std::size_t window = 1;             ///< without a history: rows that fill up a batch, once there were so many
   bool fills_up = false;              ///< without a history: a batch is filled up to as many rows as the one before
   std::size_t dense_dimension = 200;  ///< the largest dimension of which a panel is dense
 };
+
+/// Calls `visit(name, member)` for each of the options that have a name.
+template <typename Visit>
+void each_option(FactorOptions& options, const Visit& visit) {
+  visit("factorHistory", options.history);
+  visit("factorDecay", options.decay);
+  visit("rank", options.rank);
+  visit("panelRows", options.panel_rows);
+  visit("window", options.window);
+  visit("fillsUp", options.fills_up);
+}
 
 /// What a factor needs to go on with: `Factor::restore` makes the same factor of it, bit for bit.
 struct FactorState {

@@ -131,15 +131,14 @@ class Layer {
   // Makes both inverses, and x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ with them.
   void damp(const FactoredDamping& gamma);
   void apply_inverses(const WeightView<float>& x);
-  void prepare_factored(const Given& v, bool curvature, LayerStep& step);
-  void prepare_rows(bool curvature, LayerStep& step);
+  void prepare_factored(const Given& v, LayerStep& step);
+  void prepare_rows(LayerStep& step);
   void multiply_inputs(MatrixView<float> z, MatrixView<float> gram);
   void multiply_outputs(MatrixView<float> z, MatrixView<float> gram);
-  void prepare_formed(const Given& v, bool curvature, LayerStep& step);
+  void prepare_formed(const Given& v, LayerStep& step);
   void prepare_solved(const Given& v, const PrepareOptions& options, LayerStep& step);
   LayerSummary solve_once(const Given& v, const Given& x0, const PrepareOptions& options);
   double own_inner_product();
-  double crossed_curvature(const WeightView<const float>& v, const WeightView<float>& x);
   [[nodiscard]] bool forms_gradient() const;
   [[nodiscard]] bool curved() const;
   void describe(LayerStep& step) const;

@@ -56,7 +56,7 @@ LayerStep Layer::prepare(const Given& v, const PrepareOptions& options) {
     return step;
   }
   if (own_inverses()) {
-    prepare_factored(v, options.curvature, step);
+    prepare_factored(v, step);
   } else {
     prepare_solved(v, options, step);
   }
@@ -116,18 +116,18 @@ bool Layer::forms_gradient() const {
   return (m * input) + (n * output) < (rows * (input + output)) + (rows * rows * (m + n));
 }
 
-void Layer::prepare_factored(const Given& v, bool curvature, LayerStep& step) {
+void Layer::prepare_factored(const Given& v, LayerStep& step) {
   step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
   damp(*step.summary.factored);
   if (v || forms_gradient()) {
-    prepare_formed(v, curvature, step);
+    prepare_formed(v, step);
     direction_ = Direction::formed;
   } else {
-    prepare_rows(curvature, step);
+    prepare_rows(step);
     direction_ = Direction::rows;
   }
   step.by_rows = direction_ == Direction::rows;
-  step.formed = !step.by_rows;
+  step.summary.formed = !step.by_rows;
 }
 
 // z ← [a 1] (A + γ_A I)⁻¹ and gram ← [a 1] zᵀ
@@ -159,8 +159,8 @@ void Layer::multiply_outputs(MatrixView<float> z, MatrixView<float> gram) {
   cross_gram(loss_grads, false, z, gram);
 }
 
-// x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, xᵀFx from Z F Zᵀ = z Zᵀ − γ Z Zᵀ, ‖Z‖² ≤ tr(z Zᵀ)/γ
-void Layer::prepare_rows(bool curvature, LayerStep& step) {
+// x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, ‖Z‖² ≤ tr(z Zᵀ)/γ
+void Layer::prepare_rows(LayerStep& step) {
   const std::size_t count = rows_->input_rows();
   const MatrixView<float> z_input = z_input_.matrix(count, input_.dimension());
   const MatrixView<float> z_output = z_output_.matrix(count, output_.dimension());
@@ -174,11 +174,6 @@ void Layer::prepare_rows(bool curvature, LayerStep& step) {
   const double scale = rows_->gradient().scale;
   step.vx = scale * scale * dot_of_lower(input_gram, output_gram);
   bound_ = scale * std::sqrt(trace(input_gram) / gamma_input) * std::sqrt(trace(output_gram) / gamma_output);
-  if (!curvature) return;
-  blas::gram_rows(static_cast<float>(-gamma_input), z_input, 1.0F, input_gram, 0, count);
-  blas::gram_rows(static_cast<float>(-gamma_output), z_output, 1.0F, output_gram, 0, count);
-  const double xfx = scale * scale * dot_of_lower(input_gram, output_gram);
-  step.summary.products.xfx = std::isnan(xfx) ? xfx : std::max(xfx, 0.0);
 }
 
 Gradient Layer::own_gradient() const {
@@ -187,7 +182,7 @@ Gradient Layer::own_gradient() const {
   return own;
 }
 
-void Layer::prepare_formed(const Given& v, bool curvature, LayerStep& step) {
+void Layer::prepare_formed(const Given& v, LayerStep& step) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
   WeightView<const float> gradient;
@@ -199,34 +194,9 @@ void Layer::prepare_formed(const Given& v, bool curvature, LayerStep& step) {
     gradient = own;
   }
   copy(gradient, x);
-  if (curvature) {
-    step.summary.products.xfx = crossed_curvature(gradient, x);
-  } else {
-    apply_inverses(x);
-  }
+  apply_inverses(x);
   step.vx = dot(gradient, x);
   bound_ = norm(x);
-}
-
-// x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ for x = v; returns xᵀFx = ⟨v (A + γ_A I)⁻¹ − γ_G x, (G + γ_G I)⁻¹ v − γ_A x⟩
-double Layer::crossed_curvature(const WeightView<const float>& v, const WeightView<float>& x) {
-  const FisherBlock shape = shape_block(shape_);
-  const std::span<float> bias = x.bias;
-  const WeightView<float> output_half = shape.view(z_output_.span(shape_.size()));
-  const WeightView<float> input_half = shape.view(z_input_.span(shape_.size()));
-  copy(v, output_half);
-  copy(v, input_half);
-  output_inverse_.apply({.body = output_half.kernel.transposed()});
-  if (!bias.empty()) output_inverse_.apply({.body = {output_half.bias.data(), 1, output_half.bias.size()}});
-  const MatrixView<float> column(input_half.bias.data(), bias.size(), 1);
-  input_inverse_.apply({.body = input_half.kernel, .last = bias.empty() ? MatrixView<float>() : column});
-  apply_inverses(x);
-  const double gamma_input = input_inverse_.gamma();
-  const double gamma_output = output_inverse_.gamma();
-  const auto inner = [](const WeightView<const float>& a, const WeightView<const float>& b) { return dot(a, b); };
-  const double xfx = inner(input_half, output_half) - (gamma_input * inner(x, input_half)) -
-                     (gamma_output * inner(x, output_half)) + (gamma_input * gamma_output * inner(x, x));
-  return std::isnan(xfx) ? xfx : std::max(xfx, 0.0);
 }
 
 }  // namespace cgfac

@@ -112,6 +112,7 @@ void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
 // Factored damping of averages: both inverses are kept, and x is made of v in place, or apart from what is kept.
 void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary) {
   damp(gamma);
+  summary.formed = true;
   const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
   const double v_norm2 = dot(given.v, given.v);
   if (!std::isfinite(v_norm2)) throw_not_finite(problem.block, problem.gradient);

@@ -19,6 +19,7 @@ struct LayerSummary {
   std::optional<FactoredDamping> factored{};  ///< of factored damping
   double damping = 0;                         ///< λ, where it is one number
   BlockForms forms{};
+  bool formed = false;  ///< whether both inverses were applied to v itself
 };
 
 /// A number for each side.
@@ -34,7 +35,6 @@ struct LayerStep {
   double bound = 0;            ///< ≥ ‖x‖
   bool curved = false;         ///< whether there was anything to precondition with
   bool by_rows = false;        ///< whether x is the product of two sets of rows, and v was never formed
-  bool formed = false;         ///< whether both inverses were applied to v itself
   bool restarted = false;      ///< whether conjugate gradients began again at zero, their warm start having led uphill
   SidePair traces{};           ///< tr A and tr G
   SidePair largest{};          ///< the largest eigenvalue of each factor, from below
@@ -46,7 +46,6 @@ struct LayerStep {
 
 /// How a direction is prepared.
 struct PrepareOptions {
-  bool curvature = false;  ///< whether xᵀFx is wanted of the factored solution
   const CancelFlag* cancel = nullptr;
   Spectrum* spectrum = nullptr;  ///< of an exact solve with Tikhonov damping
 };

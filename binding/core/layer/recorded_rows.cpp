@@ -65,7 +65,7 @@ void RecordedRows::require_finite() {
 
 FisherBlock RecordedRows::block() const {
   const Grads& grads = output_grads();
-  return dense_block(shape_, {.inputs = view(inputs_, shape_.in_features),
+  return layer_block(shape_, {.inputs = view(inputs_, shape_.in_features),
                               .output_grads = view(grads.numbers, shape_.out_features),
                               .samples = samples_,
                               .factor = grads.factor});

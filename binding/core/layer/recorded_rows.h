@@ -6,7 +6,7 @@
 
 #include "core/block/damping.h"
 #include "core/block/gradient.h"
-#include "core/layer/kinds/dense.h"
+#include "core/layer/kinds/kinds.h"
 
 namespace cgfac {
 

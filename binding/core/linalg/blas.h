@@ -26,6 +26,11 @@ void gram_rows(float alpha, MatrixView<const float> x, float beta, MatrixView<fl
 [[nodiscard]] double dot(std::span<const float> x, std::span<const float> y);
 [[nodiscard]] double dot(std::span<const double> x, std::span<const double> y);
 
+/// ‖x‖², summed as `dot` does.
+[[nodiscard]] inline double square(std::span<const float> x) {
+  return dot(x, x);
+}
+
 /// y ← y + α x
 void axpy(float alpha, std::span<const float> x, std::span<float> y);
 void axpy(double alpha, std::span<const double> x, std::span<double> y);

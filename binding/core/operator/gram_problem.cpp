@@ -10,14 +10,6 @@
 #include "core/linalg/tiles.h"
 
 namespace cgfac {
-namespace {
-
-double square(std::span<const float> x) {
-  return blas::dot(x, x);
-}
-
-}  // namespace
-
 GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, const Gradient& gradient,
                          std::size_t solver_numbers, GramWorkspace& workspace)
     : block_(block), traces_(traces), gradient_(gradient), forms_(gram_forms(block)) {
@@ -43,7 +35,8 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
     v_norm2_ = cgfac::project(block_, forms_, gradient_.v, u_, as_floats(scratch_));
   }
   // NaN or infinity in the rows showed in the traces; what is left are those of v, and products beyond float32.
-  const double sum = v_norm2_ + square(u_.elements()) + blas::dot(input_matrix_.elements(), input_matrix_.elements()) +
+  const double sum = v_norm2_ + blas::square(u_.elements()) +
+                     blas::dot(input_matrix_.elements(), input_matrix_.elements()) +
                      blas::dot(output_matrix_.elements(), output_matrix_.elements());
   if (!std::isfinite(sum)) throw_not_finite(block_, gradient);
 }
@@ -84,7 +77,7 @@ double GramProblem::project(const WeightView<const float>& x0, MatrixView<float>
 
 void GramProblem::expand(double s, MatrixView<const float> c, const Destination& destination,
                          std::span<double> scratch) const {
-  const double norm_c = std::sqrt(square(c.elements()));
+  const double norm_c = std::sqrt(blas::square(c.elements()));
   if (!(norm_c <= largest_norm)) {
     throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
                    "an overflow");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/buffer.h"
+#include "core/base/names.h"
 #include "core/block/damping.h"
 #include "core/block/gradient.h"
 #include "core/block/solution.h"
@@ -17,6 +18,10 @@ namespace cgfac {
 /// Where the iterations run; `automatic` takes the cheaper by `choose_space`.
 enum class Space { automatic, weight, gram };
 
+/// The names of the spaces as options.
+template <>
+inline constexpr std::array<std::string_view, 3> names_of<Space>{"auto", "weight", "gram"};
+
 /// How a system is solved by conjugate gradients.
 struct CgFacOptions {
   CgOptions cg{};
@@ -24,6 +29,14 @@ struct CgFacOptions {
   GramBasis basis = GramBasis::automatic;
   StartScaling start_scaling = StartScaling::plain;
 };
+
+/// Calls `visit(name, member)` for each of the options that have a name.
+template <typename Visit>
+void each_option(CgFacOptions& options, const Visit& visit) {
+  visit("maxIterations", options.cg.max_iterations);
+  visit("tolerance", options.cg.tolerance);
+  visit("space", options.space);
+}
 
 /// What a solve did, and what it knows of its solution.
 struct CgFacSummary {

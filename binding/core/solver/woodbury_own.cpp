@@ -46,10 +46,6 @@ void complement(MatrixView<const double> s, double gamma, double scale, MatrixVi
   for (std::size_t i = 0; i < out.rows; ++i) out(i, i) = static_cast<float>((1 - (gamma * s(i, i))) / scale);
 }
 
-double square(MatrixView<const float> x) {
-  return blas::dot(x.elements(), x.elements());
-}
-
 // ⟨v, x⟩ = scale²·⟨G_r, A_r⟩ and xᵀFx = scale_g·scale_a·scale²·‖G_r A_r‖² with A_r = Z_a aᵀ and G_r alike
 SolutionProducts empirical_products(const OwnProblem& problem, MatrixView<const float> input_rest, Carver& memory) {
   const FisherBlock& block = problem.block;
@@ -59,7 +55,8 @@ SolutionProducts empirical_products(const OwnProblem& problem, MatrixView<const 
   complement(problem.inverses.output.s, problem.damping.output, block.output.scale, output_rest);
   gemm_in_tiles(1.0F, output_rest, input_rest, 0.0F, product);
   const double vx = blas::dot(std::span<const float>(output_rest.elements()), input_rest.elements());
-  return {.vx = scale * scale * vx, .xfx = block.output.scale * block.input.scale * scale * scale * square(product)};
+  return {.vx = scale * scale * vx,
+          .xfx = block.output.scale * block.input.scale * scale * scale * blas::square(product.elements())};
 }
 
 // With M = S_g P_gᵀ g_vᵀ (√scale_g M goes to `subtracted`):
@@ -86,7 +83,7 @@ OwnProducts true_products(const OwnProblem& problem, MatrixView<const float> inp
   const double crossed = blas::dot(std::span<const float>(cross.elements()), product.elements());
   OwnProducts result;
   result.products.vx = scale * scale / problem.damping.output * (dot_of_lower(own, input_rest) - crossed);
-  result.products.xfx = scale * scale * block.input.scale / block.output.scale * square(product);
+  result.products.xfx = scale * scale * block.input.scale / block.output.scale * blas::square(product.elements());
   result.loss_grads_norm2 = trace(own);
   return result;
 }

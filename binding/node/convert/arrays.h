@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/layer/kinds/dense.h"
+#include "core/layer/kinds/kinds.h"
 
 /// Reading arrays. The facade has checked types and values and speaks to the user; these checks keep a call that did
 /// not come through it from touching memory that is not its own.

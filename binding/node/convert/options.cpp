@@ -1,99 +1,80 @@
 #include "node/convert/options.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <string>
-#include <string_view>
-#include <utility>
+#include <type_traits>
 
 #include "core/base/error.h"
+#include "core/base/names.h"
 #include "node/convert/arrays.h"
 
 namespace cgfac::node {
 namespace {
 
-std::string string_option(const Napi::Object& options, const char* name) {
-  return options.Get(name).As<Napi::String>().Utf8Value();
+void assign(const Napi::Value& value, bool& member) {
+  member = value.ToBoolean().Value();
 }
 
-std::size_t size_option(const Napi::Object& options, const char* name) {
-  return size_of(options.Get(name));
+void assign(const Napi::Value& value, int& member) {
+  member = value.As<Napi::Number>().Int32Value();
 }
 
-int integer_option(const Napi::Object& options, const char* name) {
-  return options.Get(name).As<Napi::Number>().Int32Value();
+void assign(const Napi::Value& value, std::size_t& member) {
+  member = size_of(value);
 }
 
-template <typename Value>
-using Choices = std::initializer_list<std::pair<std::string_view, Value>>;
+void assign(const Napi::Value& value, double& member) {
+  member = number_of(value);
+}
+
+void assign(const Napi::Value& value, Damping& member) {
+  member.relative = value.IsObject();
+  member.value = number_of(member.relative ? value.As<Napi::Object>().Get("relative") : value);
+}
 
 // What the option names. The facade has checked it: another name is one that the core was not told of.
-template <typename Value>
-Value choice(const Napi::Object& options, const char* name, const Choices<Value>& choices) {
-  const std::string given = string_option(options, name);
-  for (const auto& [each, value] : choices) {
-    if (each == given) return value;
-  }
-  throw expected(ErrorCode::invalid_value, "a name that the addon knows", name, given);
+template <typename Enum>
+Enum named(const char* name, const Napi::Value& value) {
+  const std::string given = value.ToString().Utf8Value();
+  const auto* const found = std::ranges::find(names_of<Enum>, given);
+  if (found == names_of<Enum>.end())
+    throw expected(ErrorCode::invalid_value, "a name that the addon knows", name, given);
+  return static_cast<Enum>(found - names_of<Enum>.begin());
 }
 
-Method method(const Napi::Object& options) {
-  const std::string given = string_option(options, "method");
-  const auto* const found = std::ranges::find(method_names, given);
-  if (found == method_names.end())
-    throw expected(ErrorCode::invalid_value, "a name that the addon knows", "method", given);
-  return static_cast<Method>(found - method_names.begin());
-}
-
-FactorOptions factor_options(const Napi::Object& options) {
-  return {.history = choice<FactorHistory>(
-              options, "factorHistory",
-              {{"none", FactorHistory::none}, {"panel", FactorHistory::panel}, {"dense", FactorHistory::dense}}),
-          .decay = number_of(options.Get("factorDecay")),
-          .rank = size_option(options, "rank"),
-          .panel_rows = size_option(options, "panelRows"),
-          .window = size_option(options, "window"),
-          .fills_up = options.Get("fillsUp").ToBoolean().Value()};
+// Each of the options that `Options` has names for.
+template <typename Options>
+Options read(const Napi::Object& object) {
+  Options options{};
+  each_option(options, [&]<typename Member>(const char* name, Member& member) {
+    const Napi::Value value = object.Get(name);
+    if constexpr (std::is_enum_v<Member>) {
+      member = named<Member>(name, value);
+    } else {
+      assign(value, member);
+    }
+  });
+  return options;
 }
 
 }  // namespace
 
 LayerShape layer_shape(const Napi::Object& options) {
-  return {.in_features = size_option(options, "inFeatures"),
-          .out_features = size_option(options, "outFeatures"),
-          .bias = options.Get("bias").As<Napi::Boolean>().Value(),
-          .loss_reduction = choice<LossReduction>(options, "lossReduction",
-                                                  {{"sum", LossReduction::sum}, {"mean", LossReduction::mean}}),
-          .layout = choice<KernelLayout>(options, "kernelLayout",
-                                         {{"out-in", KernelLayout::out_in}, {"in-out", KernelLayout::in_out}})};
+  return read<LayerShape>(options);
 }
 
 Damping damping(const Napi::Object& options) {
-  const Napi::Value value = options.Get("damping");
-  if (value.IsNumber()) return {.value = number_of(value), .relative = false};
-  return {.value = number_of(value.As<Napi::Object>().Get("relative")), .relative = true};
+  Damping damping{};
+  assign(options.Get("damping"), damping);
+  return damping;
 }
 
 CgFacOptions cg_fac_options(const Napi::Object& options) {
-  return {.cg = {.max_iterations = integer_option(options, "maxIterations"),
-                 .tolerance = number_of(options.Get("tolerance"))},
-          .space = choice<Space>(options, "space",
-                                 {{"auto", Space::automatic}, {"gram", Space::gram}, {"weight", Space::weight}})};
+  return read<CgFacOptions>(options);
 }
 
 LayerOptions layer_options(const Napi::Object& options) {
-  return {.damping = damping(options),
-          .damping_mode = choice<DampingMode>(
-              options, "dampingMode", {{"tikhonov", DampingMode::tikhonov}, {"factored", DampingMode::factored}}),
-          .block = choice<Block>(options, "block", {{"kronecker", Block::kronecker}, {"sample", Block::sample}}),
-          .method = method(options),
-          .factor = factor_options(options),
-          .cg_fac = cg_fac_options(options),
-          .warm_start = choice<WarmStart>(
-              options, "warmStart",
-              {{"none", WarmStart::none}, {"previous", WarmStart::previous}, {"scaled", WarmStart::scaled}}),
-          .factor_update_steps = integer_option(options, "factorUpdateSteps"),
-          .inverse_update_steps = integer_option(options, "inverseUpdateSteps")};
+  return read<LayerOptions>(options);
 }
 
 }  // namespace cgfac::node

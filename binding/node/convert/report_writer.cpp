@@ -58,7 +58,7 @@ void write_report(const LayerSummary& summary, std::span<double> report) {
   report[method] = number(summary.method);
   report[iterations] = 0;
   report[reason] = number(ReportReason::solved);
-  report[space] = number(kfac ? ReportSpace::weight : ReportSpace::gram);
+  report[space] = number(kfac || summary.formed ? ReportSpace::weight : ReportSpace::gram);
   report[input_form] = number(kfac ? ReportForm::covariance : form_of(summary.forms.input));
   report[output_form] = number(kfac ? ReportForm::covariance : form_of(summary.forms.output));
   if (summary.cg_fac) write_cg(*summary.cg_fac, report);
@@ -82,7 +82,6 @@ void write_report(const LayerStep& step, double elapsed, std::span<double> repor
   write_report(step.summary, report);
   if (!step.curved) report[reason] = number(ReportReason::no_curvature);
   if (step.by_rows) report[space] = number(ReportSpace::rows);
-  if (step.formed) report[space] = number(ReportSpace::weight);
   report[vx] = step.vx;
   report[bound] = step.bound;
   report[restarted] = step.restarted ? 1 : 0;

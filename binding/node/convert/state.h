@@ -2,7 +2,7 @@
 
 #include <napi.h>
 
-#include "core/layer/kinds/dense.h"
+#include "core/layer/kinds/kinds.h"
 #include "core/layer/layer_options.h"
 #include "core/layer/layer_state.h"
 

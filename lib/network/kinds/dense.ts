@@ -1,28 +1,23 @@
 /** Dense layers of a {@link Preconditioner}: their options, and the rows that they take. */
 import { boolean, checkOptions, checkRequired, oneOf, positiveInteger } from '../../base/validate';
-import { checkSize, float32, type VectorArrays, vectorArrays } from '../../base/weight-vector';
-import type { NetworkShape } from '../registry';
-import type { DenseLayerOptions } from '../types';
+import { checkSize, float32, type KernelLayout, vectorArrays, type WeightVector } from '../../base/weight-vector';
+import type { LayerKind, NetworkShape } from './layer-kind';
 
-const denseNames = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
-
-/** Checks a dense layer's options. */
-export function parseDense(options: DenseLayerOptions): {
-  readonly shape: NetworkShape;
-  readonly weights: VectorArrays | undefined;
-} {
-  checkOptions(options, 'registerDense', denseNames);
-  checkRequired(options, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
-  const shape: NetworkShape = {
-    inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
-    outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
-    bias: boolean(options.bias ?? true, 'bias'),
-    kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
-  };
-  checkSize(shape.inFeatures, shape.outFeatures);
-  const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
-  return { shape, weights };
+/** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
+export interface DenseLayerOptions {
+  /** Inputs per row, without the bias. */
+  readonly inFeatures: number;
+  /** Outputs per row. */
+  readonly outFeatures: number;
+  /** Whether it has a bias. Default: true. */
+  readonly bias?: boolean;
+  /** How its kernel lies in memory. Default: 'out-in'. */
+  readonly kernelLayout?: KernelLayout;
+  /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
+  readonly weights?: WeightVector;
 }
+
+const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
 
 /** How many rows an array holds, a multiple of `samples`; what is no multiple is refused by its length. */
 function countRows(array: unknown, features: number, samples: number): number {
@@ -32,21 +27,36 @@ function countRows(array: unknown, features: number, samples: number): number {
   return whole ? rows : Math.max(samples, Math.floor(rows / samples) * samples);
 }
 
-/** Checks a batch's rows: one per sample, or per sample and position. */
-export function denseRows({ inFeatures, outFeatures }: NetworkShape, inputs: unknown, grads: unknown, samples: number) {
-  const rows = countRows(inputs, inFeatures, samples);
-  return {
-    rows,
-    inputs: float32(inputs, 'inputs', rows * inFeatures, `rows ${rows} × inFeatures ${inFeatures}`),
-    lossGrads: float32(grads, 'lossGrads', rows * outFeatures, `rows ${rows} × outFeatures ${outFeatures}`),
-  };
-}
+/** Rows of one per sample, or per sample and position. */
+export const dense: LayerKind = {
+  parse: (given) => {
+    checkOptions(given, 'registerDense', names);
+    checkRequired(given, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
+    const options = given as DenseLayerOptions;
+    const shape: NetworkShape = {
+      kind: 'dense',
+      inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),
+      outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
+      bias: boolean(options.bias ?? true, 'bias'),
+      kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
+    };
+    checkSize(shape.inFeatures, shape.outFeatures);
+    const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
+    return { shape, weights };
+  },
 
-/** Checks output gradients of sampled targets. */
-export function denseFisherRows({ outFeatures }: NetworkShape, grads: unknown, samples: number) {
-  const rows = countRows(grads, outFeatures, samples);
-  return {
-    rows,
-    outputGrads: float32(grads, 'outputGrads', rows * outFeatures, `rows ${rows} × outFeatures ${outFeatures}`),
-  };
-}
+  rows: ({ inFeatures, outFeatures }, inputs, lossGrads, samples) => {
+    const rows = countRows(inputs, inFeatures, samples);
+    return {
+      rows,
+      inputs: float32(inputs, 'inputs', rows * inFeatures, `rows ${rows} × inFeatures ${inFeatures}`),
+      lossGrads: float32(lossGrads, 'lossGrads', rows * outFeatures, `rows ${rows} × outFeatures ${outFeatures}`),
+    };
+  },
+
+  fisherRows: ({ outFeatures }, outputGrads, samples) => {
+    const rows = countRows(outputGrads, outFeatures, samples);
+    const shape = `rows ${rows} × outFeatures ${outFeatures}`;
+    return { rows, outputGrads: float32(outputGrads, 'outputGrads', rows * outFeatures, shape) };
+  },
+};

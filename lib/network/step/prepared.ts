@@ -1,7 +1,7 @@
 /** What a layer says of a step before its length is known. */
 import type { Damping } from '../../base/weight-vector';
 import type { FactorRows } from '../../layer/layer';
-import { dampingOf, type LayerSummary, methodUsed, named, numberAt } from '../../layer/summary';
+import { dampingOf, type LayerSummary, methodUsed, numberAt, required } from '../../layer/summary';
 import { type MethodUsed, reasonNames, spaceNames, stepReport } from '../../native/reports';
 
 /** A number for each factor of a layer. */
@@ -93,14 +93,14 @@ function curved(report: Float64Array): Curved {
 /** A step's report as the facade gives it. */
 export function preparedStep(report: Float64Array, rows: FactorRows): PreparedStep {
   const value = (place: keyof typeof stepReport) => report[stepReport[place]] ?? Number.NaN;
-  const reason = named(reasonNames, value('reason')) ?? 'solved';
+  const reason = required(reasonNames, value('reason'));
   const residual = numberAt(report, stepReport.residual);
   const initialResidual = numberAt(report, stepReport.initialResidual);
   return {
     innerProduct: value('vx'),
     bound: value('bound'),
     method: methodUsed(value('method')),
-    space: named(spaceNames, value('space')) ?? 'gram',
+    space: required(spaceNames, value('space')),
     iterations: value('iterations'),
     reason,
     inputRows: rows.input,

@@ -22,12 +22,6 @@ namespace {
 const std::vector<SidedBlock::Sizes> small_sizes{
     {1, 1, 1, 1}, {4, 5, 3, 2}, {5, 3, 9, 12}, {13, 29, 5, 7}, {31, 11, 6, 40}};
 
-double trace_of(const DenseMatrix& x) {
-  double sum = 0;
-  for (std::size_t i = 0; i < x.rows; ++i) sum += x(i, i);
-  return sum;
-}
-
 std::vector<BlockForms> possible_forms(const FisherBlock& block) {
   using enum FactorForm;
   std::vector<BlockForms> result;

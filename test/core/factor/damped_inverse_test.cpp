@@ -14,15 +14,13 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
-
 // How a factor comes to each form of its inverse.
-struct Variant {
+struct InverseVariant {
   InverseView::Form form;
   FactorOptions options;
   std::size_t count;
 };
-std::vector<Variant> variants() {
+std::vector<InverseVariant> inverse_variants() {
   using enum InverseView::Form;
   return {{.form = woodbury, .options = {}, .count = 9},
           {.form = woodbury, .options = {}, .count = 1},
@@ -38,7 +36,7 @@ std::vector<Variant> variants() {
 // them.
 struct DampedFactor {
   static constexpr std::size_t features = 20;
-  Variant variant;
+  InverseVariant variant;
   bool homogeneous;
   RandomSide rows = random_side(SideForm::rows, variant.count, features, homogeneous, 3);
   Factor factor{features, homogeneous, variant.options};
@@ -46,7 +44,7 @@ struct DampedFactor {
   DenseMatrix dense{.rows = 0, .cols = 0};
   Spectra spectra{};
 
-  DampedFactor(const Variant& form, bool ones) : variant(form), homogeneous(ones) {
+  DampedFactor(const InverseVariant& form, bool ones) : variant(form), homogeneous(ones) {
     factor.refresh({.rows = rows.side, .trace = trace(rows.side)});
     dense = factor_matrix(factor.side());
     spectra = jacobi(dense);
@@ -65,7 +63,7 @@ struct DampedFactor {
 };
 
 void for_each_factor(auto&& check) {
-  for (const Variant& variant : variants()) {
+  for (const InverseVariant& variant : inverse_variants()) {
     for (const bool homogeneous : {false, true}) {
       CAPTURE(static_cast<int>(variant.form));
       CAPTURE(variant.count);
@@ -185,7 +183,7 @@ TEST_CASE("damped inverse: the factor's own rows need no product with their own"
 }
 
 TEST_CASE("damped inverse: is made anew when its factor has changed, and when γ has") {
-  const Variant variant{.form = InverseView::Form::woodbury, .options = {}, .count = 9};
+  const InverseVariant variant{.form = InverseView::Form::woodbury, .options = {}, .count = 9};
   DampedFactor of(variant, true);
   const auto applied = [&] {
     std::vector<float> x = random_numbers<float>(21, 5);
@@ -213,7 +211,7 @@ TEST_CASE("damped inverse: a damping beyond float32 is refused") {
   CHECK_FALSE(can_damp(0));
   CHECK_FALSE(can_damp(-1));
   CHECK_FALSE(can_damp(std::numeric_limits<double>::quiet_NaN()));
-  for (const Variant& variant : variants()) {
+  for (const InverseVariant& variant : inverse_variants()) {
     DampedFactor of(variant, false);
     for (const double gamma : {1e-39, 0.0, -1.0, std::numeric_limits<double>::quiet_NaN()})
       CHECK_THROWS_AS(of.damp(gamma), Error);

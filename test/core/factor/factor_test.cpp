@@ -18,9 +18,6 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
-constexpr FactorHistory histories[] = {FactorHistory::none, FactorHistory::panel, FactorHistory::dense};
-
 Factor::Fresh fresh_of(const Side& rows, std::size_t wanted = 0) {
   return {.rows = rows, .trace = trace(rows), .wanted = wanted, .owner = {}};
 }

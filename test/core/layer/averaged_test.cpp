@@ -12,10 +12,9 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
 constexpr double decay = 0.8;
 
-struct Variant {
+struct AveragedVariant {
   Method method;
   FactorHistory history;
   double bound;  // times the condition (λ + max E)/λ
@@ -23,7 +22,7 @@ struct Variant {
 
 // Averages are rounded to float32, 16·2⁻²⁴ each (factor_test.cpp); to that comes what the golden cases allow a
 // solution.
-const std::vector<Variant> variants{
+const std::vector<AveragedVariant> averaged_variants{
     {Method::exact, FactorHistory::panel, 36 * unit_roundoff},
     {Method::exact, FactorHistory::dense, 36 * unit_roundoff},
     {Method::automatic, FactorHistory::panel, 36 * unit_roundoff},
@@ -33,7 +32,7 @@ const std::vector<Variant> variants{
     {Method::kfac, FactorHistory::dense, 72 * unit_roundoff},
 };
 
-std::vector<RandomLayer> layers() {
+std::vector<RandomLayer> averaged_layers() {
   struct Sizes {
     std::size_t m, n, input_rows, output_rows;
   };
@@ -51,9 +50,9 @@ std::vector<RandomLayer> layers() {
 }
 
 void for_each_layer(auto&& check) {
-  for (const RandomLayer& layer : layers()) {
+  for (const RandomLayer& layer : averaged_layers()) {
     CAPTURE(layer.name());
-    for (const Variant& variant : variants) {
+    for (const AveragedVariant& variant : averaged_variants) {
       CAPTURE(static_cast<int>(variant.method));
       CAPTURE(static_cast<int>(variant.history));
       check(layer, variant);
@@ -80,14 +79,14 @@ struct Averaged {
     return {.a = a.mean(), .g = g.mean()};
   }
   // A rank large enough that nothing is cut off, and no side that is dense for being small.
-  [[nodiscard]] LayerOptions options(const Variant& variant) const {
+  [[nodiscard]] LayerOptions options(const AveragedVariant& variant) const {
     LayerOptions result{.damping = {.value = damping}, .method = variant.method};
     result.factor = {
         .history = variant.history, .decay = decay, .rank = 1000, .panel_rows = 1000, .dense_dimension = 0};
     result.cg_fac.cg = {.max_iterations = 400, .tolerance = 0};
     return result;
   }
-  void check(const Variant& variant, const LayerSummary& summary, const std::vector<double>& v,
+  void check(const AveragedVariant& variant, const LayerSummary& summary, const std::vector<double>& v,
              const std::vector<float>& x) const {
     CHECK(summary.damping == doctest::Approx(damping).epsilon(1e-5));  // rounding cuts off something of a panel
     const double bound = variant.bound * solver.condition(damping);
@@ -103,7 +102,7 @@ struct Averaged {
 }  // namespace
 
 TEST_CASE("averaged: steps of every method over averages are those of float64") {
-  for_each_layer([](const RandomLayer& layer, const Variant& variant) {
+  for_each_layer([](const RandomLayer& layer, const AveragedVariant& variant) {
     const Averaged averaged{.layer = layer};
     Layer network(layer.shape, averaged.options(variant));
     for (const StepRows& batch : averaged.batches) {
@@ -124,7 +123,7 @@ TEST_CASE("averaged: steps of every method over averages are those of float64") 
 }
 
 TEST_CASE("averaged: a single layer's batches enter the averages, those that are borrowed as well") {
-  for_each_layer([](const RandomLayer& layer, const Variant& variant) {
+  for_each_layer([](const RandomLayer& layer, const AveragedVariant& variant) {
     const Averaged averaged{.layer = layer};
     Layer single(layer.shape, averaged.options(variant));
     std::vector<float> x(layer.size());
@@ -152,7 +151,7 @@ TEST_CASE("averaged: a single layer's batches enter the averages, those that are
 }
 
 TEST_CASE("averaged: factored damping of a single layer, exact and by eigenvectors") {
-  for_each_layer([](const RandomLayer& layer, const Variant& variant) {
+  for_each_layer([](const RandomLayer& layer, const AveragedVariant& variant) {
     if (variant.method == Method::cg) return;
     const Averaged averaged{.layer = layer};
     LayerOptions options = averaged.options(variant);
@@ -201,7 +200,7 @@ TEST_CASE("averaged: a step tells traces, largest eigenvalues and effective rank
   for (const double value : averaged.solver.output.values) {
     if (value > 0) rank_of_f += rank(averaged.solver.input, averaged.damping / value);
   }
-  for (const Variant& variant : variants) {
+  for (const AveragedVariant& variant : averaged_variants) {
     CAPTURE(static_cast<int>(variant.method));
     CAPTURE(static_cast<int>(variant.history));
     for (const DampingMode mode : {DampingMode::tikhonov, DampingMode::factored}) {
@@ -250,7 +249,7 @@ DenseMatrix panel_factor(const FactorState& state) {
 }  // namespace
 
 TEST_CASE("averaged: a panel that cuts off is solved for as it is, with the mean of what it lost in the damping") {
-  for_each_layer([](const RandomLayer& layer, const Variant& variant) {
+  for_each_layer([](const RandomLayer& layer, const AveragedVariant& variant) {
     if (variant.history != FactorHistory::panel) return;
     const Averaged averaged{.layer = layer};
     const FisherBlock& block = averaged.block;

@@ -15,10 +15,8 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
-
 // What an update has of arrays and numbers.
-struct Variant {
+struct UpdateVariant {
   bool kept;
   bool weights;
   bool gradient;
@@ -34,15 +32,15 @@ struct Variant {
 };
 
 // Every combination that an update may have: x goes somewhere, and an average is of weights.
-std::vector<Variant> variants() {
-  std::vector<Variant> result;
+std::vector<UpdateVariant> update_variants() {
+  std::vector<UpdateVariant> result;
   for (unsigned bits = 0; bits < 16; ++bits) {
-    Variant variant{.kept = (bits & 1U) != 0,
-                    .weights = (bits & 2U) != 0,
-                    .gradient = (bits & 4U) != 0,
-                    .average = (bits & 8U) != 0,
-                    .momentum = 0,
-                    .weight_decay = 0};
+    UpdateVariant variant{.kept = (bits & 1U) != 0,
+                          .weights = (bits & 2U) != 0,
+                          .gradient = (bits & 4U) != 0,
+                          .average = (bits & 8U) != 0,
+                          .momentum = 0,
+                          .weight_decay = 0};
     if (!(variant.kept || variant.weights || variant.gradient) || (variant.average && !variant.weights)) continue;
     for (const double momentum : {0.0, 0.9}) {
       for (const double weight_decay : {0.0, 0.05}) {
@@ -68,7 +66,8 @@ constexpr double step_size = 0.7;
 constexpr double average_decay = 0.8;
 
 // Plain loops in float64. M without a momentum, and a gradient that is rewritten, are not read.
-Arrays<double> expected_arrays(const Variant& variant, const Arrays<float>& before, const std::vector<double>& x) {
+Arrays<double> expected_arrays(const UpdateVariant& variant, const Arrays<float>& before,
+                               const std::vector<double>& x) {
   Arrays<double> after{.kept = widened(before.kept),
                        .weights = widened(before.weights),
                        .gradient = widened(before.gradient),
@@ -91,7 +90,7 @@ Arrays<double> expected_arrays(const Variant& variant, const Arrays<float>& befo
 // An update of arrays that it owns.
 struct Update {
   const LayerShape& shape;
-  Variant variant;
+  UpdateVariant variant;
   std::size_t size = shape.size();
   Arrays<float> before{.kept = random_numbers<float>(size, 1),
                        .weights = random_numbers<float>(size, 2),
@@ -135,7 +134,7 @@ struct Update {
 };
 
 void for_each_variant(const LayerShape& shape, auto&& check) {
-  for (const Variant& variant : variants()) {
+  for (const UpdateVariant& variant : update_variants()) {
     CAPTURE(variant.name());
     Update update{.shape = shape, .variant = variant};
     check(update);
@@ -154,7 +153,7 @@ LayerOptions factored_options() {
   return {.damping = {.value = 100, .relative = true}, .damping_mode = DampingMode::factored, .method = Method::exact};
 }
 
-void for_each_layer(auto&& check) {
+void for_each_updated(auto&& check) {
   for (const KernelLayout layout : {KernelLayout::out_in, KernelLayout::in_out}) {
     for (const bool bias : {false, true}) {
       CAPTURE(static_cast<int>(layout));
@@ -167,7 +166,7 @@ void for_each_layer(auto&& check) {
 }  // namespace
 
 TEST_CASE("update: every combination of arrays, by a direction that is formed") {
-  for_each_layer([](const RandomLayer& layer) {
+  for_each_updated([](const RandomLayer& layer) {
     const std::vector<float> x = random_numbers<float>(layer.size(), 4);
     for_each_variant(layer.shape, [&](Update& update) {
       update_all(update.update(), layer.block().view(std::span<const float>(x)));
@@ -177,7 +176,7 @@ TEST_CASE("update: every combination of arrays, by a direction that is formed") 
 }
 
 TEST_CASE("update: every combination of arrays, by a direction of zero") {
-  for_each_layer([](const RandomLayer& layer) {
+  for_each_updated([](const RandomLayer& layer) {
     for_each_variant(layer.shape, [&](Update& update) {
       update_by_zero(update.update());
       update.check(std::vector<double>(layer.size()), 0);
@@ -186,7 +185,7 @@ TEST_CASE("update: every combination of arrays, by a direction of zero") {
 }
 
 TEST_CASE("update: a direction by rows updates as the same direction formed does") {
-  for_each_layer([](const RandomLayer& layer) {
+  for_each_updated([](const RandomLayer& layer) {
     StepRows rows(layer, 1);
     for (float& g : rows.loss_grads) g *= 1e-3F;  // so that x is of the size of the weights
     Layer network(layer.shape, factored_options());
@@ -195,7 +194,7 @@ TEST_CASE("update: a direction by rows updates as the same direction formed does
     const std::vector<double> v = rows.gradient();
     const std::vector<float> given(v.begin(), v.end());
     const LayerStep formed = network.prepare(layer.block().view(std::span<const float>(given)), {});
-    REQUIRE(formed.formed);
+    REQUIRE(formed.summary.formed);
     const std::vector<double> x = widened(written(network));
     const LayerStep by_rows = network.prepare(std::nullopt, {});
     REQUIRE(by_rows.by_rows);
@@ -228,7 +227,7 @@ TEST_CASE("update: a layer without curvature has a direction of zero") {
 }
 
 TEST_CASE("update: a direction whose length leaves the range of float32 is refused, with everything untouched") {
-  for_each_layer([](const RandomLayer& layer) {
+  for_each_updated([](const RandomLayer& layer) {
     Layer network(layer.shape, factored_options());
     StepRows(layer, 1).record(network);
     network.refresh();

@@ -19,7 +19,7 @@ using Numbers = std::vector<double>;
 constexpr std::size_t lengths[] = {1, 2, 7, 8, 33};
 
 // Sums of up to 33 products of numbers below 1, in any order.
-constexpr double rounding = 1e-14;
+constexpr double rounding_of_sum = 1e-14;
 
 }  // namespace
 
@@ -44,16 +44,16 @@ TEST_CASE("simd: direct advances the solution, then the direction, and sums over
         const double next_c = r_c[i] + (0.25 * before_c[i]);
         const double next_w = r_w[i] + (0.25 * before_w[i]);
         const double y = (2 * static_cast<double>(u[i])) + next_w;
-        CHECK(c[i] == doctest::Approx(next_c).epsilon(rounding));
-        if (apart) CHECK(w[i] == doctest::Approx(next_w).epsilon(rounding));
-        CHECK(x[i] == doctest::Approx(before_x[i] + (0.5 * before_c[i])).epsilon(rounding));
+        CHECK(c[i] == doctest::Approx(next_c).epsilon(rounding_of_sum));
+        if (apart) CHECK(w[i] == doctest::Approx(next_w).epsilon(rounding_of_sum));
+        CHECK(x[i] == doctest::Approx(before_x[i] + (0.5 * before_c[i])).epsilon(rounding_of_sum));
         expected.u_c += static_cast<double>(u[i]) * next_c;
         expected.y_c += y * next_c;
         expected.y_y += y * y;
       }
-      CHECK(sums.u_c == doctest::Approx(expected.u_c).epsilon(rounding));
-      CHECK(sums.y_c == doctest::Approx(expected.y_c).epsilon(rounding));
-      CHECK(sums.y_y == doctest::Approx(expected.y_y).epsilon(rounding));
+      CHECK(sums.u_c == doctest::Approx(expected.u_c).epsilon(rounding_of_sum));
+      CHECK(sums.y_c == doctest::Approx(expected.y_c).epsilon(rounding_of_sum));
+      CHECK(sums.y_y == doctest::Approx(expected.y_y).epsilon(rounding_of_sum));
     }
   }
 }
@@ -84,13 +84,13 @@ TEST_CASE("simd: reduce, axpy and the pair of sums are what their formulas say")
     double c_w = 0;
     for (std::size_t i = 0; i < count; ++i) {
       const double from_u = 0.7 * static_cast<double>(u[i]);
-      CHECK(c[i] == doctest::Approx(before[i] - (0.3 * p[i]) - from_u - (0.9 * image[i])).epsilon(rounding));
-      CHECK(x[i] == doctest::Approx(before[i] + (0.6 * p[i])).epsilon(rounding));
+      CHECK(c[i] == doctest::Approx(before[i] - (0.3 * p[i]) - from_u - (0.9 * image[i])).epsilon(rounding_of_sum));
+      CHECK(x[i] == doctest::Approx(before[i] + (0.6 * p[i])).epsilon(rounding_of_sum));
       u_c += static_cast<double>(u[i]) * p[i];
       c_w += p[i] * image[i];
     }
-    CHECK(sums.u_c == doctest::Approx(u_c).epsilon(rounding));
-    CHECK(sums.c_w == doctest::Approx(c_w).epsilon(rounding));
+    CHECK(sums.u_c == doctest::Approx(u_c).epsilon(rounding_of_sum));
+    CHECK(sums.c_w == doctest::Approx(c_w).epsilon(rounding_of_sum));
   }
 }
 
@@ -109,8 +109,8 @@ TEST_CASE("simd: rows of products with a tridiagonal matrix equal plain sums") {
     for (std::size_t j = 0; j < count; ++j) {
       const double before = j > 0 ? e[j - 1] * x[j - 1] : 0;
       const double after = j + 1 < count ? e[j] * x[j + 1] : 0;
-      CHECK(right[j] == doctest::Approx(before + (d[j] * x[j]) + after).epsilon(rounding));
-      CHECK(left[j] == doctest::Approx((0.2 * above[j]) + (0.4 * x[j]) + (0.6 * below[j])).epsilon(rounding));
+      CHECK(right[j] == doctest::Approx(before + (d[j] * x[j]) + after).epsilon(rounding_of_sum));
+      CHECK(left[j] == doctest::Approx((0.2 * above[j]) + (0.4 * x[j]) + (0.6 * below[j])).epsilon(rounding_of_sum));
     }
   }
 }
@@ -134,7 +134,7 @@ TEST_CASE("simd: a tridiagonal system is solved for every lane with its own mult
         if (i > 0) sum += mu[j] * e[i - 1] * at(i - 1, j);
         if (i + 1 < count) sum += mu[j] * e[i] * at(i + 1, j);
         // the condition of the systems is below 10
-        CHECK(sum == doctest::Approx(right[(i * simd::lanes) + j]).epsilon(10 * rounding));
+        CHECK(sum == doctest::Approx(right[(i * simd::lanes) + j]).epsilon(10 * rounding_of_sum));
       }
     }
   }

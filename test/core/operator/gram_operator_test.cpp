@@ -28,7 +28,7 @@ struct Problem {
 
 // Beside the awkward shapes those where one side has many more rows than the other: what a product holds back, and what
 // a change of basis needs, is then more than what the vectors take.
-std::vector<RandomLayer> layers() {
+std::vector<RandomLayer> operator_layers() {
   std::vector<RandomLayer> result = awkward_layers();
   result.push_back(
       {.shape = {.in_features = 310, .out_features = 40, .bias = true}, .input_rows = 300, .output_rows = 30});
@@ -38,7 +38,7 @@ std::vector<RandomLayer> layers() {
 }
 
 void for_each_layer_and_basis(auto&& check) {
-  for (const RandomLayer& layer : layers()) {
+  for (const RandomLayer& layer : operator_layers()) {
     CAPTURE(layer.name());
     for (const GramBasis basis : {GramBasis::plain, GramBasis::tridiagonal}) {
       CAPTURE(static_cast<int>(basis));

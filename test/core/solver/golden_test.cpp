@@ -13,15 +13,16 @@ using namespace cgfac::test;
 
 namespace {
 
-struct Solution {
+struct GoldenSolution {
   std::vector<float> x;
   CgFacSummary summary;
 };
 
-Solution solve(const GoldenCase& golden, double damping, Space space, int iterations, const std::vector<float>* x0) {
+GoldenSolution solve(const GoldenCase& golden, double damping, Space space, int iterations,
+                     const std::vector<float>* x0) {
   const FisherBlock block = golden.block();
   const auto v = golden.weights<float>("v");
-  Solution result{.x = std::vector<float>(v.size()), .summary = {}};
+  GoldenSolution result{.x = std::vector<float>(v.size()), .summary = {}};
   CgFacWorkspace workspace;
   std::optional<WeightView<const float>> start;
   if (x0 != nullptr) start = block.view(std::span<const float>(*x0));
@@ -89,7 +90,7 @@ TEST_CASE("golden: the reported residual is the true one") {
     const auto v = golden.weights<float>("v");
     for (const Space space : {Space::gram, Space::weight}) {
       for (const int iterations : {1, 2, 5, 10, 20}) {
-        const Solution solution = solve(golden, damping, space, iterations, nullptr);
+        const GoldenSolution solution = solve(golden, damping, space, iterations, nullptr);
         const double residual =
             norm(difference(v, dense_apply(block, damping, std::span<const float>(solution.x)))) / norm(v);
         CAPTURE(iterations);

@@ -13,8 +13,6 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
-
 const std::vector<SidedBlock::Sizes> small_sizes{{4, 5, 3, 2}, {5, 3, 9, 12}, {13, 29, 5, 7}};
 // U has the 48 rows and columns that the mixed bases ask for.
 const std::vector<SidedBlock::Sizes> mixed_sizes{{60, 70, 50, 53}, {53, 51, 80, 60}};
@@ -45,7 +43,7 @@ void check_products(const SolutionProducts& products, const FisherBlock& block, 
 
 enum class Start { none, plain, optimal };
 
-struct Run {
+struct SidesRun {
   Space space;
   GramBasis basis;
   double bound;  // of golden_test.cpp: five iterations in the space
@@ -61,7 +59,7 @@ std::vector<double> start_of(const SidedBlock& sided, Start start, double dampin
   return x;
 }
 
-void check_iterates(const SidedBlock& sided, const Run& run, Start start, const Right& right) {
+void check_iterates(const SidedBlock& sided, const SidesRun& run, Start start, const Right& right) {
   constexpr int iterations = 5;
   const FisherBlock& block = sided.block;
   const BlockTraces sums = traces(block);
@@ -91,8 +89,9 @@ TEST_CASE("sides: conjugate gradients follow the float64 iterates, in both space
   for_each_sided_block(small_sizes, both_layouts, [](const SidedBlock& sided) {
     for (const Right& right : right_sides(sided)) {
       CAPTURE(right.gradient.same_batch());
-      for (const Run& run : {Run{Space::gram, GramBasis::plain, 2e-5}, Run{Space::gram, GramBasis::tridiagonal, 2e-5},
-                             Run{Space::weight, GramBasis::automatic, 2e-4}}) {
+      for (const SidesRun& run :
+           {SidesRun{Space::gram, GramBasis::plain, 2e-5}, SidesRun{Space::gram, GramBasis::tridiagonal, 2e-5},
+            SidesRun{Space::weight, GramBasis::automatic, 2e-4}}) {
         CAPTURE(static_cast<int>(run.space));
         CAPTURE(static_cast<int>(run.basis));
         for (const Start start : {Start::none, Start::plain, Start::optimal}) {

@@ -14,8 +14,6 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr double unit_roundoff = 0x1p-24;
-
 LayerOptions options_of(Method method, double damping) {
   LayerOptions options{.damping = {.value = damping}};
   options.method = method;
@@ -25,27 +23,27 @@ LayerOptions options_of(Method method, double damping) {
   return options;
 }
 
-struct Solution {
+struct SolverSolution {
   std::vector<float> x;
   LayerSummary summary;
 };
 
-Solution precondition(const GoldenCase& golden, const LayerOptions& options, Spectrum* spectrum = nullptr) {
+SolverSolution precondition(const GoldenCase& golden, const LayerOptions& options, Spectrum* spectrum = nullptr) {
   Layer layer(golden.shape(), options);
   layer.record_batch(golden.batch());
   const auto batch = layer.batch();
   const auto v = golden.weights<float>("v");
-  Solution result{.x = std::vector<float>(v.size()), .summary = {}};
+  SolverSolution result{.x = std::vector<float>(v.size()), .summary = {}};
   result.summary = layer.precondition(batch, batch->block().view(std::span<const float>(v)),
                                       batch->block().view(std::span<float>(result.x)), nullptr, spectrum);
   return result;
 }
 
-Solution natural_gradient(const GoldenCase& golden, const LayerOptions& options, double factor = 1, double keep = 0,
-                          float start = 0) {
+SolverSolution natural_gradient(const GoldenCase& golden, const LayerOptions& options, double factor = 1,
+                                double keep = 0, float start = 0) {
   Layer layer(golden.shape(), options);
   const FisherBlock block = golden.block();
-  Solution result{.x = std::vector<float>(block.size(), start), .summary = {}};
+  SolverSolution result{.x = std::vector<float>(block.size(), start), .summary = {}};
   result.summary = layer.natural_gradient(
       golden.batch(), golden.loss_grads(),
       {.out = block.view(std::span<float>(result.x)), .factor = factor, .keep = keep}, nullptr, nullptr);
@@ -64,7 +62,7 @@ TEST_CASE("golden: exact") {
   for_each_damping([](const GoldenCase& golden, double damping, const std::string& index) {
     const auto expected = golden.weights<double>("exact" + index);
     const double bound = 4 * unit_roundoff * condition(golden, damping);
-    const Solution solution = precondition(golden, options_of(Method::exact, damping));
+    const SolverSolution solution = precondition(golden, options_of(Method::exact, damping));
     CHECK(relative_error(solution.x, expected) <= bound);
     const auto own = golden.weights<double>("same_exact" + index);
     CHECK(relative_error(natural_gradient(golden, options_of(Method::exact, damping)).x, own) <= bound);
@@ -101,7 +99,7 @@ TEST_CASE("golden: direct K-FAC is the exact solution, to float32 eigenvectors")
   // errors of float32 eigenvectors, about √d·2⁻²⁴ each, are multiplied by the condition as those of U are
   for_each_damping([](const GoldenCase& golden, double damping, const std::string& index) {
     const double bound = 40 * unit_roundoff * condition(golden, damping);
-    const Solution solution = precondition(golden, options_of(Method::kfac, damping));
+    const SolverSolution solution = precondition(golden, options_of(Method::kfac, damping));
     CHECK(relative_error(solution.x, golden.weights<double>("exact" + index)) <= bound);
     const auto expected = golden.numbers<double>("scalars" + index);
     CHECK(solution.summary.products.vx == doctest::Approx(expected[0]).epsilon(bound));
@@ -118,10 +116,10 @@ TEST_CASE("golden: factored damping") {
       LayerOptions options = options_of(method, damping);
       options.damping_mode = DampingMode::factored;
       const auto expected = golden.weights<double>("factored" + index);
-      const Solution solution = precondition(golden, options);
+      const SolverSolution solution = precondition(golden, options);
       CHECK(relative_error(solution.x, expected) <= 1e-3);
       CHECK(solution.summary.products.vx == doctest::Approx(dot(golden.weights<float>("v"), expected)).epsilon(1e-3));
-      const Solution own = natural_gradient(golden, options);
+      const SolverSolution own = natural_gradient(golden, options);
       const auto own_expected = golden.weights<double>("same_factored" + index);
       CHECK(relative_error(own.x, own_expected) <= 1e-3);
       CHECK(own.summary.products.vx == doctest::Approx(dot(golden.own_gradient(), own_expected)).epsilon(1e-3));
@@ -135,7 +133,7 @@ TEST_CASE("golden: the per-sample block") {
     LayerOptions options = options_of(Method::exact, damping);
     options.block = Block::sample;
     const auto expected = golden.weights<double>("block" + index);
-    const Solution solution = precondition(golden, options);
+    const SolverSolution solution = precondition(golden, options);
     CHECK(relative_error(solution.x, expected) <= 5e-3);
     CHECK(solution.summary.products.vx == doctest::Approx(dot(golden.weights<float>("v"), expected)).epsilon(5e-3));
     // the batch's own gradient, formed first and handed over, gives the same

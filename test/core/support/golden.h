@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/layer/kinds/dense.h"
+#include "core/layer/kinds/kinds.h"
 #include "support/golden_manifest.h"
 #include "support/reference.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/layer/kinds/dense.h"
+#include "core/layer/kinds/kinds.h"
 #include "core/solver/cg_fac.h"
 #include "support/reference.h"
 

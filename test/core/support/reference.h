@@ -10,6 +10,9 @@
 
 namespace cgfac::test {
 
+/// Half a unit in the last place of float32, relative.
+inline constexpr double unit_roundoff = 0x1p-24;
+
 /// Numbers in (−1, 1) from a fixed linear congruential generator: the same on every platform.
 template <typename T>
 std::vector<T> random_numbers(std::size_t count, std::uint64_t seed) {
@@ -38,6 +41,13 @@ struct DenseMatrix {
     return result;
   }
 };
+
+/// The sum of a matrix's diagonal.
+inline double trace_of(const DenseMatrix& x) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.rows; ++i) sum += x(i, i);
+  return sum;
+}
 
 inline DenseMatrix operator*(const DenseMatrix& x, const DenseMatrix& y) {
   DenseMatrix result{.rows = x.rows, .cols = y.cols};

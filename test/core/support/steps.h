@@ -11,6 +11,9 @@
 
 namespace cgfac::test {
 
+/// Every history of a factor.
+inline constexpr FactorHistory histories[] = {FactorHistory::none, FactorHistory::panel, FactorHistory::dense};
+
 /// The rows of one step of a layer, other ones for each seed: inputs, gradients of sampled targets and of the loss.
 struct StepRows {
   RandomLayer batch;  ///< its output gradients are those of sampled targets
@@ -63,11 +66,6 @@ struct DenseAverage {
   }
 };
 
-inline double trace_of(const DenseMatrix& x) {
-  double sum = 0;
-  for (std::size_t i = 0; i < x.rows; ++i) sum += x(i, i);
-  return sum;
-}
 inline double mean_eigenvalue(const DenseMatrix& factor) {
   return trace_of(factor) / static_cast<double>(factor.rows);
 }

@@ -280,5 +280,10 @@ describe('a layer preconditioner', () => {
       preconditioner.record(rows);
       expect(preconditioner.preconditionSync(randomVector(shape, 5)).space).toBe(space);
     }
+    const { layer, rows } = options();
+    const averaged = { method: 'exact', dampingMode: 'factored', factorHistory: 'dense' } as const;
+    const preconditioner = new LayerPreconditioner({ ...layer, ...averaged });
+    preconditioner.record(rows);
+    expect(preconditioner.preconditionSync(randomVector(shape, 5)).space).toBe('weight');
   });
 });

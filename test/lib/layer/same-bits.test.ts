@@ -44,7 +44,7 @@ describe.each(cases)('$name, $what, $kernelLayout', ({ shape, name, kernelLayout
       kernelLayout,
       lossReduction: 'mean',
       damping: { relative: 1 },
-      ...methods[name],
+      ...methods[name].options,
       ...(name.startsWith('cg') ? { maxIterations: 6 } : {}),
       ...(name.startsWith('kfac') ? { inverseUpdateSteps: 3 } : {}),
     });
@@ -109,7 +109,7 @@ describe('preconditionAll', () => {
         bias,
         lossReduction: 'sum',
         damping: 0.5,
-        ...methods[name],
+        ...methods[name].options,
       });
       layer.record(recordable(randomRows(shape, i + 1)));
       return { layer, v: randomVector(shape, i + 50) };

@@ -3,7 +3,8 @@ import { Preconditioner, type PreconditionerOptions, type StepSummary, type Weig
 import { layerPreconditionerRows } from '../../../lib/layer/option-rows';
 import { preconditionerRows } from '../../../lib/network/option-rows';
 import { copyOf } from '../../support/networks';
-import { type Entry, entriesOf, nameOf, rowsFor, type TableRow, valuesOf } from '../../support/table';
+import { networkTable } from '../../support/solvers';
+import { type Entry, entriesOf, nameOf, rowsFor, valuesOf } from '../../support/table';
 import { batch, decay, rowsOf, type TableLayer, type Variant } from '../../support/table-cases';
 
 /** A network has no option for its block: that of its layers is 'kronecker'. */
@@ -16,28 +17,12 @@ const axes = {
   call: ['sync', 'async'],
 } as const;
 
-const refused = (message: string) => ({ code: 'ERR_CGFAC_INVALID_ARG_VALUE', message }) as const;
-const kronecker = ['kronecker'] as const;
-const table: readonly TableRow[] = [
-  { where: { block: kronecker, method: ['cg', 'auto'], dampingMode: ['tikhonov'] } },
-  { where: { block: kronecker, method: ['exact'] } },
-  { where: { block: kronecker, method: ['kfac'], factorHistory: ['dense'] } },
-  {
-    where: { block: kronecker, method: ['cg', 'auto'], dampingMode: ['factored'] },
-    refused: refused("Expected 'exact' or 'kfac' with dampingMode 'factored' for method but received"),
-  },
-  {
-    where: { block: kronecker, method: ['kfac'], factorHistory: ['none', 'panel'] },
-    refused: refused("(direct K-FAC's factors are dense running averages) for method but received 'kfac'"),
-  },
-  {
-    where: { block: ['sample'] },
-    refused: { code: 'ERR_CGFAC_UNKNOWN_OPTION', message: "for an option of Preconditioner but received 'block'" },
-  },
-];
-
 /** Every entry, with the rows of the table that it belongs to. */
-export const outcomes = entriesOf(axes).map((entry) => ({ entry, name: nameOf(entry), rows: rowsFor(entry, table) }));
+export const outcomes = entriesOf(axes).map((entry) => ({
+  entry,
+  name: nameOf(entry),
+  rows: rowsFor(entry, networkTable),
+}));
 /** The entries that work. */
 export const working = outcomes.filter(({ rows }) => rows.some((row) => row.refused === undefined));
 /** The entries that are refused. */

@@ -1,0 +1,28 @@
+/** What a {@link Preconditioner} has to know of a kind of layers. */
+import type { VectorArrays } from '../../base/weight-vector';
+import type { BatchRows, FisherRows, ReducedShape } from '../../layer/layer';
+
+/** A layer's kind, shape and layout. */
+export type NetworkShape = Omit<ReducedShape, 'lossReduction'>;
+
+/** A layer's options, checked. */
+export interface ParsedLayer {
+  readonly shape: NetworkShape;
+  /** Borrowed for good. */
+  readonly weights: VectorArrays | undefined;
+}
+
+/** A kind of layers: its options, and the rows that it takes. */
+export interface LayerKind {
+  /** Checks the options of a layer. */
+  parse(options: unknown): ParsedLayer;
+  /** Checks a batch's rows: so many per sample. */
+  rows(
+    shape: NetworkShape,
+    inputs: unknown,
+    lossGrads: unknown,
+    samples: number,
+  ): Pick<BatchRows, 'inputs' | 'lossGrads' | 'rows'>;
+  /** Checks output gradients of sampled targets. */
+  fisherRows(shape: NetworkShape, outputGrads: unknown, samples: number): Pick<FisherRows, 'outputGrads' | 'rows'>;
+}
