@@ -16,7 +16,7 @@ export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** Uniform numbers by seed and step, which targets are sampled with. */
 export { type UniformNumbers, uniforms } from './base/random';
 /** Checks of arguments, each of which throws the error that names the argument. */
-export { checkOptions, describe, nonNegative, positive, typeError, valueError } from './base/validate';
+export { checkOptions, describe, nonNegative, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
@@ -25,6 +25,8 @@ export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */
 export { type Distribution, sampledErrors } from './kernels/sampled-errors';
+/** How far a preconditioner has adapted its steps. */
+export type { AdaptationState } from './network/adaptation';
 /** The rows of a preconditioner's options, which an adapter's rows may take over. */
 export { preconditionerRows } from './network/option-rows';
 /** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */

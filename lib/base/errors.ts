@@ -21,7 +21,6 @@
  * - `ERR_CGFAC_TFJS_VERSION`: a TensorFlow.js whose tape has another form than the one that is read.
  * - `ERR_CGFAC_TFJS_KERNEL`: the TensorFlow.js backend lacks an op that the step needs.
  * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute.
- * - `ERR_CGFAC_TFJS_HEAD`: the output distribution of the model was not recognised.
  * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is
  *   known.
  */
@@ -45,7 +44,6 @@ export type CgfacErrorCode =
   | 'ERR_CGFAC_TFJS_VERSION'
   | 'ERR_CGFAC_TFJS_KERNEL'
   | 'ERR_CGFAC_TFJS_NO_CAPTURE'
-  | 'ERR_CGFAC_TFJS_HEAD'
   | 'ERR_CGFAC_TFJS_BACKEND';
 
 /**

@@ -13,6 +13,8 @@ export const kinds = {
   boolean: kind(checks.boolean, 'boolean', 'a boolean'),
   /** An integer > 0 that fits the 32-bit integers of BLAS. */
   positiveInteger: kind(checks.positiveInteger, 'number', 'a positive integer'),
+  /** A finite number. */
+  finite: kind(checks.finite, 'number', 'a number'),
   /** A finite number ≥ 0. */
   nonNegative: kind(checks.nonNegative, 'number', 'a number ≥ 0'),
   /** A finite number > 0. */

@@ -6,8 +6,11 @@
 import { CgfacError } from './errors';
 import { anyOf, checkOptions, missingOption, valueError } from './validate';
 
-/** The value that an option has been resolved to, by its name. */
-export type Lookup = (option: string) => unknown;
+/** The value that an option has been resolved to, by its name; and whether it was given itself. */
+export interface Lookup {
+  (option: string): unknown;
+  readonly given?: (option: string) => boolean;
+}
 
 /** What an option takes, as a check and in words. */
 export interface Kind<T = unknown> {
@@ -99,15 +102,17 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && value !== false;
 }
 
-function isMet(term: Term, value: unknown): boolean {
-  if ('given' in term) return isGiven(value);
-  if ('absent' in term) return !isGiven(value);
+function isMet(option: string, term: Term, of: Lookup): boolean {
+  const given = () => of.given?.(option) ?? isGiven(of(option));
+  if ('given' in term) return given();
+  if ('absent' in term) return !given();
+  const value = of(option);
   if ('below' in term) return typeof value === 'number' && value < term.below;
   return term.some((allowed) => allowed === value);
 }
 
 const firstUnmet = (where: Where, of: Lookup): readonly [string, Term] | undefined =>
-  Object.entries(where).find(([option, term]) => !isMet(term, of(option)));
+  Object.entries(where).find(([option, term]) => !isMet(option, term, of));
 
 function defaultOf(row: Default, of: Lookup): unknown {
   if ('value' in row) return row.value;
@@ -166,7 +171,7 @@ export function resolveOptions<const R extends OptionRows>(
   checkOptions(options, owner, Object.keys(rows));
   const given = options as Readonly<Record<string, unknown>>;
   const found = new Map<string, unknown>();
-  const of = (name: string): unknown => {
+  const resolved = (name: string): unknown => {
     if (found.has(name)) return found.get(name);
     const row: OptionRow | undefined = rows[name];
     const value =
@@ -174,6 +179,7 @@ export function resolveOptions<const R extends OptionRows>(
     found.set(name, value);
     return value;
   };
+  const of: Lookup = Object.assign(resolved, { given: (name: string) => isGiven(given[name]) });
   const entries = Object.entries<OptionRow>(rows);
   for (const [name, { required, kind }] of entries)
     if (required && given[name] === undefined)

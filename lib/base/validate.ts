@@ -127,6 +127,13 @@ export function boolean(value: unknown, name: string): boolean {
   return value;
 }
 
+/** A finite number of either sign. */
+export function finite(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number', name, value);
+  if (!Number.isFinite(value)) throw valueError('a finite number', name, value);
+  return value;
+}
+
 /** A finite number ≥ 0. */
 export function nonNegative(value: unknown, name: string): number {
   if (typeof value !== 'number') throw typeError('a number ≥ 0', name, value);
@@ -207,4 +214,10 @@ export function abortSignal(value: unknown): AbortSignal | undefined {
   if (typeof value !== 'object' || value === null || !('throwIfAborted' in value) || !('addEventListener' in value))
     throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
+}
+
+/** A number, which may be NaN: a reason to skip a step, not an error. */
+export function anyNumber(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number', name, value);
+  return value;
 }

@@ -1,5 +1,5 @@
 import { callNative } from '../native/call';
-import type { NativeMatrixProducts } from '../native/declarations';
+import type { NativeMatrixProducts } from '../native/kernels';
 import { native } from '../native/load';
 
 /** A function of one number; `prelu` and `leakyrelu` multiply what is negative by a slope. */

@@ -1,7 +1,7 @@
 import { isFloat32Array } from 'node:util/types';
 import type { UniformNumbers } from '../base/random';
 import { callNative } from '../native/call';
-import type { NativeSampling } from '../native/declarations';
+import type { NativeSampling } from '../native/kernels';
 import { native } from '../native/load';
 
 /** The output distributions whose targets can be sampled; `'gaussian'` is of unit variance about the outputs. */

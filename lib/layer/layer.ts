@@ -47,12 +47,17 @@ export interface BatchRows {
   readonly samples: number;
   /** Makes the gradients those of a sample's own loss. */
   readonly factor: number;
+  /** The samples that the rows come from: the number of the first, and how many. */
+  readonly firstSample: number;
+  readonly batch: number;
 }
 
 /** Rows that the output factor is made of, checked. */
 export interface FisherRows {
   readonly outputGrads: Float32Array;
   readonly rows: number;
+  /** Whether the output factor is made of them; else they are for the length of the step alone. */
+  readonly forFactors: boolean;
   /** Makes the gradients those of a sample's own loss. */
   readonly factor: number;
 }
@@ -97,14 +102,14 @@ export class Layer {
   }
 
   /** Takes in rows of the step to come. */
-  record({ inputs, lossGrads, rows, samples, factor }: BatchRows): void {
-    callNative(() => this.native.record(inputs, lossGrads, rows, samples, factor));
+  record(batch: BatchRows): void {
+    callNative(() => this.native.record(batch));
     this.#recorded = true;
   }
 
   /** Takes in rows that the output factor is made of. */
-  recordFisher({ outputGrads, rows, factor }: FisherRows): void {
-    callNative(() => this.native.recordFisher(outputGrads, rows, factor));
+  recordFisher({ outputGrads, rows, factor, forFactors }: FisherRows): void {
+    callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors));
   }
 
   /** Refuses recorded rows that are not finite. */

@@ -2,6 +2,8 @@
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
  */
+import type { NativeMatrixProducts, NativeSampling } from './kernels';
+
 /** What a bare solve says of itself; reason and space by the names of the reports. */
 export interface NativeSummary {
   readonly iterations: number;
@@ -175,6 +177,20 @@ type SolveArguments = [
   request: NativeRequest | undefined,
 ];
 
+/** Rows of a batch; see binding/core/layer/recorded_rows.h. */
+export interface NativeBatchRows {
+  readonly inputs: Float32Array;
+  readonly lossGrads: Float32Array;
+  readonly rows: number;
+  /** Samples that were not counted before. */
+  readonly samples: number;
+  /** Makes the gradients those of a sample's own loss. */
+  readonly factor: number;
+  /** The samples that the rows come from: the number of the first, and how many. */
+  readonly firstSample: number;
+  readonly batch: number;
+}
+
 /** One layer: its factors, their histories, and a solver. */
 export interface NativeLayer {
   recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
@@ -184,8 +200,10 @@ export interface NativeLayer {
   naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;
   estimatedCost(): number;
-  record(inputs: Float32Array, lossGrads: Float32Array, rows: number, samples: number, factor: number): void;
-  recordFisher(outputGrads: Float32Array, rows: number, factor: number): void;
+  /** ‖x‖ of the direction that was prepared. */
+  directionNorm(): number;
+  record(batch: NativeBatchRows): void;
+  recordFisher(outputGrads: Float32Array, rows: number, factor: number, forFactors: boolean): void;
   requireFinite(): void;
   rollBack(): void;
   clear(): void;
@@ -210,6 +228,10 @@ export interface NativePreparedLayer {
   readonly refresh: boolean;
   readonly kernel: MaybeArray;
   readonly bias: MaybeArray;
+  /** M, where ⟨v, M⟩ is asked for. */
+  readonly momentum: NativeVector | undefined;
+  /** Room for u_b of each sample, where they are asked for. */
+  readonly products: Float64Array | undefined;
   /** A StepReport. */
   readonly report: Float64Array;
 }
@@ -230,6 +252,10 @@ export interface NativeVector {
 /** One layer's part of an update: see binding/core/layer/update.h. */
 export interface NativeUpdatedLayer {
   readonly layer: NativeLayer;
+  /** η. */
+  readonly stepSize: number;
+  /** The bound of ‖M‖; 0 for none. */
+  readonly largest: number;
   /** M. */
   readonly kept: NativeVector | undefined;
   readonly weights: NativeVector | undefined;
@@ -240,7 +266,10 @@ export interface NativeUpdatedLayer {
 
 /** What holds for the update of all layers. */
 export interface NativeUpdate {
-  readonly stepSize: number;
+  /** The learning rate, a factor of M. */
+  readonly rate: number;
+  /** Takes what each M was multiplied by to stay within its bound. */
+  readonly factors: Float64Array;
   readonly momentum: number;
   readonly weightDecay: number;
   readonly averageDecay: number;
@@ -250,42 +279,6 @@ export interface NativeUpdate {
 export interface NativeAveraged {
   readonly weights: Float32Array;
   readonly average: Float32Array;
-}
-
-/**
- * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
- * in storage where the flag says so. The shapes of bias and slopes (φ's, for prelu) have three extents, each 1 or that
- * of out.
- */
-export interface NativeMatrixProducts {
-  readonly a: Float32Array;
-  readonly b: Float32Array;
-  readonly out: Float32Array;
-  readonly pairs: Uint32Array;
-  readonly countA: number;
-  readonly countB: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly inner: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  readonly bias: MaybeArray;
-  readonly biasShape: Uint32Array | undefined;
-  readonly activation: 'linear' | 'relu' | 'relu6' | 'prelu' | 'leakyrelu' | 'sigmoid' | 'elu';
-  readonly slope: number;
-  readonly slopes: MaybeArray;
-  readonly slopesShape: Uint32Array | undefined;
-}
-
-/** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
-export interface NativeSampling {
-  readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';
-  readonly probabilities: Float32Array;
-  readonly width: number;
-  readonly factors: Float64Array;
-  /** The four words of the uniform numbers; they change. */
-  readonly state: Uint32Array;
-  readonly errors: Float32Array;
 }
 
 /** What the addon knows of itself. */

@@ -122,9 +122,13 @@ export const stepReport = {
   inputEffectiveRank: 25,
   /** Σ s/(s + γ) of G. */
   outputEffectiveRank: 26,
+  /** ⟨v, M⟩ with the momentum that was given. */
+  momentumProduct: 27,
+  /** Samples whose products were asked for and known. */
+  sampled: 28,
   /** Time that the layer took, the final product apart. */
-  microseconds: 27,
+  microseconds: 29,
 } as const;
 
 /** The length of a StepReport. */
-export const stepReportLength = 28;
+export const stepReportLength = 30;

@@ -17,6 +17,8 @@ const UPPER = 3 / 4;
 const LOWER = 1 / 4;
 const MOST_DAMPING = 1e4;
 const MOST_FRACTION = 16;
+/** How fast φ follows the momentum. */
+const RATE = 0.1;
 
 /** What `reportLoss` adapts: the damping, φ, or nothing. */
 export type Adapted = 'damping' | 'fraction' | 'nothing';
@@ -37,6 +39,8 @@ export interface AdaptationState {
   readonly fraction: number;
   /** Steps since the last report. */
   readonly stepsSince: number;
+  /** What ⟨v, M⟩ was right after the last step, where φ follows it. */
+  readonly momentumProduct?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
 }
@@ -64,6 +68,7 @@ export class Adaptation {
   #fraction = 1;
   #stepsSince = 0;
   #last: ReportableStep | undefined;
+  #expected: number | undefined;
 
   constructor(readonly adapted: Adapted) {}
 
@@ -82,6 +87,22 @@ export class Adaptation {
     return fraction * this.#fraction;
   }
 
+  /**
+   * φ follows the momentum: ⟨v, M⟩ of a new gradient v beside what it was right after the last step, when M was
+   * downhill by p. As much says that the steps might be longer, none of it that they are as long as they may be, less
+   * that they went too far.
+   */
+  follow(product: number): void {
+    const expected = this.#expected;
+    if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
+    this.#fraction = Math.min(1, this.#fraction * Math.exp(RATE * Math.max(-1, Math.min(1, product / expected))));
+  }
+
+  /** Takes in p, what ⟨v, M⟩ is right after a step. */
+  expect(product: number): void {
+    this.#expected = product;
+  }
+
   /** A step was taken; without a loss none can be reported of it. */
   stepped(loss: number | undefined, predictedDecrease: number): void {
     this.#stepsSince++;
@@ -91,6 +112,7 @@ export class Adaptation {
   /** Nothing can be reported until the next step. */
   forget(): void {
     this.#last = undefined;
+    this.#expected = undefined;
   }
 
   report(newLoss: number): LossReport {
@@ -118,6 +140,7 @@ export class Adaptation {
       damping: this.#damping,
       fraction: this.#fraction,
       stepsSince: this.#stepsSince,
+      ...(this.#expected === undefined ? {} : { momentumProduct: this.#expected }),
       ...(last ? { last } : {}),
     };
   }
@@ -127,5 +150,6 @@ export class Adaptation {
     this.#fraction = state?.fraction ?? 1;
     this.#stepsSince = state?.stepsSince ?? 0;
     this.#last = state?.last;
+    this.#expected = state?.momentumProduct;
   }
 }

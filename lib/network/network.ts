@@ -1,6 +1,6 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
-import { typeError, valueError } from '../base/validate';
+import { anyNumber, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
@@ -13,7 +13,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { requireRows, unusableLoss, unusableRows } from './step/plan';
+import { lossOf, requireRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
@@ -25,12 +25,6 @@ const SKIPPED_IN_A_ROW = 3;
 /** A gradient, a direction or weights by name: own properties alone. */
 function named(vectors: LayerVectors, name: string): unknown {
   return Object.hasOwn(vectors, name) ? vectors[name] : undefined;
-}
-
-/** A number, which may be NaN: a reason to skip a step, not an error. */
-export function anyNumber(value: unknown, name: string): number {
-  if (typeof value !== 'number') throw typeError('a number', name, value);
-  return value;
 }
 
 /** Layers, counts, averages and adaptation, and one step at a time. */
@@ -65,6 +59,11 @@ export class Network {
     return this.all.some(({ layer, registered }) => !layer.started && (layer.recorded || registered === steps));
   }
 
+  /** The learning rate of a step. */
+  rateAt(step: number): number {
+    return hyperparametersAt(this.options, step).rate;
+  }
+
   /** What makes recorded gradients those of a sample's own loss. */
   sampleFactor(samples: number): number {
     return (this.options.lossReduction === 'mean' ? samples : 1) * this.options.accumulationSteps;
@@ -91,7 +90,7 @@ export class Network {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights } = kind.parse(options);
+    const { shape, weights, recurrent, output } = kind.parse(options);
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
     const pattern = this.options.skipLayers.find((each) =>
       typeof each === 'string' ? each === name : name.search(each) >= 0,
@@ -109,6 +108,8 @@ export class Network {
       kind,
       shape,
       weights,
+      recurrent,
+      output,
       layer,
       registered,
       samples: new Map(),
@@ -182,7 +183,7 @@ export class Network {
     this.requireIdle(`${call}()`);
     if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
       throw typeError('gradients by layer', 'gradients', gradients);
-    const loss = this.#lossOf(options, call);
+    const loss = lossOf(options, this.options.stepRule, call);
     const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
     const unusable = unusableLoss(loss, lossFloor);
     const entries = this.all.filter(
@@ -200,18 +201,12 @@ export class Network {
     this.absorb();
     const refresh = this.refreshDue;
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
-    const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now };
+    const { weightNorms } = options;
+    const norms = weightNorms === undefined ? {} : { weightNorms };
+    const stepRule = ruleOf(options, this.options.stepRule);
+    const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now, stepRule, ...norms };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
-  }
-
-  #lossOf({ loss }: StepOptions, call: string): number | undefined {
-    if (loss !== undefined) return anyNumber(loss, 'loss');
-    if (this.options.stepRule !== 'polyak') return undefined;
-    throw new CgfacError(
-      'ERR_CGFAC_MISSING_OPTION',
-      `Expected the loss for ${call} with stepRule 'polyak' but received undefined; give { loss }, or another stepRule`,
-    );
   }
 
   /** The phases of a step, from its plan to its summary. One that fails leaves no trace but rows that are forgotten. */
@@ -225,10 +220,13 @@ export class Network {
         return this.skip(plan, decision.summary);
       }
       const keepsMomentum = this.#keepsMomentum(decision);
-      const { momentum, stepSize } = decision;
       const average = averageDecay(plan.now.emaMomentum, this.counts.steps);
-      const update = { stepSize, momentum, weightDecay: plan.now.weightDecay, averageDecay: average };
-      yield writing(updatedLayers(plan, keepsMomentum), update);
+      const { rate, weightDecay } = plan.now;
+      const factors = new Float64Array(plan.entries.length);
+      const { momentum } = decision;
+      const update = { rate, momentum, weightDecay, averageDecay: average, factors };
+      yield writing(updatedLayers(plan, decision, keepsMomentum), update);
+      this.#remember(decision, factors);
       return this.#finish(plan, decision, average);
     } catch (error) {
       this.forgetRows();
@@ -241,7 +239,10 @@ export class Network {
 
   *#deciding(plan: StepPlan): Phases<StepDecision> {
     if (plan.skipped !== undefined) return skippedStep(plan, this.counts, plan.skipped);
-    const tasks = plan.entries.map(({ layer }, index) => ({ layer, gradient: plan.gradients[index] }));
+    const tasks = plan.entries.map(({ layer, momentum, samples }, index) => {
+      const gradient = plan.gradients[index];
+      return { layer, gradient, momentum, samples: Math.max(0, ...samples.values()) };
+    });
     try {
       const { phase, collect } = preparation(tasks, this.#prepareOptions(plan));
       yield phase;
@@ -253,20 +254,36 @@ export class Network {
     }
   }
 
-  #prepareOptions({ refresh, now }: StepPlan): PrepareOptions {
+  #prepareOptions({ refresh, now, stepRule }: StepPlan): PrepareOptions {
     const { dampingMode, trustRegion } = this.options;
     const damping = this.adaptation.damping(now.damping, dampingMode === 'factored');
-    return { refresh, damping, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
+    const { fractionRule } = this.options;
+    const measures = { momentum: fractionRule === 'momentum', samples: stepRule === 'quadratic' };
+    return { refresh, damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
+    const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
+    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product);
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
-    return decide({ ...plan, now }, prepared, this.counts, this.options.stepRule);
+    return { ...decide({ ...plan, now }, prepared, this.counts, this.options), prepared };
+  }
+
+  /** Keeps p, what ⟨v, M⟩ is right after the step: μ⟨v, M⟩ + η⟨v, x⟩, times what kept M within its bound. */
+  #remember({ momentum, stepSizes, prepared = [] }: StepDecision, factors: Float64Array): void {
+    if (this.options.fractionRule !== 'momentum') return;
+    const products = prepared.map(
+      ({ momentumProduct = 0, innerProduct }, l) =>
+        (factors[l] ?? 1) * (momentum * momentumProduct + (stepSizes[l] ?? 0) * innerProduct),
+    );
+    this.adaptation.expect(products.reduce((sum, each) => sum + each, 0));
   }
 
   #keepsMomentum({ momentum }: StepDecision): KeepsMomentum {
-    const may = momentum > 0 || typeof this.options.momentum === 'function';
+    const { fractionRule, stepRule } = this.options;
+    const bounded = fractionRule === 'momentum' || stepRule === 'auto' || stepRule === 'quadratic';
+    const may = momentum > 0 || bounded || typeof this.options.momentum === 'function';
     return (entry) => may || entry.momentum !== undefined;
   }
 

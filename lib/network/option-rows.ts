@@ -33,7 +33,7 @@ const divergence: Kind<{ readonly kl: number }> = {
 /** The solve of the recipe, for which the presets are made. */
 const recipe = { method: ['exact'], dampingMode: ['factored'] };
 const iterating = { method: ['cg', 'auto'] };
-const polyak = { stepRule: ['polyak'] };
+const polyak = { stepRule: ['auto', 'polyak', 'quadratic'] };
 const panels = { factorHistory: ['panel'] };
 
 /** What a network has of its own, or otherwise than a layer. */
@@ -44,10 +44,11 @@ const networkRows = {
     text: 'What the recorded gradients are gradients of.',
   },
   preset: {
-    kind: kinds.choice<Preset>(['safe', 'reconstruction', 'image-classifier'], 'Preset'),
+    kind: kinds.choice<Preset>(['adaptive', 'safe', 'reconstruction', 'image-classifier'], 'Preset'),
     default: is('safe'),
     values: {
-      safe: { text: 'for any head' },
+      adaptive: { text: 'for any loss and any head: steps and their bounds find their own length' },
+      safe: { text: 'for any head, with φ and without bounds' },
       reconstruction: { text: 'for autoencoders and regression' },
       'image-classifier': {
         text:
@@ -93,14 +94,29 @@ const networkRows = {
       "(the mean over the directions that a panel holds), else of the block's.",
   },
   stepRule: {
-    kind: kinds.choice(['polyak', 'kl-clip', 'fixed']),
+    kind: kinds.choice(['auto', 'polyak', 'quadratic', 'kl-clip', 'fixed']),
     default: when(
       { trustRegion: { given: true } },
       is('fixed'),
-      when({ method: ['exact'] }, is('polyak'), is('kl-clip')),
+      when(
+        { klClip: { given: true } },
+        is('kl-clip'),
+        when({ preset: ['adaptive'] }, is('auto'), when({ method: ['exact'] }, is('polyak'), is('kl-clip'))),
+      ),
     ),
     values: {
+      auto: {
+        text:
+          "'quadratic' for a step whose `targets` are 'soft', else 'polyak': hard targets have one length for all " +
+          'layers that the loss itself tells, everything else one for each layer',
+      },
       polyak: { text: 'min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step' },
+      quadratic: {
+        text:
+          'a length for each layer, (1 − μ)e with the e of least ½eᵀQe − Σe⟨v, x⟩ and 0 ≤ e ≤ 1, scaled down to ' +
+          'Σe⟨v, x⟩ = φ(L − L_min) where it is more and L above L_min; Q from the rows of `recordFisher`, which it ' +
+          'needs at every step, as it needs L',
+      },
       'kl-clip': { text: 'ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩)))' },
       fixed: { text: 'learningRate' },
     },
@@ -110,7 +126,33 @@ const networkRows = {
     kind: schedule(kinds.positive),
     default: ofPreset(({ polyakFraction }) => polyakFraction),
     only: [polyak],
-    text: "φ of 'polyak'.",
+    text: "φ of 'polyak' and 'quadratic'.",
+  },
+  fractionRule: {
+    kind: kinds.choice(['fixed', 'momentum']),
+    default: ofPreset(({ fractionRule }) => fractionRule),
+    values: {
+      fixed: { text: 'it stays' },
+      momentum: {
+        text:
+          'φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩ as it was right after the last step: it ' +
+          'grows while a step goes on to be one downhill and shrinks where it turns out too long; and L − L_min is ' +
+          'at least a fiftieth of L',
+      },
+    },
+    text: 'What becomes of φ.',
+  },
+  maxRelativeChange: {
+    kind: kinds.positive,
+    default: when(
+      polyak,
+      ofPreset(({ bounded }) => (bounded ? 1 : undefined)),
+      is(undefined),
+    ),
+    only: [polyak],
+    text:
+      "τ of the bound ‖ηx‖ ≤ τR of 'polyak', and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer but an output, with R = " +
+      "max(‖W‖, Glorot's norm); a tenth of it for a recurrent kernel, with R = max(‖W‖, 0.02·√size).",
   },
   klClip: {
     kind: schedule(kinds.positive),
@@ -141,7 +183,11 @@ const networkRows = {
     only: [polyak, { adaptiveDamping: { absent: 'both' } }],
     text: "Whether `Preconditioner.reportLoss` adapts φ of 'polyak' instead, by the same thresholds.",
   },
-  learningRate: { kind: schedule(kinds.positive), default: is(1), text: 'A factor of every step.' },
+  learningRate: {
+    kind: schedule(kinds.nonNegative),
+    default: is(1),
+    text: 'A factor of everything that moves, the part of the momentum too: 1 is the own length of a step.',
+  },
   learningRateSchedule: {
     kind: kinds.choice(['constant', 'linear']),
     default: is('constant'),
@@ -211,7 +257,7 @@ const networkRows = {
   },
   factorDecay: {
     kind: kinds.fraction,
-    default: is(0.95),
+    default: ofPreset(({ factorDecay }) => factorDecay),
     only: [{ factorHistory: ['panel', 'dense'] }],
     text: 'Weight of the old average.',
   },

@@ -15,12 +15,17 @@ export interface PreconditionerOptions {
   /** What the recorded gradients are gradients of. No default. */
   readonly lossReduction: LossReduction;
   /**
-   * A set of defaults; any option given overrides it. `'safe'`: for any head (damping { relative: 1 }, polyakFraction
-   * 1, momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', rank 128, fisherFraction 0.5). `'reconstruction'`: for
-   * autoencoders and regression (damping { relative: 0.3 }, polyakFraction 0.5, momentum 0.5, factorUpdateSteps 2,
-   * factorHistory 'none', rank 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of
+   * A set of defaults; any option given overrides it. `'adaptive'`: for any loss and any head: steps and their bounds
+   * find their own length (damping { relative: 0.5 }, polyakFraction 1, fractionRule 'momentum', maxRelativeChange 1,
+   * momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.9, rank 128, fisherFraction 0.5). `'safe'`:
+   * for any head, with φ and without bounds (damping { relative: 1 }, polyakFraction 1, fractionRule 'fixed',
+   * maxRelativeChange none, momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.95, rank 128,
+   * fisherFraction 0.5). `'reconstruction'`: for autoencoders and regression (damping { relative: 0.3 }, polyakFraction
+   * 0.5, fractionRule 'fixed', maxRelativeChange none, momentum 0.5, factorUpdateSteps 2, factorHistory 'none',
+   * factorDecay 0.95, rank 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of
    * images, and not for recurrent networks or losses with an entropy floor (damping { relative: 0.3 }, polyakFraction
-   * 2, momentum 0, factorUpdateSteps 10, factorHistory 'panel', rank 64, fisherFraction 0.5). Default: 'safe'.
+   * 2, fractionRule 'fixed', maxRelativeChange none, momentum 0, factorUpdateSteps 10, factorHistory 'panel',
+   * factorDecay 0.95, rank 64, fisherFraction 0.5). Default: 'safe'.
    */
   readonly preset?: Preset;
   /**
@@ -37,22 +42,41 @@ export interface PreconditionerOptions {
   readonly dampingMode?: 'tikhonov' | 'factored';
   /**
    * λ: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue (the mean
-   * over the directions that a panel holds), else of the block's. Default: `{ relative: 1 }` (`{ relative: 0.3 }` with
-   * `preset` 'reconstruction' or 'image-classifier') with `method` 'exact' and `dampingMode` 'factored'; `{ relative:
-   * 10 }` with `method` 'cg'; else `{ relative: 3 }`.
+   * over the directions that a panel holds), else of the block's. Default: `{ relative: 0.5 }` (`{ relative: 1 }` with
+   * `preset` 'safe', `{ relative: 0.3 }` with `preset` 'reconstruction' or 'image-classifier') with `method` 'exact'
+   * and `dampingMode` 'factored'; `{ relative: 10 }` with `method` 'cg'; else `{ relative: 3 }`.
    */
   readonly damping?: Schedule<Damping>;
   /**
-   * The length η of a step. `'polyak'`: min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step.
-   * `'kl-clip'`: ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default:
-   * 'fixed' with `trustRegion`; 'polyak' with `method` 'exact'; else 'kl-clip'.
+   * The length η of a step. `'auto'`: 'quadratic' for a step whose `targets` are 'soft', else 'polyak': hard targets
+   * have one length for all layers that the loss itself tells, everything else one for each layer. `'polyak'`: min(1,
+   * φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step. `'quadratic'`: a length for each layer, (1 −
+   * μ)e with the e of least ½eᵀQe − Σe⟨v, x⟩ and 0 ≤ e ≤ 1, scaled down to Σe⟨v, x⟩ = φ(L − L_min) where it is more and
+   * L above L_min; Q from the rows of `recordFisher`, which it needs at every step, as it needs L. `'kl-clip'`:
+   * ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default: 'fixed' with
+   * `trustRegion`; 'kl-clip' with `klClip`; 'auto' with `preset` 'adaptive'; 'polyak' with `method` 'exact'; else
+   * 'kl-clip'.
    */
-  readonly stepRule?: 'polyak' | 'kl-clip' | 'fixed';
+  readonly stepRule?: 'auto' | 'polyak' | 'quadratic' | 'kl-clip' | 'fixed';
   /**
-   * φ of 'polyak'. A number > 0, or a function of the step. Only with `stepRule` 'polyak'. Default: 1 (0.5 with
-   * `preset` 'reconstruction', 2 with `preset` 'image-classifier').
+   * φ of 'polyak' and 'quadratic'. A number > 0, or a function of the step. Only with `stepRule` 'auto', 'polyak' or
+   * 'quadratic'. Default: 1 (0.5 with `preset` 'reconstruction', 2 with `preset` 'image-classifier').
    */
   readonly polyakFraction?: Schedule<number>;
+  /**
+   * What becomes of φ. `'fixed'`: it stays. `'momentum'`: φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩
+   * as it was right after the last step: it grows while a step goes on to be one downhill and shrinks where it turns
+   * out too long; and L − L_min is at least a fiftieth of L. Default: 'momentum' ('fixed' with `preset` 'safe',
+   * 'reconstruction' or 'image-classifier').
+   */
+  readonly fractionRule?: 'fixed' | 'momentum';
+  /**
+   * τ of the bound ‖ηx‖ ≤ τR of 'polyak', and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer but an output, with R =
+   * max(‖W‖, Glorot's norm); a tenth of it for a recurrent kernel, with R = max(‖W‖, 0.02·√size). A number > 0. Only
+   * with `stepRule` 'auto', 'polyak' or 'quadratic'. Default: 1 (none with `preset` 'safe', 'reconstruction' or
+   * 'image-classifier') with `stepRule` 'auto', 'polyak' or 'quadratic'; else none.
+   */
+  readonly maxRelativeChange?: number;
   /**
    * κ of 'kl-clip', in the units of the loss: of one that is a mean over D outputs it is D times as much as of their
    * sum. A number > 0, or a function of the step. Only with `stepRule` 'kl-clip'. Default: 0.01.
@@ -75,10 +99,13 @@ export interface PreconditionerOptions {
   readonly adaptiveDamping?: boolean;
   /**
    * Whether `Preconditioner.reportLoss` adapts φ of 'polyak' instead, by the same thresholds. Only with `stepRule`
-   * 'polyak', without `adaptiveDamping`. Default: false.
+   * 'auto', 'polyak' or 'quadratic', without `adaptiveDamping`. Default: false.
    */
   readonly adaptiveFraction?: boolean;
-  /** A factor of every step. A number > 0, or a function of the step. Default: 1. */
+  /**
+   * A factor of everything that moves, the part of the momentum too: 1 is the own length of a step. A number ≥ 0, or a
+   * function of the step. Default: 1.
+   */
   readonly learningRate?: Schedule<number>;
   /**
    * What becomes of the length of steps in the course of a run. `'constant'`: steps keep their length. `'linear'`: they
@@ -122,7 +149,10 @@ export interface PreconditionerOptions {
    * 'reconstruction') with `method` 'exact' and `dampingMode` 'factored'; 'dense' with `method` 'kfac'; else 'none'.
    */
   readonly factorHistory?: 'none' | 'panel' | 'dense';
-  /** Weight of the old average. A number ≥ 0 and < 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.95. */
+  /**
+   * Weight of the old average. A number ≥ 0 and < 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.9 (0.95
+   * with `preset` 'safe', 'reconstruction' or 'image-classifier').
+   */
   readonly factorDecay?: number;
   /**
    * Directions of a panel. A positive integer. Only with `factorHistory` 'panel'. Default: 128 (64 with `preset`

@@ -1,10 +1,18 @@
 import { type UniformNumbers, uniforms } from '../base/random';
-import { abortSignal, checkOptions, checkRequired, nonNegativeInteger, positiveInteger } from '../base/validate';
+import {
+  abortSignal,
+  anyNumber,
+  boolean,
+  checkOptions,
+  checkRequired,
+  nonNegativeInteger,
+  positiveInteger,
+} from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
 import { type DenseLayerOptions, dense } from './kinds/dense';
-import { anyNumber, Network } from './network';
+import { Network } from './network';
 import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { countSamples } from './registry';
 import { networkMemory, networkReport } from './report';
@@ -25,8 +33,8 @@ import type {
 export type { DenseLayerOptions } from './kinds/dense';
 
 const recordNames = ['inputs', 'lossGrads', 'batch', 'site'];
-const fisherNames = ['outputGrads', 'batch'];
-const stepNames = ['loss', 'lossFloor'];
+const fisherNames = ['outputGrads', 'batch', 'forFactors'];
+const stepNames = ['loss', 'lossFloor', 'targets', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**
@@ -151,8 +159,8 @@ export class Preconditioner {
     const batch = positiveInteger(rows.batch, 'batch');
     const checked = entry.kind.rows(entry.shape, rows.inputs, rows.lossGrads, batch);
     const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
-    const samples = countSamples(entry, site, batch);
-    entry.layer.record({ ...checked, samples, factor: this.#network.sampleFactor(batch) });
+    const counted = countSamples(entry, site, batch);
+    entry.layer.record({ ...checked, ...counted, batch, factor: this.#network.sampleFactor(batch) });
   }
 
   /**
@@ -172,7 +180,8 @@ export class Preconditioner {
     if (entry === undefined) return;
     const batch = positiveInteger(rows.batch, 'batch');
     const checked = entry.kind.fisherRows(entry.shape, rows.outputGrads, batch);
-    entry.layer.recordFisher({ ...checked, factor: this.#network.sampleFactor(batch) });
+    const forFactors = boolean(rows.forFactors ?? true, 'forFactors');
+    entry.layer.recordFisher({ ...checked, forFactors, factor: this.#network.sampleFactor(batch) });
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Default } from '../base/option-table';
 import { by } from '../base/option-table';
 
 /** A set of defaults: see {@link PreconditionerOptions.preset}. */
-export type Preset = 'safe' | 'reconstruction' | 'image-classifier';
+export type Preset = 'adaptive' | 'safe' | 'reconstruction' | 'image-classifier';
 
 /** The defaults that make a preset. */
 export interface PresetValues {
@@ -20,10 +20,28 @@ export interface PresetValues {
   readonly factorUpdateSteps: number;
   /** Share of the batch whose targets are sampled. */
   readonly fisherFraction: number;
+  /** δ of the averages of factors. */
+  readonly factorDecay: number;
+  /** How φ goes on. */
+  readonly fractionRule: 'fixed' | 'momentum';
+  /** τ, where steps are bounded. */
+  readonly bounded: boolean;
 }
 
 /** The presets by name. */
 export const presets: Readonly<Record<Preset, PresetValues>> = {
+  adaptive: {
+    relative: 0.5,
+    polyakFraction: 1,
+    momentum: 0.5,
+    factorHistory: 'panel',
+    rank: 128,
+    factorUpdateSteps: 5,
+    fisherFraction: 0.5,
+    factorDecay: 0.9,
+    fractionRule: 'momentum',
+    bounded: true,
+  },
   safe: {
     relative: 1,
     polyakFraction: 1,
@@ -32,6 +50,9 @@ export const presets: Readonly<Record<Preset, PresetValues>> = {
     rank: 128,
     factorUpdateSteps: 5,
     fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
   },
   reconstruction: {
     relative: 0.3,
@@ -41,6 +62,9 @@ export const presets: Readonly<Record<Preset, PresetValues>> = {
     rank: 128,
     factorUpdateSteps: 2,
     fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
   },
   'image-classifier': {
     relative: 0.3,
@@ -50,6 +74,9 @@ export const presets: Readonly<Record<Preset, PresetValues>> = {
     rank: 64,
     factorUpdateSteps: 10,
     fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
   },
 };
 

@@ -13,6 +13,10 @@ export interface NetworkEntry {
   readonly shape: NetworkShape;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
+  /** Whether it is used again on what it made itself, as a recurrent kernel is. */
+  readonly recurrent: boolean;
+  /** Whether what it gives is an output of the network as it is. */
+  readonly output: boolean;
   readonly layer: Layer;
   /** The number of the step to come when it was. */
   readonly registered: number;
@@ -47,10 +51,12 @@ export function requireArrays(
 }
 
 /**
- * Counts a batch's samples; those that another site has recorded already are the same ones. Returns how many are new.
+ * Counts a batch's samples; those that another site has recorded already are the same ones. Returns how many are new,
+ * and the number of the first.
  */
-export function countSamples({ samples }: NetworkEntry, site: number, batch: number): number {
+export function countSamples({ samples }: NetworkEntry, site: number, batch: number) {
   const before = Math.max(0, ...samples.values());
-  samples.set(site, (samples.get(site) ?? 0) + batch);
-  return Math.max(0, ...samples.values()) - before;
+  const firstSample = samples.get(site) ?? 0;
+  samples.set(site, firstSample + batch);
+  return { samples: Math.max(0, ...samples.values()) - before, firstSample };
 }

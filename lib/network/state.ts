@@ -37,6 +37,8 @@ export interface PreconditionerState {
   readonly skippedSteps: SkippedSteps;
   /** The seed of the uniform numbers. */
   readonly seed: number;
+  /** That M is without the learning rate; of states without it, those of 0.1.0, it has it in it. */
+  readonly momentum?: 'unscaled';
   /** What `adaptiveDamping` and `adaptiveFraction` have found. */
   readonly adaptation?: AdaptationState;
   /** By layer. */
@@ -149,7 +151,8 @@ export function networkState(network: Network, seed: number): PreconditionerStat
     };
   }
   const { steps, skipped } = network.counts;
-  return { version: 1, steps, skippedSteps: { ...skipped }, seed, adaptation: network.adaptation.state(), layers };
+  const adaptation = network.adaptation.state();
+  return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
 }
 
 /** Takes over a state, or nothing of it; what was recorded for the step to come is forgotten. */
@@ -161,6 +164,9 @@ export function restoreNetwork(network: Network, state: unknown): void {
       restored(found[name], `state.layers.${entry.name}.${name}`, entry.shape);
     return { entry, found, momentum: vector('momentum'), average: vector('average') };
   });
+  const scale = state.momentum === 'unscaled' ? 1 : 1 / (network.rateAt(state.steps) || 1);
+  for (const { momentum } of loaded)
+    for (const array of momentum && scale !== 1 ? arraysOf(momentum) : []) array.set(array.map((each) => each * scale));
   network.forgetRows();
   restoreLayers(loaded.map(({ entry, found }) => ({ name: entry.name, layer: entry.layer, state: found })));
   for (const { entry, momentum, average } of loaded) {

@@ -28,6 +28,11 @@ export interface RecordedFisherRows {
   readonly outputGrads: Float32Array;
   /** Samples that they come from. */
   readonly batch: number;
+  /**
+   * Whether the output factor is made of them. Without it they are for `stepRule: 'quadratic'` alone, and the factor is
+   * made of the loss gradients. Default: true.
+   */
+  readonly forFactors?: boolean;
 }
 
 /** The loss that goes with a step. */
@@ -42,6 +47,13 @@ export interface StepOptions {
    * 0.
    */
   readonly lossFloor?: number;
+  /**
+   * What the loss is, for `stepRule: 'auto'`: `'hard'` a cross-entropy of targets of 0 and 1 on linear logits, `'soft'`
+   * anything else. Default: 'hard'.
+   */
+  readonly targets?: 'hard' | 'soft';
+  /** ‖W‖ of layers whose weights are not registered, for `maxRelativeChange`. */
+  readonly weightNorms?: Readonly<Record<string, number>>;
 }
 
 /** Gradients, directions or weights of layers, by name. */

@@ -26,8 +26,9 @@ import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
 import type { StepReport } from './step/report';
 import type { Step } from './step/step';
+import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
-import { explainingKernels, registeredVariables, variableGradients } from './tape/tape';
+import { registeredVariables, variableGradients } from './tape/tape';
 
 const UINT32 = 2 ** 32;
 
@@ -84,6 +85,7 @@ export class CgfacOptimizer extends Optimizer {
   constructor(options: CgfacOptions = {}) {
     super();
     this.#recipe = new Recipe(options);
+    this.#notices.tellOfRate(this.#recipe.learningRate);
   }
 
   /** A factor of every step, > 0, or, where it was given as one, a function of the step; may be set between steps. */
@@ -94,7 +96,7 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Sets the factor of every step.
    *
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number >
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for anything but a number ≥
    * 0.
    */
   set learningRate(value: Schedule<number>) {
@@ -133,8 +135,7 @@ export class CgfacOptimizer extends Optimizer {
    * @param f - Computes the loss; called once.
    * @param varList - The variables to differentiate by. Default: all trainable ones.
    * @returns The loss and the gradients by variable name; the caller disposes of them.
-   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and the loss is not one
-   * of a known output distribution, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar,
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar,
    * `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
    * `ERR_CGFAC_BUSY` during {@link CgfacOptimizer.withAveragedWeights}.
    */
@@ -149,14 +150,14 @@ export class CgfacOptimizer extends Optimizer {
     const recipe = this.#recipe;
     const checks = this.#checks;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
+    this.#notices.tellOfCopies(variables);
     let captured: Capture = NOTHING;
     let value = Number.NaN;
     const result = variableGradients(f, varList, KINDS, (tape, loss) => {
       [value = Number.NaN] = loss.dataSync();
       if (!Number.isFinite(value)) return;
       captured = capture(tape, loss, variables, {
-        fisher: recipe.fisher,
-        share: (soft, layers) => recipe.share(soft, layers),
+        share: (sampling, layers) => recipe.share(sampling, layers),
         uniform: uniforms(recipe.seed, this.iterations),
         lossGrads: true,
         kernelsMayBeSkipped: own,
@@ -202,6 +203,7 @@ export class CgfacOptimizer extends Optimizer {
     });
     this.incrementIterations();
     this.#notices.tellOfPlain(step.plain, this.#recipe.gradientLearningRate);
+    if (this.#lastStep) this.#notices.tellOfStandstill(this.#lastStep);
   }
 
   /**

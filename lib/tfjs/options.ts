@@ -37,7 +37,13 @@ const ownRows = {
   gradientLearningRate: {
     kind: kinds.positive,
     default: is(0.01),
-    text: 'Learning rate of the variables that take plain gradient steps.',
+    text: 'Learning rate of the variables that take plain gradient steps; `learningRate` is a factor of it.',
+  },
+  lossFloor: {
+    kind: kinds.finite,
+    text:
+      'L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is ' +
+      'the entropy of the targets, of other losses 0.',
   },
   fisher: {
     kind: kinds.choice(['true', 'empirical']),
@@ -45,10 +51,10 @@ const ownRows = {
     values: {
       true: {
         text:
-          "gradients of targets sampled from the model's own output distribution, which needs a softmax or sigmoid " +
-          'head with its cross-entropy, or a squared error',
+          "gradients of targets sampled from the model's own output distribution; of a loss that belongs to none, " +
+          "gradients of noise with the loss's own curvature",
       },
-      empirical: { text: 'the training gradients themselves, of any loss' },
+      empirical: { text: 'the training gradients themselves' },
     },
     text: 'What the output factors are made of.',
   },
@@ -127,13 +133,17 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * A set of defaults. Without one the head decides: 'reconstruction' where one has targets between 0 and 1 or a
    * squared error, else 'safe'; but options that only one of the two can have choose that one, whatever the head:
    * `rank`, `panelRows` and, without a `factorHistory`, `factorDecay` are of 'safe', `window` is of 'reconstruction'.
-   * `CgfacOptimizer.report` tells. `'safe'`: for any head (damping { relative: 1 }, polyakFraction 1, momentum 0.5,
-   * factorUpdateSteps 5, factorHistory 'panel', rank 128, fisherFraction 0.5). `'reconstruction'`: for autoencoders and
-   * regression (damping { relative: 0.3 }, polyakFraction 0.5, momentum 0.5, factorUpdateSteps 2, factorHistory 'none',
-   * rank 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of images, and not for
-   * recurrent networks or losses with an entropy floor (damping { relative: 0.3 }, polyakFraction 2, momentum 0,
-   * factorUpdateSteps 10, factorHistory 'panel', rank 64, fisherFraction 0.5). Default: as the head has it, 'safe'
-   * where none is known.
+   * `CgfacOptimizer.report` tells. `'adaptive'`: for any loss and any head: steps and their bounds find their own
+   * length (damping { relative: 0.5 }, polyakFraction 1, fractionRule 'momentum', maxRelativeChange 1, momentum 0.5,
+   * factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.9, rank 128, fisherFraction 0.5). `'safe'`: for any head,
+   * with φ and without bounds (damping { relative: 1 }, polyakFraction 1, fractionRule 'fixed', maxRelativeChange none,
+   * momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.95, rank 128, fisherFraction 0.5).
+   * `'reconstruction'`: for autoencoders and regression (damping { relative: 0.3 }, polyakFraction 0.5, fractionRule
+   * 'fixed', maxRelativeChange none, momentum 0.5, factorUpdateSteps 2, factorHistory 'none', factorDecay 0.95, rank
+   * 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of images, and not for
+   * recurrent networks or losses with an entropy floor (damping { relative: 0.3 }, polyakFraction 2, fractionRule
+   * 'fixed', maxRelativeChange none, momentum 0, factorUpdateSteps 10, factorHistory 'panel', factorDecay 0.95, rank
+   * 64, fisherFraction 0.5). Default: as the head has it, 'safe' where none is known.
    */
   readonly preset?: Preset;
   /**
@@ -143,7 +153,8 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   readonly method?: 'auto' | 'exact' | 'kfac';
   /**
    * Weight of the old average. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. A number ≥ 0 and <
-   * 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.95.
+   * 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.9 (0.95 with `preset` 'safe', 'reconstruction' or
+   * 'image-classifier').
    */
   readonly factorDecay?: number;
   /**
@@ -168,12 +179,20 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * random.
    */
   readonly seed?: number;
-  /** Learning rate of the variables that take plain gradient steps. A number > 0. Default: 0.01. */
+  /**
+   * Learning rate of the variables that take plain gradient steps; `learningRate` is a factor of it. A number > 0.
+   * Default: 0.01.
+   */
   readonly gradientLearningRate?: number;
   /**
+   * L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is the
+   * entropy of the targets, of other losses 0. A number. Default: none.
+   */
+  readonly lossFloor?: number;
+  /**
    * What the output factors are made of. `'true'`: gradients of targets sampled from the model's own output
-   * distribution, which needs a softmax or sigmoid head with its cross-entropy, or a squared error. `'empirical'`: the
-   * training gradients themselves, of any loss. Default: 'true'.
+   * distribution; of a loss that belongs to none, gradients of noise with the loss's own curvature. `'empirical'`: the
+   * training gradients themselves. Default: 'true'.
    */
   readonly fisher?: 'true' | 'empirical';
   // options:end
@@ -191,7 +210,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
   /** CG-FAC, the paper's algorithm. No default. */
   readonly method: 'cg';
   /**
-   * Length of a step before ν shortens it, in units of the natural-gradient direction. A number > 0, or a function of
+   * Length of a step before ν shortens it, in units of the natural-gradient direction. A number ≥ 0, or a function of
    * the step. Default: 1.
    */
   readonly learningRate?: Schedule<number>;
@@ -256,6 +275,7 @@ export interface ResolvedRecipeOptions {
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
   readonly gradientLearningRate: number;
+  readonly lossFloor: number | undefined;
   readonly fisher: 'true' | 'empirical';
   readonly seed: number;
   readonly given: Readonly<Record<string, unknown>>;
@@ -269,7 +289,7 @@ export const recipeOptionNames: readonly string[] = Object.keys({ ...preconditio
 /** The presets that the head may choose from and that the options fit. */
 function presetsFor(network: object): readonly Preset[] {
   const refusals: unknown[] = [];
-  const fitting = (['safe', 'reconstruction'] as const).filter((preset) => {
+  const fitting = (['adaptive', 'safe', 'reconstruction'] as const).filter((preset) => {
     try {
       resolvePreconditionerOptions({ ...network, preset, lossReduction: 'mean' }, 'cgfac');
       return true;
@@ -290,8 +310,8 @@ function presetsFor(network: object): readonly Preset[] {
  */
 export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   checkOptions(options, 'cgfac', recipeOptionNames);
-  const { gradientLearningRate, fisher, ...given } = options as Readonly<Record<string, unknown>>;
-  const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, fisher }, 'cgfac');
+  const { gradientLearningRate, lossFloor, fisher, ...given } = options as Readonly<Record<string, unknown>>;
+  const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, lossFloor, fisher }, 'cgfac');
   if (given.method === 'cg' && given.preset !== undefined)
     throw valueError("no preset with method 'cg'", 'preset', given.preset);
   const { fisherFraction = given.method === 'cg' ? EVERY_TARGET : undefined } = given;

@@ -121,7 +121,7 @@ test(
       expect(row?.trim().split(/ +/)).toEqual([run.optimizer, run.msPerStep.toFixed(0), ...cells]);
     }
     expect(stdout).toMatch(/^ +step 10 +step 25 +step 50$/m);
-    expect(stdout).toContain("\ncgfac:\n  preset 'reconstruction'");
+    expect(stdout).toContain("\ncgfac:\n  preset 'adaptive'");
     expect(stdout).toContain('\ncg:\n  ');
     expect(stdout).toContain('out/autoencoder.png');
     const png = PNG.sync.read(readFileSync(join(directory, 'out/autoencoder.png')));

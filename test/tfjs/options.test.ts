@@ -15,7 +15,7 @@ test('the options of its own have defaults', () => {
   const { seed, ...resolved } = resolveRecipeOptions({});
   expect(resolved).toEqual({
     method: 'exact',
-    presets: ['safe', 'reconstruction'],
+    presets: ['adaptive', 'safe', 'reconstruction'],
     chosen: false,
     gradientLearningRate: 0.01,
     fisher: 'true',
@@ -26,10 +26,10 @@ test('the options of its own have defaults', () => {
 });
 
 test.each([
-  [{ rank: 8 }, ['safe']],
-  [{ panelRows: 8 }, ['safe']],
-  [{ factorDecay: 0.5 }, ['safe']],
-  [{ factorDecay: 0.5, factorHistory: 'dense' }, ['safe', 'reconstruction']],
+  [{ rank: 8 }, ['adaptive', 'safe']],
+  [{ panelRows: 8 }, ['adaptive', 'safe']],
+  [{ factorDecay: 0.5 }, ['adaptive', 'safe']],
+  [{ factorDecay: 0.5, factorHistory: 'dense' }, ['adaptive', 'safe', 'reconstruction']],
   [{ window: 8 }, ['reconstruction']],
   [{ preset: 'image-classifier' }, ['image-classifier']],
 ])('presets that %j fits', (options, presets) => {

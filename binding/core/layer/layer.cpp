@@ -82,13 +82,13 @@ RecordedRows& Layer::own_rows() {
 }
 
 void Layer::record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
-                   double factor) {
-  own_rows().append(inputs, loss_grads, samples, factor);
+                   double factor, SampleRange range) {
+  own_rows().append(inputs, loss_grads, samples, factor, range);
   fresh_ = false;
 }
 
-void Layer::record_fisher(MatrixView<const float> output_grads, double factor) {
-  own_rows().append_fisher(output_grads, factor);
+void Layer::record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors) {
+  own_rows().append_fisher(output_grads, factor, for_factors);
   fresh_ = false;
 }
 

@@ -44,9 +44,10 @@ class Layer {
   // --- The phases of a step
 
   /// Copies a batch's rows, behind those recorded since `clear`; see RecordedRows::append.
-  void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor);
+  void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor,
+              SampleRange range = {});
   /// Copies gradients that the output factor is made of; without them it is made of the loss gradients.
-  void record_fisher(MatrixView<const float> output_grads, double factor);
+  void record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true);
   /// Throws Error(not_finite) that names the array where what was recorded holds NaN or infinity; changes nothing.
   void require_finite();
   /// The factors take in what was recorded.
@@ -57,8 +58,17 @@ class Layer {
   /// of conjugate gradients that leads uphill is begun again at zero.
   LayerStep prepare(const std::optional<WeightView<const float>>& v, const PrepareOptions& options);
   /// What `prepare` left ready goes into momentum, weights, gradients and averages. Throws Error(not_finite), with
-  /// everything untouched, where x leaves the range of float32.
-  void write(const LayerUpdate& update) const;
+  /// everything untouched, where x leaves the range of float32. Returns what M was multiplied by to stay within its
+  /// bound.
+  double write(const LayerUpdate& update) const;
+  /// ⟨v, M⟩ of a gradient, or of the recorded rows' own, with a vector of weight space.
+  [[nodiscard]] double inner_product(const std::optional<WeightView<const float>>& v,
+                                     const WeightView<const float>& m) const;
+  /// What the prepared direction does to the sampled outputs, u_b = Σ_positions g_bᵀ X [a_b 1] of each sample b; empty
+  /// where the gradients do not belong to the rows.
+  [[nodiscard]] SampledProducts sampled_products() const;
+  /// ‖x‖ of the prepared direction.
+  [[nodiscard]] double direction_norm() const;
   /// Nothing is left to take back; the prepared solution is the next warm start.
   void settle();
   /// Factors, decompositions and warm start are as before the step: it is not taken.
@@ -142,6 +152,7 @@ class Layer {
   [[nodiscard]] bool forms_gradient() const;
   [[nodiscard]] bool curved() const;
   void describe(LayerStep& step) const;
+  void write_once(const LayerUpdate& update) const;
   void write_rows(const LayerUpdate& update) const;
 
   LayerShape shape_;

@@ -101,7 +101,22 @@ void Layer::describe(LayerStep& step) const {
     step.effective_rank += effective_rank(input, static_cast<double>(value), step.summary.damping);
 }
 
-void Layer::write(const LayerUpdate& update) const {
+double Layer::write(const LayerUpdate& update) const {
+  if (!(update.largest > 0)) {
+    write_once(update);
+    return 1;
+  }
+  // M alone; then what follows from it
+  write_once({.step_size = update.step_size, .momentum = update.momentum, .kept = update.kept});
+  const WeightView<float> m = first_of(update).array;
+  const double size = std::sqrt(dot(m, m));
+  const double factor = size > update.largest ? update.largest / size : 1;
+  if (factor < 1) scale(static_cast<float>(factor), m);
+  finish_all(update);
+  return factor;
+}
+
+void Layer::write_once(const LayerUpdate& update) const {
   if (!(bound_ * std::max(1.0, std::abs(update.step_size)) <= largest_norm)) {
     throw expected(ErrorCode::not_finite, "a direction within the range of float32",
                    "inputs, outputGrads and lossGrads", "an overflow");

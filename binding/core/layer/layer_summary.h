@@ -50,6 +50,12 @@ struct PrepareOptions {
   Spectrum* spectrum = nullptr;  ///< of an exact solve with Tikhonov damping
 };
 
+/// What u_b is of each sample of a step, and how many samples have one; the others have 0.
+struct SampledProducts {
+  std::vector<double> u{};
+  std::size_t samples = 0;
+};
+
 /// What a layer keeps between steps, in bytes.
 struct LayerMemory {
   std::size_t recorded = 0;   ///< the recorded rows

@@ -41,7 +41,9 @@ RecordedRows::RecordedRows(const LayerShape& shape, const Batch& batch)
 }
 
 void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
-                          double factor) {
+                          double factor, SampleRange range) {
+  if (range.count == 0) range = {.first = samples_, .count = samples};
+  parts_.push_back({.first_row = input_rows_, .rows = inputs.rows, .samples = range});
   inputs_.insert(inputs_.end(), inputs.data, inputs.data + inputs.size());
   loss_.append(loss_grads, factor);
   input_rows_ += inputs.rows;
@@ -49,9 +51,27 @@ void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float
   traces_ = {};
 }
 
-void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor) {
+void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors) {
+  for_factors_ = for_factors;
   fisher_.append(output_grads, factor);
+  fisher_parts_.push_back(output_grads.rows);
   traces_ = {};
+}
+
+// A part's first samples are those whose targets were sampled, with all of their rows.
+std::vector<std::size_t> RecordedRows::sampled_rows() const {
+  std::vector<std::size_t> rows;
+  rows.reserve(parts_.size());
+  for (const RecordedPart& part : parts_) rows.push_back(part.rows);
+  if (fisher_.numbers.empty()) return rows;
+  if (fisher_parts_.size() != parts_.size()) return {};
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto& [first_row, count, samples] = parts_[i];
+    const bool whole =
+        samples.count > 0 && count % samples.count == 0 && fisher_parts_[i] % (count / samples.count) == 0;
+    if (!whole || fisher_parts_[i] > count) return {};
+  }
+  return fisher_parts_;
 }
 
 void RecordedRows::require_finite() {
@@ -81,6 +101,8 @@ void RecordedRows::clear() {
   loss_.numbers.clear();
   fisher_.numbers.clear();
   input_rows_ = samples_ = 0;
+  parts_.clear();
+  fisher_parts_.clear();
   traces_ = {};
 }
 

@@ -49,19 +49,19 @@ UpdatePiece bias_piece(const LayerUpdate& update) {
 }
 
 void finish_piece(const LayerUpdate& update, const UpdatePiece& to) {
-  const double decay = update.step_size * update.weight_decay;
+  const double decay = update.rate * update.step_size * update.weight_decay;
   if (!to.gradient.empty()) {
-    if (!to.kept.empty()) combine(0, 1, to.kept, to.gradient);  // v ← M
+    if (!to.kept.empty()) combine(0, update.rate, to.kept, to.gradient);  // v ← ρM
     if (!to.weights.empty() && decay != 0) combine(1, decay, to.weights, to.gradient);
     return;
   }
-  if (!to.kept.empty() && !to.weights.empty()) combine(1 - decay, -1, to.kept, to.weights);
+  if (!to.kept.empty() && !to.weights.empty()) combine(1 - decay, -update.rate, to.kept, to.weights);
   if (!to.average.empty()) combine(update.average_decay, 1 - update.average_decay, to.weights, to.average);
 }
 
 FirstArray first_of(const LayerUpdate& update) {
-  const double eta = update.step_size;
-  if (update.kept) return {.array = *update.kept, .keep = update.momentum, .factor = eta};
+  if (update.kept) return {.array = *update.kept, .keep = update.momentum, .factor = update.step_size};
+  const double eta = update.rate * update.step_size;
   if (update.gradient) return {.array = *update.gradient, .keep = 0, .factor = eta};
   if (!update.weights)
     throw expected(ErrorCode::invalid_value, "momentum, a gradient or weights to write to", "the update", "none");
@@ -93,6 +93,16 @@ void update_all(const LayerUpdate& update, const WeightView<const float>& x) {
     update_piece(update, kernel.subspan(first, count), kernel_piece(update, first, count));
   });
   if (!x.bias.empty()) update_piece(update, x.bias, bias_piece(update));
+}
+
+void finish_all(const LayerUpdate& update) {
+  const std::size_t size = update.kept ? update.kept->kernel.size() : 0;
+  const std::size_t pieces = (size + piece - 1) / piece;
+  parallel_for(pieces, 4 * static_cast<double>(size), [&](std::size_t i) {
+    const std::size_t first = i * piece;
+    finish_piece(update, kernel_piece(update, first, std::min(piece, size - first)));
+  });
+  if (update.kept && !update.kept->bias.empty()) finish_piece(update, bias_piece(update));
 }
 
 void average_weights(double decay, std::span<const float> weights, std::span<float> average) {

@@ -9,18 +9,21 @@ namespace cgfac {
 
 /// What becomes of a direction x once the length of a step is known, in one pass over memory:
 ///
-///   M ← μM + ηx                      M is kept where there is a momentum, else M = ηx
-///   W ← (1 − η·weightDecay)·W − M    of registered weights, unless there is a gradient to be rewritten
-///   v ← M + η·weightDecay·W          of a gradient that is rewritten for whoever applies it
-///   W̄ ← β·W̄ + (1 − β)·W              the average of the new weights
+///   M ← μM + ηx                          M is kept where there is a momentum, else M = ηx
+///   M ← M·min(1, largest/‖M‖)            where its norm is bounded
+///   W ← (1 − ρη·weightDecay)·W − ρM      of registered weights, unless there is a gradient to be rewritten
+///   v ← ρM + ρη·weightDecay·W            of a gradient that is rewritten for whoever applies it
+///   W̄ ← β·W̄ + (1 − β)·W                  the average of the new weights
 ///
-/// At the least one of M, v and W is there, and an average has W beside it.
+/// with the learning rate ρ. At the least one of M, v and W is there, an average has W beside it, and a bound M.
 ///
 /// Sources: B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964 (the heavy ball); I.
 /// Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; D. Ruppert, 1988, and B. Polyak and A.
 /// Juditsky, 1992 (averages).
 struct LayerUpdate {
   double step_size = 1;                         ///< η
+  double rate = 1;                              ///< ρ
+  double largest = 0;                           ///< of ‖M‖; 0 for no bound
   double momentum = 0;                          ///< μ
   double weight_decay = 0;                      ///< decoupled
   double average_decay = 0;                     ///< β
@@ -61,6 +64,9 @@ void update_all(const LayerUpdate& update, const WeightView<const float>& x);
 
 /// The whole update by x = 0.
 void update_by_zero(const LayerUpdate& update);
+
+/// The update without M and what takes in x: what follows from M, once that is what it is to be.
+void finish_all(const LayerUpdate& update);
 
 /// W̄ ← β·W̄ + (1 − β)·W
 void average_weights(double decay, std::span<const float> weights, std::span<float> average);

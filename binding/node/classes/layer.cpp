@@ -20,12 +20,13 @@ Napi::Function LayerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::precondition>("precondition"),
        InstanceMethod<&Wrap::natural_gradient_sync>("naturalGradientSync"),
        InstanceMethod<&Wrap::natural_gradient>("naturalGradient"),
-       InstanceMethod<&Wrap::estimated_cost>("estimatedCost"), InstanceMethod<&Wrap::record>("record"),
-       InstanceMethod<&Wrap::record_fisher>("recordFisher"), InstanceMethod<&Wrap::require_finite>("requireFinite"),
-       InstanceMethod<&Wrap::roll_back>("rollBack"), InstanceMethod<&Wrap::clear>("clear"),
-       InstanceMethod<&Wrap::set_damping>("setDamping"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
-       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
-       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
+       InstanceMethod<&Wrap::estimated_cost>("estimatedCost"), InstanceMethod<&Wrap::direction_norm>("directionNorm"),
+       InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::record_fisher>("recordFisher"),
+       InstanceMethod<&Wrap::require_finite>("requireFinite"), InstanceMethod<&Wrap::roll_back>("rollBack"),
+       InstanceMethod<&Wrap::clear>("clear"), InstanceMethod<&Wrap::set_damping>("setDamping"),
+       InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::state>("state"),
+       InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::reset>("reset"),
+       InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerWrap::LayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerWrap>(info) {
@@ -154,15 +155,24 @@ Napi::Value LayerWrap::estimated_cost(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value LayerWrap::direction_norm(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_idle(info.Env(), "a step");
+    return Napi::Number::New(info.Env(), layer_->direction_norm());
+  });
+}
+
 void LayerWrap::record(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "record()");
     const LayerShape& shape = layer_->shape();
-    const std::size_t rows = size_of(info[2]);
-    const auto inputs = float32_array(info[0], "inputs", rows * shape.in_features);
-    const auto loss_grads = float32_array(info[1], "lossGrads", rows * shape.out_features);
+    const auto batch = info[0].As<Napi::Object>();
+    const std::size_t rows = size_of(batch.Get("rows"));
+    const auto inputs = float32_array(batch.Get("inputs"), "inputs", rows * shape.in_features);
+    const auto loss_grads = float32_array(batch.Get("lossGrads"), "lossGrads", rows * shape.out_features);
     layer_->record({inputs.data(), rows, shape.in_features}, {loss_grads.data(), rows, shape.out_features},
-                   size_of(info[3]), number_of(info[4]));
+                   size_of(batch.Get("samples")), number_of(batch.Get("factor")),
+                   {.first = size_of(batch.Get("firstSample")), .count = size_of(batch.Get("batch"))});
   });
 }
 
@@ -172,7 +182,8 @@ void LayerWrap::record_fisher(const Napi::CallbackInfo& info) {
     const LayerShape& shape = layer_->shape();
     const std::size_t rows = size_of(info[1]);
     const auto output_grads = float32_array(info[0], "outputGrads", rows * shape.out_features);
-    layer_->record_fisher({output_grads.data(), rows, shape.out_features}, number_of(info[2]));
+    layer_->record_fisher({output_grads.data(), rows, shape.out_features}, number_of(info[2]),
+                          info[3].ToBoolean().Value());
   });
 }
 

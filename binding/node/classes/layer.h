@@ -48,9 +48,11 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
   /// () → the estimated work of a solve with the recorded rows, in no unit
   Napi::Value estimated_cost(const Napi::CallbackInfo& info);
+  /// ‖x‖ of the direction that was prepared.
+  Napi::Value direction_norm(const Napi::CallbackInfo& info);
 
   // --- A layer of a network; functions/network.h has the phases that all layers go through together
-  /// (inputs, lossGrads, rows, samples, factor)
+  /// ({ inputs, lossGrads, rows, samples, factor, firstSample, batch })
   void record(const Napi::CallbackInfo& info);
   /// (outputGrads, rows, factor)
   void record_fisher(const Napi::CallbackInfo& info);

@@ -55,7 +55,7 @@ struct SolveReport {
   static constexpr std::size_t size = 17;
 };
 
-/// The places of a report in 28 numbers; NaN for what is not known.
+/// The places of a report in 30 numbers; NaN for what is not known.
 struct StepReport {
   enum Place : std::size_t {
     /// Method that was used: never auto.
@@ -112,10 +112,14 @@ struct StepReport {
     input_effective_rank,
     /// Σ s/(s + γ) of G.
     output_effective_rank,
+    /// ⟨v, M⟩ with the momentum that was given.
+    momentum_product,
+    /// Samples whose products were asked for and known.
+    sampled,
     /// Time that the layer took, the final product apart.
     microseconds,
   };
-  static constexpr std::size_t size = 28;
+  static constexpr std::size_t size = 30;
 };
 
 }  // namespace cgfac::node

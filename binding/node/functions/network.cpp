@@ -11,6 +11,7 @@
 #include "core/layer/side_by_side.h"
 #include "core/layer/trust_region.h"
 #include "node/classes/layer.h"
+#include "node/convert/arrays.h"
 #include "node/convert/options.h"
 #include "node/convert/report_writer.h"
 #include "node/errors.h"
@@ -61,14 +62,18 @@ Napi::Value queue_all(const Napi::CallbackInfo& info, Call<Outcome> call, const 
 
 struct Prepared {
   LayerStep step{};
+  double momentum_product = SolutionProducts::unknown;
+  std::size_t sampled = 0;
   double microseconds = 0;
 };
 using AllPrepared = std::vector<Prepared>;
 
 struct PrepareTask {
-  std::optional<WeightArrays> v;
+  std::optional<WeightArrays> v{};
+  std::optional<WeightArrays> momentum{};
   bool refresh = false;
-  std::span<double> report;
+  std::span<double> report{};
+  std::span<double> products{};  // u of each sample, where it is asked for
 };
 
 struct Trust {
@@ -82,11 +87,26 @@ struct PrepareJob {
   Damping damping{};
   std::optional<Trust> trust{};
 
-  [[nodiscard]] LayerStep prepare(std::size_t i, const PrepareOptions& options) const {
-    Layer& layer = *all->layers[i];
+  [[nodiscard]] std::optional<WeightView<const float>> given(std::size_t i) const {
     std::optional<WeightView<const float>> v;
-    if (const auto& given = tasks[i].v) v = given->view(shape_block(layer.shape()));
-    return layer.prepare(v, options);
+    if (const auto& arrays = tasks[i].v) v = arrays->view(shape_block(all->layers[i]->shape()));
+    return v;
+  }
+  [[nodiscard]] LayerStep prepare(std::size_t i, const PrepareOptions& options) const {
+    return all->layers[i]->prepare(given(i), options);
+  }
+
+  // What the length of the step depends on besides ⟨v, x⟩.
+  void measure(std::size_t i, Prepared& prepared) const {
+    const Layer& layer = *all->layers[i];
+    const PrepareTask& task = tasks[i];
+    if (task.momentum)
+      prepared.momentum_product = layer.inner_product(given(i), task.momentum->view(shape_block(layer.shape())));
+    if (task.products.empty()) return;
+    const SampledProducts products = layer.sampled_products();
+    if (products.u.size() > task.products.size()) return;  // of more samples than there is room for: not known
+    std::ranges::copy(products.u, task.products.begin());
+    prepared.sampled = products.samples;
   }
 
   // Every λ times the factor that meets the predicted divergence.
@@ -114,7 +134,10 @@ struct PrepareJob {
       layer.set_damping(damping);
       if (cancel != nullptr && *cancel) return;
       if (tasks[i].refresh) layer.refresh();
-      if (!trust) prepared[i].step = prepare(i, {.cancel = cancel});
+      if (!trust) {
+        prepared[i].step = prepare(i, {.cancel = cancel});
+        measure(i, prepared[i]);
+      }
       prepared[i].microseconds = microseconds_since(start);
     });
     if (!trust || (cancel != nullptr && *cancel)) return prepared;
@@ -122,11 +145,18 @@ struct PrepareJob {
     side_by_side(all->costs, [&](std::size_t i) {
       const auto start = std::chrono::steady_clock::now();
       prepared[i].step = prepare(i, {.cancel = cancel});
+      measure(i, prepared[i]);
       prepared[i].microseconds += microseconds_since(start);
     });
     return prepared;
   }
 };
+
+void write_step(const Prepared& prepared, std::span<double> report) {
+  write_report(prepared.step, prepared.microseconds, report);
+  report[StepReport::momentum_product] = prepared.momentum_product;
+  report[StepReport::sampled] = static_cast<double>(prepared.sampled);
+}
 
 Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
   layers = std::make_shared<Layers>(info, "a step");
@@ -134,9 +164,12 @@ Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<
   std::vector<std::span<double>> reports;
   for (std::size_t i = 0; i < layers->layers.size(); ++i) {
     const Napi::Object item = item_of(info, i);
-    PrepareTask task{.v = {}, .refresh = item.Get("refresh").ToBoolean(), .report = {}};
+    PrepareTask task;
+    task.refresh = item.Get("refresh").ToBoolean();
     if (!item.Get("kernel").IsUndefined())
       task.v = weight_arrays(item.Get("kernel"), item.Get("bias"), "gradient", layers->layers[i]->shape());
+    task.momentum = weight_vector(item.Get("momentum"), "momentum", layers->layers[i]->shape());
+    if (item.Get("products").IsTypedArray()) task.products = float64_array(item.Get("products"), "products");
     task.report = report_array<StepReport>(item.Get("report"));
     reports.push_back(task.report);
     job.tasks.push_back(task);
@@ -149,8 +182,7 @@ Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<
     job.trust = Trust{.kl = number_of(object.Get("kl")), .step_size = number_of(object.Get("stepSize"))};
   }
   return {.work = std::move(job), .tell = [reports](Napi::Env env, const AllPrepared& prepared) -> Napi::Value {
-            for (std::size_t i = 0; i < reports.size(); ++i)
-              write_report(prepared[i].step, prepared[i].microseconds, reports[i]);
+            for (std::size_t i = 0; i < reports.size(); ++i) write_step(prepared[i], reports[i]);
             return env.Undefined();
           }};
 }
@@ -160,6 +192,7 @@ Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<
 Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
   layers = std::make_shared<Layers>(info, "a step");
   const auto options = info[1].As<Napi::Object>();
+  const std::span<double> factors = float64_array(options.Get("factors"), "factors", layers->layers.size());
   std::vector<LayerUpdate> updates;
   for (std::size_t i = 0; i < layers->layers.size(); ++i) {
     const Napi::Object item = item_of(info, i);
@@ -169,7 +202,9 @@ Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers
       if (!arrays) return std::nullopt;
       return arrays->view(shape_block(shape));
     };
-    updates.push_back({.step_size = number_of(options.Get("stepSize")),
+    updates.push_back({.step_size = number_of(item.Get("stepSize")),
+                       .rate = number_of(options.Get("rate")),
+                       .largest = number_of(item.Get("largest")),
                        .momentum = number_of(options.Get("momentum")),
                        .weight_decay = number_of(options.Get("weightDecay")),
                        .average_decay = number_of(options.Get("averageDecay")),
@@ -179,9 +214,9 @@ Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers
                        .average = vector("average")});
   }
   return {.work =
-              [layers, updates](const CancelFlag* /*cancel*/) {
+              [layers, updates, factors](const CancelFlag* /*cancel*/) {
                 side_by_side(layers->costs, [&](std::size_t i) {
-                  layers->layers[i]->write(updates[i]);
+                  factors[i] = layers->layers[i]->write(updates[i]);
                   layers->layers[i]->settle();
                 });
                 return Nothing{};

@@ -15,9 +15,16 @@ export interface DenseLayerOptions {
   readonly kernelLayout?: KernelLayout;
   /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
   readonly weights?: WeightVector;
+  /**
+   * Whether it is used again on what it made itself, as a recurrent kernel is: `maxRelativeChange` is a tenth for it.
+   * Default: false.
+   */
+  readonly recurrent?: boolean;
+  /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
+  readonly output?: boolean;
 }
 
-const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights'];
+const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights', 'recurrent', 'output'];
 
 /** How many rows an array holds, a multiple of `samples`; what is no multiple is refused by its length. */
 function countRows(array: unknown, features: number, samples: number): number {
@@ -42,7 +49,8 @@ export const dense: LayerKind = {
     };
     checkSize(shape.inFeatures, shape.outFeatures);
     const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
-    return { shape, weights };
+    const recurrent = boolean(options.recurrent ?? false, 'recurrent');
+    return { shape, weights, recurrent, output: boolean(options.output ?? false, 'output') };
   },
 
   rows: ({ inFeatures, outFeatures }, inputs, lossGrads, samples) => {

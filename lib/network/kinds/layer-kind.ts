@@ -10,6 +10,10 @@ export interface ParsedLayer {
   readonly shape: NetworkShape;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
+  /** Whether it is used again on what it made itself, as a recurrent kernel is. */
+  readonly recurrent: boolean;
+  /** Whether what it gives is an output of the network as it is. */
+  readonly output: boolean;
 }
 
 /** A kind of layers: its options, and the rows that it takes. */

@@ -4,8 +4,10 @@ import type { VectorArrays } from '../../base/weight-vector';
 import { callNative } from '../../native/call';
 import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
-import { type StepHyperparameters, stepSize } from './length';
+import { lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
+import { limitedStep, longest } from './limits';
 import type { PreparedStep } from './prepared';
+import { layerCoefficients, modelAt, quadraticModel } from './quadratic';
 import { diagnose, layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
 
 /** A step between its phases. */
@@ -20,6 +22,9 @@ export interface StepPlan {
   /** Whether any does. */
   readonly refreshes: boolean;
   readonly now: StepHyperparameters;
+  readonly stepRule: StepRule;
+  /** ‖W‖ of layers whose weights are not registered. */
+  readonly weightNorms?: Readonly<Record<string, number>>;
   /** Why it cannot be taken, where that is known before anything takes part in it. */
   readonly skipped?: string;
 }
@@ -29,8 +34,12 @@ export interface StepDecision {
   readonly summary: StepSummary;
   /** μ, the weight of the momentum. */
   readonly momentum: number;
-  /** η, the length of the step. */
-  readonly stepSize: number;
+  /** η of each layer, the learning rate apart. */
+  readonly stepSizes: readonly number[];
+  /** The bound of each ‖M‖; 0 for none. */
+  readonly largest: readonly number[];
+  /** What was decided on. */
+  readonly prepared?: readonly PreparedStep[];
 }
 
 /** Steps done and skipped so far. */
@@ -64,7 +73,57 @@ export function skippedStep(
     layers: [],
     diagnoses: [`step ${steps} was skipped: ${reason}`],
   };
-  return { summary, momentum: 0, stepSize: 0 };
+  return { summary, momentum: 0, stepSizes: [], largest: [] };
+}
+
+type Rule = Pick<ResolvedPreconditionerOptions, 'fractionRule' | 'maxRelativeChange'>;
+
+/** ‖M‖ of the quadratic rule beside ‖ηx‖ of the other. */
+const OF_MOMENTUM = 0.3;
+
+/** What a rule makes of the directions. */
+interface Lengths {
+  readonly stepSizes: readonly number[];
+  readonly largest: readonly number[];
+  /** What the model of the loss promises, momentum apart. */
+  readonly decrease: number;
+}
+
+/** e of each layer by the quadratic model, within φ(L − L_min); M ← μM + (1 − μ)e x. */
+function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
+  const { entries, now } = plan;
+  const r = prepared.map(({ innerProduct }) => innerProduct);
+  const found = layerCoefficients(prepared);
+  const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
+  const left = lossLeft(measure, rule.fractionRule);
+  const most = now.polyakFraction * left;
+  const share = left > 0 && sum > most ? most / sum : 1;
+  const e = found.map((each) => each * share);
+  const change = rule.maxRelativeChange;
+  return {
+    stepSizes: e.map((each) => (1 - now.momentum) * each),
+    largest: entries.map((entry) =>
+      change === undefined || entry.output ? 0 : longest(entry, OF_MOMENTUM * change, plan.weightNorms),
+    ),
+    decrease: -modelAt(quadraticModel(prepared), r, e),
+  };
+}
+
+/** η by a rule that has one for all layers, with ‖ηx‖ bounded. */
+function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
+  const { entries, now, weightNorms, stepRule } = plan;
+  const eta = stepSize(stepRule, rule.fractionRule, now, measure);
+  const change = rule.maxRelativeChange;
+  const stepSizes = entries.map((entry, l) =>
+    change === undefined || entry.output
+      ? eta
+      : limitedStep(entry, eta, prepared[l]?.bound ?? 0, longest(entry, change, weightNorms)),
+  );
+  const decrease = prepared.reduce((sum, { innerProduct }, l) => {
+    const own = stepSizes[l] ?? 0;
+    return sum + now.rate * own * (1 - (now.rate * own) / 2) * innerProduct;
+  }, 0);
+  return { stepSizes, largest: entries.map(() => 0), decrease };
 }
 
 /** The length of a step whose directions are prepared, or why it is skipped. */
@@ -72,7 +131,7 @@ export function decide(
   plan: StepPlan,
   prepared: readonly PreparedStep[],
   counts: StepCounts,
-  stepRule: ResolvedPreconditionerOptions['stepRule'],
+  rule: Rule,
 ): StepDecision {
   const { loss, lossFloor, entries, now } = plan;
   const innerProduct = prepared.reduce((sum, step) => sum + step.innerProduct, 0);
@@ -92,20 +151,23 @@ export function decide(
   };
   if (innerProduct === 0) return skipped('Σ⟨v, x⟩ is 0', true);
   if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);
-  const eta = stepSize(stepRule, now, { innerProduct, loss, lossFloor });
-  const beyond = prepared.findIndex(({ bound }) => !(eta * bound <= LARGEST_NORM));
+  const measure = { innerProduct, loss, lossFloor };
+  const lengths = plan.stepRule === 'quadratic' ? layerLengths : commonLength;
+  const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
+  const beyond = prepared.findIndex(({ bound }, l) => !(now.rate * (stepSizes[l] ?? 0) * bound <= LARGEST_NORM));
   if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
-  const below = loss !== undefined && loss < lossFloor && stepRule === 'polyak';
+  const below = loss !== undefined && loss < lossFloor && plan.stepRule === 'polyak';
+  const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
   const summary: StepSummary = {
     step: counts.steps,
     skippedSteps: { total: counts.skipped.total, inARow: 0 },
     ...(loss === undefined ? {} : { loss, lossFloor }),
     innerProduct,
-    stepSize: eta,
-    predictedDecrease: (eta - eta ** 2 / 2) * innerProduct,
+    stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
+    predictedDecrease: decrease,
     refreshed: plan.refreshes,
     layers,
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };
-  return { summary, momentum: now.momentum, stepSize: eta };
+  return { summary, momentum: now.momentum, stepSizes, largest };
 }

@@ -15,7 +15,7 @@ export interface StepHyperparameters {
   readonly rate: number;
   /** κ, the bound of a step by 'kl-clip'. */
   readonly klClip: number;
-  /** φ, the share of a step by 'polyak'. */
+  /** φ of 'polyak' and 'quadratic'. */
   readonly polyakFraction: number;
 }
 
@@ -32,9 +32,14 @@ export function hyperparametersAt(options: ResolvedPreconditionerOptions, step: 
     rate: constant ? rate : rate * Math.min(1, Math.max(0, (2 * (totalSteps - step)) / totalSteps)),
     klClip: stepRule === 'kl-clip' ? at(options.klClip, step, 'klClip', scheduled.klClip) : Number.NaN,
     polyakFraction:
-      stepRule === 'polyak' ? at(options.polyakFraction, step, 'polyakFraction', scheduled.polyakFraction) : Number.NaN,
+      stepRule !== 'kl-clip' && stepRule !== 'fixed'
+        ? at(options.polyakFraction, step, 'polyakFraction', scheduled.polyakFraction)
+        : Number.NaN,
   };
 }
+
+/** The rule of a step: 'auto' is one of the others then. */
+export type StepRule = Exclude<ResolvedPreconditionerOptions['stepRule'], 'auto'>;
 
 /** What a step's length depends on besides its hyperparameters. */
 export interface StepMeasure {
@@ -44,20 +49,32 @@ export interface StepMeasure {
   readonly lossFloor: number;
 }
 
-/** The length η of a step by its rule. */
+/** The least share of the loss that is taken for what is left of it, where φ finds the floor. */
+const LEAST_SHARE = 0.02;
+
+/** What is left of the loss; 0 or less where it is at its floor, or has none. */
+export function lossLeft({ loss, lossFloor }: StepMeasure, fractionRule: 'fixed' | 'momentum'): number {
+  const left = (loss ?? 0) - lossFloor;
+  return fractionRule === 'fixed' ? left : Math.max(left, LEAST_SHARE * (loss ?? 0));
+}
+
+/** The length η of a step by a rule that has one for all layers; the learning rate is a factor of its own. */
 export function stepSize(
-  rule: ResolvedPreconditionerOptions['stepRule'],
+  stepRule: StepRule,
+  fractionRule: 'fixed' | 'momentum',
   { momentum, rate, klClip, polyakFraction }: StepHyperparameters,
-  { innerProduct, loss, lossFloor }: StepMeasure,
+  measure: StepMeasure,
 ): number {
-  switch (rule) {
-    case 'fixed':
-      return rate;
-    case 'kl-clip': // ν·rate, ν = min(1, √(κ/(rate²·Σ⟨v, x⟩)))
-      return Math.min(rate, Math.sqrt(klClip / innerProduct));
+  const { innerProduct } = measure;
+  switch (stepRule) {
+    case 'kl-clip': // ν = min(1, √(κ/(rate²·Σ⟨v, x⟩)))
+      return Math.min(1, Math.sqrt(klClip / innerProduct) / rate);
     case 'polyak': // min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩)
-      return (
-        rate * Math.min(1, (polyakFraction * (1 - momentum) * Math.max((loss ?? 0) - lossFloor, 0)) / innerProduct)
+      return Math.min(
+        1,
+        (polyakFraction * (1 - momentum) * Math.max(lossLeft(measure, fractionRule), 0)) / innerProduct,
       );
+    default:
+      return 1;
   }
 }

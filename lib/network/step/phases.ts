@@ -12,17 +12,22 @@ import { type PreparedStep, type PrepareOptions, preparedStep } from './prepared
 export interface LayerTask {
   readonly layer: Layer;
   readonly gradient: VectorArrays | undefined;
+  readonly momentum: VectorArrays | undefined;
+  /** Samples of the step. */
+  readonly samples: number;
 }
 
 /** Makes the direction of every layer ready to be written; `collect` gives ⟨v, x⟩ of each once that is done. */
-export function preparation(tasks: readonly LayerTask[], { refresh, damping, trust }: PrepareOptions) {
-  const items = tasks.map(({ layer, gradient }) => {
+export function preparation(tasks: readonly LayerTask[], { refresh, damping, trust, measures }: PrepareOptions) {
+  const items = tasks.map(({ layer, gradient, momentum, samples }) => {
     layer.begin();
     return {
       layer: layer.native,
       refresh: layer.recorded && (refresh || !layer.started), // an older factor serves a gradient without rows
       kernel: gradient?.kernel,
       bias: gradient?.bias,
+      momentum: measures.momentum ? momentum : undefined,
+      products: measures.samples ? new Float64Array(samples) : undefined,
       report: new Float64Array(stepReportLength),
     };
   });
@@ -33,10 +38,11 @@ export function preparation(tasks: readonly LayerTask[], { refresh, damping, tru
   };
   const collect = (): PreparedStep[] =>
     tasks.map(({ layer }, index) => {
-      const { report, refresh: refreshed } = items[index] ?? { report: new Float64Array(), refresh: false };
+      const nothing = { report: new Float64Array(), refresh: false, products: undefined };
+      const { report, refresh: refreshed, products } = items[index] ?? nothing;
       const [input = 0, output = 0] = [report[stepReport.inputRows], report[stepReport.outputRows]];
       if (refreshed) layer.refreshed({ input, output });
-      return preparedStep(report, layer.factorRows);
+      return preparedStep(report, layer.factorRows, products);
     });
   return { phase, collect };
 }

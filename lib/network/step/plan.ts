@@ -1,11 +1,14 @@
 /** What is known of a step before anything takes part in it. */
 import { CgfacError } from '../../base/errors';
-import { describe } from '../../base/validate';
+import { anyNumber, describe, valueError } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
 import { callNative } from '../../native/call';
 import { native } from '../../native/load';
+import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
+import type { StepOptions } from '../types';
+import type { StepRule } from './length';
 
 /** Every layer of a step has rows, of this step or of one before. */
 export function requireRows(entries: readonly NetworkEntry[], call: string): void {
@@ -46,4 +49,24 @@ export function unusableRows(
     }
   }
   return undefined;
+}
+
+type AnyRule = ResolvedPreconditionerOptions['stepRule'];
+
+/** The rule of a step: 'auto' chooses by its targets. */
+export function ruleOf({ targets = 'hard' }: StepOptions, stepRule: AnyRule): StepRule {
+  if (targets !== 'hard' && targets !== 'soft') throw valueError("'hard' or 'soft'", 'targets', targets);
+  if (stepRule !== 'auto') return stepRule;
+  return targets === 'soft' ? 'quadratic' : 'polyak';
+}
+
+/** The loss of a step, which some rules cannot do without. */
+export function lossOf({ loss }: StepOptions, stepRule: AnyRule, call: string): number | undefined {
+  if (loss !== undefined) return anyNumber(loss, 'loss');
+  if (stepRule === 'kl-clip' || stepRule === 'fixed') return undefined;
+  throw new CgfacError(
+    'ERR_CGFAC_MISSING_OPTION',
+    `Expected the loss for ${call} with stepRule '${stepRule}' but received undefined; give { loss }, or another ` +
+      'stepRule',
+  );
 }

@@ -20,6 +20,12 @@ export interface PreparedStep {
   readonly curvature?: number;
   /** A bound of ‖x‖, from above. */
   readonly bound: number;
+  /** ⟨v, M⟩, where M was given. */
+  readonly momentumProduct?: number;
+  /** What the direction does to the sampled outputs of each sample, where that was asked for and is known. */
+  readonly sampled: Float64Array | undefined;
+  /** Samples that have a number there. */
+  readonly samples: number;
   /** How the direction was solved for. */
   readonly method: MethodUsed;
   /** Where it was solved; 'rows': by the rows of the batch, without forming v. */
@@ -60,6 +66,8 @@ export interface PrepareOptions {
   readonly damping: Damping;
   /** ½η²Σ xᵀF x that every λ is made to meet, and η. */
   readonly trust?: { readonly kl: number; readonly stepSize: number };
+  /** Whether ⟨v, M⟩ is wanted, and what directions do to sampled outputs. */
+  readonly measures: { readonly momentum: boolean; readonly samples: boolean };
 }
 
 type Curved = Pick<PreparedStep, 'damping' | 'lambdaMax' | 'effectiveRank' | 'stableRank' | 'curvature'>;
@@ -91,20 +99,24 @@ function curved(report: Float64Array): Curved {
 }
 
 /** A step's report as the facade gives it. */
-export function preparedStep(report: Float64Array, rows: FactorRows): PreparedStep {
+export function preparedStep(report: Float64Array, rows: FactorRows, products: Float64Array | undefined): PreparedStep {
   const value = (place: keyof typeof stepReport) => report[stepReport[place]] ?? Number.NaN;
   const reason = required(reasonNames, value('reason'));
+  const momentumProduct = numberAt(report, stepReport.momentumProduct);
   const residual = numberAt(report, stepReport.residual);
   const initialResidual = numberAt(report, stepReport.initialResidual);
   return {
     innerProduct: value('vx'),
     bound: value('bound'),
+    sampled: value('sampled') > 0 ? products : undefined,
+    samples: value('sampled'),
     method: methodUsed(value('method')),
     space: required(spaceNames, value('space')),
     iterations: value('iterations'),
     reason,
     inputRows: rows.input,
     outputRows: rows.output,
+    ...(momentumProduct === undefined ? {} : { momentumProduct }),
     ...(value('restarted') === 1 ? { restarted: true } : {}),
     ...(residual === undefined ? {} : { residual }),
     ...(initialResidual === undefined ? {} : { initialResidual }),

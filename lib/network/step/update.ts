@@ -3,7 +3,7 @@ import { newVector, vectorOf } from '../../base/vectors';
 import type { WeightVector } from '../../base/weight-vector';
 import type { NativeUpdatedLayer } from '../../native/declarations';
 import { type NetworkEntry, requireArrays } from '../registry';
-import type { StepPlan } from './decide';
+import type { StepDecision, StepPlan } from './decide';
 
 /** Whether M has to be kept apart from what it is added to: not of steps that never have a momentum. */
 export type KeepsMomentum = (entry: NetworkEntry) => boolean;
@@ -11,6 +11,7 @@ export type KeepsMomentum = (entry: NetworkEntry) => boolean;
 /** Which arrays of each layer the update goes into. */
 export function updatedLayers(
   { entries, gradients, now }: StepPlan,
+  { stepSizes, largest }: Pick<StepDecision, 'stepSizes' | 'largest'>,
   keepsMomentum: KeepsMomentum,
 ): NativeUpdatedLayer[] {
   requireArrays(entries, gradients);
@@ -21,6 +22,8 @@ export function updatedLayers(
     if (keeps) entry.momentum ??= newVector(entry.shape);
     return {
       layer: entry.layer.native,
+      stepSize: stepSizes[index] ?? 0,
+      largest: keeps ? (largest[index] ?? 0) : 0,
       kept: keeps ? entry.momentum : undefined,
       weights: gradient === undefined || now.weightDecay > 0 ? weights : undefined,
       gradient,
@@ -29,11 +32,14 @@ export function updatedLayers(
   });
 }
 
-/** M of the layers that have neither a gradient to be rewritten nor registered weights. */
-export function unappliedUpdates({ entries, gradients }: StepPlan): Record<string, WeightVector> {
+/** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
+export function unappliedUpdates({ entries, gradients, now }: StepPlan): Record<string, WeightVector> {
   const updates: Record<string, WeightVector> = {};
   entries.forEach(({ name, weights, momentum }, index) => {
-    if (gradients[index] === undefined && weights === undefined && momentum) updates[name] = vectorOf(momentum);
+    if (gradients[index] !== undefined || weights !== undefined || momentum === undefined) return;
+    const { kernel, bias } = momentum;
+    const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
+    updates[name] = vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) });
   });
   return updates;
 }

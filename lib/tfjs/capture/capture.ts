@@ -1,22 +1,30 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
-import { findHeads } from '../heads/find';
-import type { Head } from '../heads/head';
-import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
-import { backward } from '../tape/graph';
+import { findMetric, type Metric } from '../heads/find';
+import { linearOutputs } from '../heads/outputs';
+import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { findLayers, type Layers, type PlainVariable } from './sites';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends Layer {
-  /** (rows × inFeatures), row-major; must not be written to. */
+  /** (rows × inFeatures), row-major, site by site; must not be written to. */
+  readonly siteInputs: readonly Float32Array[];
+  /** All of them, one after the other. */
   readonly inputs: Float32Array;
   /** Samples that the rows come from. */
   readonly samples: number;
   /** The output gradients of the sampled targets, per sample; `undefined` without any. */
+  readonly siteSampled: readonly Float32Array[] | undefined;
+  /** All of them, one after the other. */
   readonly sampledGrads: Float32Array | undefined;
+  /** Whether a site of it works on what another one made. */
+  readonly recurrent: boolean;
+  /** Whether what it gives enters the loss as it is. */
+  readonly output: boolean;
   /**
    * The output gradients of the loss itself, site by site, filled by the normal backward pass where they are asked for.
    */
@@ -29,23 +37,31 @@ export interface CapturedLayer extends Layer {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly plain: readonly PlainVariable[];
-  /** What the loss cannot fall below, and whether targets are soft: 0 and false where no head was found. */
+  /** What the loss cannot fall below: 0 where no head was found. */
   readonly floor: number;
-  readonly soft: boolean;
+  /** What the loss is: a cross-entropy of targets of 0 and 1 on linear logits, or anything else. */
+  readonly targets: 'hard' | 'soft';
   /** Samples whose targets were sampled. */
   readonly sampled: number;
   /** Whether a layer's gradient holds more than what its rows give: a penalty's. */
   readonly penalised: boolean;
 }
 
+/** Of a loss that no site enters. */
+const NO_METRIC: Metric = { heads: [], other: undefined };
+
 /** A capture of nothing. */
-export const NOTHING: Capture = { layers: [], plain: [], floor: 0, soft: false, sampled: 0, penalised: false };
+export const NOTHING: Capture = { layers: [], plain: [], floor: 0, targets: 'hard', sampled: 0, penalised: false };
+
+/** What is known of a loss when it is asked of how many samples targets are to be sampled. */
+export interface Sampling extends Pick<Capture, 'targets'> {
+  readonly samples: number;
+}
 
 /** How a step is to be captured. */
 export interface CaptureOptions {
-  readonly fisher: 'true' | 'empirical';
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
-  readonly share: (soft: boolean, layers: readonly Layer[]) => number;
+  readonly share: (sampling: Sampling, layers: readonly Layer[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: UniformNumbers;
   /** Whether the loss's own output gradients are wanted of every layer. */
@@ -65,10 +81,9 @@ export interface CaptureOptions {
  * Samples that a layer's rows come from: those of the head, but not of a layer with other rows than the head has
  * samples of.
  */
-function samplesIn({ sites: [site] }: Layer, heads: readonly Head[]): number {
+function samplesIn({ sites: [site] }: Layer, metric: Metric): number {
   const own = site.samples ?? site.rows;
-  if (heads.length === 0) return own;
-  const samples = samplesOf(heads);
+  const samples = samplesOf(metric);
   return site.rows % samples === 0 ? samples : own;
 }
 
@@ -94,13 +109,13 @@ export function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
 }
 
 /**
- * The gradients of the loss at the sites, which a step cannot do without.
+ * The gradients of the loss at each site, which a step cannot do without.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the backward pass did not reach them all.
  */
-export function requiredGrads(layer: CapturedLayer): Float32Array {
-  const found = reachedGrads(layer);
-  if (found) return found;
+export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
+  const reached = layer.lossGrads.flatMap((gradients) => gradients ?? []);
+  if (reached.length === layer.sites.length) return reached;
   throw new CgfacError(
     'ERR_CGFAC_TFJS_NO_CAPTURE',
     `Expected output gradients of ${layer.kernel.name} but received none from the backward pass`,
@@ -120,21 +135,6 @@ function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   return gradients;
 }
 
-/** The heads: what samples targets, and what knows L_min, which the empirical Fisher matrix can do without. */
-function headsOf(
-  tape: readonly TapeNode[],
-  loss: Scalar,
-  sites: readonly Site[],
-  fisher: 'true' | 'empirical',
-): readonly Head[] {
-  try {
-    return findHeads(tape, loss, outputsOf(sites));
-  } catch (error) {
-    if (fisher === 'true' || !(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_TFJS_HEAD') throw error;
-    return [];
-  }
-}
-
 /** The layers that are not refused; the variables of the others are plain, for the reason given. */
 function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
   const layers = found.layers.filter((layer) => refused(layer) === undefined);
@@ -143,6 +143,26 @@ function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
     return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason }));
   });
   return { ...found, layers, plain: [...found.plain, ...plain] };
+}
+
+/** Whether a site depends on what another site of the same kernel made. */
+function isRecurrent(tape: readonly TapeNode[], { sites: [first, ...others] }: Layer): boolean {
+  if (others.length === 0) return false;
+  const made = dependents(
+    tape,
+    first.node.outputs.map(({ id }) => id),
+  );
+  return others.some(({ data }) => made.has(data.id));
+}
+
+/** Whether what a layer gives enters the loss without an activation. */
+function isOutput(
+  { sites }: Layer,
+  linear: ReadonlyMap<number, ReadonlySet<number>>,
+  ends: ReadonlySet<number>,
+): boolean {
+  const own = new Set(sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)));
+  return [...ends].some((end) => [...(linear.get(end) ?? [])].some((id) => own.has(id)));
 }
 
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
@@ -154,35 +174,49 @@ function captureLayers(
 ): Capture {
   const sites = layers.flatMap((layer) => layer.sites);
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
-  const heads = sites.length > 0 ? headsOf(tape, loss, sites, options.fisher) : [];
-  const floor = heads.reduce((sum, head) => sum + head.floor, 0);
-  const soft = heads.some((head) => head.soft);
-  const share = heads.length > 0 && options.fisher === 'true' ? options.share(soft, layers) : 0;
-  const sampled = share > 0 ? sampledGradients(tape, heads, sites, share, options.uniform) : undefined;
+  const metric = sites.length > 0 ? findMetric(tape, loss, outputsOf(sites)) : NO_METRIC;
+  const floor = metric.heads.reduce((sum, head) => sum + head.floor, 0);
+  const linear = linearOutputs(tape, outputsOf(sites));
+  const targets =
+    metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
+  const sampling = { targets, samples: samplesOf(metric) } as const;
+  const share = sites.length > 0 ? options.share(sampling, layers) : 0;
+  const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, share, options.uniform) : undefined;
+  const ends = new Set([
+    ...metric.heads.map(({ logits }) => logits.id),
+    ...(metric.other?.outputs ?? []).map(({ id }) => id),
+  ]);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
     for (const site of sites) site.skipKernelGradient();
   }
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
+    const siteInputs = layer.sites.map((site) => site.readInputs());
+    const siteSampled = sampled && layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? []);
     return {
       ...layer,
-      inputs: concatenated(layer.sites.map((site) => site.readInputs())),
-      samples: samplesIn(layer, heads),
-      sampledGrads: sampled && concatenated(layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? [])),
+      siteInputs,
+      get inputs() {
+        return concatenated(siteInputs);
+      },
+      samples: samplesIn(layer, metric),
+      siteSampled,
+      get sampledGrads() {
+        return siteSampled && concatenated(siteSampled);
+      },
+      recurrent: isRecurrent(tape, layer),
+      output: isOutput(layer, linear, ends),
       lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });
-  return { layers: captured, plain, floor, soft, sampled: sampled?.samples ?? 0, penalised };
+  return { layers: captured, plain, floor, targets, sampled: sampled?.samples ?? 0, penalised };
 }
 
 /**
  * Reads the rows of every layer from the tape, samples targets and sends their errors back for the true Fisher matrix,
  * and puts listeners into the backward pass that is still to come for the empirical one and for the check.
- *
- * @throws {@link CgfacError} `ERR_CGFAC_TFJS_HEAD` when the true Fisher matrix is asked for and a head is not
- * recognised.
  */
 export function capture(
   tape: readonly TapeNode[],

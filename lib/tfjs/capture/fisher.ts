@@ -3,8 +3,10 @@
  * backwards over the tape of the training step, to the outputs of the sites and no further. (Martens and Grosse,
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
-import { type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { type Scalar, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-kit';
+import { curvatureSeeds } from '../heads/curvature';
+import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
 import type { Site } from '../kinds/layer-kind';
 import { backward, dependents } from '../tape/graph';
@@ -26,9 +28,9 @@ export function outputsOf(sites: readonly Site[]): Set<number> {
   return new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
 }
 
-/** The samples of the batch that heads see. */
-export function samplesOf(heads: readonly Head[]): number {
-  const [samples = 1] = heads[0]?.logits.shape ?? [];
+/** The samples of the batch that the loss sees. */
+export function samplesOf({ heads, other }: Metric): number {
+  const [samples = 1] = (heads[0]?.logits ?? other?.outputs[0])?.shape ?? [];
   return samples;
 }
 
@@ -94,27 +96,39 @@ function errorsOf(
   return errors;
 }
 
+/** What is sent back: the errors of sampled targets, and noise where something else enters the loss. */
+function seedsOf(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  { heads, other }: Metric,
+  share: number,
+  uniform: UniformNumbers,
+): Map<number, Tensor> {
+  const seeds = new Map<number, Tensor>();
+  for (const head of heads) seeds.set(head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape));
+  for (const [id, seed] of other ? curvatureSeeds(tape, loss, other, share, uniform) : []) seeds.set(id, seed);
+  return seeds;
+}
+
 /**
- * Samples targets at the heads and sends (p − y) of them back to the `sites`. Call it with recording paused and inside
- * a `tidy`.
+ * Samples targets at the heads and sends (p − y) of them back to the `sites`, and noise with the loss's own curvature
+ * from what enters it otherwise. Call it with recording paused and inside a `tidy`.
  *
  * @param share - Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1.
  * @param uniform - Uniform numbers in [0, 1).
  */
 export function sampledGradients(
   tape: readonly TapeNode[],
-  heads: readonly Head[],
+  loss: Scalar,
+  metric: Metric,
   sites: readonly Site[],
   share: number,
   uniform: UniformNumbers,
 ): SampledGradients {
   const siteOutputs = outputsOf(sites);
-  const seeds = heads.map((head): readonly [number, Tensor] => [
-    head.logits.id,
-    tensor(errorsOf(head, share, uniform), head.logits.shape),
-  ]);
-  const samples = samplesOf(heads);
+  const samples = samplesOf(metric);
   const sampled = Math.ceil(share * samples);
+  const seeds = seedsOf(tape, loss, metric, share, uniform);
   const byNode = new Map(sites.map((site) => [site.node, site]));
   const outputGrads = new Map<Site, Float32Array>();
   backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {

@@ -106,16 +106,21 @@ function frontierOf(
 }
 
 /**
- * Proposes heads: the ops next to the loss that are one, or else the logits of a loss that is written without such ops.
+ * Proposes heads, the likeliest first: the ops next to the loss that are one; and the logits of a loss that is written
+ * without such ops, a softmax under it or not.
  */
-export function propose(tape: readonly TapeNode[], loss: Tensor, siteOutputs: ReadonlySet<number>): Frontier {
+export function* proposals(
+  tape: readonly TapeNode[],
+  loss: Tensor,
+  siteOutputs: ReadonlySet<number>,
+): Generator<Frontier> {
   const byOp = frontierOf(tape, loss, siteOutputs, new Map());
-  if (!byOp.open && byOp.candidates.length > 0) return byOp;
+  if (byOp.candidates.length > 0) yield byOp;
   const made = producers(tape);
   const stops = new Map<number, Candidate>();
   for (const node of byOp.nodes) {
     const candidate = logisticCandidate(node, made);
     if (candidate) stops.set(candidate.logits.id, candidate);
   }
-  return stops.size === 0 ? byOp : frontierOf(tape, loss, siteOutputs, stops);
+  if (stops.size > 0) yield frontierOf(tape, loss, siteOutputs, stops);
 }

@@ -8,7 +8,10 @@ export interface Head {
   readonly logits: Tensor;
   /** The probabilities p, in the shape of the logits; must not be written to. */
   readonly probabilities: Float32Array;
-  /** √(B·u·s) of each of the B samples: what makes E[g gᵀ] the Hessian of the per-sample loss. */
+  /**
+   * √(B·u·s), of each of as many equal parts of the batch as there are factors, of samples or of rows: what makes
+   * E[g gᵀ] the Hessian of the per-sample loss.
+   */
   readonly factors: Float64Array;
   /**
    * What this head's part of the loss cannot fall below: the entropy of its targets, weighed as the loss weighs them.

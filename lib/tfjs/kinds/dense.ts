@@ -93,8 +93,8 @@ type Form = Pick<Site, 'inFeatures' | 'outFeatures' | 'kernelLayout'>;
 /** Made apart from the site: a function keeps all that was in reach where it was made. */
 function registrationOf({ inFeatures, outFeatures, kernelLayout }: Form, bias: boolean): Registration {
   const options = { inFeatures, outFeatures, bias, kernelLayout };
-  return (preconditioner, name) => {
-    preconditioner.registerDense(name, options);
+  return (preconditioner, name, { recurrent, output }) => {
+    preconditioner.registerDense(name, { ...options, recurrent, output });
   };
 }
 

@@ -25,8 +25,14 @@ export type BiasRole =
   | { readonly is: 'addition' }
   | { readonly is: 'unknown' };
 
+/** What a layer is in its network: see the options of `Preconditioner.registerDense`. */
+export interface LayerPlace {
+  readonly recurrent: boolean;
+  readonly output: boolean;
+}
+
 /** Takes a layer under the care of a preconditioner, by a name. It keeps nothing of the step it was made at. */
-export type Registration = (preconditioner: Preconditioner, name: string) => void;
+export type Registration = (preconditioner: Preconditioner, name: string, place: LayerPlace) => void;
 
 /** One use of a kernel: the op that applies it to data, and how to read its rows. */
 export interface Site {

@@ -1,7 +1,7 @@
 /** What is saved of an optimizer: its form, its check, and its parts. */
 import { isFloat32Array } from 'node:util/types';
 import type { Variable } from '@tensorflow/tfjs-core';
-import type { StoredLayer, StoredVector } from '../../adapter-kit';
+import type { AdaptationState, Preset, StoredLayer, StoredVector } from '../../adapter-kit';
 import { variablesOf } from '../kinds/layer-kind';
 
 /** The average of a variable. */
@@ -31,8 +31,12 @@ export interface SavedState {
   readonly skippedSteps: { readonly total: number; readonly inARow: number };
   /** Steps that entered the averages. */
   readonly averaged: number;
-  /** Whether the preset was that of soft targets. */
+  /** Whether the preset was that of soft targets, where none is named. */
   readonly soft: boolean;
+  /** The preset of the steps. */
+  readonly preset?: Preset;
+  /** How far φ has come. */
+  readonly adaptation?: AdaptationState;
   readonly layers: readonly SavedLayer[];
   readonly plain: readonly SavedPlain[];
 }
@@ -149,10 +153,13 @@ function isPlain(value: unknown): value is SavedPlain {
   return isObject(value) && typeof value.name === 'string' && isAverage(value.average);
 }
 
+const isText = (value: unknown): value is string => typeof value === 'string';
+
 /** Whether a value has the form of a state, whatever layers it is of. */
 export function isState(value: unknown): value is SavedState {
   if (!isObject(value) || !isObject(value.skippedSteps)) return false;
   const { steps, skippedSteps, averaged, soft, layers, plain } = value;
+  if (!isMissingOr(value.adaptation, isObject) || !isMissingOr(value.preset, isText)) return false;
   if (![steps, skippedSteps.total, skippedSteps.inARow, averaged].every(isCount) || typeof soft !== 'boolean')
     return false;
   return Array.isArray(layers) && layers.every(isLayer) && Array.isArray(plain) && plain.every(isPlain);

@@ -5,11 +5,12 @@ import {
   type NetworkReport,
   Preconditioner,
   type PreconditionerState,
+  type Preset,
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
   type StoredLayer,
 } from '../../adapter-kit';
-import { type Layer, type Registration, variablesOf } from '../kinds/layer-kind';
+import { type Layer, type LayerPlace, type Registration, variablesOf } from '../kinds/layer-kind';
 import type { SavedState } from '../saving/saved-state';
 import { unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
@@ -21,6 +22,7 @@ export interface KnownLayer {
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
   readonly register: Registration;
+  readonly place: LayerPlace;
 }
 
 /** What {@link RecipeLayers.named} finds of the layers of a step. */
@@ -29,6 +31,11 @@ export interface NamedLayers {
   readonly names: readonly string[];
   /** The layers that no step has met before. */
   readonly fresh: readonly KnownLayer[];
+}
+
+/** The preset that a state was saved under; of 0.1.0, which did not tell, that of its head. */
+function presetOf({ preset, soft }: SavedState): Preset {
+  return preset ?? (soft ? 'reconstruction' : 'safe');
 }
 
 /** The layers that a recipe has met, and the preconditioner that has them under its care. */
@@ -73,19 +80,20 @@ export class RecipeLayers {
   }
 
   /**
-   * The preconditioner, made at the first step, when the head is known, and counting on from what was saved, or was
-   * skipped before.
+   * The preconditioner, made at the first step, and counting on from what was saved.
    */
-  open(soft: boolean, saved: SavedState | undefined): Preconditioner {
-    const preset = this.#settings.presetOf(saved && saved.layers.length > 0 ? saved.soft : soft);
-    const before = this.#preconditioner;
-    // of a step without a finite loss no head is known
-    if (before && (this.#known.length > 0 || this.#options?.preset === preset)) return before;
-    const { steps, skippedSteps } = before?.stateDict() ?? saved ?? {};
-    const counted =
-      steps === undefined || skippedSteps === undefined
-        ? undefined
-        : { version: 1 as const, steps, skippedSteps, seed: this.#settings.seed, layers: {} };
+  open(saved: SavedState | undefined): Preconditioner {
+    if (this.#preconditioner) return this.#preconditioner;
+    const preset = this.#settings.presetOf(saved && saved.layers.length > 0 ? presetOf(saved) : undefined);
+    const { seed } = this.#settings;
+    const counted = saved && {
+      version: 1 as const,
+      steps: saved.steps,
+      skippedSteps: saved.skippedSteps,
+      seed,
+      layers: {},
+      ...(saved.adaptation ? { adaptation: saved.adaptation } : {}),
+    };
     this.#options = resolvePreconditionerOptions(this.#settings.preconditionerOptions(preset), 'cgfac');
     this.#preconditioner = this.#made(this.#options, [], counted);
     return this.#preconditioner;
@@ -97,15 +105,21 @@ export class RecipeLayers {
   }
 
   /** Finds the layers of a step among those that are known, and names the others, which are not taken in yet. */
-  named(layers: readonly Layer[]): NamedLayers {
+  named(layers: readonly (Layer & LayerPlace)[]): NamedLayers {
     const known = [...this.#known];
     const names = layers.map((layer) => {
       const found = this.#find(known, layer);
       if (found) return found.name;
-      const { kernel, bias, sites } = layer;
+      const { kernel, bias, sites, recurrent, output } = layer;
       let name = kernel.name;
       for (let use = 2; known.some((each) => each.name === name); use++) name = `${kernel.name}#${use}`;
-      known.push({ name, kernel, bias, register: sites[0].registration(bias !== undefined) });
+      known.push({
+        name,
+        kernel,
+        bias,
+        register: sites[0].registration(bias !== undefined),
+        place: { recurrent, output },
+      });
       return name;
     });
     return { names, fresh: known.slice(this.#known.length) };
@@ -113,7 +127,7 @@ export class RecipeLayers {
 
   /** Takes in layers that no step has met before. */
   add(preconditioner: Preconditioner, fresh: readonly KnownLayer[]): void {
-    for (const { name, register } of fresh) register(preconditioner, name);
+    for (const { name, register, place } of fresh) register(preconditioner, name, place);
     this.#known = [...this.#known, ...fresh];
   }
 
@@ -167,7 +181,7 @@ export class RecipeLayers {
     // the variables are decayed and averaged by the recipe
     const { weightDecay: _, ...options } = this.#settings.preconditionerOptions(preset);
     const made = new Preconditioner({ ...options, useEma: false });
-    for (const { name, register } of known) register(made, name);
+    for (const { name, register, place } of known) register(made, name, place);
     if (state) made.loadStateDict(state);
     return made;
   }

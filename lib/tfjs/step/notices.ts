@@ -1,10 +1,59 @@
+import { Variable } from '@tensorflow/tfjs-core';
 import type { PlainVariable } from '../capture/sites';
 import { variablesOf } from '../kinds/layer-kind';
 import type { FailedCheck } from './layer-checks';
+import type { StepReport } from './report';
 
-/** Warns of the variables that take plain gradient steps, of each of them once. */
+/** A learning rate that other optimizers have, which here makes steps of a hundredth of their length or less. */
+const HABIT = 0.01;
+
+/** So many steps of length 0 in a row are told. */
+const STANDSTILL = 10;
+
+/** Warns of what a person should know of, of each thing once. */
 export class Notices {
   readonly #named = new Set<string>();
+  readonly #told = new Set<string>();
+  #standing = 0;
+
+  /** Warns of a learning rate out of habit. */
+  tellOfRate(rate: unknown): void {
+    if (typeof rate !== 'number' || rate === 0 || rate > HABIT) return;
+    this.#once(
+      'rate',
+      `learningRate ${rate} multiplies steps that find their own length, of which 1 is the whole; leave it out, or ` +
+        'give a number near 1',
+    );
+  }
+
+  /** Warns of variables of another copy of TensorFlow.js. */
+  tellOfCopies(variables: readonly Variable[]): void {
+    if (variables.every((variable) => variable.constructor === Variable)) return;
+    this.#once(
+      'copies',
+      'the variables belong to another copy of @tensorflow/tfjs-core than the one that cgfac uses; training works, ' +
+        'but a model that is saved with its optimizer will not be loaded with it, for its copy does not know the ' +
+        'class Cgfac: have one copy (npm ls @tensorflow/tfjs-core)',
+    );
+  }
+
+  /** Warns of steps that go nowhere although there is a gradient. */
+  tellOfStandstill({ summary }: StepReport): void {
+    const stands = summary !== undefined && summary.skipped === undefined && summary.stepSize === 0;
+    this.#standing = stands && summary.innerProduct > 0 ? this.#standing + 1 : 0;
+    if (this.#standing !== STANDSTILL) return;
+    this.#once(
+      'standstill',
+      `${STANDSTILL} steps of length 0 although the gradient is not 0: the loss ${summary?.loss} is taken to be at ` +
+        `its floor ${summary?.lossFloor}; lossFloor tells a lower one, and a learningRate above 0 lets it move`,
+    );
+  }
+
+  #once(what: string, text: string): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    console.warn(`cgfac: ${text}`);
+  }
 
   /** Warns of layers that failed their check. */
   tellOfFailed(failed: readonly FailedCheck[]): void {

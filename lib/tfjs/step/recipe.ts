@@ -11,7 +11,7 @@ import {
   type Schedule,
   scheduled,
 } from '../../adapter-kit';
-import { requiredGrads } from '../capture/capture';
+import { requiredGrads, type Sampling } from '../capture/capture';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
 import { readState, stateTensors } from '../saving/state-tensors';
@@ -26,6 +26,9 @@ import { reportOf } from './report';
 import { RecipeSettings } from './settings';
 import type { Step, StepOutcome } from './step';
 import { takeStep } from './take';
+
+/** Of so few samples the targets of all are sampled. */
+const FEW_SAMPLES = 32;
 
 const NOTHING_KEPT: NetworkMemory = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
 
@@ -80,11 +83,15 @@ export class Recipe {
 
   /**
    * Share of the batch whose targets are to be sampled for a step of `layers`: none where the factors of all of them
-   * are older ones.
+   * are older ones, and the length of the step does not need them.
    */
-  share(soft: boolean, layers: readonly Layer[]): number {
-    const preconditioner = this.#open(soft);
-    return preconditioner.refreshDue || !this.#layers.know(layers) ? preconditioner.fisherFraction : 0;
+  share({ targets, samples }: Sampling, layers: readonly Layer[]): number {
+    const preconditioner = this.#open();
+    const { preset, stepRule } = this.#layers.options ?? {};
+    const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
+    const refreshes = preconditioner.refreshDue || !this.#layers.know(layers);
+    if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
+    return preset === 'adaptive' && samples < FEW_SAMPLES ? 1 : preconditioner.fisherFraction;
   }
 
   /** Takes a step; the caller gives the variables their new values. */
@@ -97,19 +104,20 @@ export class Recipe {
     const read =
       own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
     const reason = unusable(step, gradients, read);
-    if (reason !== undefined) return { next: [], report: reportOf(step, this.#open(step.soft).skip(reason)) };
+    if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
     const lossGrads = step.layers.map(requiredGrads);
     const names = this.#admit(step);
-    const preconditioner = this.#open(step.soft);
+    const preconditioner = this.#open();
     // before the step: a schedule that fails leaves everything as it is
     const weightDecay = this.#scheduled(preconditioner);
-    const plain = plainValues(step.plain, gradients, this.gradientLearningRate);
+    const rate = at(preconditioner.learningRate, preconditioner.steps, 'learningRate', scheduled.learningRate);
+    const plain = plainValues(step.plain, gradients, rate * this.gradientLearningRate);
     if (step.layers.length === 0) {
       this.#layers.endRow();
       return { next: plain, report: reportOf(step) };
     }
-    const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read);
+    const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read, this.#settings);
     const report = reportOf(step, summary);
     // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
     if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
@@ -175,7 +183,7 @@ export class Recipe {
     this.#prune();
     const saved = this.#saved;
     const state = this.#layers.state();
-    const { steps, skippedSteps } = state ?? saved ?? {};
+    const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
     if (steps === undefined || skippedSteps === undefined) return [];
     const own = this.#layers.known.map(({ name, kernel, bias }) => {
       return { name, kernel, bias, state: state?.layers[name] ?? { started: false } };
@@ -186,6 +194,8 @@ export class Recipe {
       skippedSteps,
       averaged: this.#averages.steps,
       soft: options ? options.preset === 'reconstruction' : saved?.soft === true,
+      ...(options ? { preset: options.preset } : saved?.preset ? { preset: saved.preset } : {}),
+      ...(adaptation ? { adaptation } : {}),
       ...withPending(savedParts(own, this.#averages), saved, this.#averages.variables().length),
     });
   }
@@ -220,8 +230,8 @@ export class Recipe {
     this.#saved = undefined;
   }
 
-  #open(soft: boolean): Preconditioner {
-    return this.#layers.open(soft, this.#saved);
+  #open(): Preconditioner {
+    return this.#layers.open(this.#saved);
   }
 
   /** The weight decay of the step to come; β of its averages is kept. */
@@ -239,7 +249,7 @@ export class Recipe {
    * @returns The names of the layers.
    */
   #admit(step: Step): readonly string[] {
-    const preconditioner = this.#open(step.soft);
+    const preconditioner = this.#open();
     const { names, fresh } = this.#layers.named(step.layers);
     if (this.#saved === undefined) {
       this.#layers.add(preconditioner, fresh);

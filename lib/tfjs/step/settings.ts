@@ -1,4 +1,4 @@
-import { type PreconditionerOptions, type Preset, positive, type Schedule } from '../../adapter-kit';
+import { nonNegative, type PreconditionerOptions, type Preset, type Schedule } from '../../adapter-kit';
 import type { Layer } from '../kinds/layer-kind';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
 
@@ -22,6 +22,11 @@ export class RecipeSettings {
     return this.#options.fisher;
   }
 
+  /** L_min, where an option gives it. */
+  get lossFloor(): number | undefined {
+    return this.#options.lossFloor;
+  }
+
   get gradientLearningRate(): number {
     return this.#options.gradientLearningRate;
   }
@@ -31,21 +36,20 @@ export class RecipeSettings {
   }
 
   set learningRate(value: Schedule<number>) {
-    if (typeof value !== 'function') positive(value, 'learningRate');
+    if (typeof value !== 'function') nonNegative(value, 'learningRate');
     this.#options = { ...this.#options, given: { ...this.#options.given, learningRate: value } };
   }
 
-  /** The preset of the head, or where the options do not fit it, the other one. */
-  presetOf(soft: boolean): Preset {
-    const { method, presets } = this.#options;
-    const ofHead = soft && method === 'exact' ? 'reconstruction' : 'safe';
-    return presets.includes(ofHead) ? ofHead : (presets[0] ?? ofHead);
+  /** The preset of a saved state where the options fit it, else the first one that they fit. */
+  presetOf(saved: Preset | undefined): Preset {
+    const { presets } = this.#options;
+    return saved !== undefined && presets.includes(saved) ? saved : (presets[0] ?? 'adaptive');
   }
 
-  /** The one preset that the options fit, where no option named it; `undefined` where there are several. */
+  /** The preset that the options ask for, where no option named it; `undefined` of the default. */
   get impliedPreset(): Preset | undefined {
     const { presets, chosen } = this.#options;
-    return presets.length === 1 && !chosen ? presets[0] : undefined;
+    return presets[0] === 'adaptive' || chosen ? undefined : presets[0];
   }
 
   /** The options of a preconditioner with this preset. Which layers it gets is decided here. */
@@ -65,10 +69,11 @@ export class RecipeSettings {
 
   /** The options as they are saved, without those that no file can hold. */
   config(): Readonly<Record<string, unknown>> {
-    const { given, gradientLearningRate, fisher, method } = this.#options;
+    const { given, gradientLearningRate, lossFloor, fisher, method } = this.#options;
     const left = this.unsavable();
+    const floor = lossFloor === undefined ? {} : { lossFloor };
     const savable = Object.entries(given).filter(([name]) => !left.includes(name));
-    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher };
+    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher, ...floor };
   }
 
   /** Names of the options that no file can hold. */

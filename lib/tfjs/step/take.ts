@@ -1,6 +1,8 @@
 /** How a captured step is recorded and taken. */
 import type { NaturalGradientsResult, Preconditioner, WeightVector } from '../../adapter-kit';
+import { type Layer, variablesOf } from '../kinds/layer-kind';
 import type { LayerGradient } from './gradients';
+import type { RecipeSettings } from './settings';
 import type { Step } from './step';
 
 /** The rounding of a loss in float32, a mean of many terms, relative to itself. */
@@ -10,30 +12,46 @@ function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
 }
 
+/** ‖W‖ of a kernel and its bias. */
+function weightNorm(layer: Layer): number {
+  let sum = 0;
+  for (const variable of variablesOf(layer)) for (const value of variable.dataSync()) sum += value * value;
+  return Math.sqrt(sum);
+}
+
 /**
  * Takes the part of a step that is its layers', of the rows' own gradients or of those given. An error forgets what was
  * recorded for it.
  *
  * @param names - What the preconditioner calls the layers of the step, in their order.
- * @param lossGrads - The output gradients of the loss, layer by layer.
+ * @param lossGrads - The output gradients of the loss, layer by layer and site by site.
  * @param gradients - The gradients that are given, where they may hold more than those of the rows.
+ * @param settings - What the output factors are made of, and L_min where it is given.
  */
 export function takeStep(
   preconditioner: Preconditioner,
-  { layers, loss, floor }: Step,
+  { layers, loss, floor: found, targets }: Step,
   names: readonly string[],
-  lossGrads: readonly Float32Array[],
+  lossGrads: readonly (readonly Float32Array[])[],
   gradients: readonly LayerGradient[] | undefined,
+  { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
+  const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
-  const options = { loss, lossFloor };
+  const weightNorms = Object.fromEntries(layers.map((layer, index) => [names[index] ?? '', weightNorm(layer)]));
+  const options = { loss, lossFloor, targets, weightNorms };
   try {
-    for (const [index, { inputs, samples, sampledGrads }] of layers.entries()) {
+    for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
       const name = names[index] ?? '';
-      preconditioner.record(name, { inputs, lossGrads: lossGrads[index] ?? inputs, batch: samples });
+      for (const [site, inputs] of siteInputs.entries()) {
+        const { rows = samples } = sites[site] ?? {};
+        const batch = rows % samples === 0 ? samples : rows;
+        preconditioner.record(name, { inputs, lossGrads: lossGrads[index]?.[site] ?? inputs, batch, site });
+      }
       // sampled errors are those of single samples: a batch of one, as far as its reduction goes
-      if (sampledGrads) preconditioner.recordFisher(name, { outputGrads: sampledGrads, batch: 1 });
+      for (const outputGrads of siteSampled ?? [])
+        preconditioner.recordFisher(name, { outputGrads, batch: 1, forFactors: fisher === 'true' });
     }
     if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
     const updates = Object.fromEntries(gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)]));

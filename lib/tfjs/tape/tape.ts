@@ -13,11 +13,11 @@ import {
   type NamedTensorMap,
   type Scalar,
   Tensor,
-  version_core as tfjsVersion,
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, typeError } from '../../adapter-kit';
+import { typeError } from '../../adapter-kit';
+import { explain, noGradient, versionError } from './errors';
 
 /** Gradient functions of a node's inputs, by input name. */
 export type InputGradients = Readonly<Record<string, () => Tensor>>;
@@ -142,14 +142,6 @@ export class TapeNode {
   }
 }
 
-function versionError(expected: string, received: string): CgfacError {
-  return new CgfacError(
-    'ERR_CGFAC_TFJS_VERSION',
-    `Expected ${expected} for the tape of TensorFlow.js but received ${received}; ` +
-      `this version of cgfac reads the tape of @tensorflow/tfjs-core 4, and ${tfjsVersion} is loaded`,
-  );
-}
-
 function internals(): EngineInternals {
   const candidate = engine() as unknown as EngineInternals;
   if (typeof candidate.runKernelFunc !== 'function')
@@ -232,43 +224,6 @@ function readTape(
   });
 }
 
-function noGradient(kernel: string, cause?: unknown): CgfacError {
-  return new CgfacError(
-    'ERR_CGFAC_TFJS_KERNEL',
-    `Expected a gradient of the TensorFlow.js kernel '${kernel}' for the training step but received none; ` +
-      '@tensorflow/tfjs-layers registers all there are, tf.registerGradient adds one',
-    { cause },
-  );
-}
-
-/**
- * The error of a backend that lacks a kernel, or of a kernel that lacks a gradient, as one of ours; every other error
- * as it is.
- */
-function explain(error: unknown): unknown {
-  if (error instanceof CgfacError || typeof (error as Error | undefined)?.message !== 'string') return error;
-  const { message } = error as Error;
-  const [, ungraded] = /gradient function not found for (\w+)/.exec(message) ?? [];
-  if (ungraded) return noGradient(ungraded, error);
-  const [, kernel, backend] = /[Kk]ernel '(\w+)' (?:not registered )?for backend '(\w+)'/.exec(message) ?? [];
-  if (!kernel) return error;
-  return new CgfacError(
-    'ERR_CGFAC_TFJS_KERNEL',
-    `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step ` +
-      'but received none; register one with tf.registerKernel or train on another backend',
-    { cause: error },
-  );
-}
-
-/** Runs `f` and turns the error of a missing kernel or gradient into `ERR_CGFAC_TFJS_KERNEL`. */
-export function explainingKernels<T>(f: () => T): T {
-  try {
-    return f();
-  } catch (error) {
-    throw explain(error);
-  }
-}
-
 /** All variables that TensorFlow.js knows. */
 export function registeredVariables(): Variable[] {
   return Object.values(engine().registeredVariables);
@@ -282,6 +237,35 @@ export function withoutRecording<T>(f: () => T): T {
     return f();
   } finally {
     state.kernelDepth--;
+  }
+}
+
+/**
+ * Runs `f` with the tape going on, shows `use` the nodes that it left there, and takes them off again: derivatives of
+ * derivatives. Call it with recording paused.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks a kernel, or a kernel without a gradient.
+ */
+export function secondTape<T, U>(f: () => T, use: (added: readonly TapeNode[], result: T) => U): U {
+  const core = internals();
+  const { state } = core;
+  const { kernelDepth, activeTape } = state;
+  if (!Array.isArray(activeTape)) throw versionError('an array activeTape', typeof activeTape);
+  const start = activeTape.length;
+  const notes = new WeakMap<EngineNode, KernelNote>();
+  try {
+    state.kernelDepth = 0;
+    let result: T;
+    try {
+      result = noteKernels(core, notes, [], f);
+    } finally {
+      state.kernelDepth = kernelDepth;
+    }
+    return use(readTape(activeTape.slice(start), notes, []), result);
+  } catch (error) {
+    throw explain(error);
+  } finally {
+    for (const node of activeTape.splice(start)) dispose([...(node.saved ?? [])]);
   }
 }
 

@@ -52,9 +52,9 @@ const combinations: readonly (readonly [options: Record<string, unknown>, expect
   ],
   [
     { polyakFraction: 1, stepRule: 'fixed' },
-    "Expected stepRule 'polyak' with the option polyakFraction but received 'fixed'",
+    "Expected stepRule 'auto', 'polyak' or 'quadratic' with the option polyakFraction but received 'fixed'",
   ],
-  [{ klClip: 1 }, "Expected stepRule 'kl-clip' with the option klClip but received 'polyak'"],
+  [{ klClip: 1, stepRule: 'polyak' }, "Expected stepRule 'kl-clip' with the option klClip but received 'polyak'"],
   [{ rank: 8, factorHistory: 'dense' }, "Expected factorHistory 'panel' with the option rank but received 'dense'"],
   [
     { panelRows: 8, factorHistory: 'none' },
@@ -93,7 +93,7 @@ const combinations: readonly (readonly [options: Record<string, unknown>, expect
   ],
   [
     { adaptiveFraction: true, stepRule: 'fixed' },
-    "Expected stepRule 'polyak' with the option adaptiveFraction but received 'fixed'",
+    "Expected stepRule 'auto', 'polyak' or 'quadratic' with the option adaptiveFraction but received 'fixed'",
   ],
   [
     { adaptiveFraction: true, adaptiveDamping: true },
@@ -156,14 +156,14 @@ const table: Case[] = [
       [
         { preset: 'quick' },
         value,
-        "Expected 'safe' or 'reconstruction' or 'image-classifier' for preset but received 'quick'",
+        "Expected 'adaptive' or 'safe' or 'reconstruction' or 'image-classifier' for preset but received 'quick'",
       ],
       [{ momentum: 1 }, value, 'Expected a number ≥ 0 and < 1 for momentum but received 1'],
       [{ momentum: '0.5' }, type, "Expected a number ≥ 0 and < 1 for momentum but received '0.5'"],
       [{ emaMomentum: -0.1 }, value, 'Expected a number ≥ 0 and < 1 for emaMomentum but received -0.1'],
       [{ factorDecay: 1 }, value, 'Expected a number ≥ 0 and < 1 for factorDecay but received 1'],
       [{ fisherFraction: 0 }, value, 'Expected a number > 0 and ≤ 1 for fisherFraction but received 0'],
-      [{ learningRate: 0 }, value, 'Expected a finite number > 0 for learningRate but received 0'],
+      [{ learningRate: -1 }, value, 'Expected a finite number ≥ 0 for learningRate but received -1'],
       [{ weightDecay: -1 }, value, 'Expected a finite number ≥ 0 for weightDecay but received -1'],
       [{ factorUpdateSteps: 0 }, value, 'Expected a positive integer below 2^31 for factorUpdateSteps but received 0'],
       [
@@ -251,7 +251,9 @@ const table: Case[] = [
   {
     what: 'a signal for a synchronous step',
     code: unknown,
-    message: "Expected one of loss, lossFloor for an option of naturalGradientsSync but received 'signal'",
+    message:
+      'Expected one of loss, lossFloor, targets, weightNorms for an option of naturalGradientsSync but received ' +
+      "'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),
   },
   {

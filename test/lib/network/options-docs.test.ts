@@ -89,7 +89,7 @@ function written(value: unknown): string {
 /** What the options come to, under every choice of those that defaults depend on. */
 function networks(): readonly Readonly<Record<string, unknown>>[] {
   const found: Readonly<Record<string, unknown>>[] = [];
-  for (const preset of ['safe', 'reconstruction', 'image-classifier'])
+  for (const preset of ['adaptive', 'safe', 'reconstruction', 'image-classifier'])
     for (const solve of [
       { method: 'exact' },
       { method: 'exact', dampingMode: 'tikhonov' },
@@ -99,7 +99,8 @@ function networks(): readonly Readonly<Record<string, unknown>>[] {
       { method: 'kfac' },
       { method: 'kfac', dampingMode: 'factored' },
     ])
-      for (const more of [{}, { totalSteps: 100 }, { totalSteps: 300 }]) {
+      for (const more of [{}, { totalSteps: 100 }, { totalSteps: 300 }, { klClip: 0.01 }]) {
+        if ('klClip' in more && 'trustRegion' in solve) continue;
         const given = { preset, lossReduction: 'sum', ...solve, ...more };
         found.push({ ...resolvePreconditionerOptions(given, 'Preconditioner') });
       }

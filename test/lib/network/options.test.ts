@@ -188,6 +188,7 @@ describe('method × dampingMode × factorHistory', () => {
 
 /** A value that an option takes, whatever stands beside it. */
 const samples: Readonly<Record<string, unknown>> = {
+  maxRelativeChange: 2,
   polyakFraction: 2,
   klClip: 2,
   trustRegion: { kl: 1 },
@@ -209,7 +210,7 @@ const samples: Readonly<Record<string, unknown>> = {
 const settings = methods.flatMap((method) =>
   modes.flatMap((dampingMode) =>
     histories.flatMap((factorHistory) =>
-      (['polyak', 'kl-clip', 'fixed'] as const).flatMap((stepRule) =>
+      (['auto', 'polyak', 'quadratic', 'kl-clip', 'fixed'] as const).flatMap((stepRule) =>
         [{}, { trustRegion: { kl: 1 } }, { adaptiveDamping: true }].map((more) => ({
           ...{ method, dampingMode, factorHistory, stepRule },
           ...more,
@@ -284,7 +285,7 @@ describe.each(Object.entries(tables))('the table %s', (_, rows) => {
 
 test('every default passes its own check', () => {
   for (const setting of accepted) {
-    for (const preset of ['safe', 'reconstruction', 'image-classifier'] as const) {
+    for (const preset of ['adaptive', 'safe', 'reconstruction', 'image-classifier'] as const) {
       const { cg: _, adapted: __, ...resolved } = resolve({ ...setting, preset });
       for (const [name, value] of Object.entries(resolved)) {
         const { kind } = preconditionerRows[name as keyof typeof preconditionerRows] as OptionRow;

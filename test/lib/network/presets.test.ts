@@ -3,36 +3,59 @@ import { presets } from '../../../lib/network/presets';
 import { network, rowsOf, type TestRows } from '../../support/networks';
 import { take } from '../../support/steps';
 
+const expected = {
+  adaptive: {
+    relative: 0.5,
+    polyakFraction: 1,
+    momentum: 0.5,
+    factorHistory: 'panel',
+    rank: 128,
+    factorUpdateSteps: 5,
+    fisherFraction: 0.5,
+    factorDecay: 0.9,
+    fractionRule: 'momentum',
+    bounded: true,
+  },
+  safe: {
+    relative: 1,
+    polyakFraction: 1,
+    momentum: 0.5,
+    factorHistory: 'panel',
+    rank: 128,
+    factorUpdateSteps: 5,
+    fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
+  },
+  reconstruction: {
+    relative: 0.3,
+    polyakFraction: 0.5,
+    momentum: 0.5,
+    factorHistory: 'none',
+    rank: 128,
+    factorUpdateSteps: 2,
+    fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
+  },
+  'image-classifier': {
+    relative: 0.3,
+    polyakFraction: 2,
+    momentum: 0,
+    factorHistory: 'panel',
+    rank: 64,
+    factorUpdateSteps: 10,
+    fisherFraction: 0.5,
+    factorDecay: 0.95,
+    fractionRule: 'fixed',
+    bounded: false,
+  },
+};
+
 test('presets: ρ, φ, μ, factors, T', () => {
-  expect(presets).toEqual({
-    safe: {
-      relative: 1,
-      polyakFraction: 1,
-      momentum: 0.5,
-      factorHistory: 'panel',
-      rank: 128,
-      factorUpdateSteps: 5,
-      fisherFraction: 0.5,
-    },
-    reconstruction: {
-      relative: 0.3,
-      polyakFraction: 0.5,
-      momentum: 0.5,
-      factorHistory: 'none',
-      rank: 128,
-      factorUpdateSteps: 2,
-      fisherFraction: 0.5,
-    },
-    'image-classifier': {
-      relative: 0.3,
-      polyakFraction: 2,
-      momentum: 0,
-      factorHistory: 'panel',
-      rank: 64,
-      factorUpdateSteps: 10,
-      fisherFraction: 0.5,
-    },
-  });
+  expect(presets).toEqual(expected);
   const recipes = (['safe', 'reconstruction', 'image-classifier'] as const).map((preset) =>
     network({ preset }).report(),
   );

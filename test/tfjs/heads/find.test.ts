@@ -1,22 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
-import { findHeads } from '../../../lib/tfjs/heads/find';
+import { findMetric, type Metric } from '../../../lib/tfjs/heads/find';
 import type { Head } from '../../../lib/tfjs/heads/head';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
-import { errorOf, normal, relativeError, useBackend, variable } from '../support/backends';
+import { normal, relativeError, useBackend, variable } from '../support/backends';
 
 const B = 8;
 const D = 5;
 
 type Loss = (z: tf.Tensor, y: tf.Tensor) => tf.Tensor;
 
-/** The heads found for a linear layer of D outputs under `loss`, with `y` as targets. */
-function headsOf(loss: Loss, y: tf.Tensor, width = D): readonly Head[] {
+/** What is found for a linear layer of D outputs under `loss`, with `y` as targets. */
+function metricOf(loss: Loss, y: tf.Tensor, width = D): Metric {
   const w = variable([4, width], 1);
   const x = normal([B, 4], 2);
-  let heads: readonly Head[] = [];
+  let metric: Metric = { heads: [], other: undefined };
   try {
     const { value, grads } = variableGradients(
       () => loss(tf.matMul(x, w), y) as tf.Scalar,
@@ -29,7 +29,7 @@ function headsOf(loss: Loss, y: tf.Tensor, width = D): readonly Head[] {
             const outputs = layers.flatMap(({ sites }) =>
               sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
             );
-            heads = findHeads(tape, result, new Set(outputs));
+            metric = findMetric(tape, result, new Set(outputs));
           }),
         );
       },
@@ -38,6 +38,13 @@ function headsOf(loss: Loss, y: tf.Tensor, width = D): readonly Head[] {
   } finally {
     tf.dispose([w, x]);
   }
+  return metric;
+}
+
+/** The heads, where they are all that enters the loss. */
+function headsOf(loss: Loss, y: tf.Tensor): readonly Head[] {
+  const { heads, other } = metricOf(loss, y);
+  expect(other).toBe(undefined);
   return heads;
 }
 
@@ -132,8 +139,8 @@ const recognised: Readonly<Record<string, [Loss, () => tf.Tensor, Head['distribu
   ],
 };
 
-/** What is refused: losses with another gradient than a cross-entropy's, and outputs that are no distribution. */
-const refused: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
+/** Losses with another gradient than a cross-entropy's: what enters them is a tensor like any other. */
+const others: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
   'a squared error of a sigmoid, multiplied out': [
     (z, y) => {
       const p = tf.sigmoid(tf.mul(0.01, z));
@@ -151,6 +158,32 @@ const refused: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
   'a cross-entropy with a penalty on the outputs': [
     (z, y) => tf.add(tf.losses.softmaxCrossEntropy(y, z), tf.mean(tf.square(z))),
     oneHot,
+  ],
+  'absolute error': [(z, y) => tf.losses.absoluteDifference(y, z), shares],
+  'cosine proximity': [(z, y) => mean(metrics.cosineProximity(y, z)), shares],
+};
+
+/** Losses that get their targets in a form of their own: the gradient alone tells them. */
+const hidden: Readonly<Record<string, [Loss, number[]]>> = {
+  'a softmax for each of two groups, put together again': [
+    (z, y) => {
+      const parts = tf.split(z, 2, 0).map((part) => tf.softmax(part));
+      return mean(metrics.categoricalCrossentropy(y, tf.concat(parts, 0)));
+    },
+    [1, 1, 1, 1],
+  ],
+  'targets of which some rows are zero': [
+    (z, y) =>
+      mean(metrics.categoricalCrossentropy(tf.mul(y, tf.tensor2d([1, 0, 1, 1, 0, 1, 1, 1], [B, 1])), tf.softmax(z))),
+    [1, 0, 1, 1, 0, 1, 1, 1],
+  ],
+  'weights of classes': [
+    (z, y) => mean(tf.neg(tf.sum(tf.mul(tf.mul(y, [1, 2, 3, 4, 5]), tf.logSoftmax(z)), -1))),
+    [1, 2, 3, 4, 5, 1, 3, 3],
+  ],
+  'the logarithm of the probability of the target': [
+    (z, y) => mean(tf.neg(tf.log(tf.sum(tf.mul(y, tf.softmax(z)), -1)))),
+    new Array(B).fill(1),
   ],
 };
 
@@ -174,14 +207,28 @@ describe('heads', () => {
     expect(relativeError(head?.probabilities ?? [], p.dataSync())).toBeLessThan(1e-6);
   });
 
-  it.each(Object.entries(refused))('refuses %s, and leaves no tensors', async (_, [loss, targets, width]) => {
-    const before = tf.memory().numTensors;
-    const y = tf.tidy(targets);
-    const { code, message } = await errorOf(() => headsOf(loss, y, width));
-    expect(code).toBe('ERR_CGFAC_TFJS_HEAD');
-    expect(message).toMatch(/^Expected a softmax .* but received .*fisher: 'empirical'/);
-    y.dispose();
-    expect(tf.memory().numTensors).toBe(before);
+  it.each(Object.entries(others))('takes %s for a loss of another kind', (_, [loss, targets, width]) => {
+    const { heads, other } = metricOf(loss, targets(), width);
+    expect(heads).toEqual([]);
+    expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, width ?? D]]);
+  });
+
+  it.each(Object.entries(hidden))('recognises %s', (_, [loss, weights]) => {
+    const heads = headsOf(loss, oneHot());
+    for (const { distribution, factors, floor, soft } of heads) {
+      expect({ distribution, floor, soft }).toEqual({ distribution: 'categorical', floor: 0, soft: false });
+      const rows = Array.from(factors, (factor) => factor ** 2);
+      const wanted = weights.slice(0, heads.length === 1 ? B : B / 2);
+      const spread = rows.length === wanted.length ? rows : wanted.map(() => rows[0] ?? Number.NaN);
+      // of two groups each is half of the mean
+      expect(
+        relativeError(
+          spread,
+          wanted.map((weight) => weight / heads.length),
+        ),
+      ).toBeLessThan(1e-3);
+    }
+    expect(heads.length).toBeGreaterThan(0);
   });
 
   it('weighs the samples as the loss does', () => {

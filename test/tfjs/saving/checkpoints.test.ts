@@ -62,7 +62,7 @@ describe('weights that were loaded', () => {
     expect(second.lastStep?.summary?.skippedSteps).toEqual({ total: 1, inARow: 0 });
   });
 
-  it('of a run whose first steps were skipped leave the choice of the preset to the first that is not', async () => {
+  it('of a run whose first steps were skipped count on', async () => {
     const optimizer = cgfac({ seed: SEED });
     const net = autoencoder(optimizer);
     const x = pixels(20, 1);
@@ -70,7 +70,6 @@ describe('weights that were loaded', () => {
     const { second, copy } = await resumed(optimizer, net, autoencoder);
     await train(copy, tf.mul(x, Number.NaN), tf.mul(x, Number.NaN), 1);
     await train(copy, x, x, 1);
-    expect(second.report()?.preset).toBe('reconstruction');
     expect(second.lastStep?.summary).toMatchObject({ step: 2, skippedSteps: { total: 2, inARow: 0 } });
   });
 

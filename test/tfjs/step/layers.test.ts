@@ -98,7 +98,7 @@ it('a layer may have fewer rows than the head', () => {
 
 it('a layer that joins between two refreshes is sampled for', () => {
   const { w1, w2, loss } = twoLayers();
-  const optimizer = cgfac({ seed: 1, factorUpdateSteps: 50 });
+  const optimizer = cgfac({ seed: 1, factorUpdateSteps: 50, preset: 'safe' });
   for (let step = 0; step < 12; step++) optimizer.minimize(loss, false, [w2]);
   expect(optimizer.lastStep?.summary?.refreshed).toBe(false);
   optimizer.minimize(loss, false, [w1, w2]);

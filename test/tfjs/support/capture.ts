@@ -10,14 +10,10 @@ import {
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';
 
-/**
- * How to capture a step with everything there is, all layers checked or none, under the true Fisher matrix or the
- * empirical one.
- */
+/** How to capture a step, all layers checked or none, with targets sampled for all samples or for none. */
 export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, seed = 1): CaptureOptions {
   return {
-    fisher,
-    share: () => 1,
+    share: () => (fisher === 'true' ? 1 : 0),
     uniform: uniforms(seed, 0),
     lossGrads: false,
     kernelsMayBeSkipped: false,

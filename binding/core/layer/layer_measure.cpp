@@ -1,0 +1,103 @@
+// What a step's length depends on besides ⟨v, x⟩: a prepared direction against the momentum and the sampled outputs.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/block/weight_vector.h"
+#include "core/layer/layer.h"
+#include "core/linalg/blas.h"
+#include "core/linalg/symmetric.h"
+#include "core/linalg/tiles.h"
+
+namespace cgfac {
+namespace {
+
+// product ← [a 1] xᵀ, N × m
+void apply(const WeightView<const float>& x, MatrixView<const float> inputs, MatrixView<float> product) {
+  gemm_in_tiles(1.0F, inputs, x.kernel.transposed(), 0.0F, product);
+  if (x.bias.empty()) return;
+  for (std::size_t i = 0; i < product.rows; ++i) {
+    float* const row = product.data + (i * product.cols);
+    for (std::size_t j = 0; j < product.cols; ++j) row[j] += x.bias[j];
+  }
+}
+
+double row_dot(const MatrixView<const float>& a, const MatrixView<const float>& b, std::size_t row) {
+  return blas::dot(a.rows_from(row, 1).elements(), b.rows_from(row, 1).elements());
+}
+
+}  // namespace
+
+// ⟨v, M⟩ = scale·Σ_r g_rᵀ M [a_r 1]
+double Layer::inner_product(const Given& v, const WeightView<const float>& m) const {
+  if (v) return dot(*v, m);
+  const Gradient own = rows_->gradient();
+  const MatrixView<const float> inputs = rows_->inputs();
+  std::vector<float> memory(inputs.rows * shape_.out_features);
+  const MatrixView<float> product(memory.data(), inputs.rows, shape_.out_features);
+  apply(m, inputs, product);
+  return own.scale * blas::dot(own.loss_grads.elements(), product.elements());
+}
+
+// Of a direction by rows, X = scale·Z_gᵀ Z_a, by (g Z_gᵀ) ∘ ([a 1] Z_aᵀ); of one that is formed by g ∘ ([a 1] Xᵀ).
+SampledProducts Layer::sampled_products() const {
+  SampledProducts result;
+  const std::vector<std::size_t> sampled = rows_->sampled_rows();
+  if (sampled.empty() || direction_ == Direction::none) return result;
+  for (const RecordedPart& part : rows_->parts())
+    result.u.resize(std::max(result.u.size(), part.samples.first + part.samples.count));
+  std::vector<bool> has(result.u.size());
+  const bool by_rows = direction_ == Direction::rows;
+  const std::size_t width = by_rows ? rows_->input_rows() : shape_.out_features;
+  std::vector<float> left_memory;
+  std::vector<float> right_memory;
+  std::size_t first_sampled = 0;
+  for (std::size_t i = 0; i < sampled.size(); ++i) {
+    const RecordedPart& part = rows_->parts()[i];
+    const std::size_t count = sampled[i];
+    const MatrixView<const float> inputs = rows_->inputs().rows_from(part.first_row, count);
+    MatrixView<const float> left = rows_->sampled().rows_from(first_sampled, count);
+    first_sampled += count;
+    const std::size_t positions = part.rows / part.samples.count;
+    for (std::size_t b = 0; b < count / positions; ++b) has[part.samples.first + b] = true;
+    if (direction_ == Direction::zero) continue;
+    right_memory.resize(count * width);
+    const MatrixView<float> right(right_memory.data(), count, width);
+    double factor = rows_->sampled_factor();
+    if (by_rows) {
+      const MatrixView<const float> z_input = z_input_.held_matrix(width, input_.dimension());
+      const MatrixView<const float> z_output = z_output_.held_matrix(width, output_.dimension());
+      left_memory.resize(count * width);
+      const MatrixView<float> product(left_memory.data(), count, width);
+      gemm_in_tiles(1.0F, left, z_output.transposed(), 0.0F, product);
+      gemm_in_tiles(1.0F, inputs, z_input.columns(0, shape_.in_features).transposed(), 0.0F, right);
+      for (std::size_t row = 0; shape_.bias && row < count; ++row) {
+        for (std::size_t j = 0; j < width; ++j) right(row, j) += z_input(j, shape_.in_features);
+      }
+      left = product;
+      factor *= rows_->gradient().scale;
+    } else {
+      apply(shape_block(shape_).view(std::span<const float>(x_.held(shape_.size()))), inputs, right);
+    }
+    for (std::size_t row = 0; row < count; ++row)
+      result.u[part.samples.first + (row / positions)] += factor * row_dot(left, right, row);
+  }
+  result.samples = static_cast<std::size_t>(std::ranges::count(has, true));
+  return result;
+}
+
+// ‖scale·Z_gᵀ Z_a‖² = scale²·⟨Z_g Z_gᵀ, Z_a Z_aᵀ⟩
+double Layer::direction_norm() const {
+  if (direction_ != Direction::rows) return bound_;  // which is exact of what is formed
+  const std::size_t count = rows_->input_rows();
+  std::vector<float> memory(2 * count * count);
+  const MatrixView<float> input(memory.data(), count, count);
+  const MatrixView<float> output(memory.data() + input.size(), count, count);
+  blas::gram(1.0F, z_input_.held_matrix(count, input_.dimension()), input);
+  blas::gram(1.0F, z_output_.held_matrix(count, output_.dimension()), output);
+  const double square = blas::dot(std::span<const float>(input.elements()), output.elements());
+  return rows_->gradient().scale * std::sqrt(std::max(square, 0.0));
+}
+
+}  // namespace cgfac

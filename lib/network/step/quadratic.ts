@@ -1,0 +1,67 @@
+/**
+ * One coefficient for each layer, from the quadratic model of the loss along the layers' directions that sampled
+ * outputs give: L(W − Σ e_l X_l) ≈ L − rᵀe + ½ eᵀQ e with r_l = ⟨v_l, x_l⟩ and Q_lk = mean_b u_l,b u_k,b, where
+ * u_l,b = g_bᵀ X_l a_b is what a layer's direction does to the sampled outputs of a sample.
+ *
+ * Source: the exact quadratic model of J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored
+ * Approximate Curvature", 2015, §6.4, with a coefficient for each layer in the place of one, and sampled gradients in
+ * the place of the Gauss–Newton products.
+ */
+
+/** What a layer's direction is known by. */
+export interface DirectionProducts {
+  /** ⟨v, x⟩. */
+  readonly innerProduct: number;
+  /** What u is of each sample, 0 of those without one; `undefined` where it is not known. */
+  readonly sampled: Float64Array | undefined;
+  /** Samples that have one. */
+  readonly samples: number;
+}
+
+/** Of Q, relative to r: what keeps a layer that the samples do not see from growing without bound. */
+const RIDGE = 0.1;
+const SWEEPS = 200;
+const TOLERANCE = 1e-6;
+
+/** Q + RIDGE·diag r, row by row. A layer whose products are not known has the curvature of its damped direction, r. */
+export function quadraticModel(layers: readonly DirectionProducts[]): Float64Array[] {
+  return layers.map(({ innerProduct, sampled, samples }, l) =>
+    Float64Array.from(layers, (other, k) => {
+      if (sampled === undefined || other.sampled === undefined)
+        return l === k ? (1 + RIDGE) * Math.max(innerProduct, 0) : 0;
+      let sum = 0;
+      const count = Math.min(sampled.length, other.sampled.length);
+      for (let b = 0; b < count; b++) sum += (sampled[b] ?? 0) * (other.sampled[b] ?? 0);
+      return sum / Math.max(1, Math.min(samples, other.samples)) + (l === k ? RIDGE * Math.max(innerProduct, 0) : 0);
+    }),
+  );
+}
+
+/** The model's −rᵀe + ½ eᵀQ e. */
+export function modelAt(model: readonly Float64Array[], r: readonly number[], e: readonly number[]): number {
+  let value = 0;
+  model.forEach((row, l) => {
+    const product = row.reduce((sum, each, k) => sum + each * (e[k] ?? 0), 0);
+    value += (e[l] ?? 0) * (product / 2 - (r[l] ?? 0));
+  });
+  return value;
+}
+
+/** The e of least −rᵀe + ½ eᵀQ e with 0 ≤ e ≤ 1, by coordinate descent. */
+export function layerCoefficients(layers: readonly DirectionProducts[]): number[] {
+  const model = quadraticModel(layers);
+  const e = new Array<number>(layers.length).fill(0);
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    let moved = 0;
+    layers.forEach(({ innerProduct }, l) => {
+      const row = model[l] ?? new Float64Array();
+      const own = row[l] ?? 0;
+      const others = row.reduce((sum, each, k) => (k === l ? sum : sum + each * (e[k] ?? 0)), 0);
+      const best = own > 0 ? Math.min(1, Math.max(0, (innerProduct - others) / own)) : 0;
+      moved = Math.max(moved, Math.abs(best - (e[l] ?? 0)));
+      e[l] = best;
+    });
+    if (moved <= TOLERANCE) break;
+  }
+  return e;
+}

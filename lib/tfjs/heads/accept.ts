@@ -1,0 +1,66 @@
+/** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Candidate } from './candidates';
+import { entropyOf, leastSquares, saturated } from './fit';
+import { hardTargets } from './hard-targets';
+import type { Head } from './head';
+
+/** How far the measured gradient may be from u·s·(p − y), relative to its norm. Another loss is much further off. */
+const TOLERANCE = 1e-2;
+
+/** √(B·u·s) */
+const factorsOf = (samples: number, u: number, weights: ArrayLike<number>): Float64Array =>
+  Float64Array.from(weights, (weight) => Math.sqrt(Math.max(0, samples * u * weight)));
+
+/** 1 for each row of targets that sum to 1, 0 for each that is padding; `undefined` where no row or every row is. */
+function padding(y: ArrayLike<number>, width: number): Float32Array | undefined {
+  const rows = new Float32Array(y.length / width).fill(1);
+  for (let row = 0; row < rows.length; row++) {
+    let total = 0;
+    for (let at = row * width; at < (row + 1) * width; at++) total += Math.abs(y[at] ?? 0);
+    if (total === 0) rows[row] = 0;
+  }
+  return rows.includes(0) && rows.includes(1) ? rows : undefined;
+}
+
+/** Weights of samples, or of rows, that targets may have: even ones, those among the constants, without the padding. */
+function weightsFor(y: ArrayLike<number>, width: number, samples: number, constants: readonly Tensor[]) {
+  const even = new Float32Array(samples).fill(1);
+  const weights = constants.filter(({ size, dtype }) => size === samples && samples > 1 && dtype === 'float32');
+  const known: ArrayLike<number>[] = [even, ...weights.map((each) => each.dataSync<'float32'>())];
+  const kept = padding(y, width);
+  if (kept === undefined) return known;
+  const perRow = kept.length / samples;
+  const masked = known.map((each) => kept.map((keep, row) => keep * (each[Math.floor(row / perRow)] ?? 0)));
+  return [...known, ...masked];
+}
+
+/**
+ * Accepts a candidate by the gradient of the loss with respect to its logits, and scales it; `undefined` where the
+ * gradient is that of another loss.
+ *
+ * @param constants - What the loss multiplies something by and does not depend on the sites.
+ */
+export function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tensor[]): Head | undefined {
+  const { distribution, logits } = candidate;
+  const [samples = 1] = logits.shape;
+  const width = logits.shape.at(-1) ?? 1;
+  const p = candidate.probabilities().dataSync<'float32'>();
+  const d = gradient.dataSync();
+  const common = { distribution, logits, probabilities: p };
+  // a gradient that is not finite fits nothing: a floor that is none either has the step left out
+  if (d.some((value) => !Number.isFinite(value)))
+    return { ...common, factors: new Float64Array(samples), floor: Number.NaN, soft: false };
+  const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
+  for (const target of targets) {
+    const y = target.dataSync();
+    const leftOut = saturated(distribution, p, y, width);
+    for (const s of weightsFor(y, distribution === 'categorical' ? width : 1, samples, constants)) {
+      const { u, misfit } = leastSquares(p, y, s, d, leftOut);
+      if (!(misfit <= TOLERANCE) || u < 0) continue;
+      return { ...common, factors: factorsOf(samples, u, s), ...entropyOf(distribution, y, s, u) };
+    }
+  }
+  const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
+  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), floor: 0, soft: false };
+}

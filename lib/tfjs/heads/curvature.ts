@@ -1,0 +1,127 @@
+/**
+ * The Gauss–Newton metric of a loss of any kind: noise at the tensors o that enter it, whose variance is the loss's own
+ * diagonal second derivative there. Sent back to the layers, it makes G = Σ g_s g_sᵀ/rows the Gauss–Newton matrix.
+ *
+ *   h_k = max(0, ε_k ∘ ∂/∂o_k Σ_j ⟨g_j, ε_j⟩)      ε = ±1, g_k = ∂Σ_b ℓ_b/∂o_k
+ *   s_k = ε_k·√(h_k + m_k/10 + κ_k [m_k ≤ κ_k/1000])  m_k = mean h_k, κ_k = Σ‖g_k‖²/(B·dim_k·2|L|)
+ *
+ * The product with ε is exact in expectation for the diagonal (C. Bekas, E. Kokiopoulou and Y. Saad, "An estimator for
+ * the diagonal of a matrix", 2007) and at each draw where the loss sums over numbers. κ, of a loss that is piecewise
+ * linear, is the curvature of the parabola through 0 that has the loss's value and slope. Source of the metric: N. N.
+ * Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", 2002.
+ */
+import { add, mul, onesLike, type Scalar, sum, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { CgfacError, type UniformNumbers } from '../../adapter-kit';
+import { backward, dependents, inputsOf } from '../tape/graph';
+import { secondTape, type TapeNode } from '../tape/tape';
+import type { LossPart } from './outputs';
+
+/** Noise of ±1 for the first samples, zero for the others. */
+function signs({ shape, size }: Tensor, share: number, uniform: UniformNumbers): Float32Array {
+  const [samples = 1] = shape;
+  const noise = new Float32Array(size);
+  const count = (Math.ceil(share * samples) * size) / samples;
+  for (let at = 0; at < count; at++) noise[at] = uniform() < 0.5 ? -1 : 1;
+  return noise;
+}
+
+/** Numbers that can be differentiated by: what a comparison gives leads nowhere. */
+function differentiable(tape: readonly TapeNode[], sources: readonly Tensor[]): Set<number> {
+  const proper = tape.filter(({ outputs }) => outputs.every(({ dtype }) => dtype === 'float32'));
+  return dependents(
+    proper,
+    sources.map(({ id }) => id),
+  );
+}
+
+/**
+ * The loss's part of the tape with the copies that its nodes saved for their gradients. What is copied comes first: on
+ * the tape the copy of an output stands before the node that made it.
+ */
+function withCopies(tape: readonly TapeNode[], nodes: readonly TapeNode[], outputs: readonly Tensor[]): TapeNode[] {
+  const copies = new Map<number, TapeNode[]>();
+  for (const node of tape) {
+    const [input] = node.kernel === 'Identity' ? inputsOf(node) : [];
+    if (input) copies.set(input.id, [...(copies.get(input.id) ?? []), node]);
+  }
+  const copiesOf = ({ id }: Tensor) => (copies.get(id) ?? []).filter((node) => !part.has(node));
+  const part = new Set(nodes);
+  return [...outputs.flatMap(copiesOf), ...nodes.flatMap((node) => [node, ...node.outputs.flatMap(copiesOf)])];
+}
+
+/** ∂L/∂o_k for each output, and H ε of the mean loss; the latter is missing where an op has no second derivative. */
+function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }: LossPart, noise: readonly Tensor[]) {
+  const part = withCopies(tape, nodes, outputs);
+  const within = differentiable(nodes, outputs);
+  const gradientsOf = () => {
+    const found = backward(nodes, [[loss.id, onesLike(loss)]], within);
+    return outputs.map(({ id }) => found.get(id));
+  };
+  try {
+    return secondTape(
+      () => {
+        const gradients = gradientsOf();
+        const terms = gradients.flatMap((gradient, k) => {
+          const direction = noise[k];
+          return gradient && direction ? [sum(mul(gradient, direction))] : [];
+        });
+        return { gradients, product: terms.reduce((total, term) => add(total, term)) };
+      },
+      (added, { gradients, product }) => {
+        const whole = [...part, ...added];
+        const found = backward(whole, [[product.id, onesLike(product)]], differentiable(whole, outputs));
+        return { gradients, products: outputs.map(({ id }) => found.get(id)?.dataSync<'float32'>()) };
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_TFJS_KERNEL') throw error;
+    return { gradients: gradientsOf(), products: undefined };
+  }
+}
+
+const squares = (values: ArrayLike<number>) => {
+  let total = 0;
+  for (let at = 0; at < values.length; at++) total += (values[at] ?? 0) ** 2;
+  return total;
+};
+
+/** ε·√(h + m/10), or ε·√(h + m/10 + κ) where the curvature is next to nothing beside κ. */
+function scaled(noise: Float32Array, product: Float32Array | undefined, samples: number, kappa: number): Float32Array {
+  const h = noise.map((sign, at) => Math.max(0, samples * sign * (product?.[at] ?? 0)));
+  const count = noise.reduce((total, sign) => total + sign * sign, 0);
+  const mean = h.reduce((total, each) => total + each, 0) / count;
+  const floor = mean / 10 + (mean <= 1e-3 * kappa ? kappa : 0);
+  return noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
+}
+
+/**
+ * Draws the noise at the tensors that enter a loss, as gradients of single samples. Call it with recording paused and
+ * inside a `tidy`.
+ *
+ * @param share - Of the samples of the batch, those that get noise, rounded up.
+ * @returns The gradients by the ids of the tensors.
+ */
+export function curvatureSeeds(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  part: LossPart,
+  share: number,
+  uniform: UniformNumbers,
+): (readonly [number, Tensor])[] {
+  const { outputs } = part;
+  const noise = outputs.map((output) => signs(output, share, uniform));
+  const asTensors = noise.map((values, k) => tensor(values, outputs[k]?.shape));
+  const { gradients, products } = derivatives(tape, loss, part, asTensors);
+  const [value = Number.NaN] = loss.dataSync();
+  const height = 2 * Math.max(Math.abs(value), Number.MIN_VALUE);
+  const slopes = gradients.map((gradient) => squares(gradient?.dataSync() ?? []));
+  const total = slopes.reduce((sumOfAll, each) => sumOfAll + each, 0);
+  return outputs.map((output, k) => {
+    const { id, shape, size } = output;
+    const [samples = 1] = shape;
+    // without second derivatives one κ for all, that of all numbers together
+    const kappa =
+      products === undefined ? (samples * total) / height : (samples * samples * (slopes[k] ?? 0)) / (size * height);
+    return [id, tensor(scaled(noise[k] ?? new Float32Array(), products?.[k], samples, kappa), shape)] as const;
+  });
+}

@@ -1,0 +1,50 @@
+/** The errors of a tape of another form, and of backends and ops that lack what a step needs. */
+import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
+import { CgfacError } from '../../adapter-kit';
+
+/** The error of a TensorFlow.js whose tape has another form. */
+export function versionError(expected: string, received: string): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_VERSION',
+    `Expected ${expected} for the tape of TensorFlow.js but received ${received}; ` +
+      `this version of cgfac reads the tape of @tensorflow/tfjs-core 4, and ${tfjsVersion} is loaded`,
+  );
+}
+
+/** The error of an op without a gradient function. */
+export function noGradient(kernel: string, cause?: unknown): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_KERNEL',
+    `Expected a gradient of the TensorFlow.js kernel '${kernel}' for the training step but received none; ` +
+      '@tensorflow/tfjs-layers registers all there are, tf.registerGradient adds one',
+    { cause },
+  );
+}
+
+/**
+ * The error of a backend that lacks a kernel, or of a kernel that lacks a gradient, as one of ours; every other error
+ * as it is.
+ */
+export function explain(error: unknown): unknown {
+  if (error instanceof CgfacError || typeof (error as Error | undefined)?.message !== 'string') return error;
+  const { message } = error as Error;
+  const [, ungraded] = /gradient function not found for (\w+)/.exec(message) ?? [];
+  if (ungraded) return noGradient(ungraded, error);
+  const [, kernel, backend] = /[Kk]ernel '(\w+)' (?:not registered )?for backend '(\w+)'/.exec(message) ?? [];
+  if (!kernel) return error;
+  return new CgfacError(
+    'ERR_CGFAC_TFJS_KERNEL',
+    `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step ` +
+      'but received none; register one with tf.registerKernel or train on another backend',
+    { cause: error },
+  );
+}
+
+/** Runs `f` and turns the error of a missing kernel or gradient into `ERR_CGFAC_TFJS_KERNEL`. */
+export function explainingKernels<T>(f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    throw explain(error);
+  }
+}

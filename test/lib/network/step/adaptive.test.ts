@@ -1,0 +1,123 @@
+/** The preset 'adaptive': its rule by the targets, φ that follows the momentum, bounds of what a step may change. */
+import { CgfacError, Preconditioner, type StepSummary, type WeightVector } from 'cgfac';
+import { arraysOf } from '../../../support/layers';
+import { copyOf, layers, network, numbersOf, randomWeights, record, rowsOf } from '../../../support/networks';
+
+const adaptive = { preset: 'adaptive', useEma: false } as const;
+const lengthOf = (vector: WeightVector | undefined) =>
+  Math.hypot(...(vector === undefined ? [] : arraysOf(vector).flatMap((array) => [...array])));
+
+/** Takes steps of the same batch with losses, and returns what was done. */
+function steps(preconditioner: Preconditioner, losses: readonly number[], targets: 'hard' | 'soft'): StepSummary[] {
+  return losses.map((loss) => {
+    record(preconditioner, rowsOf(0));
+    return preconditioner.naturalGradientsSync({ loss, targets }).summary;
+  });
+}
+
+test('hard targets have one length by the loss, soft ones at most as much by the model', () => {
+  for (const loss of [1e-3, 1e3]) {
+    const [hard] = steps(network(adaptive), [loss], 'hard') as [StepSummary];
+    const unbounded = Math.min(1, (0.5 * loss) / hard.innerProduct);
+    if (loss < 1) expect(hard.stepSize).toBeCloseTo(unbounded, 9);
+    else expect(hard.stepSize).toBeLessThanOrEqual(unbounded);
+    const [soft] = steps(network(adaptive), [loss], 'soft') as [StepSummary];
+    expect(soft.innerProduct).toBeCloseTo(hard.innerProduct, 9);
+    expect(soft.stepSize).toBeGreaterThan(0);
+    expect(soft.stepSize * soft.innerProduct).toBeLessThanOrEqual(0.5 * Math.min(loss, soft.innerProduct) * (1 + 1e-9));
+  }
+});
+
+test('a loss that has no floor does not bound the lengths by the model', () => {
+  const [above] = steps(network(adaptive), [1e6], 'soft') as [StepSummary];
+  const [below] = steps(network(adaptive), [-5], 'soft') as [StepSummary];
+  expect(below.stepSize).toBe(above.stepSize);
+  expect(below.skipped).toBeUndefined();
+});
+
+test('φ follows the momentum: it shrinks where the gradient has turned against it, and is saved', () => {
+  const preconditioner = network(adaptive);
+  record(preconditioner, rowsOf(0));
+  preconditioner.naturalGradientsSync({ loss: 1e-3 });
+  const { adaptation } = preconditioner.stateDict();
+  expect(adaptation?.fraction).toBe(1);
+  expect(adaptation?.momentumProduct).toBeGreaterThan(0);
+  // the same gradient again: M is as much downhill as it was, and φ stays at its most
+  record(preconditioner, rowsOf(0));
+  preconditioner.naturalGradientsSync({ loss: 1e-3 });
+  expect(preconditioner.stateDict().adaptation?.fraction).toBe(1);
+  // the opposite one
+  const opposite = new Map(
+    [...rowsOf(0)].map(([name, rows]) => [name, { ...rows, lossGrads: rows.lossGrads.map((g) => -g) }]),
+  );
+  record(preconditioner, opposite);
+  const { summary } = preconditioner.naturalGradientsSync({ loss: 1e-3 });
+  const fraction = preconditioner.stateDict().adaptation?.fraction ?? Number.NaN;
+  expect(fraction).toBeCloseTo(Math.exp(-0.1), 6);
+  expect(summary.stepSize).toBeCloseTo((fraction * 0.5 * 1e-3) / summary.innerProduct, 9);
+
+  const resumed = network(adaptive);
+  resumed.loadStateDict(preconditioner.stateDict());
+  for (const each of [preconditioner, resumed]) record(each, rowsOf(1));
+  const [first, second] = [preconditioner, resumed].map((each) => each.naturalGradientsSync({ loss: 1e-3 }));
+  expect(numbersOf(second?.updates ?? {})).toEqual(numbersOf(first?.updates ?? {}));
+});
+
+test('what a step changes stays within its bound', () => {
+  for (const targets of ['hard', 'soft'] as const) {
+    const change = 1e-3;
+    const preconditioner = network({ ...adaptive, maxRelativeChange: change, damping: { relative: 1e-3 } });
+    const norms = Object.fromEntries(layers.map(({ name }, index) => [name, 10 * index]));
+    record(preconditioner, rowsOf(0));
+    const { updates } = preconditioner.naturalGradientsSync({ loss: 1e6, targets, weightNorms: norms });
+    for (const { name, inFeatures, outFeatures } of layers) {
+      const glorot = Math.sqrt((2 * inFeatures * outFeatures) / (inFeatures + outFeatures));
+      const most = (targets === 'soft' ? 0.3 : 1) * change * Math.max(norms[name] ?? 0, glorot);
+      expect(lengthOf(updates[name])).toBeLessThanOrEqual(most * (1 + 1e-4));
+      expect(lengthOf(updates[name])).toBeGreaterThan(0);
+    }
+  }
+});
+
+test('a recurrent kernel has a tenth of it, and an output none', () => {
+  const made = (more: object) => {
+    const preconditioner = new Preconditioner({
+      ...{ lossReduction: 'sum', ...adaptive, maxRelativeChange: 1e-3, damping: { relative: 1e-3 } },
+    });
+    preconditioner.registerDense('only', { inFeatures: 6, outFeatures: 4, bias: false, ...more });
+    const numbers = (length: number, factor: number) =>
+      Float32Array.from({ length }, (_, i) => factor * Math.sin(1 + i));
+    preconditioner.record('only', { inputs: numbers(60, 1), lossGrads: numbers(40, 2), batch: 10 });
+    return lengthOf(preconditioner.naturalGradientsSync({ loss: 1e6 }).updates.only);
+  };
+  const glorot = Math.sqrt(48 / 10);
+  expect(made({})).toBeCloseTo(1e-3 * glorot, 6);
+  expect(made({ recurrent: true })).toBeCloseTo(1e-4 * 0.02 * Math.sqrt(24), 9);
+  expect(made({ output: true })).toBeGreaterThan(1e-2);
+});
+
+test('the learning rate is a factor of all that moves, and may be 0', () => {
+  const start = randomWeights(1);
+  const moved = [1, 0.25, 0].map((learningRate) => {
+    const weights = copyOf(start);
+    const preconditioner = network({ ...adaptive, learningRate }, weights);
+    record(preconditioner, rowsOf(0));
+    preconditioner.naturalGradientsSync({ loss: 1 });
+    preconditioner.learningRate = 0;
+    record(preconditioner, rowsOf(0));
+    const before = numbersOf(weights);
+    preconditioner.naturalGradientsSync({ loss: 1 });
+    expect(numbersOf(weights)).toEqual(before);
+    return Math.hypot(...numbersOf(weights).map((value, i) => value - (numbersOf(start)[i] ?? 0)));
+  });
+  expect(moved[1]).toBeCloseTo(0.25 * (moved[0] ?? 0), 6);
+  expect(moved[2]).toBe(0);
+});
+
+test('targets of another kind are refused', () => {
+  const preconditioner = network(adaptive);
+  record(preconditioner, rowsOf(0));
+  const wrong = () => preconditioner.naturalGradientsSync({ loss: 1, targets: 'none' as 'hard' });
+  expect(wrong).toThrow(CgfacError);
+  expect(wrong).toThrow("Expected 'hard' or 'soft' for targets but received 'none'");
+});

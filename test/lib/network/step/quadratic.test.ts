@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import {
+  type DirectionProducts,
+  layerCoefficients,
+  modelAt,
+  quadraticModel,
+} from '../../../../lib/network/step/quadratic';
+import { randomNumbers } from '../../../support/layers';
+
+/** Random directions: r = ⟨v, x⟩ and u of each sample. */
+function layersOf(count: number, samples: number, seed: number): DirectionProducts[] {
+  return Array.from({ length: count }, (_, l) => ({
+    innerProduct: Math.abs(randomNumbers(1, seed + 100 * l)[0] ?? 0) + 0.01,
+    sampled: Float64Array.from(randomNumbers(samples, seed + 100 * l + 1)),
+    samples,
+  }));
+}
+
+test('the coefficients are those of least value within 0 … 1', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.nat(1e6),
+      (count, samples, seed) => {
+        const layers = layersOf(count, samples, seed);
+        const model = quadraticModel(layers);
+        const r = layers.map(({ innerProduct }) => innerProduct);
+        const e = layerCoefficients(layers);
+        const value = modelAt(model, r, e);
+        for (const each of e) expect(each >= 0 && each <= 1).toBe(true);
+        // the problem is convex: no coordinate alone can do better, and no other point
+        for (let l = 0; l < count; l++)
+          for (const change of [-1e-3, 1e-3]) {
+            const other = e.map((each, k) => (k === l ? Math.min(1, Math.max(0, each + change)) : each));
+            expect(modelAt(model, r, other)).toBeGreaterThanOrEqual(value - 1e-9);
+          }
+        const points = randomNumbers(count * 20, seed + 7);
+        for (let point = 0; point < 20; point++) {
+          const other = e.map((_, l) => Math.abs(points[point * count + l] ?? 0) % 1);
+          expect(modelAt(model, r, other)).toBeGreaterThanOrEqual(value - 1e-6);
+        }
+      },
+    ),
+  );
+});
+
+test('layers that do the same to every sample share one length', () => {
+  const [{ sampled, samples }] = layersOf(1, 10, 3) as [DirectionProducts];
+  const layer = { innerProduct: 0.05, sampled, samples };
+  const [alone = 0] = layerCoefficients([layer]);
+  const [first = 0, second = 0] = layerCoefficients([layer, layer]);
+  expect(alone).toBeGreaterThan(0.05);
+  expect(first + second).toBeLessThan(1.1 * alone);
+});
+
+test('a layer whose products are not known has the curvature of its damped direction', () => {
+  expect(layerCoefficients([{ innerProduct: 3, sampled: undefined, samples: 0 }])[0]).toBeCloseTo(1 / 1.1, 12);
+});
+
+test('a direction uphill is not taken', () => {
+  const [layer] = layersOf(1, 10, 3) as [DirectionProducts];
+  expect(layerCoefficients([{ ...layer, innerProduct: -1 }])).toEqual([0]);
+});
