@@ -12,10 +12,22 @@ import { scaling } from './suites/solver/scaling';
 import { solve } from './suites/solver/solve';
 import { threads } from './suites/solver/threads';
 import { kernels } from './suites/tfjs/kernels';
+import { programs } from './suites/training/programs';
 import { robustness } from './suites/training/robustness';
 import { tasks } from './suites/training/tasks';
 
-const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, robustness, tasks];
+const suites: readonly Suite[] = [
+  solve,
+  fv,
+  scaling,
+  overhead,
+  eventloop,
+  threads,
+  kernels,
+  robustness,
+  tasks,
+  programs,
+];
 
 function positive(text: string): number {
   const value = Number(text);
@@ -91,7 +103,7 @@ const program = new Command('bench')
   .option('--layers <names>', 'solve, fv: layers, m×n, separated by commas (default: all)', list)
   .option(
     '--methods <names>',
-    'solve: methods, robustness: variations, tasks: contenders, separated by commas (default: all)',
+    'solve: methods, robustness: variations, tasks, programs: contenders, separated by commas (default: all)',
     list,
   )
   .option('--threads <n>', 'pool threads (default: the number of cores)', positive)

@@ -93,18 +93,22 @@ interface Lengths {
 function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
   const { entries, now } = plan;
   const r = prepared.map(({ innerProduct }) => innerProduct);
-  const found = layerCoefficients(prepared);
+  const change = rule.maxRelativeChange;
+  const largest = entries.map((entry) =>
+    change === undefined || entry.output ? 0 : longest(entry, OF_MOMENTUM * change, plan.weightNorms),
+  );
+  const found = layerCoefficients(
+    prepared,
+    entries.map((entry, l) => (largest[l] ? limitedStep(entry, 1, prepared[l]?.bound ?? 0, largest[l]) : 1)),
+  );
   const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
   const left = lossLeft(measure, rule.fractionRule);
   const most = now.polyakFraction * left;
   const share = left > 0 && sum > most ? most / sum : 1;
   const e = found.map((each) => each * share);
-  const change = rule.maxRelativeChange;
   return {
     stepSizes: e.map((each) => (1 - now.momentum) * each),
-    largest: entries.map((entry) =>
-      change === undefined || entry.output ? 0 : longest(entry, OF_MOMENTUM * change, plan.weightNorms),
-    ),
+    largest,
     decrease: -modelAt(quadraticModel(prepared), r, e),
   };
 }

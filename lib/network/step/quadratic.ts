@@ -47,8 +47,13 @@ export function modelAt(model: readonly Float64Array[], r: readonly number[], e:
   return value;
 }
 
-/** The e of least −rᵀe + ½ eᵀQ e with 0 ≤ e ≤ 1, by coordinate descent. */
-export function layerCoefficients(layers: readonly DirectionProducts[]): number[] {
+/**
+ * The e of least −rᵀe + ½ eᵀQ e with 0 ≤ e ≤ 1, by coordinate descent.
+ *
+ * @param most - What e may be at most, where that is less than 1: a layer whose change is bounded leaves the rest to
+ * others.
+ */
+export function layerCoefficients(layers: readonly DirectionProducts[], most: readonly number[] = []): number[] {
   const model = quadraticModel(layers);
   const e = new Array<number>(layers.length).fill(0);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
@@ -57,7 +62,7 @@ export function layerCoefficients(layers: readonly DirectionProducts[]): number[
       const row = model[l] ?? new Float64Array();
       const own = row[l] ?? 0;
       const others = row.reduce((sum, each, k) => (k === l ? sum : sum + each * (e[k] ?? 0)), 0);
-      const best = own > 0 ? Math.min(1, Math.max(0, (innerProduct - others) / own)) : 0;
+      const best = own > 0 ? Math.min(1, most[l] ?? 1, Math.max(0, (innerProduct - others) / own)) : 0;
       moved = Math.max(moved, Math.abs(best - (e[l] ?? 0)));
       e[l] = best;
     });
