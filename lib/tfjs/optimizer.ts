@@ -45,13 +45,14 @@ export interface LossAndGradients {
  * rows of data by a trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest,
  * which it names once.
  *
- * Its defaults are the recipe of `Preconditioner`: true Fisher from sampled targets, factored damping relative to each
- * factor's mean eigenvalue, a Polyak step from the loss and the entropy of the targets, heavy ball, averages of the
- * weights ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative
- * K-FAC algorithm for Deep Learning", arXiv 2101.00218): (F + λI) x = v by truncated conjugate gradients for each
- * layer, then W ← W − learningRate·ν·x with ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))). With several positions to a
- * sample, A sums over them and G averages (Grosse and Martens 2016). Make it with {@link cgfac}, and give it to
- * `model.compile` or call `minimize`.
+ * Its defaults take any loss: true Fisher from sampled targets, or the Gauss–Newton matrix of the loss's own curvature;
+ * factored damping relative to each factor's mean eigenvalue; a step from the loss and its floor, with one length for
+ * hard targets and one for each layer for everything else; heavy ball, averages of the weights
+ * ({@link CgfacOptimizer.withAveragedWeights}). With `method: 'cg'` it is CG-FAC (Yingshi Chen, "An iterative K-FAC
+ * algorithm for Deep Learning", arXiv 2101.00218): (F + λI) x = v by truncated conjugate gradients for each layer, and
+ * with `stepRule: 'kl-clip'` its step too, W ← W − learningRate·ν·x with ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))).
+ * With several positions to a sample, A sums over them and G averages (Grosse and Martens 2016). Make it with
+ * {@link cgfac}, and give it to `model.compile` or call `minimize`.
  *
  * A step that throws has changed no variable and leaves no tensor behind but the averages, which the optimizer owns
  * until it is disposed of. A step whose loss or gradient is not finite is skipped and counted, and the third in a row

@@ -67,21 +67,16 @@ const chooses = (preset: Preset) => ` Without a \`preset\` or a \`factorHistory\
 export const recipeRows = {
   preset: {
     ...preconditionerRows.preset,
-    default: made(() => undefined, "as the head has it, 'safe' where none is known"),
+    default: made(() => undefined, "'adaptive'"),
     text:
-      "A set of defaults. Without one the head decides: 'reconstruction' where one has targets between 0 and 1 or " +
-      "a squared error, else 'safe'; but options that only one of the two can have choose that one, whatever the " +
-      "head: `rank`, `panelRows` and, without a `factorHistory`, `factorDecay` are of 'safe', `window` is of " +
-      "'reconstruction'. `CgfacOptimizer.report` tells.",
+      'A set of defaults; any option given overrides it. A `window` without a `factorHistory` chooses the preset ' +
+      "'reconstruction', which has one. `CgfacOptimizer.report` tells.",
   },
   method: {
     ...preconditionerRows.method,
     kind: kinds.choice(['auto', 'exact', 'kfac']),
     values: { ...preconditionerRows.method.values, cg: {} },
   },
-  factorDecay: { ...preconditionerRows.factorDecay, text: preconditionerRows.factorDecay.text + chooses('safe') },
-  rank: { ...preconditionerRows.rank, text: preconditionerRows.rank.text + chooses('safe') },
-  panelRows: { ...preconditionerRows.panelRows, text: preconditionerRows.panelRows.text + chooses('safe') },
   window: { ...preconditionerRows.window, text: preconditionerRows.window.text + chooses('reconstruction') },
   ...ownRows,
 } satisfies OptionRows;
@@ -130,20 +125,18 @@ export const cgOptimizerRows = {
 export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph> {
   // options:begin, written by scripts/generate-options.mjs
   /**
-   * A set of defaults. Without one the head decides: 'reconstruction' where one has targets between 0 and 1 or a
-   * squared error, else 'safe'; but options that only one of the two can have choose that one, whatever the head:
-   * `rank`, `panelRows` and, without a `factorHistory`, `factorDecay` are of 'safe', `window` is of 'reconstruction'.
-   * `CgfacOptimizer.report` tells. `'adaptive'`: for any loss and any head: steps and their bounds find their own
-   * length (damping { relative: 0.5 }, polyakFraction 1, fractionRule 'momentum', maxRelativeChange 1, momentum 0.5,
-   * factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.9, rank 128, fisherFraction 0.5). `'safe'`: for any head,
-   * with φ and without bounds (damping { relative: 1 }, polyakFraction 1, fractionRule 'fixed', maxRelativeChange none,
-   * momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.95, rank 128, fisherFraction 0.5).
-   * `'reconstruction'`: for autoencoders and regression (damping { relative: 0.3 }, polyakFraction 0.5, fractionRule
-   * 'fixed', maxRelativeChange none, momentum 0.5, factorUpdateSteps 2, factorHistory 'none', factorDecay 0.95, rank
-   * 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward softmax classifiers of images, and not for
-   * recurrent networks or losses with an entropy floor (damping { relative: 0.3 }, polyakFraction 2, fractionRule
-   * 'fixed', maxRelativeChange none, momentum 0, factorUpdateSteps 10, factorHistory 'panel', factorDecay 0.95, rank
-   * 64, fisherFraction 0.5). Default: as the head has it, 'safe' where none is known.
+   * A set of defaults; any option given overrides it. A `window` without a `factorHistory` chooses the preset
+   * 'reconstruction', which has one. `CgfacOptimizer.report` tells. `'adaptive'`: for any loss and any head: steps and
+   * their bounds find their own length (damping { relative: 0.5 }, polyakFraction 1, fractionRule 'momentum',
+   * maxRelativeChange 1, momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay 0.9, rank 128,
+   * fisherFraction 0.5). `'safe'`: for any head, with φ and without bounds (damping { relative: 1 }, polyakFraction 1,
+   * fractionRule 'fixed', maxRelativeChange none, momentum 0.5, factorUpdateSteps 5, factorHistory 'panel', factorDecay
+   * 0.95, rank 128, fisherFraction 0.5). `'reconstruction'`: for autoencoders and regression (damping { relative: 0.3
+   * }, polyakFraction 0.5, fractionRule 'fixed', maxRelativeChange none, momentum 0.5, factorUpdateSteps 2,
+   * factorHistory 'none', factorDecay 0.95, rank 128, fisherFraction 0.5). `'image-classifier'`: for feed-forward
+   * softmax classifiers of images, and not for recurrent networks or losses with an entropy floor (damping { relative:
+   * 0.3 }, polyakFraction 2, fractionRule 'fixed', maxRelativeChange none, momentum 0, factorUpdateSteps 10,
+   * factorHistory 'panel', factorDecay 0.95, rank 64, fisherFraction 0.5). Default: 'adaptive'.
    */
   readonly preset?: Preset;
   /**
@@ -151,22 +144,6 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * factors. `'kfac'`: direct K-FAC with running averages. Default: 'exact'.
    */
   readonly method?: 'auto' | 'exact' | 'kfac';
-  /**
-   * Weight of the old average. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. A number ≥ 0 and <
-   * 1. Only with `factorHistory` 'panel' or 'dense'. Default: 0.9 (0.95 with `preset` 'safe', 'reconstruction' or
-   * 'image-classifier').
-   */
-  readonly factorDecay?: number;
-  /**
-   * Directions of a panel. Without a `preset` or a `factorHistory` it chooses the preset 'safe'. A positive integer.
-   * Only with `factorHistory` 'panel'. Default: 128 (64 with `preset` 'image-classifier').
-   */
-  readonly rank?: number;
-  /**
-   * Rows of a batch that enter a panel at a time, drawn from all of it. Without a `preset` or a `factorHistory` it
-   * chooses the preset 'safe'. A positive integer. Only with `factorHistory` 'panel'. Default: 128.
-   */
-  readonly panelRows?: number;
   /**
    * Rows that a factor is made of at the least; shorter batches are filled up with older rows, and so is the share of
    * them that targets were sampled for. Without it a batch that is shorter than the one before is filled up with rows

@@ -1,6 +1,6 @@
 /**
- * Programs as users write them: a model of TensorFlow.js, a loss, and batches, each of them with a seed. What they
- * differ in is what is hard about them: targets with a mean, losses without a head, heads in unusual places, recurrence.
+ * Programs as users write them: a model of TensorFlow.js, a loss, and batches, each of them with a seed. They differ in
+ * what is hard about them: targets with a mean, losses without a head, heads in unusual places, recurrence.
  */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 

@@ -1,0 +1,63 @@
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-layers';
+import { cgfac } from 'cgfac/tfjs';
+import { normal, useBackend, variable } from '../support/backends';
+
+let told: string[] = [];
+beforeEach(() => {
+  told = [];
+  jest.spyOn(console, 'warn').mockImplementation((...texts: unknown[]) => {
+    told.push(texts.join(' '));
+  });
+});
+afterEach(() => jest.restoreAllMocks());
+beforeAll(() => useBackend('cpu'));
+
+const said = (text: string) => told.filter((each) => each.includes(text));
+
+test('a learning rate out of habit is told once, one near 1 and one of 0 are not', () => {
+  cgfac({ learningRate: 0.001 });
+  expect(said('learningRate 0.001 multiplies steps that find their own length, of which 1 is the whole')).toHaveLength(
+    1,
+  );
+  for (const learningRate of [0, 0.5, 1]) cgfac({ learningRate });
+  expect(told).toHaveLength(1);
+});
+
+test('ten steps of length 0 are told once, with what to do', () => {
+  const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
+  const y = tf.cast(tf.oneHot(tf.argMax(normal([16, 3], 3), -1) as tf.Tensor1D, 3), 'float32');
+  const optimizer = cgfac({ seed: 1, preset: 'safe', lossFloor: 100 });
+  const f = () => tf.losses.softmaxCrossEntropy(y, tf.matMul(x, w)) as tf.Scalar;
+  for (let step = 0; step < 25; step++) {
+    optimizer.minimize(f, false, [w]);
+    expect(said('steps of length 0')).toHaveLength(step < 9 ? 0 : 1);
+  }
+  expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, lossFloor: 100 });
+  expect(told.join()).toMatch(/is taken to be at its floor 100; lossFloor tells a lower one/);
+  optimizer.dispose();
+  tf.dispose([x, w, y]);
+});
+
+test('a given floor holds in the place of that of the head, and is saved', () => {
+  const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
+  const f = () => tf.mean(tf.squaredDifference(tf.matMul(x, w), 1)) as tf.Scalar;
+  const optimizer = cgfac({ seed: 1, lossFloor: -3 });
+  optimizer.minimize(f, false, [w]);
+  expect(optimizer.lastStep?.summary?.lossFloor).toBe(-3);
+  expect(optimizer.getConfig()).toMatchObject({ lossFloor: -3 });
+  optimizer.dispose();
+  tf.dispose([x, w]);
+});
+
+test('variables of another copy of TensorFlow.js are told', () => {
+  class Foreign extends tf.Variable {}
+  const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
+  Object.setPrototypeOf(w, Foreign.prototype);
+  const optimizer = cgfac({ seed: 1 });
+  for (let step = 0; step < 2; step++)
+    optimizer.minimize(() => tf.mean(tf.square(tf.matMul(x, w))) as tf.Scalar, false, [w]);
+  expect(said('belong to another copy of @tensorflow/tfjs-core')).toHaveLength(1);
+  optimizer.dispose();
+  tf.dispose([x, w]);
+});
