@@ -36,7 +36,8 @@ export interface NativeMemory {
 
 /** A layer's kind and shape, and what its gradients are gradients of. */
 export interface NativeShape {
-  readonly kind: 'dense';
+  /** One of those of binding/core/layer/kinds/kinds.h. */
+  readonly kind: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;

@@ -26,13 +26,20 @@ const floor: Bound = (_, __, v, damping) => (2 * 2 ** -11 * v) / damping;
 export const methods = {
   'cg in Gram space': { options: { method: 'cg', space: 'gram', tolerance: 0 }, bound: floor },
   'cg in weight space': { options: { method: 'cg', space: 'weight', tolerance: 0 }, bound: floor },
-  exact: { options: { method: 'exact' }, bound: (condition, x) => 8 * unitRoundoff * condition * x },
+  exact: {
+    options: { method: 'exact' },
+    bound: (condition, x) => 8 * unitRoundoff * condition * x,
+    spectrum: true,
+  },
   'exact, factored': { options: { method: 'exact', dampingMode: 'factored' }, bound: (_, x) => 2e-3 * x },
   'exact, per sample': { options: { method: 'exact', block: 'sample' }, bound: (_, x) => 1e-2 * x },
   kfac: { options: { method: 'kfac' }, bound: (condition, x) => 80 * unitRoundoff * condition * x },
   'kfac, factored': { options: { method: 'kfac', dampingMode: 'factored' }, bound: (_, x) => 2e-3 * x },
   auto: { options: { method: 'auto', tolerance: 0 }, bound: floor },
-} as const satisfies Record<string, { readonly options: MethodOptions; readonly bound: Bound }>;
+} as const satisfies Record<
+  string,
+  { readonly options: MethodOptions; readonly bound: Bound /** Whether it has one. */; readonly spectrum?: true }
+>;
 
 const refused = (message: string) => ({ code: 'ERR_CGFAC_INVALID_ARG_VALUE', message }) as const;
 
