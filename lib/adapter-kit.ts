@@ -43,6 +43,8 @@ export {
 export { Preconditioner } from './network/preconditioner';
 /** The saved state of a preconditioner. */
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
+/** The norm of a layer's weights. */
+export { normOf } from './network/step/limits';
 /** How much of each factor of a layer counts, as the summary of a step tells it. */
 export type { EffectiveRanks } from './network/step/prepared';
 /** What a step did, and the steps that were skipped. */

@@ -32,6 +32,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("writeAll", write_all);
   define("averageAll", average_all);
   define("firstNotFinite", first_not_finite);
+  define("square", square);
   define("matrixProducts", matrix_products);
   define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));

@@ -313,6 +313,8 @@ export interface Native {
   writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
   writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
   averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  /** ‖x‖² of an array. */
+  square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
   matrixProducts(products: NativeMatrixProducts): void;

@@ -126,9 +126,11 @@ export const stepReport = {
   momentumProduct: 27,
   /** Samples whose products were asked for and known. */
   sampled: 28,
+  /** ‖x‖, where products were asked for. */
+  norm: 29,
   /** Time that the layer took, the final product apart. */
-  microseconds: 29,
+  microseconds: 30,
 } as const;
 
 /** The length of a StepReport. */
-export const stepReportLength = 30;
+export const stepReportLength = 31;

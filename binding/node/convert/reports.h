@@ -55,7 +55,7 @@ struct SolveReport {
   static constexpr std::size_t size = 17;
 };
 
-/// The places of a report in 30 numbers; NaN for what is not known.
+/// The places of a report in 31 numbers; NaN for what is not known.
 struct StepReport {
   enum Place : std::size_t {
     /// Method that was used: never auto.
@@ -116,10 +116,12 @@ struct StepReport {
     momentum_product,
     /// Samples whose products were asked for and known.
     sampled,
+    /// ‖x‖, where products were asked for.
+    norm,
     /// Time that the layer took, the final product apart.
     microseconds,
   };
-  static constexpr std::size_t size = 30;
+  static constexpr std::size_t size = 31;
 };
 
 }  // namespace cgfac::node

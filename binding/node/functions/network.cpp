@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/block/finite.h"
+#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/layer/side_by_side.h"
 #include "core/layer/trust_region.h"
@@ -64,6 +65,7 @@ struct Prepared {
   LayerStep step{};
   double momentum_product = SolutionProducts::unknown;
   std::size_t sampled = 0;
+  double norm = SolutionProducts::unknown;
   double microseconds = 0;
 };
 using AllPrepared = std::vector<Prepared>;
@@ -107,6 +109,7 @@ struct PrepareJob {
     if (products.u.size() > task.products.size()) return;  // of more samples than there is room for: not known
     std::ranges::copy(products.u, task.products.begin());
     prepared.sampled = products.samples;
+    prepared.norm = layer.direction_norm();
   }
 
   // Every λ times the factor that meets the predicted divergence.
@@ -156,6 +159,7 @@ void write_step(const Prepared& prepared, std::span<double> report) {
   write_report(prepared.step, prepared.microseconds, report);
   report[StepReport::momentum_product] = prepared.momentum_product;
   report[StepReport::sampled] = static_cast<double>(prepared.sampled);
+  report[StepReport::norm] = prepared.norm;
 }
 
 Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
@@ -299,6 +303,13 @@ void average_all(const Napi::CallbackInfo& info) {
       const std::span<float> average = float32_array(item.Get("average"), "average", weights.size());
       average_weights(decay, weights, average);
     }
+  });
+}
+
+Napi::Value square(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::span<const float> numbers = float32_array(info[0], "an array");
+    return Napi::Number::New(info.Env(), dot_in_pieces(numbers, numbers));
   });
 }
 

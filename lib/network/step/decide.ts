@@ -78,6 +78,9 @@ export function skippedStep(
 
 type Rule = Pick<ResolvedPreconditionerOptions, 'fractionRule' | 'maxRelativeChange'>;
 
+/** Of a layer that nothing is known of. */
+const NO_BOUND = { bound: 0 };
+
 /** ‖M‖ of the quadratic rule beside ‖ηx‖ of the other. */
 const OF_MOMENTUM = 0.3;
 
@@ -99,7 +102,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   );
   const found = layerCoefficients(
     prepared,
-    entries.map((entry, l) => (largest[l] ? limitedStep(entry, 1, prepared[l]?.bound ?? 0, largest[l]) : 1)),
+    entries.map((entry, l) => (largest[l] ? limitedStep(entry, 1, prepared[l] ?? NO_BOUND, largest[l]) : 1)),
   );
   const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
   const left = lossLeft(measure, rule.fractionRule);
@@ -121,7 +124,7 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const stepSizes = entries.map((entry, l) =>
     change === undefined || entry.output
       ? eta
-      : limitedStep(entry, eta, prepared[l]?.bound ?? 0, longest(entry, change, weightNorms)),
+      : limitedStep(entry, eta, prepared[l] ?? NO_BOUND, longest(entry, change, weightNorms)),
   );
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;

@@ -1,19 +1,24 @@
 /** How far a step may move the weights of a layer. */
 import { arraysOf } from '../../base/vectors';
 import { callNative } from '../../native/call';
+import { native } from '../../native/load';
 import type { NetworkEntry } from '../registry';
+import type { PreparedStep } from './prepared';
 
 /** A recurrent kernel's bound, relative to that of others: what it does it does at every step of a sequence. */
 const RECURRENT = 0.1;
 /** The least scale of a recurrent kernel, for each of its weights. */
 const LEAST_RECURRENT = 0.02;
 
+/** The norm of the numbers of some arrays. */
+export function normOf(arrays: readonly Float32Array[]): number {
+  return Math.sqrt(arrays.reduce((sum, array) => sum + callNative(() => native.square(array)), 0));
+}
+
 /** ‖W‖ of registered weights, or what the caller says of others; 0 where nothing is known. */
 function weightNorm({ name, weights }: NetworkEntry, norms: Readonly<Record<string, number>> | undefined): number {
   if (weights === undefined) return norms !== undefined && Object.hasOwn(norms, name) ? (norms[name] ?? 0) : 0;
-  let sum = 0;
-  for (const array of arraysOf(weights)) for (const value of array) sum += value * value;
-  return Math.sqrt(sum);
+  return normOf(arraysOf(weights));
 }
 
 /**
@@ -39,8 +44,13 @@ export function longest(
 }
 
 /** η, or what keeps ‖ηX‖ ≤ τR, by a bound of ‖X‖ where that will do. */
-export function limitedStep(entry: NetworkEntry, eta: number, bound: number, most: number): number {
-  if (!(eta * bound > most)) return eta;
-  const norm = callNative(() => entry.layer.native.directionNorm());
+export function limitedStep(
+  entry: NetworkEntry,
+  eta: number,
+  step: Pick<PreparedStep, 'bound' | 'norm'>,
+  most: number,
+) {
+  if (!(eta * step.bound > most)) return eta;
+  const norm = step.norm ?? callNative(() => entry.layer.native.directionNorm());
   return eta * norm > most ? most / norm : eta;
 }

@@ -20,6 +20,8 @@ export interface PreparedStep {
   readonly curvature?: number;
   /** A bound of ‖x‖, from above. */
   readonly bound: number;
+  /** What ‖x‖ is, where the sampled outputs were asked for. */
+  readonly norm?: number;
   /** ⟨v, M⟩, where M was given. */
   readonly momentumProduct?: number;
   /** What the direction does to the sampled outputs of each sample, where that was asked for and is known. */
@@ -102,6 +104,7 @@ function curved(report: Float64Array): Curved {
 export function preparedStep(report: Float64Array, rows: FactorRows, products: Float64Array | undefined): PreparedStep {
   const value = (place: keyof typeof stepReport) => report[stepReport[place]] ?? Number.NaN;
   const reason = required(reasonNames, value('reason'));
+  const norm = numberAt(report, stepReport.norm);
   const momentumProduct = numberAt(report, stepReport.momentumProduct);
   const residual = numberAt(report, stepReport.residual);
   const initialResidual = numberAt(report, stepReport.initialResidual);
@@ -116,6 +119,7 @@ export function preparedStep(report: Float64Array, rows: FactorRows, products: F
     reason,
     inputRows: rows.input,
     outputRows: rows.output,
+    ...(norm === undefined ? {} : { norm }),
     ...(momentumProduct === undefined ? {} : { momentumProduct }),
     ...(value('restarted') === 1 ? { restarted: true } : {}),
     ...(residual === undefined ? {} : { residual }),

@@ -2,7 +2,7 @@ import type { LayerShape } from '../../base/weight-vector';
 import type { PreparedStep } from './prepared';
 
 /** What the length of a step is made of. */
-type Measured = 'momentumProduct' | 'sampled' | 'samples';
+type Measured = 'norm' | 'momentumProduct' | 'sampled' | 'samples';
 
 /** What one layer's part of a step was. */
 export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'lambdaMax' | 'bound' | Measured> {
@@ -108,7 +108,7 @@ export function diagnose(layer: LayerStepSummary, { inFeatures, outFeatures }: L
 /** A layer's summary of what was prepared. */
 export function layerStepSummary(
   name: string,
-  { lambdaMax, bound: _, momentumProduct: __, sampled: ___, samples: ____, ...step }: PreparedStep,
+  { lambdaMax, bound: _, norm: __, momentumProduct: ___, sampled: ____, samples: _____, ...step }: PreparedStep,
   bytes: number,
 ): LayerStepSummary {
   const { damping } = step;

@@ -1,5 +1,6 @@
 /** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Distribution } from '../../adapter-kit';
 import type { Candidate } from './candidates';
 import { entropyOf, leastSquares, saturated } from './fit';
 import { hardTargets } from './hard-targets';
@@ -24,15 +25,25 @@ function padding(y: ArrayLike<number>, width: number): Float32Array | undefined 
 }
 
 /** Weights of samples, or of rows, that targets may have: even ones, those among the constants, without the padding. */
-function weightsFor(y: ArrayLike<number>, width: number, samples: number, constants: readonly Tensor[]) {
-  const even = new Float32Array(samples).fill(1);
+function* weightsFor(
+  distribution: Distribution,
+  y: ArrayLike<number>,
+  width: number,
+  samples: number,
+  constants: readonly Tensor[],
+): Generator<ArrayLike<number>> {
   const weights = constants.filter(({ size, dtype }) => size === samples && samples > 1 && dtype === 'float32');
-  const known: ArrayLike<number>[] = [even, ...weights.map((each) => each.dataSync<'float32'>())];
-  const kept = padding(y, width);
-  if (kept === undefined) return known;
+  const known: ArrayLike<number>[] = [new Float32Array(samples).fill(1)];
+  yield* known;
+  for (const each of weights) {
+    const values = each.dataSync<'float32'>();
+    known.push(values);
+    yield values;
+  }
+  const kept = distribution === 'categorical' ? padding(y, width) : undefined;
+  if (kept === undefined) return;
   const perRow = kept.length / samples;
-  const masked = known.map((each) => kept.map((keep, row) => keep * (each[Math.floor(row / perRow)] ?? 0)));
-  return [...known, ...masked];
+  for (const each of known) yield kept.map((keep, row) => keep * (each[Math.floor(row / perRow)] ?? 0));
 }
 
 /**
@@ -55,7 +66,7 @@ export function accept(candidate: Candidate, gradient: Tensor, constants: readon
   for (const target of targets) {
     const y = target.dataSync();
     const leftOut = saturated(distribution, p, y, width);
-    for (const s of weightsFor(y, distribution === 'categorical' ? width : 1, samples, constants)) {
+    for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const { u, misfit } = leastSquares(p, y, s, d, leftOut);
       if (!(misfit <= TOLERANCE) || u < 0) continue;
       return { ...common, factors: factorsOf(samples, u, s), ...entropyOf(distribution, y, s, u) };

@@ -1,5 +1,5 @@
 /** How a captured step is recorded and taken. */
-import type { NaturalGradientsResult, Preconditioner, WeightVector } from '../../adapter-kit';
+import { type NaturalGradientsResult, normOf, type Preconditioner, type WeightVector } from '../../adapter-kit';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import type { LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
@@ -14,9 +14,7 @@ function copyOf(vector: LayerGradient): WeightVector {
 
 /** ‖W‖ of a kernel and its bias. */
 function weightNorm(layer: Layer): number {
-  let sum = 0;
-  for (const variable of variablesOf(layer)) for (const value of variable.dataSync()) sum += value * value;
-  return Math.sqrt(sum);
+  return normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
 }
 
 /**
