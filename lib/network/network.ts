@@ -213,10 +213,12 @@ export class Network {
   *step(plan: StepPlan): Phases<NaturalGradientsResult> {
     this.#busy = true; // a schedule or a getter that calls back is refused
     const layers = plan.entries.map(({ layer }) => layer);
+    const adapted = this.adaptation.state();
     try {
       const decision = yield* this.#deciding(plan);
       if (decision.summary.skipped !== undefined) {
         if (plan.skipped === undefined) rollBack(layers);
+        this.adaptation.restore(adapted);
         return this.skip(plan, decision.summary);
       }
       const keepsMomentum = this.#keepsMomentum(decision);
@@ -230,6 +232,7 @@ export class Network {
       return this.#finish(plan, decision, average);
     } catch (error) {
       this.forgetRows();
+      this.adaptation.restore(adapted);
       if (plan.skipped === undefined) rollBack(layers);
       throw error;
     } finally {

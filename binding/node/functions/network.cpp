@@ -53,7 +53,7 @@ Napi::Object item_of(const Napi::CallbackInfo& info, std::size_t index) {
 template <typename Outcome>
 Napi::Value queue_all(const Napi::CallbackInfo& info, Call<Outcome> call, const std::shared_ptr<Layers>& layers,
                       const Napi::Value& token) {
-  call.pins = {info[0]};
+  call.pins = {info[0], info[1]};
   call.started = [layers] { layers->count(1); };
   call.settled = [layers] { layers->count(-1); };
   return queue(info.Env(), std::move(call), token);

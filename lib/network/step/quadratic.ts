@@ -29,9 +29,9 @@ export function quadraticModel(layers: readonly DirectionProducts[]): Float64Arr
     Float64Array.from(layers, (other, k) => {
       if (sampled === undefined || other.sampled === undefined)
         return l === k ? (1 + RIDGE) * Math.max(innerProduct, 0) : 0;
+      if (sampled.length !== other.sampled.length) return 0; // of other samples: nothing is known of the two together
       let sum = 0;
-      const count = Math.min(sampled.length, other.sampled.length);
-      for (let b = 0; b < count; b++) sum += (sampled[b] ?? 0) * (other.sampled[b] ?? 0);
+      for (let b = 0; b < sampled.length; b++) sum += (sampled[b] ?? 0) * (other.sampled[b] ?? 0);
       return sum / Math.max(1, Math.min(samples, other.samples)) + (l === k ? RIDGE * Math.max(innerProduct, 0) : 0);
     }),
   );

@@ -87,9 +87,10 @@ function errorsOf(
   share: number,
   uniform: UniformNumbers,
 ): Float32Array {
-  const width = logits.shape.at(-1) ?? 1;
+  const [samples = 1] = logits.shape;
+  const width = distribution === 'categorical' ? (logits.shape.at(-1) ?? 1) : 1;
   if (share === 1) return sampledErrors(distribution, probabilities, width, factors, uniform);
-  const count = Math.ceil(share * factors.length);
+  const count = (Math.ceil(share * samples) * factors.length) / samples;
   const some = probabilities.subarray(0, (count * probabilities.length) / factors.length);
   const errors = new Float32Array(probabilities.length);
   errors.set(sampledErrors(distribution, some, width, factors.subarray(0, count), uniform));

@@ -65,9 +65,11 @@ function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }
           const direction = noise[k];
           return gradient && direction ? [sum(mul(gradient, direction))] : [];
         });
-        return { gradients, product: terms.reduce((total, term) => add(total, term)) };
+        const [first, ...others] = terms;
+        return { gradients, product: first && others.reduce((total, term) => add(total, term), first) };
       },
       (added, { gradients, product }) => {
+        if (product === undefined) return { gradients, products: undefined };
         const whole = [...part, ...added];
         const found = backward(whole, [[product.id, onesLike(product)]], differentiable(whole, outputs));
         return { gradients, products: outputs.map(({ id }) => found.get(id)?.dataSync<'float32'>()) };
@@ -87,7 +89,10 @@ const squares = (values: ArrayLike<number>) => {
 
 /** ε·√(h + m/10), or ε·√(h + m/10 + κ) where the curvature is next to nothing beside κ. */
 function scaled(noise: Float32Array, product: Float32Array | undefined, samples: number, kappa: number): Float32Array {
-  const h = noise.map((sign, at) => Math.max(0, samples * sign * (product?.[at] ?? 0)));
+  const h = noise.map((sign, at) => {
+    const second = samples * sign * (product?.[at] ?? 0);
+    return Number.isFinite(second) ? Math.max(0, second) : 0;
+  });
   const count = noise.reduce((total, sign) => total + sign * sign, 0);
   const mean = h.reduce((total, each) => total + each, 0) / count;
   const floor = mean / 10 + (mean <= 1e-3 * kappa ? kappa : 0);
@@ -122,6 +127,8 @@ export function curvatureSeeds(
     // without second derivatives one κ for all, that of all numbers together
     const kappa =
       products === undefined ? (samples * total) / height : (samples * samples * (slopes[k] ?? 0)) / (size * height);
-    return [id, tensor(scaled(noise[k] ?? new Float32Array(), products?.[k], samples, kappa), shape)] as const;
+    // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
+    const scale = Number.isFinite(kappa) ? kappa : 1;
+    return [id, tensor(scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale), shape)] as const;
   });
 }

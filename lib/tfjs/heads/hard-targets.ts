@@ -8,12 +8,17 @@ import { saturated } from './fit';
 
 type Numbers = ArrayLike<number>;
 
+/** The group of rows that the loss leaves out. */
+const LEFT_OUT = -2;
+
 /** What a gradient says of targets of 0 and 1. */
 export interface HardTargets {
   /** The weight w of each row. */
   readonly weights: Float64Array;
   /** ‖∂L/∂z − w·(p − y)‖/‖∂L/∂z‖. */
   readonly misfit: number;
+  /** Whether there are more rows than weights, so that the fit says something. */
+  readonly certain: boolean;
 }
 
 /** Σ d·e and Σ e² of one group of numbers that have one weight. */
@@ -50,7 +55,7 @@ function fitted(
 ): HardTargets {
   const rows = p.length / width;
   const groups = new Map<number, Sums>();
-  const members = new Int32Array(rows).fill(-1);
+  const members = new Int32Array(rows).fill(LEFT_OUT);
   const errors: Float64Array[] = [];
   const y = Float64Array.from(d, (each) => (each < 0 ? 1 : 0));
   const leftOut = saturated(distribution, p, y, width);
@@ -85,7 +90,12 @@ function fitted(
       size += (d[at] ?? 0) ** 2;
     });
   });
-  return { weights, misfit: size > 0 ? Math.sqrt(rest / size) : 0 };
+  const kept = members.reduce((count, group) => count + (group === LEFT_OUT ? 0 : 1), 0);
+  return {
+    weights,
+    misfit: size > 0 ? Math.sqrt(rest / size) : 0,
+    certain: kept >= Math.max(groups.size + 2, 1.5 * groups.size),
+  };
 }
 
 /** Fits targets of 0 and 1 to a gradient: with one weight, or with one for each class, within `tolerance`. */
@@ -100,7 +110,7 @@ export function hardTargets(
   const classOf = (errors: Float64Array) => errors.findIndex((error) => error < 0);
   for (const groupOf of [() => 0, classOf]) {
     const found = fitted(distribution, p, d, width, groupOf);
-    if (found.misfit <= tolerance && found.weights.every((weight) => weight >= 0)) return found;
+    if (found.certain && found.misfit <= tolerance && found.weights.every((weight) => weight >= 0)) return found;
   }
   return undefined;
 }

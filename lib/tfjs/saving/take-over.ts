@@ -62,3 +62,12 @@ export function takeOver(saved: SavedState, layers: readonly NewLayer[], plain: 
     rest: rest.layers.length + rest.plain.length > 0 ? rest : undefined,
   };
 }
+
+/** A layer's state whose momentum has been divided by the learning rate that was in it. */
+export function withoutRate(state: StoredLayer, rate: number): StoredLayer {
+  const { momentum } = state;
+  if (momentum === undefined || rate === 1 || rate === 0) return state;
+  const divided = (array: Float32Array) => array.map((value) => value / rate);
+  const { kernel, bias } = momentum;
+  return { ...state, momentum: { kernel: divided(kernel), ...(bias ? { bias: divided(bias) } : {}) } };
+}

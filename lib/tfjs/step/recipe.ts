@@ -15,7 +15,7 @@ import { requiredGrads, type Sampling } from '../capture/capture';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
 import { readState, stateTensors } from '../saving/state-tensors';
-import { takeOver } from '../saving/take-over';
+import { takeOver, withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
@@ -111,8 +111,7 @@ export class Recipe {
     const preconditioner = this.#open();
     // before the step: a schedule that fails leaves everything as it is
     const weightDecay = this.#scheduled(preconditioner);
-    const rate = at(preconditioner.learningRate, preconditioner.steps, 'learningRate', scheduled.learningRate);
-    const plain = plainValues(step.plain, gradients, rate * this.gradientLearningRate);
+    const plain = plainValues(step.plain, gradients, this.#rate(preconditioner) * this.gradientLearningRate);
     if (step.layers.length === 0) {
       this.#layers.endRow();
       return { next: plain, report: reportOf(step) };
@@ -234,6 +233,10 @@ export class Recipe {
     return this.#layers.open(this.#saved);
   }
 
+  #rate({ learningRate, steps }: Preconditioner): number {
+    return at(learningRate, steps, 'learningRate', scheduled.learningRate);
+  }
+
   /** The weight decay of the step to come; β of its averages is kept. */
   #scheduled({ steps }: Preconditioner): number {
     const { weightDecay = 0, useEma = false, emaMomentum = 0 } = this.#layers.options ?? {};
@@ -257,7 +260,13 @@ export class Recipe {
     }
     const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
     const { states, averages, rest } = takeOver(this.#saved, fresh, plain);
-    this.#layers.addSaved(preconditioner, fresh, states);
+    // 0.1.0, which named no preset, had the learning rate in M
+    const rate = this.#saved.preset === undefined ? this.#rate(preconditioner) : 1;
+    this.#layers.addSaved(
+      preconditioner,
+      fresh,
+      states.map((state) => withoutRate(state, rate)),
+    );
     if (this.#layers.options?.useEma)
       for (const [variable, { values }] of averages) this.#averages.load(variable, values);
     this.#saved = rest;

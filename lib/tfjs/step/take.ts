@@ -12,6 +12,10 @@ function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
 }
 
+function times(values: Float32Array, factor: number): Float32Array {
+  return factor === 1 ? values : values.map((value) => factor * value);
+}
+
 /** ‖W‖ of a kernel and its bias. */
 function weightNorm(layer: Layer): number {
   return normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
@@ -42,10 +46,13 @@ export function takeStep(
   try {
     for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
       const name = names[index] ?? '';
+      const batches = sites.map(({ rows }) => (rows % samples === 0 ? samples : rows));
+      const largest = Math.max(...batches);
       for (const [site, inputs] of siteInputs.entries()) {
-        const { rows = samples } = sites[site] ?? {};
-        const batch = rows % samples === 0 ? samples : rows;
-        preconditioner.record(name, { inputs, lossGrads: lossGrads[index]?.[site] ?? inputs, batch, site });
+        const batch = batches[site] ?? samples;
+        const own = lossGrads[index]?.[site] ?? inputs;
+        // each batch's gradients are multiplied by its size, and the sum is divided by that of the largest
+        preconditioner.record(name, { inputs, lossGrads: times(own, largest / batch), batch, site });
       }
       // sampled errors are those of single samples: a batch of one, as far as its reduction goes
       for (const outputGrads of siteSampled ?? [])
