@@ -2,7 +2,7 @@
 import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type { NativeLayer, NativeShape, NativeState } from '../native/declarations';
+import type { NativeBatchRows, NativeLayer, NativeShape, NativeState } from '../native/declarations';
 import { native } from '../native/load';
 import type { layerPreconditionerRows, layerRows } from './option-rows';
 
@@ -39,18 +39,7 @@ export interface LayerSettings extends Omit<Table, Exclude<keyof typeof layerRow
 }
 
 /** Rows of one batch, checked. */
-export interface BatchRows {
-  readonly inputs: Float32Array;
-  readonly lossGrads: Float32Array;
-  readonly rows: number;
-  /** Samples that were not counted before. */
-  readonly samples: number;
-  /** Makes the gradients those of a sample's own loss. */
-  readonly factor: number;
-  /** The samples that the rows come from: the number of the first, and how many. */
-  readonly firstSample: number;
-  readonly batch: number;
-}
+export type BatchRows = NativeBatchRows;
 
 /** Rows that the output factor is made of, checked. */
 export interface FisherRows {

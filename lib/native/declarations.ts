@@ -2,7 +2,7 @@
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
  */
-import type { NativeMatrixProducts, NativeSampling } from './kernels';
+import type { MaybeArray, NativeMatrixProducts, NativeSampling } from './kernels';
 
 /** What a bare solve says of itself; reason and space by the names of the reports. */
 export interface NativeSummary {
@@ -57,9 +57,6 @@ export type NativeDamping = number | { readonly relative: number };
 
 /** How a layer solves, and what its factors are made of: options by the names of `each_option` in the core. */
 export type NativeLayerOptions = Readonly<Record<string, unknown>>;
-
-/** An array, or none. */
-export type MaybeArray = Float32Array | undefined;
 
 /** What cancels a call. */
 export interface NativeCancelToken {

@@ -1,6 +1,7 @@
 /** What the addon's kernels for frameworks are told. */
 
-type MaybeArray = Float32Array | undefined;
+/** An array, or none. */
+export type MaybeArray = Float32Array | undefined;
 
 /**
  * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed

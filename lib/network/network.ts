@@ -13,7 +13,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { lossOf, requireRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
+import { lossOf, normsOf, requireRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
@@ -201,7 +201,7 @@ export class Network {
     this.absorb();
     const refresh = this.refreshDue;
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
-    const { weightNorms } = options;
+    const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
     const stepRule = ruleOf(options, this.options.stepRule);
     const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now, stepRule, ...norms };

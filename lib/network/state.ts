@@ -88,6 +88,8 @@ function checkAdaptation(adaptation: unknown): void {
   positive(adaptation.damping, 'state.adaptation.damping');
   positive(adaptation.fraction, 'state.adaptation.fraction');
   nonNegativeInteger(adaptation.stepsSince, 'state.adaptation.stepsSince');
+  if (adaptation.momentumProduct !== undefined && typeof adaptation.momentumProduct !== 'number')
+    throw typeError('a number', 'state.adaptation.momentumProduct', adaptation.momentumProduct);
   const { last } = adaptation;
   if (last === undefined) return;
   if (!object(last) || typeof last.loss !== 'number' || typeof last.predictedDecrease !== 'number')

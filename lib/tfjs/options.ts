@@ -247,7 +247,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
 export interface ResolvedRecipeOptions {
   readonly method: NonNullable<PreconditionerOptions['method']>;
-  /** The presets that the options fit: where there are several the head chooses. */
+  /** The presets that the options fit: the first of them holds. */
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
@@ -263,7 +263,7 @@ export const recipeOptionNames: readonly string[] = Object.keys({ ...preconditio
   (name) => !NOT_IN_THE_GRAPH.some((other) => other === name),
 );
 
-/** The presets that the head may choose from and that the options fit. */
+/** The presets that the options fit, the default first. */
 function presetsFor(network: object): readonly Preset[] {
   const refusals: unknown[] = [];
   const fitting = (['adaptive', 'safe', 'reconstruction'] as const).filter((preset) => {

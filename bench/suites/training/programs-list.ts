@@ -104,6 +104,20 @@ function labelled(making: Making, classes: number, flip = 0) {
   return { x, onehot: tf.cast(tf.oneHot(labels as import('@tensorflow/tfjs-core').Tensor1D, classes), 'float32') };
 }
 
+/** Five classes, of which a share of the labels is random. */
+const classification = (name: string, flip: number): Program => ({
+  name,
+  loss: 'categoricalCrossentropy',
+  make: (making) => {
+    const { x, onehot } = labelled(making, 5, flip);
+    const hidden: [number, 'relu'][] = [
+      [64, 'relu'],
+      [64, 'relu'],
+    ];
+    return { model: feedForward(making, 20, hidden, [5, 'softmax']), batches: cut(making, x, onehot, 128) };
+  },
+});
+
 /** Sequences of numbers of which two are marked: their sum. */
 function addition(making: Making, kind: 'simpleRNN' | 'lstm' | 'gru'): Made {
   const { tf, tfl, seed } = making;
@@ -193,40 +207,8 @@ export const programs: readonly Program[] = [
       return { model, batches: cut(making, x, tf.sin(tf.mul(2, x)), 64) };
     },
   },
-  {
-    name: 'classifier',
-    loss: 'categoricalCrossentropy',
-    make: (making) => {
-      const { x, onehot } = labelled(making, 5);
-      const model = feedForward(
-        making,
-        20,
-        [
-          [64, 'relu'],
-          [64, 'relu'],
-        ],
-        [5, 'softmax'],
-      );
-      return { model, batches: cut(making, x, onehot, 128) };
-    },
-  },
-  {
-    name: 'noisy labels',
-    loss: 'categoricalCrossentropy',
-    make: (making) => {
-      const { x, onehot } = labelled(making, 5, 0.3);
-      const model = feedForward(
-        making,
-        20,
-        [
-          [64, 'relu'],
-          [64, 'relu'],
-        ],
-        [5, 'softmax'],
-      );
-      return { model, batches: cut(making, x, onehot, 128) };
-    },
-  },
+  classification('classifier', 0),
+  classification('noisy labels', 0.3),
   {
     name: 'double softmax',
     loss: (tf) => (y, z) => tf.losses.softmaxCrossEntropy(y, z),

@@ -1,5 +1,5 @@
 import type { Optimizer, Tensor } from '@tensorflow/tfjs-core';
-import { info } from 'cgfac';
+import { CgfacError, info } from 'cgfac';
 import type { BenchRow } from '../../harness/rows';
 import type { Suite, SuiteContext } from '../../harness/suite';
 import { programs as known, lossOf, type Made, type Making, type Program } from './programs-list';
@@ -19,7 +19,7 @@ const contenders: Readonly<Record<string, Make>> = {
   ...Object.fromEntries(RATES.map((rate): [string, Make] => [`adam ${rate}`, (tf) => tf.train.adam(rate)])),
 };
 
-/** The mean of the losses of the steps before and after those that are told; NaN for a run that ended in an error. */
+/** The loss over all batches after each of the steps that are told; NaN from where a run diverged. */
 async function losses(making: Making, program: Program, optimizer: Optimizer, tick: () => void): Promise<number[]> {
   const { tf } = making;
   // what a tidy is given back it searches for tensors: the model is none of its types
@@ -37,7 +37,8 @@ async function losses(making: Making, program: Program, optimizer: Optimizer, ti
       found.push(each.reduce((sum, loss) => sum + (loss.dataSync()[0] ?? Number.NaN), 0) / each.length);
       tf.dispose(each);
     }
-  } catch {
+  } catch (error) {
+    if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_DIVERGED') throw error;
     while (found.length < TOLD.length) found.push(Number.NaN);
   }
   model.dispose();

@@ -1,5 +1,6 @@
 #include "core/layer/recorded_rows.h"
 
+#include <algorithm>
 #include <limits>
 #include <string_view>
 
@@ -11,6 +12,11 @@
 
 namespace cgfac {
 namespace {
+
+// Whether each of a part's samples has as many rows.
+bool is_whole(const RecordedPart& part) {
+  return part.samples.count > 0 && part.rows % part.samples.count == 0;
+}
 
 // ‖x‖², refused where it is not a number of float32
 double checked_square(std::string_view name, const std::vector<float>& numbers, double factor) {
@@ -63,13 +69,15 @@ std::vector<std::size_t> RecordedRows::sampled_rows() const {
   std::vector<std::size_t> rows;
   rows.reserve(parts_.size());
   for (const RecordedPart& part : parts_) rows.push_back(part.rows);
-  if (fisher_.numbers.empty()) return rows;
+  if (fisher_.numbers.empty()) {
+    const bool whole = std::ranges::all_of(parts_, [](const RecordedPart& part) { return is_whole(part); });
+    return whole ? rows : std::vector<std::size_t>{};
+  }
   if (fisher_parts_.size() != parts_.size()) return {};
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     const auto& [first_row, count, samples] = parts_[i];
-    const bool whole =
-        samples.count > 0 && count % samples.count == 0 && fisher_parts_[i] % (count / samples.count) == 0;
-    if (!whole || fisher_parts_[i] > count) return {};
+    if (!is_whole(parts_[i]) || fisher_parts_[i] % (count / samples.count) != 0) return {};
+    if (fisher_parts_[i] > count) return {};
   }
   return fisher_parts_;
 }

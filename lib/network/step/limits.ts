@@ -25,7 +25,7 @@ function weightNorm({ name, weights }: NetworkEntry, norms: Readonly<Record<stri
  * R: the norm of a layer's weights, or of those that an initialisation of Glorot's gives its kernel where that is more
  * (X. Glorot and Y. Bengio, 2010); of a recurrent kernel, which is none, a fiftieth for each weight.
  */
-export function weightScale(entry: NetworkEntry, norms: Readonly<Record<string, number>> | undefined): number {
+function weightScale(entry: NetworkEntry, norms: Readonly<Record<string, number>> | undefined): number {
   const { inFeatures, outFeatures } = entry.shape;
   const size = inFeatures * outFeatures;
   const least = entry.recurrent

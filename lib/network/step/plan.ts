@@ -1,6 +1,6 @@
 /** What is known of a step before anything takes part in it. */
 import { CgfacError } from '../../base/errors';
-import { anyNumber, describe, valueError } from '../../base/validate';
+import { anyNumber, describe, typeError, valueError } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
 import { callNative } from '../../native/call';
@@ -69,4 +69,13 @@ export function lossOf({ loss }: StepOptions, stepRule: AnyRule, call: string): 
     `Expected the loss for ${call} with stepRule '${stepRule}' but received undefined; give { loss }, or another ` +
       'stepRule',
   );
+}
+
+/** The norms of weights that are not registered. */
+export function normsOf({ weightNorms }: StepOptions): StepOptions['weightNorms'] {
+  if (weightNorms === undefined) return undefined;
+  if (typeof weightNorms !== 'object' || weightNorms === null)
+    throw typeError('norms by layer', 'weightNorms', weightNorms);
+  for (const [name, norm] of Object.entries(weightNorms)) anyNumber(norm, `weightNorms.${name}`);
+  return weightNorms;
 }

@@ -114,6 +114,17 @@ test('the learning rate is a factor of all that moves, and may be 0', () => {
   expect(moved[2]).toBe(0);
 });
 
+test('norms of weights that are none are refused, and change nothing', () => {
+  const preconditioner = network(adaptive);
+  record(preconditioner, rowsOf(0));
+  const taking = (weightNorms: unknown) => () =>
+    preconditioner.naturalGradientsSync({ loss: 1, weightNorms: weightNorms as Record<string, number> });
+  expect(taking(null)).toThrow('Expected norms by layer for weightNorms but received null');
+  expect(taking({ wide: 'x' })).toThrow("Expected a number for weightNorms.wide but received 'x'");
+  expect(preconditioner.steps).toBe(0);
+  expect(preconditioner.naturalGradientsSync({ loss: 1 }).summary.skipped).toBeUndefined();
+});
+
 test('targets of another kind are refused', () => {
   const preconditioner = network(adaptive);
   record(preconditioner, rowsOf(0));
