@@ -204,7 +204,7 @@ export class CgfacOptimizer extends Optimizer {
     });
     this.incrementIterations();
     this.#notices.tellOfPlain(step.plain, this.#recipe.gradientLearningRate);
-    if (this.#lastStep) this.#notices.tellOfStandstill(this.#lastStep);
+    if (this.#lastStep) this.#notices.tellOfStep(this.#lastStep);
   }
 
   /**

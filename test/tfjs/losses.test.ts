@@ -108,7 +108,30 @@ const programs: Readonly<Record<string, [() => LayersModel, () => tf.Tensor, Los
   ],
 };
 
-test.each(Object.entries(programs))('%s', async (_, [make, targets, loss, inputs = data]) => {
+/** The programs whose loss belongs to a known distribution, by it, and those of others, by what the metric is there. */
+const heads = {
+  categorical: [
+    ...['softmax, categorical', 'softmax, smoothed targets', 'softmax, sparse targets', 'softmax, Kullback-Leibler'],
+    ...['softmax from logits', 'softmax twice', 'a head at every step', 'a wrapped head at every step'],
+    ...['padded targets', 'padded targets, a wrapped head'],
+  ],
+  bernoulli: [
+    ...['softmax under a sigmoid loss', 'sigmoid, one output', 'sigmoid, several outputs'],
+    ...['sigmoid from logits, weights of classes'],
+  ],
+  gaussian: [
+    ...['softmax, squared error', 'sigmoid, squared error', 'linear, squared error', 'linear, uncentred'],
+    ...['linear, squared hinge', 'softplus, squared logarithmic error'],
+  ],
+  curvature: ['softmax, focal', 'linear, Huber', 'linear, log-cosh', 'softplus, Poisson', 'linear, cosine'],
+  slope: [
+    ...['linear, absolute error', 'linear, absolute percentage error', 'linear, hinge', 'tanh, absolute error'],
+    ...['absolute error at every step'],
+  ],
+};
+const headOf = (name: string) => Object.entries(heads).find(([, names]) => names.includes(name))?.[0];
+
+test.each(Object.entries(programs))('%s', async (name, [make, targets, loss, inputs = data]) => {
   const [model, x, y] = [make(), tf.tidy(inputs), tf.tidy(targets)];
   const optimizer = cgfac({ seed: 1 });
   model.compile({ optimizer, loss: loss as string });
@@ -118,6 +141,8 @@ test.each(Object.entries(programs))('%s', async (_, [make, targets, loss, inputs
   expect(last).toBeLessThan(0.9 * first);
   // at a loss of 0 there is nothing to do
   if (last > 0) expect(optimizer.lastStep?.summary?.skippedSteps.total).toBe(0);
+  const told = optimizer.lastStep?.heads.map(({ distribution, metric }) => distribution ?? metric);
+  expect([...new Set(told)]).toEqual([headOf(name)]);
   optimizer.dispose();
   model.dispose();
   tf.dispose([x, y]);

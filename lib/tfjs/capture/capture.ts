@@ -7,6 +7,7 @@ import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
+import { type HeadReport, headReports } from './head-report';
 import { findLayers, type Layers, type PlainVariable } from './sites';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
@@ -37,6 +38,8 @@ export interface CapturedLayer extends Layer {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly plain: readonly PlainVariable[];
+  /** Where the layers enter the loss. */
+  readonly heads: readonly HeadReport[];
   /** What the loss cannot fall below: 0 where no head was found. */
   readonly floor: number;
   /** What the loss is: a cross-entropy of targets of 0 and 1 on linear logits, or anything else. */
@@ -51,7 +54,15 @@ export interface Capture {
 const NO_METRIC: Metric = { heads: [], other: undefined };
 
 /** A capture of nothing. */
-export const NOTHING: Capture = { layers: [], plain: [], floor: 0, targets: 'hard', sampled: 0, penalised: false };
+export const NOTHING: Capture = {
+  layers: [],
+  plain: [],
+  heads: [],
+  floor: 0,
+  targets: 'hard',
+  sampled: 0,
+  penalised: false,
+};
 
 /** What is known of a loss when it is asked of how many samples targets are to be sampled. */
 export interface Sampling extends Pick<Capture, 'targets'> {
@@ -211,7 +222,15 @@ function captureLayers(
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });
-  return { layers: captured, plain, floor, targets, sampled: sampled?.samples ?? 0, penalised };
+  return {
+    layers: captured,
+    plain,
+    heads: headReports(metric, sampled?.drawn),
+    floor,
+    targets,
+    sampled: sampled?.samples ?? 0,
+    penalised,
+  };
 }
 
 /**

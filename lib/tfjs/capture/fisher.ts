@@ -5,7 +5,7 @@
  */
 import { type Scalar, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-kit';
-import { curvatureSeeds } from '../heads/curvature';
+import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
 import type { Site } from '../kinds/layer-kind';
@@ -21,6 +21,8 @@ export interface SampledGradients {
    * batch. Their mean is that over the rows of the sampled samples; the rows may be fewer than the site's.
    */
   readonly outputGrads: ReadonlyMap<Site, Float32Array>;
+  /** The noise where something else than a head enters the loss. */
+  readonly drawn: readonly CurvatureSeed[];
 }
 
 /** The ids of the outputs of sites. */
@@ -97,20 +99,6 @@ function errorsOf(
   return errors;
 }
 
-/** What is sent back: the errors of sampled targets, and noise where something else enters the loss. */
-function seedsOf(
-  tape: readonly TapeNode[],
-  loss: Scalar,
-  { heads, other }: Metric,
-  share: number,
-  uniform: UniformNumbers,
-): Map<number, Tensor> {
-  const seeds = new Map<number, Tensor>();
-  for (const head of heads) seeds.set(head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape));
-  for (const [id, seed] of other ? curvatureSeeds(tape, loss, other, share, uniform) : []) seeds.set(id, seed);
-  return seeds;
-}
-
 /**
  * Samples targets at the heads and sends (p − y) of them back to the `sites`, and noise with the loss's own curvature
  * from what enters it otherwise. Call it with recording paused and inside a `tidy`.
@@ -129,7 +117,11 @@ export function sampledGradients(
   const siteOutputs = outputsOf(sites);
   const samples = samplesOf(metric);
   const sampled = Math.ceil(share * samples);
-  const seeds = seedsOf(tape, loss, metric, share, uniform);
+  const { heads, other } = metric;
+  const seeds = new Map<number, Tensor>();
+  for (const head of heads) seeds.set(head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape));
+  const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
+  for (const { output, seed } of drawn) seeds.set(output.id, seed);
   const byNode = new Map(sites.map((site) => [site.node, site]));
   const outputGrads = new Map<Site, Float32Array>();
   backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {
@@ -148,5 +140,6 @@ export function sampledGradients(
   return {
     samples: sampled,
     outputGrads: sampled === samples ? outputGrads : ofSampled(outputGrads, sampled, samples),
+    drawn,
   };
 }

@@ -46,6 +46,13 @@ function* weightsFor(
   for (const each of known) yield kept.map((keep, row) => keep * (each[Math.floor(row / perRow)] ?? 0));
 }
 
+/** The head of a part of the loss that has no weight: that of a position where all targets are padding, say. */
+export function unweighed({ distribution, logits, probabilities }: Candidate): Head {
+  const [samples = 1] = logits.shape;
+  const p = probabilities().dataSync<'float32'>();
+  return { distribution, logits, probabilities: p, factors: new Float64Array(samples), floor: 0, soft: false };
+}
+
 /**
  * Accepts a candidate by the gradient of the loss with respect to its logits, and scales it; `undefined` where the
  * gradient is that of another loss.
@@ -60,8 +67,7 @@ export function accept(candidate: Candidate, gradient: Tensor, constants: readon
   const d = gradient.dataSync();
   const common = { distribution, logits, probabilities: p };
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out
-  if (d.some((value) => !Number.isFinite(value)))
-    return { ...common, factors: new Float64Array(samples), floor: Number.NaN, soft: false };
+  if (d.some((value) => !Number.isFinite(value))) return { ...unweighed(candidate), floor: Number.NaN };
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   for (const target of targets) {
     const y = target.dataSync();

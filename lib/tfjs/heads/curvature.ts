@@ -87,16 +87,32 @@ const squares = (values: ArrayLike<number>) => {
   return total;
 };
 
+/** Noise at one tensor that enters the loss. */
+export interface CurvatureSeed {
+  readonly output: Tensor;
+  /** The noise, as gradients of single samples, in the shape of the output. */
+  readonly seed: Tensor;
+  /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
+  readonly metric: 'curvature' | 'slope';
+}
+
 /** ε·√(h + m/10), or ε·√(h + m/10 + κ) where the curvature is next to nothing beside κ. */
-function scaled(noise: Float32Array, product: Float32Array | undefined, samples: number, kappa: number): Float32Array {
+function scaled(
+  noise: Float32Array,
+  product: Float32Array | undefined,
+  samples: number,
+  kappa: number,
+): { readonly values: Float32Array; readonly metric: CurvatureSeed['metric'] } {
   const h = noise.map((sign, at) => {
     const second = samples * sign * (product?.[at] ?? 0);
     return Number.isFinite(second) ? Math.max(0, second) : 0;
   });
   const count = noise.reduce((total, sign) => total + sign * sign, 0);
   const mean = h.reduce((total, each) => total + each, 0) / count;
-  const floor = mean / 10 + (mean <= 1e-3 * kappa ? kappa : 0);
-  return noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
+  const flat = mean <= 1e-3 * kappa;
+  const floor = mean / 10 + (flat ? kappa : 0);
+  const values = noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
+  return { values, metric: flat ? 'slope' : 'curvature' };
 }
 
 /**
@@ -104,7 +120,7 @@ function scaled(noise: Float32Array, product: Float32Array | undefined, samples:
  * inside a `tidy`.
  *
  * @param share - Of the samples of the batch, those that get noise, rounded up.
- * @returns The gradients by the ids of the tensors.
+ * @returns The noise at each of the tensors.
  */
 export function curvatureSeeds(
   tape: readonly TapeNode[],
@@ -112,7 +128,7 @@ export function curvatureSeeds(
   part: LossPart,
   share: number,
   uniform: UniformNumbers,
-): (readonly [number, Tensor])[] {
+): CurvatureSeed[] {
   const { outputs } = part;
   const noise = outputs.map((output) => signs(output, share, uniform));
   const asTensors = noise.map((values, k) => tensor(values, outputs[k]?.shape));
@@ -122,13 +138,14 @@ export function curvatureSeeds(
   const slopes = gradients.map((gradient) => squares(gradient?.dataSync() ?? []));
   const total = slopes.reduce((sumOfAll, each) => sumOfAll + each, 0);
   return outputs.map((output, k) => {
-    const { id, shape, size } = output;
+    const { shape, size } = output;
     const [samples = 1] = shape;
     // without second derivatives one κ for all, that of all numbers together
     const kappa =
       products === undefined ? (samples * total) / height : (samples * samples * (slopes[k] ?? 0)) / (size * height);
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
-    return [id, tensor(scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale), shape)] as const;
+    const { values, metric } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
+    return { output, seed: tensor(values, shape), metric };
   });
 }

@@ -15,7 +15,7 @@
 import { onesLike, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { backward, dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
-import { accept } from './accept';
+import { accept, unweighed } from './accept';
 import { type Frontier, proposals } from './candidates';
 import type { Head } from './head';
 import { findOutputs, type LossPart } from './outputs';
@@ -49,7 +49,10 @@ export interface Metric {
   readonly other: LossPart | undefined;
 }
 
-/** The heads among some candidates: those whose gradient is that of a negative log-likelihood. */
+/**
+ * The heads among some candidates: those whose gradient is that of a negative log-likelihood. Beside one of them a
+ * gradient of zero is that of a part of the loss without weight; alone it tells nothing.
+ */
 function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, fromSites: ReadonlySet<number>): Head[] {
   const { candidates, nodes } = frontier;
   const logarithmic = nodes.some((node) => LOGARITHMS.includes(node.kernel));
@@ -61,9 +64,14 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
   );
   const gradients = backward(tape, [[loss.id, onesLike(loss)]], within);
   const constants = constantFactors(nodes, fromSites);
-  return likely.flatMap((candidate) => {
+  const judged = likely.map((candidate) => {
     const gradient = gradients.get(candidate.logits.id);
-    return (gradient && accept(candidate, gradient, constants)) ?? [];
+    return { candidate, gradient, head: gradient && accept(candidate, gradient, constants) };
+  });
+  if (judged.every(({ head }) => head === undefined)) return [];
+  return judged.flatMap(({ candidate, gradient, head }) => {
+    if (head) return head;
+    return gradient?.dataSync().every((value) => value === 0) ? unweighed(candidate) : [];
   });
 }
 

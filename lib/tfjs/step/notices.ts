@@ -10,7 +10,15 @@ const HABIT = 0.01;
 /** So many steps of length 0 in a row are told. */
 const STANDSTILL = 10;
 
-/** Warns of what a person should know of, of each thing once. */
+/** What the metric is of a loss that belongs to no known distribution. */
+const METRICS: Readonly<Record<'curvature' | 'slope', string>> = {
+  curvature: 'its own second derivative there',
+  slope:
+    'that of a parabola with its value and slope, for its second derivative there is next to nothing, or one of its ' +
+    'ops has none',
+};
+
+/** Tells what a person should know of, of each thing once. */
 export class Notices {
   readonly #named = new Set<string>();
   readonly #told = new Set<string>();
@@ -37,8 +45,14 @@ export class Notices {
     );
   }
 
+  /** Tells what a step was like. */
+  tellOfStep(report: StepReport): void {
+    this.#tellOfMetrics(report);
+    this.#tellOfStandstill(report);
+  }
+
   /** Warns of steps that go nowhere although there is a gradient. */
-  tellOfStandstill({ summary }: StepReport): void {
+  #tellOfStandstill({ summary }: StepReport): void {
     const stands = summary !== undefined && summary.skipped === undefined && summary.stepSize === 0;
     this.#standing = stands && summary.innerProduct > 0 ? this.#standing + 1 : 0;
     if (this.#standing !== STANDSTILL) return;
@@ -49,10 +63,23 @@ export class Notices {
     );
   }
 
-  #once(what: string, text: string): void {
+  /** Tells what the metric is of a loss that belongs to no known distribution. */
+  #tellOfMetrics({ heads }: StepReport): void {
+    for (const { distribution, metric, shape } of heads) {
+      if (distribution !== undefined || metric === undefined || metric === 'fisher') continue;
+      this.#once(
+        metric,
+        'the loss is the negative log-likelihood of no known distribution of what enters it (shape ' +
+          `${shape.join(' × ')}); the metric is ${METRICS[metric]}`,
+        console.info,
+      );
+    }
+  }
+
+  #once(what: string, text: string, tell = console.warn): void {
     if (this.#told.has(what)) return;
     this.#told.add(what);
-    console.warn(`cgfac: ${text}`);
+    tell(`cgfac: ${text}`);
   }
 
   /** Warns of layers that failed their check. */

@@ -1,5 +1,8 @@
 import type { StepSummary } from '../../adapter-kit';
+import type { HeadReport } from '../capture/head-report';
 import type { PlainVariable } from '../capture/sites';
+
+export type { HeadReport };
 
 /** A variable that took a plain gradient step. */
 export interface PlainReport {
@@ -21,6 +24,11 @@ export interface StepReport {
    * What the step was, its layers named by their kernels; `undefined` where there are none, and nothing was skipped.
    */
   readonly summary?: StepSummary;
+  /**
+   * Where the layers enter the loss, and what the metric is there; none for a loss that is not finite. What the loss
+   * cannot fall below is `summary.lossFloor`.
+   */
+  readonly heads: readonly HeadReport[];
   /** The variables that took a plain gradient step. */
   readonly plain: readonly PlainReport[];
 }
@@ -28,17 +36,19 @@ export interface StepReport {
 /** What a report tells of a step before it is taken. */
 interface Reported {
   readonly iteration: number;
+  readonly heads: readonly HeadReport[];
   readonly plain: readonly PlainVariable[];
 }
 
 /** The report of a step, with the summary of its layers where it has any. */
-export function reportOf({ iteration, plain }: Reported, summary?: StepSummary): StepReport {
+export function reportOf({ iteration, heads, plain }: Reported, summary?: StepSummary): StepReport {
   const named = plain.map(({ variable, reason }) => ({ name: variable.name, reason }));
-  if (summary === undefined) return { iteration, nu: 0, innerProduct: 0, plain: named };
+  if (summary === undefined) return { iteration, nu: 0, innerProduct: 0, heads, plain: named };
   return {
     iteration,
     nu: summary.stepSize,
     innerProduct: summary.innerProduct,
+    heads,
     // a step that had nothing to do for its layers was skipped for them alone
     plain: summary.skipped === undefined || summary.idle ? named : [],
     summary,

@@ -46,10 +46,10 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
           if (other === undefined) throw new Error('a known head');
           const order = (id: number) => ids.indexOf(id);
           const seeds = [...curvatureSeeds(tape, result, other, share, uniforms(1, 0))].sort(
-            ([a], [b]) => order(a) - order(b),
+            (a, b) => order(a.output.id) - order(b.output.id),
           );
           const outputs = weights.map((w) => tf.matMul(x, w).dataSync<'float32'>());
-          const variances = seeds.map(([, seed]) => Float64Array.from(seed.dataSync(), (each) => each * each));
+          const variances = seeds.map(({ seed }) => Float64Array.from(seed.dataSync(), (each) => each * each));
           drawn = { loss: result.dataSync()[0] ?? Number.NaN, variances, outputs, tensors: 0 };
         }),
       ),

@@ -61,3 +61,20 @@ test('variables of another copy of TensorFlow.js are told', () => {
   optimizer.dispose();
   tf.dispose([x, w]);
 });
+
+test.each([
+  ['curvature', (y: tf.Tensor, z: tf.Tensor) => tf.losses.huberLoss(y, z), 'its own second derivative there'],
+  ['slope', (y: tf.Tensor, z: tf.Tensor) => tf.losses.absoluteDifference(y, z), 'a parabola with its value and slope'],
+  ['fisher', (y: tf.Tensor, z: tf.Tensor) => tf.losses.meanSquaredError(y, z), undefined],
+] as const)('what the metric is is told once where the loss has no known distribution: %s', (metric, loss, text) => {
+  const info = jest.spyOn(console, 'info').mockImplementation(() => undefined);
+  const [x, y, w] = [normal([16, 4], 1), normal([16, 3], 2), variable([4, 3], 3)];
+  const optimizer = cgfac({ seed: 1 });
+  for (let step = 0; step < 3; step++) optimizer.minimize(() => loss(y, tf.matMul(x, w)) as tf.Scalar, false, [w]);
+  const distribution = text === undefined ? 'gaussian' : undefined;
+  expect(optimizer.lastStep?.heads).toEqual([{ distribution, shape: [16, 3], metric }]);
+  expect(info.mock.calls).toEqual(text === undefined ? [] : [[expect.stringContaining(text)]]);
+  if (text !== undefined) expect(String(info.mock.calls[0])).toContain('enters it (shape 16 × 3)');
+  optimizer.dispose();
+  tf.dispose([x, y, w]);
+});

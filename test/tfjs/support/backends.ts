@@ -45,10 +45,15 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
 /** Keeps warnings back in every test of a file; the calls are those of the test under way. */
 export function quietWarnings(): { readonly calls: readonly unknown[][] } {
   let warn: jest.SpyInstance;
+  let info: jest.SpyInstance;
   beforeEach(() => {
     warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    info = jest.spyOn(console, 'info').mockImplementation(() => undefined);
   });
-  afterEach(() => warn.mockRestore());
+  afterEach(() => {
+    warn.mockRestore();
+    info.mockRestore();
+  });
   return {
     get calls() {
       return warn.mock.calls;

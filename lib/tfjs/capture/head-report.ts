@@ -1,0 +1,41 @@
+/** What a step tells of the heads of its model. */
+import type { Distribution } from '../../adapter-kit';
+import type { CurvatureSeed } from '../heads/curvature';
+import type { Metric } from '../heads/find';
+
+/** Where layers enter the loss, and what the metric is there: of {@link StepReport.heads}. */
+export interface HeadReport {
+  /**
+   * The output distribution whose negative log-likelihood this part of the loss is; `undefined` where it is that of
+   * none.
+   */
+  readonly distribution: Distribution | undefined;
+  /** The shape of the logits, of the difference that is squared, or of the tensor that enters the loss otherwise. */
+  readonly shape: readonly number[];
+  /**
+   * What was sent back from here at this step: `'fisher'`, errors of targets sampled from the distribution;
+   * `'curvature'`, noise as strong as the diagonal second derivative of the loss; `'slope'`, noise as strong as the
+   * curvature of the parabola with the value and the slope of the loss, where its second derivative is next to nothing
+   * or an op of it has none. `undefined` at a step that needed nothing of it.
+   */
+  readonly metric: 'fisher' | CurvatureSeed['metric'] | undefined;
+}
+
+/**
+ * The reports of the heads and of what enters the loss otherwise.
+ *
+ * @param drawn - What was sent back from the latter; `undefined` where nothing was sent back from any.
+ */
+export function headReports({ heads, other }: Metric, drawn: readonly CurvatureSeed[] | undefined): HeadReport[] {
+  const known = heads.map(({ distribution, logits: { shape } }) => ({
+    distribution,
+    shape,
+    metric: drawn && ('fisher' as const),
+  }));
+  const others = (other?.outputs ?? []).map(({ id, shape }) => ({
+    distribution: undefined,
+    shape,
+    metric: drawn?.find(({ output }) => output.id === id)?.metric,
+  }));
+  return [...known, ...others];
+}
