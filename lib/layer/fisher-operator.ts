@@ -56,7 +56,7 @@ export class FisherOperator<Bias extends boolean = false> {
   constructor(options: FisherOperatorOptions<Bias>) {
     const resolved = parseOperatorOptions(options);
     this.#shape = resolved;
-    this.#native = callNative(() => new native.FisherOperator({ ...resolved, kind: 'dense' }));
+    this.#native = callNative(() => new native.FisherOperator({ ...resolved, kind: 'dense', columns: 0 }));
   }
 
   /**

@@ -76,7 +76,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   constructor(options: LayerPreconditionerOptions<Bias>) {
     const resolved = parseLayerOptions(options);
-    this.#layer = new Layer({ ...resolved, kind: 'dense' }, { ...resolved, window: 1, fillsUp: false });
+    this.#layer = new Layer({ ...resolved, kind: 'dense', columns: 0 }, { ...resolved, window: 1, fillsUp: false });
   }
 
   /**

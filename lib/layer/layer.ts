@@ -23,7 +23,7 @@ export interface LayerState extends NativeState {
 }
 
 /** A layer's kind, shape and layout, and what its gradients are gradients of. */
-export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind'> {
+export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind' | 'columns'> {
   readonly kernelLayout: KernelLayout;
   readonly lossReduction: LossReduction;
 }
@@ -45,6 +45,8 @@ export type BatchRows = NativeBatchRows;
 export interface FisherRows {
   readonly outputGrads: Float32Array;
   readonly rows: number;
+  /** Samples that they come from. */
+  readonly samples: number;
   /** Whether the output factor is made of them; else they are for the length of the step alone. */
   readonly forFactors: boolean;
   /** Makes the gradients those of a sample's own loss. */
@@ -97,8 +99,8 @@ export class Layer {
   }
 
   /** Takes in rows that the output factor is made of. */
-  recordFisher({ outputGrads, rows, factor, forFactors }: FisherRows): void {
-    callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors));
+  recordFisher({ outputGrads, rows, factor, forFactors, samples }: FisherRows): void {
+    callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors, samples));
   }
 
   /** Refuses recorded rows that are not finite. */

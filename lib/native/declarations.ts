@@ -43,6 +43,8 @@ export interface NativeShape {
   readonly bias: boolean;
   readonly lossReduction: 'sum' | 'mean';
   readonly kernelLayout: 'out-in' | 'in-out';
+  /** The columns of the matrix that the weights of the kind 'diagonal' are, or 0. */
+  readonly columns: number;
 }
 
 /** What conjugate gradients are told. */
@@ -201,7 +203,7 @@ export interface NativeLayer {
   /** ‖x‖ of the direction that was prepared. */
   directionNorm(): number;
   record(batch: NativeBatchRows): void;
-  recordFisher(outputGrads: Float32Array, rows: number, factor: number, forFactors: boolean): void;
+  recordFisher(outputGrads: Float32Array, rows: number, factor: number, forFactors: boolean, samples: number): void;
   requireFinite(): void;
   rollBack(): void;
   clear(): void;

@@ -1,20 +1,13 @@
 import { type UniformNumbers, uniforms } from '../base/random';
-import {
-  abortSignal,
-  anyNumber,
-  boolean,
-  checkOptions,
-  checkRequired,
-  nonNegativeInteger,
-  positiveInteger,
-} from '../base/validate';
+import { abortSignal, anyNumber, checkOptions } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
 import { type DenseLayerOptions, dense } from './kinds/dense';
+import { type DiagonalLayerOptions, diagonal } from './kinds/diagonal';
 import { Network } from './network';
 import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
-import { countSamples } from './registry';
+import { recordFisherRows, recordRows } from './recording';
 import { networkMemory, networkReport } from './report';
 import { networkState, type PreconditionerState, restoreNetwork } from './state';
 import { skippedStep } from './step/decide';
@@ -31,9 +24,8 @@ import type {
 } from './types';
 
 export type { DenseLayerOptions } from './kinds/dense';
+export type { DiagonalLayerOptions } from './kinds/diagonal';
 
-const recordNames = ['inputs', 'lossGrads', 'batch', 'site'];
-const fisherNames = ['outputGrads', 'batch', 'forFactors'];
 const stepNames = ['loss', 'lossFloor', 'targets', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
 
@@ -132,6 +124,24 @@ export class Preconditioner {
     return this.#network.register(name, dense, options);
   }
 
+  /**
+   * Takes weights under its care that are of no other kind of layer (a bias of its own, the slopes of an activation, a
+   * table), unless `skipLayers` names them: x = v/(D + γ) number by number, with D the average of the squares of
+   * sampled gradients and γ = ρ·mean D with damping `{ relative: ρ }`, λ else, whatever the `method`. `record` takes
+   * gradients without inputs: one row for each sample (and position), or one row of their sum over the batch (their
+   * mean with the loss reduction 'mean'), and so does `recordFisher`. With `stepRule: 'quadratic'` rows of sums are of
+   * no use for the model, which takes ⟨v, x⟩ for their curvature.
+   *
+   * @param name - What they are called in every other method.
+   * @param options - See {@link DiagonalLayerOptions}. Vectors are one array of `features` numbers.
+   * @returns Whether they are preconditioned.
+   * @throws {@link CgfacError} As {@link Preconditioner.registerDense}.
+   */
+  registerDiagonal(name: string, options: DiagonalLayerOptions): boolean {
+    this.#network.requireIdle('registerDiagonal()');
+    return this.#network.register(name, diagonal, options);
+  }
+
   /** What is preconditioned, how, and what is not and why. */
   report(): NetworkReport {
     return networkReport(this.#network);
@@ -148,19 +158,7 @@ export class Preconditioner {
    */
   record(name: string, rows: RecordedBatchRows): void {
     this.#network.requireIdle('record()');
-    checkOptions(rows, 'record', recordNames);
-    checkRequired(rows, 'record', {
-      inputs: 'a Float32Array',
-      lossGrads: 'a Float32Array',
-      batch: 'a positive integer',
-    });
-    const entry = this.#network.entry(name);
-    if (entry === undefined) return;
-    const batch = positiveInteger(rows.batch, 'batch');
-    const checked = entry.kind.rows(entry.shape, rows.inputs, rows.lossGrads, batch);
-    const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
-    const counted = countSamples(entry, site, batch);
-    entry.layer.record({ ...checked, ...counted, batch, factor: this.#network.sampleFactor(batch) });
+    recordRows(this.#network, name, rows);
   }
 
   /**
@@ -174,14 +172,7 @@ export class Preconditioner {
    */
   recordFisher(name: string, rows: RecordedFisherRows): void {
     this.#network.requireIdle('recordFisher()');
-    checkOptions(rows, 'recordFisher', fisherNames);
-    checkRequired(rows, 'recordFisher', { outputGrads: 'a Float32Array', batch: 'a positive integer' });
-    const entry = this.#network.entry(name);
-    if (entry === undefined) return;
-    const batch = positiveInteger(rows.batch, 'batch');
-    const checked = entry.kind.fisherRows(entry.shape, rows.outputGrads, batch);
-    const forFactors = boolean(rows.forFactors ?? true, 'forFactors');
-    entry.layer.recordFisher({ ...checked, forFactors, factor: this.#network.sampleFactor(batch) });
+    recordFisherRows(this.#network, name, rows);
   }
 
   /**

@@ -8,11 +8,11 @@ import type { NetworkMemory, NetworkReport } from './types';
 /** What is preconditioned, how, and what is not and why. */
 export function networkReport({ options, all, skippedLayers }: Network): NetworkReport {
   const { preset, method, useEma } = options;
-  const layers = all.map(({ name, shape, average }) => ({
+  const layers = all.map(({ name, kind, shape, average }) => ({
     name,
-    shape: `${shape.outFeatures}×${shape.inFeatures}${shape.bias ? ' + bias' : ''}`,
+    shape: kind.describe(shape),
     weights: shape.outFeatures * (shape.inFeatures + (shape.bias ? 1 : 0)),
-    method,
+    method: shape.kind === 'diagonal' ? ('diagonal' as const) : method,
     averaged: useEma && average !== undefined,
   }));
   const skipped = [...skippedLayers].map(([name, reason]) => ({ name, reason }));

@@ -6,8 +6,8 @@ import type { StepSummary } from './step/summary';
 
 /** A batch's rows of a layer, for {@link Preconditioner.record}. */
 export interface RecordedBatchRows {
-  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. */
-  readonly inputs: Float32Array;
+  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. None of weights with a diagonal. */
+  readonly inputs?: Float32Array;
   /** Gradients of the loss with respect to the layer's pre-activations, `(rows × outFeatures)`. Copied. */
   readonly lossGrads: Float32Array;
   /**
@@ -78,10 +78,12 @@ export interface ReportedLayer {
   readonly shape: string;
   /** Weights, the bias among them. */
   readonly weights: number;
-  /** How it is preconditioned. */
+  /** How it is preconditioned: by the `method`, or `'diagonal'`. */
   readonly method: string;
   /** Whether its weights are averaged. */
   readonly averaged: boolean;
+  /** Why a variable of TensorFlow.js, a block of its own here, is no layer's. */
+  readonly reason?: string;
 }
 
 /** A layer that is not preconditioned. */

@@ -16,5 +16,5 @@ export {
 export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac, type LossAndGradients } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
-export type { HeadReport, PlainReport, StepReport } from './step/report';
+export type { HeadReport, LoneReport, StepReport } from './step/report';
 export type { NamedTensor } from './tape/named-tensor';

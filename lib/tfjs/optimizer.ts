@@ -42,8 +42,8 @@ export interface LossAndGradients {
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
- * rows of data by a trainable matrix (a recurrent layer, at each of its time steps), plain gradient steps for the rest,
- * which it names once.
+ * rows of data by a trainable matrix (a recurrent layer, at each of its time steps); what is left, which it names once,
+ * has a diagonal for its block of the Fisher matrix, and takes part in the same step.
  *
  * Its defaults take any loss: true Fisher from sampled targets, or the Gauss–Newton matrix of the loss's own curvature;
  * factored damping relative to each factor's mean eigenvalue; a step from the loss and its floor, with one length for
@@ -203,7 +203,7 @@ export class CgfacOptimizer extends Optimizer {
       if (changed) this.#recipe.assigned(step);
     });
     this.incrementIterations();
-    this.#notices.tellOfPlain(step.plain, this.#recipe.gradientLearningRate);
+    this.#notices.tellOfLone(step.lone);
     if (this.#lastStep) this.#notices.tellOfStep(this.#lastStep);
   }
 
@@ -283,7 +283,7 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * The options that were given, with the seed, `method`, `gradientLearningRate` and `fisher`, which are always there.
+   * The options that were given, with the seed, `method` and `fisher`, which are always there.
    * Functions of the step and regular expressions cannot be saved and are left out, with a warning.
    */
   override getConfig(): serialization.ConfigDict {

@@ -1,4 +1,5 @@
 import {
+  CgfacError,
   checkOptions,
   type Damping,
   is,
@@ -33,11 +34,6 @@ const ownRows = {
     kind: kinds.seed,
     default: made(anySeed, 'drawn at random'),
     text: 'Seed of the sampled targets. `CgfacOptimizer.getConfig` tells it.',
-  },
-  gradientLearningRate: {
-    kind: kinds.positive,
-    default: is(0.01),
-    text: 'Learning rate of the variables that take plain gradient steps; `learningRate` is a factor of it.',
   },
   lossFloor: {
     kind: kinds.finite,
@@ -157,11 +153,6 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    */
   readonly seed?: number;
   /**
-   * Learning rate of the variables that take plain gradient steps; `learningRate` is a factor of it. A number > 0.
-   * Default: 0.01.
-   */
-  readonly gradientLearningRate?: number;
-  /**
    * L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is the
    * entropy of the targets, of other losses 0. A number. Default: none.
    */
@@ -251,7 +242,6 @@ export interface ResolvedRecipeOptions {
   readonly presets: readonly Preset[];
   /** Whether the preset is an option given. */
   readonly chosen: boolean;
-  readonly gradientLearningRate: number;
   readonly lossFloor: number | undefined;
   readonly fisher: 'true' | 'empirical';
   readonly seed: number;
@@ -279,6 +269,16 @@ function presetsFor(network: object): readonly Preset[] {
   return fitting;
 }
 
+/** Refuses the learning rate of the plain gradient steps that 0.1.0 took for what no layer has. */
+function refusePlainSteps(options: unknown): void {
+  if (typeof options !== 'object' || options === null || !('gradientLearningRate' in options)) return;
+  throw new CgfacError(
+    'ERR_CGFAC_UNKNOWN_OPTION',
+    'Expected no gradientLearningRate for cgfac but received one: variables that no layer has take part in the step ' +
+      'itself since 0.2, and learningRate is a factor of all that moves',
+  );
+}
+
 /**
  * Checks the options and draws the seed where there is none.
  *
@@ -286,9 +286,10 @@ function presetsFor(network: object): readonly Preset[] {
  * `ERR_CGFAC_MISSING_OPTION`.
  */
 export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
+  refusePlainSteps(options);
   checkOptions(options, 'cgfac', recipeOptionNames);
-  const { gradientLearningRate, lossFloor, fisher, ...given } = options as Readonly<Record<string, unknown>>;
-  const own = resolveOptions(ownRows, { seed: given.seed, gradientLearningRate, lossFloor, fisher }, 'cgfac');
+  const { lossFloor, fisher, ...given } = options as Readonly<Record<string, unknown>>;
+  const own = resolveOptions(ownRows, { seed: given.seed, lossFloor, fisher }, 'cgfac');
   if (given.method === 'cg' && given.preset !== undefined)
     throw valueError("no preset with method 'cg'", 'preset', given.preset);
   const { fisherFraction = given.method === 'cg' ? EVERY_TARGET : undefined } = given;

@@ -27,10 +27,10 @@ describe('options', () => {
       /for learningRate but received '1'/,
     ],
     [
-      'a negative gradient learning rate',
-      { gradientLearningRate: -1 },
-      'ERR_CGFAC_INVALID_ARG_VALUE',
-      /for gradientLearningRate but received -1/,
+      'a learning rate of plain gradient steps',
+      { gradientLearningRate: 0.01 },
+      'ERR_CGFAC_UNKNOWN_OPTION',
+      /^Expected no gradientLearningRate for cgfac but received one: .* learningRate is a factor of all that moves$/,
     ],
     ['a damping of 0', { damping: 0 }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for damping but received 0/],
     ['a damping that is NaN', { damping: Number.NaN }, 'ERR_CGFAC_INVALID_ARG_VALUE', /for damping but received NaN/],
@@ -85,12 +85,12 @@ describe('options', () => {
   });
 
   it.each([{ learningRate: 0.5 }, { learningRate: 0.5, method: 'cg' }])(
-    'of a saved configuration may have names that a loader adds',
+    'of a saved configuration may have names that a loader adds, or an earlier release',
     (config) => {
       const optimizer = CgfacOptimizer.fromConfig(CgfacOptimizer, {
         ...config,
         customObjects: {},
-        gradientLearningRate: null,
+        gradientLearningRate: 0.01,
       });
       expect((optimizer as CgfacOptimizer).learningRate).toBe(0.5);
     },

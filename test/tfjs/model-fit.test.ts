@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
-import { CgfacOptimizer } from '../../lib/tfjs';
+import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
 import { normal, quietWarnings, relativeError, useBackend } from './support/backends';
 import { cg, oneHot, SEED } from './support/one-layer';
 
@@ -104,7 +104,7 @@ describe('under model.compile and model.fit', () => {
         history: { loss: losses },
       } = await net.fit(x, y, { epochs: 8, batchSize: 12, verbose: 0, shuffle: false });
       expect(tf.memory().numTensors).toBe(before);
-      expect(optimizer.lastStep?.plain).toEqual([]);
+      expect(optimizer.lastStep?.lone).toEqual([]);
       expect(optimizer.lastStep?.summary?.layers).toHaveLength(blocks);
       expect(optimizer.lastStep?.summary?.layers[0]?.inputRows).toBe(rows);
       expect(losses?.at(-1)).toBeLessThan(first[0] ?? 0);
@@ -114,7 +114,7 @@ describe('under model.compile and model.fit', () => {
     },
   );
 
-  it('takes plain gradient steps for what it does not precondition, and says so once', async () => {
+  it('gives a diagonal block to what no layer has, and says so once', async () => {
     const net = sequential({
       layers: [
         dense(6, 1, { inputShape: [4] }),
@@ -122,28 +122,37 @@ describe('under model.compile and model.fit', () => {
         dense(3, 2, { activation: 'softmax' }),
       ],
     });
-    const optimizer = cg({ seed: SEED, gradientLearningRate: 0.25 });
+    const optimizer = cgfac({
+      fisher: 'empirical',
+      stepRule: 'fixed',
+      momentum: 0,
+      damping: { relative: 0.5 },
+      factorUpdateSteps: 1,
+      factorDecay: 0,
+    });
     net.compile({ optimizer, loss: 'categoricalCrossentropy' });
     const [x, y] = [normal([12, 4], 3), oneHot(12, 4)];
     const beta = () => net.getLayer('norm').getWeights()[1]?.dataSync().slice() ?? [];
-    const before = beta();
-    const plain: number[][] = [];
+    let expected = Array.from(beta());
     optimizer.applyGradients = function (this: CgfacOptimizer, gradients) {
-      plain.push(Array.from((gradients as tf.NamedTensorMap)['norm/beta']?.dataSync() ?? []));
+      const v = Array.from((gradients as tf.NamedTensorMap)['norm/beta']?.dataSync() ?? []);
+      const squares = v.map((value) => 12 * value ** 2); // of the sum over the samples, over their number
+      const gamma = (0.5 * squares.reduce((sum, each) => sum + each, 0)) / v.length;
+      expected = expected.map((value, at) => value - (v[at] ?? Number.NaN) / ((squares[at] ?? Number.NaN) + gamma));
       CgfacOptimizer.prototype.applyGradients.call(this, gradients);
     };
     await net.trainOnBatch(x, y);
     await net.trainOnBatch(x, y);
-    const after = beta();
-    const expected = Array.from(
-      before,
-      (value, at) => value - 0.25 * ((plain[0]?.[at] ?? Number.NaN) + (plain[1]?.[at] ?? Number.NaN)),
-    );
-    expect(relativeError(after, expected)).toBeLessThan(1e-6);
-    expect(optimizer.lastStep?.plain.map(({ name }) => name)).toEqual(['norm/gamma', 'norm/beta']);
-    expect(warnings.calls).toHaveLength(1);
-    expect(warnings.calls[0]?.[0]).toMatch(
-      /^cgfac: plain gradient steps, with learning rate 0.25, .*norm\/gamma \(\w+\), norm\/beta \(\w+\)$/,
+    expect(relativeError(beta(), expected)).toBeLessThan(1e-6);
+    expect(optimizer.lastStep?.lone.map(({ name }) => name)).toEqual(['norm/gamma', 'norm/beta']);
+    expect(optimizer.lastStep?.summary?.layers).toHaveLength(4);
+    expect(optimizer.report()?.layers.filter(({ method }) => method === 'diagonal')).toMatchObject([
+      { name: 'norm/gamma', shape: '6, diagonal', weights: 6, reason: expect.any(String) },
+      { name: 'norm/beta', reason: expect.any(String) },
+    ]);
+    expect(warnings.infos).toHaveLength(1);
+    expect(warnings.infos[0]?.[0]).toMatch(
+      /^cgfac: no kind of layer has these variables, .*norm\/gamma \(\w+\), norm\/beta \(\w+\)$/,
     );
     net.dispose();
   });

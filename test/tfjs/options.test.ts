@@ -17,7 +17,6 @@ test('the options of its own have defaults', () => {
     method: 'exact',
     presets: ['adaptive', 'safe', 'reconstruction'],
     chosen: false,
-    gradientLearningRate: 0.01,
     fisher: 'true',
     given: { seed },
   });
@@ -76,9 +75,9 @@ test('every row is of an option, and in whole sentences', () => {
 });
 
 test('a misspelt name is refused, with the one that was meant', async () => {
-  const { code, message } = await errorOf(() => resolveRecipeOptions({ gradientlearningRates: 1 }));
+  const { code, message } = await errorOf(() => resolveRecipeOptions({ learningrates: 1 }));
   expect(code).toBe('ERR_CGFAC_UNKNOWN_OPTION');
-  expect(message).toMatch(/but received 'gradientlearningRates'; did you mean 'gradientLearningRate'\?$/);
+  expect(message).toMatch(/but received 'learningrates'; did you mean 'learningRate'\?$/);
 });
 
 test.each(['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'])(

@@ -71,6 +71,28 @@ void Factor::refresh_average(const Fresh& fresh) {
   for (std::size_t i = 0; i < d; ++i) other_.trace += static_cast<double>(average(i, i));
 }
 
+// average ← β·average + (1 − β)·scale·Σ r², number by number
+void Factor::refresh_diagonal(const Fresh& fresh) {
+  const Side& rows = fresh.rows;
+  const double share = share_kept(options_.decay, now_.refreshes);
+  const double weight = rows.scale * (1 - share);
+  const std::span<float> average = other_.average.span(dimension());
+  const std::span<const float> before = now_.refreshes > 0 ? now_.average.held(dimension()) : std::span<const float>();
+  other_.trace = 0;
+  for (std::size_t j = 0; j < average.size(); ++j) {
+    double sum = 0;
+    for (std::size_t i = 0; i < rows.count(); ++i) {
+      const double number = j < features_ ? static_cast<double>(rows.rows(i, j)) : rows.last_coordinate(i);
+      sum += number * number;
+    }
+    const double kept = before.empty() ? 0 : share * static_cast<double>(before[j]);
+    average[j] = static_cast<float>(kept + (weight * sum));
+    other_.trace += static_cast<double>(average[j]);
+  }
+  other_.count = 0;
+  other_.rows_taken = rows.count();
+}
+
 // [√β·P ; √((1 − β)·scale·N/b)·S]: a row S from each stretch, another one at each refresh, because rows of a sequence
 // or an image repeat a pattern of positions.
 MatrixView<float> Factor::stacked(const Fresh& fresh, double share, std::size_t taken) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/linalg/blas.h"
@@ -26,6 +27,25 @@ void form_gram(const Side& side, MatrixView<float> gram) {
   }
 }
 
+// f_ij ← rowmean_i · colmean_j/mean of the numbers of a matrix, whose rows are seen now and then
+void multiply_means(MatrixView<const float> numbers, MatrixView<float> out) {
+  std::vector<double> rows(numbers.rows);
+  std::vector<double> columns(numbers.cols);
+  double sum = 0;
+  for (std::size_t i = 0; i < numbers.rows; ++i) {
+    for (std::size_t j = 0; j < numbers.cols; ++j) {
+      const auto number = static_cast<double>(numbers(i, j));
+      rows[i] += number;
+      columns[j] += number;
+      sum += number;
+    }
+  }
+  for (std::size_t i = 0; i < numbers.rows; ++i) {
+    for (std::size_t j = 0; j < numbers.cols; ++j)
+      out(i, j) = sum > 0 ? static_cast<float>(rows[i] * columns[j] / sum) : 0.0F;
+  }
+}
+
 }  // namespace
 
 bool can_damp(double gamma) {
@@ -34,19 +54,40 @@ bool can_damp(double gamma) {
 }
 
 void DampedInverse::damp(const Factor& factor, double gamma) {
-  if (!can_damp(gamma)) {
+  if (!can_damp(gamma) && !factor.moments().exact) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                    to_text(gamma));
   }
-  if (gamma == asked_) return;
-  asked_ = 0;
+  if (made_ && gamma == view_.gamma) return;
+  made_ = false;
   view_ = {.side = factor.side(), .gamma = gamma, .squares = factor.squares()};
-  if (!view_.squares.empty()) {
+  if (factor.is_diagonal()) {
+    damp_diagonal(factor.diagonal(), factor.columns());
+  } else if (!view_.squares.empty()) {
     damp_panel();
   } else {
     damp_matrix(view_.side);
   }
-  asked_ = gamma;
+  made_ = true;
+}
+
+void DampedInverse::damp_diagonal(std::span<const float> numbers, std::size_t columns) {
+  view_.form = InverseView::Form::diagonal;
+  const std::span<float> reciprocals = single_.span(numbers.size());
+  if (columns > 0) {
+    const std::size_t rows = numbers.size() / columns;
+    multiply_means({numbers.data(), rows, columns}, {reciprocals.data(), rows, columns});
+    numbers = reciprocals;
+  }
+  largest_ = effective_rank_ = 0;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto number = static_cast<double>(numbers[i]);
+    const double damped = number + view_.gamma;
+    reciprocals[i] = static_cast<float>(1 / damped);
+    largest_ = std::max(largest_, number);
+    effective_rank_ += number / damped;
+  }
+  view_.reciprocals = reciprocals;
 }
 
 void DampedInverse::damp_panel() {

@@ -15,10 +15,10 @@ namespace cgfac {
 class DampedInverse {
  public:
   /// Makes (F + γI)⁻¹ of the factor as it is, unless it is there: γ > 0, beyond the rounding of F, with what a panel
-  /// cut off in it. Throws Error(invalid_value) where it is not.
+  /// cut off in it; or γ = 0 of a factor that is exact. Throws Error(invalid_value) where it is not.
   void damp(const Factor& factor, double gamma);
   /// The factor has changed.
-  void forget() { asked_ = 0; }
+  void forget() { made_ = false; }
 
   [[nodiscard]] double gamma() const { return view_.gamma; }
   [[nodiscard]] const InverseView& view() const { return view_; }
@@ -40,10 +40,11 @@ class DampedInverse {
 
  private:
   void damp_panel();
+  void damp_diagonal(std::span<const float> numbers, std::size_t columns);
   void damp_matrix(const Side& side);
 
   InverseView view_;
-  double asked_ = 0;  // γ of the last `damp`; 0 where the factor has changed
+  bool made_ = false;  // of the factor as it is
   double largest_ = 0;
   double effective_rank_ = 0;
   Buffer<double> s_;

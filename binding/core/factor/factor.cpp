@@ -25,6 +25,7 @@ Factor::Factor(std::size_t features, bool homogeneous, const FactorOptions& opti
     : features_(features), homogeneous_(homogeneous), options_(options) {}
 
 bool Factor::dense() const {
+  if (options_.diagonal) return false;
   return options_.history == FactorHistory::dense ||
          (options_.history == FactorHistory::panel && dimension() <= options_.dense_dimension);
 }
@@ -36,6 +37,7 @@ MatrixView<const float> Factor::stack_of(const Kept& kept) const {
 
 Side Factor::side() const {
   Side side{.rows = {nullptr, 0, features_}, .homogeneous = homogeneous_};
+  if (options_.diagonal) return side;
   if (dense()) {
     side.covariance = now_.average.held_matrix(dimension(), dimension());
   } else if (panel()) {
@@ -50,7 +52,11 @@ Side Factor::side() const {
 }
 
 FactorMoments Factor::moments() const {
-  FactorMoments moments{.trace = now_.trace, .kept_trace = now_.trace, .dimension = dimension(), .held = dimension()};
+  FactorMoments moments{.trace = now_.trace,
+                        .kept_trace = now_.trace,
+                        .dimension = dimension(),
+                        .held = dimension(),
+                        .exact = options_.exact};
   if (panel()) {
     double sum = 0;
     for (const double square : now_.squares) sum += square;
@@ -62,7 +68,9 @@ FactorMoments Factor::moments() const {
 
 void Factor::refresh(const Fresh& fresh) {
   can_roll_back_ = false;
-  if (dense()) {
+  if (options_.diagonal) {
+    refresh_diagonal(fresh);
+  } else if (dense()) {
     refresh_average(fresh);
   } else if (panel()) {
     refresh_panel(fresh);
@@ -125,8 +133,8 @@ FactorState Factor::state() const {
                     .dimension = dimension(),
                     .own = now_.own};
   if (!started()) return state;
-  if (dense()) {
-    const std::span<const float> average = now_.average.held(dimension() * dimension());
+  if (average_size() > 0) {
+    const std::span<const float> average = now_.average.held(average_size());
     state.average.assign(average.begin(), average.end());
     return state;
   }
@@ -139,18 +147,24 @@ FactorState Factor::state() const {
   return state;
 }
 
+std::size_t Factor::average_size() const {
+  if (options_.diagonal) return dimension();
+  return dense() ? dimension() * dimension() : 0;
+}
+
 void Factor::check(const FactorState& state) const {
   const bool begun = state.refreshes > 0;
   const std::size_t d = dimension();
   const std::size_t count = state.rows.size() / d;
-  const bool fits = state.dimension == d && count * d == state.rows.size() && (!dense() || count == 0) &&
-                    state.average.size() == (dense() && begun ? d * d : 0) &&
+  const bool averaged = average_size() > 0;
+  const bool fits = state.dimension == d && count * d == state.rows.size() && (!averaged || count == 0) &&
+                    state.average.size() == (begun ? average_size() : 0) &&
                     state.squares.size() == (panel() ? count : 0) && (begun || count == 0) &&
-                    (!begun || dense() || count > 0) && state.own <= (dense() || panel() ? state.own : count);
+                    (!begun || averaged || count > 0) && state.own <= (averaged || panel() ? state.own : count);
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
   require_finite("the rows of a state", state.rows);
   require_finite("the average of a state", state.average);
-  const bool follows = std::isnan(state.trace) && !dense() && !panel();
+  const bool follows = std::isnan(state.trace) && !averaged && !panel();
   double sum = state.scale + (follows ? 0 : state.trace);
   for (const double square : state.squares) sum += square;
   if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
@@ -169,7 +183,7 @@ void Factor::restore(const FactorState& state) {
   for (std::size_t i = 0; i < now_.count; ++i)
     std::copy_n(state.rows.data() + (i * d), width, rows.data() + (i * width));
   std::ranges::copy(state.average, now_.average.span(state.average.size()).data());
-  if (!state.average.empty()) mirror_lower(now_.average.held_matrix(d, d));
+  if (dense() && !state.average.empty()) mirror_lower(now_.average.held_matrix(d, d));
   now_.squares = state.squares;
   now_.scale = state.scale;
   now_.trace = std::isnan(state.trace) ? cgfac::trace(side()) : state.trace;

@@ -32,6 +32,9 @@ struct FactorOptions {
   std::size_t window = 1;             ///< without a history: rows that fill up a batch, once there were so many
   bool fills_up = false;              ///< without a history: a batch is filled up to as many rows as the one before
   std::size_t dense_dimension = 200;  ///< the largest dimension of which a panel is dense
+  bool diagonal = false;              ///< a running average of the diagonal alone, whatever the history
+  std::size_t columns = 0;  ///< of the diagonal of a matrix, each number the product of two means: its columns
+  bool exact = false;       ///< the factor is known without an error: it is not damped
 };
 
 /// Calls `visit(name, member)` for each of the options that have a name.
@@ -49,7 +52,7 @@ void each_option(FactorOptions& options, const Visit& visit) {
 struct FactorState {
   std::vector<float> rows{};      ///< rows or panel, count × dimension
   std::vector<double> squares{};  ///< of a panel's rows, count
-  std::vector<float> average{};   ///< dimension × dimension
+  std::vector<float> average{};   ///< dimension × dimension, or the dimension of a diagonal
   double scale = 0;               ///< of rows
   double trace = 0;               ///< NaN where it follows from the rows
   std::size_t refreshes = 0;
@@ -63,6 +66,7 @@ struct FactorMoments {
   double kept_trace = 0;      ///< of those alone that a panel holds
   std::size_t dimension = 0;  ///< d
   std::size_t held = 0;       ///< eigenvalues that F's form holds: a panel's rows, or d
+  bool exact = false;         ///< whether it is to stay undamped
 
   /// tr F/d, which π is made of.
   [[nodiscard]] double mean() const { return trace / static_cast<double>(dimension); }
@@ -74,9 +78,10 @@ struct FactorMoments {
 
 /// One side's factor F, kept from one step to others:
 ///
-///   rows    F = scale · RᵀR, R count × d, those of the last batch and, where that is short, of batches before
-///   panel   F ≈ PᵀP, rows of P orthogonal
-///   dense   F itself, d × d
+///   rows      F = scale · RᵀR, R count × d, those of the last batch and, where that is short, of batches before
+///   panel     F ≈ PᵀP, rows of P orthogonal
+///   dense     F itself, d × d
+///   diagonal  diag F, d numbers
 ///
 /// An average weighs refresh i of k by δ^(k − i)·(1 − δ)/(1 − δ^k): it keeps the share β_k = 1 − (1 − δ)/(1 − δ^k) of
 /// what was there, so that the first batch, of a network that is not trained yet, weighs no more than any other. A
@@ -105,10 +110,15 @@ class Factor {
   void settle();
 
   [[nodiscard]] bool started() const { return now_.refreshes > 0; }
-  [[nodiscard]] bool averages() const { return options_.history != FactorHistory::none; }
+  [[nodiscard]] bool averages() const { return options_.history != FactorHistory::none || options_.diagonal; }
   [[nodiscard]] std::size_t dimension() const { return features_ + (homogeneous_ ? 1 : 0); }
   /// As the solvers see it; valid until the next refresh, roll-back or reset.
   [[nodiscard]] Side side() const;
+  [[nodiscard]] bool is_diagonal() const { return options_.diagonal; }
+  /// The numbers of a factor that is a diagonal, where it has started.
+  [[nodiscard]] std::span<const float> diagonal() const { return now_.average.held(dimension()); }
+  /// Columns of the matrix whose numbers the diagonal belongs to, where it is the product of two means; 0 of no such.
+  [[nodiscard]] std::size_t columns() const { return options_.columns; }
   /// Squared norms of a panel's orthogonal rows, the largest first; empty where it has none.
   [[nodiscard]] std::span<const double> squares() const { return now_.squares; }
   [[nodiscard]] FactorMoments moments() const;
@@ -142,12 +152,16 @@ class Factor {
     double trace = 0;
   };
   [[nodiscard]] bool dense() const;
-  [[nodiscard]] bool panel() const { return options_.history == FactorHistory::panel && !dense(); }
+  [[nodiscard]] bool panel() const {
+    return options_.history == FactorHistory::panel && !dense() && !options_.diagonal;
+  }
   [[nodiscard]] MatrixView<const float> stack_of(const Kept& kept) const;
   // each makes the next factor of `now_` in `other_`
   void refresh_rows(const Fresh& fresh);
   void refresh_panel(const Fresh& fresh);
   void refresh_average(const Fresh& fresh);
+  void refresh_diagonal(const Fresh& fresh);
+  [[nodiscard]] std::size_t average_size() const;
   MatrixView<float> stacked(const Fresh& fresh, double share, std::size_t taken);
   void keep_leading(MatrixView<const float> stack, MatrixView<float> gram);
 

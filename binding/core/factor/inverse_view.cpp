@@ -84,6 +84,15 @@ void apply_matrix(const InverseView& inverse, const InverseRows& x, const Half& 
   if (x.last.data != nullptr) blas::gemm(1.0F, copy, inverse.inverse.columns(width, 1), 0.0F, x.last);
 }
 
+// x ← x/(f + γ)
+void apply_diagonal(const InverseView& inverse, const InverseRows& x) {
+  const std::size_t width = x.body.cols;
+  for (std::size_t row = 0; row < x.body.rows; ++row) {
+    for (std::size_t j = 0; j < width; ++j) x.body(row, j) *= inverse.reciprocals[j];
+    if (x.last.data != nullptr) x.last(row, 0) *= inverse.reciprocals[width];
+  }
+}
+
 void apply_to_chunk(const InverseView& inverse, const InverseRows& x, const Half& half) {
   switch (inverse.form) {
     case InverseView::Form::woodbury:
@@ -94,6 +103,9 @@ void apply_to_chunk(const InverseView& inverse, const InverseRows& x, const Half
       break;
     case InverseView::Form::matrix:
       apply_matrix(inverse, x, half);
+      break;
+    case InverseView::Form::diagonal:
+      apply_diagonal(inverse, x);
       break;
   }
 }
@@ -107,6 +119,7 @@ InverseRows rows_of(const InverseRows& x, std::size_t first, std::size_t count) 
 
 double InverseView::flops_per_row() const {
   const auto d = static_cast<double>(side.dimension());
+  if (form == Form::diagonal) return d;
   if (form == Form::matrix) return 2 * d * d;
   const auto n = static_cast<double>(side.count());
   return (4 * n * d) + (form == Form::woodbury ? 2 * n * n : 0);

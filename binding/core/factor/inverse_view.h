@@ -9,28 +9,33 @@
 
 namespace cgfac {
 
-/// (F + γI)⁻¹ of one side's factor, in one of three forms. It owns nothing.
+/// (F + γI)⁻¹ of one side's factor, in one of four forms. It owns nothing.
 ///
 ///   woodbury  F = scale · R'ᵀR'        z (F + γI)⁻¹ = (z − scale · (z R'ᵀ) S R')/γ, S = (scale · R'R'ᵀ + γI)⁻¹
 ///   panel     F = PᵀP, orthogonal      z (F + γI)⁻¹ = (z − ((z Pᵀ)/(s + γ)) P)/γ, s the squared norms of P's rows
 ///   matrix    F itself                 z (F + γI)⁻¹
+///   diagonal  F = diag(f)              z/(f + γ)
 ///
 /// S of the first form stays float64, as what it multiplies becomes: the form takes the difference of nearly equal
 /// numbers, and float32 would lose its square, (K/γ)²·2⁻²⁴. The matrix form loses (λmax + γ)/γ·2⁻²⁴ in float32.
 ///
 /// Source: M. Woodbury, "Inverting modified matrices", 1950.
 struct InverseView {
-  enum class Form { woodbury, panel, matrix };
+  enum class Form { woodbury, panel, matrix, diagonal };
 
   Form form = Form::woodbury;
   Side side{};
   double gamma = 0;
-  MatrixView<const double> s{};       ///< S, N × N, of the form woodbury
-  std::span<const double> squares{};  ///< s, of the form panel
-  MatrixView<const float> inverse{};  ///< (F + γI)⁻¹, d × d, of the form matrix
+  MatrixView<const double> s{};          ///< S, N × N, of the form woodbury
+  std::span<const double> squares{};     ///< s, of the form panel
+  MatrixView<const float> inverse{};     ///< (F + γI)⁻¹, d × d, of the form matrix
+  std::span<const float> reciprocals{};  ///< 1/(f + γ), d, of the form diagonal
 
-  /// What a row leaves between the two products: N, or d.
-  [[nodiscard]] std::size_t inner() const { return form == Form::matrix ? side.dimension() : side.count(); }
+  /// What a row leaves between the two products: N, or d; of a diagonal, which has none, 1.
+  [[nodiscard]] std::size_t inner() const {
+    if (form == Form::diagonal) return 1;
+    return form == Form::matrix ? side.dimension() : side.count();
+  }
   /// Flops for a row.
   [[nodiscard]] double flops_per_row() const;
 };

@@ -31,9 +31,13 @@ Layer::Layer(const LayerShape& shape, const LayerOptions& options)
     : shape_(shape),
       options_(options),
       rows_(std::make_shared<RecordedRows>(shape)),
-      input_(shape.in_features, shape.bias, options.factor),
-      output_(shape.out_features, false, options.factor) {
+      input_(shape.in_features, shape.bias, input_factor(shape, options.factor)),
+      output_(shape.out_features, false, output_factor(shape, options.factor)) {
   require_solver(options);
+  if (shape.kind != Kind::diagonal) return;
+  // which has one solver, whatever that of the other layers is
+  options_.method = Method::exact;
+  options_.damping_mode = DampingMode::factored;
 }
 
 bool Layer::own_inverses() const {
@@ -61,6 +65,7 @@ Method Layer::choose(const FisherBlock& block) const {
 }
 
 double Layer::estimated_cost() const {
+  if (output_.is_diagonal()) return static_cast<double>(shape_.size());
   const FisherBlock block = rows_->empty() ? this->block() : rows_->block();
   const auto m = static_cast<double>(block.rows());
   const auto n = static_cast<double>(block.cols());
@@ -87,8 +92,8 @@ void Layer::record(MatrixView<const float> inputs, MatrixView<const float> loss_
   fresh_ = false;
 }
 
-void Layer::record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors) {
-  own_rows().append_fisher(output_grads, factor, for_factors);
+void Layer::record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors, std::size_t samples) {
+  own_rows().append_fisher(output_grads, factor, for_factors, samples);
   fresh_ = false;
 }
 

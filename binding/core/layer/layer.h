@@ -47,7 +47,8 @@ class Layer {
   void record(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor,
               SampleRange range = {});
   /// Copies gradients that the output factor is made of; without them it is made of the loss gradients.
-  void record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true);
+  void record_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true,
+                     std::size_t samples = 0);
   /// Throws Error(not_finite) that names the array where what was recorded holds NaN or infinity; changes nothing.
   void require_finite();
   /// The factors take in what was recorded.

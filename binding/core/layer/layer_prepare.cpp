@@ -119,7 +119,7 @@ bool Layer::forms_gradient() const {
 void Layer::prepare_factored(const Given& v, LayerStep& step) {
   step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
   damp(*step.summary.factored);
-  if (v || forms_gradient()) {
+  if (v || output_.is_diagonal() || forms_gradient()) {
     prepare_formed(v, step);
     direction_ = Direction::formed;
   } else {

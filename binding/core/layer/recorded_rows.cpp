@@ -40,6 +40,7 @@ void RecordedRows::Grads::append(const MatrixView<const float>& rows, double fac
 RecordedRows::RecordedRows(const LayerShape& shape, const Batch& batch)
     : shape_(shape),
       inputs_(batch.inputs.data, batch.inputs.data + batch.inputs.size()),
+      fisher_samples_(batch.output_grads.rows),
       input_rows_(batch.inputs.rows),
       samples_(batch.inputs.rows) {
   fisher_.append(batch.output_grads, sample_factor(shape, batch.inputs.rows));
@@ -57,8 +58,10 @@ void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float
   traces_ = {};
 }
 
-void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors) {
+void RecordedRows::append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors,
+                                 std::size_t samples) {
   for_factors_ = for_factors;
+  fisher_samples_ += samples == 0 ? output_grads.rows : samples;
   fisher_.append(output_grads, factor);
   fisher_parts_.push_back(output_grads.rows);
   traces_ = {};
@@ -96,6 +99,7 @@ FisherBlock RecordedRows::block() const {
   return layer_block(shape_, {.inputs = view(inputs_, shape_.in_features),
                               .output_grads = view(grads.numbers, shape_.out_features),
                               .samples = samples_,
+                              .output_samples = empirical() ? samples_ : fisher_samples_,
                               .factor = grads.factor});
 }
 
@@ -108,7 +112,7 @@ void RecordedRows::clear() {
   inputs_.clear();
   loss_.numbers.clear();
   fisher_.numbers.clear();
-  input_rows_ = samples_ = 0;
+  input_rows_ = samples_ = fisher_samples_ = 0;
   parts_.clear();
   fisher_parts_.clear();
   traces_ = {};

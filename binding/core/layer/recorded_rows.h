@@ -37,8 +37,10 @@ class RecordedRows {
   void append(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples, double factor,
               SampleRange range = {});
   /// Copies gradients that the output factor is made of; without them these are the loss gradients (the empirical
-  /// Fisher). `for_factors` false: these are for the length of the step alone.
-  void append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true);
+  /// Fisher). `for_factors` false: these are for the length of the step alone. They come from `samples`, or, of 0, from
+  /// one for each row.
+  void append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true,
+                     std::size_t samples = 0);
 
   [[nodiscard]] bool empty() const { return input_rows_ == 0; }
   [[nodiscard]] std::size_t input_rows() const { return input_rows_; }
@@ -90,6 +92,7 @@ class RecordedRows {
   Grads loss_;
   Grads fisher_;
   bool for_factors_ = true;
+  std::size_t fisher_samples_ = 0;
   std::size_t input_rows_ = 0;
   std::size_t samples_ = 0;
   std::vector<RecordedPart> parts_;

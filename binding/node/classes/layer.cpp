@@ -183,7 +183,7 @@ void LayerWrap::record_fisher(const Napi::CallbackInfo& info) {
     const std::size_t rows = size_of(info[1]);
     const auto output_grads = float32_array(info[0], "outputGrads", rows * shape.out_features);
     layer_->record_fisher({output_grads.data(), rows, shape.out_features}, number_of(info[2]),
-                          info[3].ToBoolean().Value());
+                          info[3].ToBoolean().Value(), size_of(info[4]));
   });
 }
 

@@ -36,6 +36,8 @@ function countRows(array: unknown, features: number, samples: number): number {
 
 /** Rows of one per sample, or per sample and position. */
 export const dense: LayerKind = {
+  required: { inputs: 'a Float32Array', lossGrads: 'a Float32Array' },
+
   parse: (given) => {
     checkOptions(given, 'registerDense', names);
     checkRequired(given, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
@@ -46,6 +48,7 @@ export const dense: LayerKind = {
       outFeatures: positiveInteger(options.outFeatures, 'outFeatures'),
       bias: boolean(options.bias ?? true, 'bias'),
       kernelLayout: oneOf(options.kernelLayout ?? 'out-in', 'kernelLayout', ['out-in', 'in-out']),
+      columns: 0,
     };
     checkSize(shape.inFeatures, shape.outFeatures);
     const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
@@ -67,4 +70,6 @@ export const dense: LayerKind = {
     const shape = `rows ${rows} × outFeatures ${outFeatures}`;
     return { rows, outputGrads: float32(outputGrads, 'outputGrads', rows * outFeatures, shape) };
   },
+
+  describe: ({ inFeatures, outFeatures, bias }) => `${outFeatures}×${inFeatures}${bias ? ' + bias' : ''}`,
 };

@@ -18,6 +18,8 @@ export interface ParsedLayer {
 
 /** A kind of layers: its options, and the rows that it takes. */
 export interface LayerKind {
+  /** What `record` needs besides the number of samples, by name, and in words. */
+  readonly required: Readonly<Record<string, string>>;
   /** Checks the options of a layer. */
   parse(options: unknown): ParsedLayer;
   /** Checks a batch's rows: so many per sample. */
@@ -29,4 +31,6 @@ export interface LayerKind {
   ): Pick<BatchRows, 'inputs' | 'lossGrads' | 'rows'>;
   /** Checks output gradients of sampled targets. */
   fisherRows(shape: NetworkShape, outputGrads: unknown, samples: number): Pick<FisherRows, 'outputGrads' | 'rows'>;
+  /** The shape in words. */
+  describe(shape: NetworkShape): string;
 }

@@ -48,12 +48,28 @@ export function modelAt(model: readonly Float64Array[], r: readonly number[], e:
 }
 
 /**
- * The e of least −rᵀe + ½ eᵀQ e with 0 ≤ e ≤ 1, by coordinate descent.
+ * The e of least −rᵀe + ½ eᵀQ e with 0 ≤ e ≤ 1, by coordinate descent. Layers whose products are not known take no part
+ * in it where others do: they have the mean coefficient of all, Σe r/Σr, each of their own taken for that of a damped
+ * direction alone.
  *
  * @param most - What e may be at most, where that is less than 1: a layer whose change is bounded leaves the rest to
  * others.
  */
 export function layerCoefficients(layers: readonly DirectionProducts[], most: readonly number[] = []): number[] {
+  const known = layers.flatMap(({ sampled }, l) => (sampled === undefined ? [] : [l]));
+  if (known.length === 0 || known.length === layers.length) return leastOf(layers, most);
+  const found = leastOf(
+    known.map((l) => layers[l] as DirectionProducts),
+    known.map((l) => most[l] ?? 1),
+  );
+  const alone = 1 / (1 + RIDGE);
+  const e = layers.map((_, l) => (known.includes(l) ? (found[known.indexOf(l)] ?? 0) : alone));
+  const sum = layers.reduce((total, { innerProduct }) => total + innerProduct, 0);
+  const common = layers.reduce((total, { innerProduct }, l) => total + (innerProduct * (e[l] ?? 0)) / sum, 0);
+  return e.map((own, l) => (known.includes(l) ? own : Math.min(common, most[l] ?? 1)));
+}
+
+function leastOf(layers: readonly DirectionProducts[], most: readonly number[]): number[] {
   const model = quadraticModel(layers);
   const e = new Array<number>(layers.length).fill(0);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {

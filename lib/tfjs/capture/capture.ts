@@ -1,14 +1,14 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
-import { findMetric, type Metric } from '../heads/find';
+import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { linearOutputs } from '../heads/outputs';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
-import { backward, dependents } from '../tape/graph';
+import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
+import { backward, dependents, inputsOf } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
-import { findLayers, type Layers, type PlainVariable } from './sites';
+import { findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends Layer {
@@ -34,10 +34,22 @@ export interface CapturedLayer extends Layer {
   readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
 }
 
+/** What is known of a lone variable at one step. */
+export interface CapturedVariable extends LoneVariable {
+  /** The sum of its gradients over the sampled samples; `undefined` without any, or where none reaches it. */
+  readonly sampledSum: Float32Array | undefined;
+  /** Whether it has curvature: it is used by more than penalties. */
+  readonly curved: boolean;
+  /** Whether it works on what it made itself. */
+  readonly recurrent: boolean;
+}
+
 /** What one step leaves for the solver. */
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
-  readonly plain: readonly PlainVariable[];
+  readonly lone: readonly CapturedVariable[];
+  /** Samples of the batch. */
+  readonly samples: number;
   /** Where the layers enter the loss. */
   readonly heads: readonly HeadReport[];
   /** What the loss cannot fall below: 0 where no head was found. */
@@ -56,7 +68,8 @@ const NO_METRIC: Metric = { heads: [], other: undefined };
 /** A capture of nothing. */
 export const NOTHING: Capture = {
   layers: [],
-  plain: [],
+  lone: [],
+  samples: 1,
   heads: [],
   floor: 0,
   targets: 'hard',
@@ -72,7 +85,7 @@ export interface Sampling extends Pick<Capture, 'targets'> {
 /** How a step is to be captured. */
 export interface CaptureOptions {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
-  readonly share: (sampling: Sampling, layers: readonly Layer[]) => number;
+  readonly share: (sampling: Sampling, blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: UniformNumbers;
   /** Whether the loss's own output gradients are wanted of every layer. */
@@ -82,7 +95,7 @@ export interface CaptureOptions {
    * then.
    */
   readonly kernelsMayBeSkipped: boolean;
-  /** Which layers may be preconditioned; the variables of the others are plain, for the reason given. */
+  /** Which layers may be preconditioned as such; the variables of the others are alone, for the reason given. */
   readonly refused: (layer: Layer) => string | undefined;
   /** Which layers are checked against the framework's own gradient at this step. */
   readonly checked: (layer: Layer) => boolean;
@@ -146,14 +159,15 @@ function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   return gradients;
 }
 
-/** The layers that are not refused; the variables of the others are plain, for the reason given. */
+/** The layers that are not refused; the variables of the others are alone, for the reason given. */
 function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
   const layers = found.layers.filter((layer) => refused(layer) === undefined);
-  const plain = found.layers.flatMap((layer) => {
+  const lone = found.layers.flatMap((layer) => {
     const reason = refused(layer);
-    return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason }));
+    const nodes = layer.sites.map(({ node }) => node);
+    return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason, nodes }));
   });
-  return { ...found, layers, plain: [...found.plain, ...plain] };
+  return { ...found, layers, lone: [...found.lone, ...lone] };
 }
 
 /** Whether a site depends on what another site of the same kernel made. */
@@ -166,6 +180,23 @@ function isRecurrent(tape: readonly TapeNode[], { sites: [first, ...others] }: L
   return others.some(({ data }) => made.has(data.id));
 }
 
+/** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
+function worksOnItself(tape: readonly TapeNode[], { id }: Variable): boolean {
+  const own = new Set([id]);
+  const makers = new Map<number, ReadonlySet<string>>(); // the kernels of the uses that a tensor depends on
+  for (const node of tape) {
+    const inputs = inputsOf(node);
+    const data = inputs.filter((input) => !own.has(input.id));
+    if (data.length === 0 && inputs.length > 0) for (const output of node.outputs) own.add(output.id);
+    const uses = data.length > 0 && data.length < inputs.length;
+    const behind = data.flatMap((input) => [...(makers.get(input.id) ?? [])]);
+    if (uses && behind.includes(node.kernel)) return true;
+    const kernels = new Set(uses ? [...behind, node.kernel] : behind);
+    if (kernels.size > 0) for (const output of node.outputs) makers.set(output.id, kernels);
+  }
+  return false;
+}
+
 /** Whether what a layer gives enters the loss without an activation. */
 function isOutput(
   { sites }: Layer,
@@ -176,27 +207,47 @@ function isOutput(
   return [...ends].some((end) => [...(linear.get(end) ?? [])].some((id) => own.has(id)));
 }
 
+const nodesOf = (used: readonly UsedVariable[]) => used.flatMap(({ nodes }) => nodes.map((node) => ({ node })));
+
+/** The metric of the sites, or of lone variables where there are none; and that of lone variables beside its heads. */
+function wholeMetric(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  sites: readonly Site[],
+  used: readonly UsedVariable[],
+): Metric {
+  if (sites.length === 0 && used.length === 0) return NO_METRIC;
+  if (sites.length === 0) return findMetric(tape, loss, outputsOf(nodesOf(used)));
+  const metric = findMetric(tape, loss, outputsOf(sites));
+  const ends = endsOf(metric);
+  const beside = used.filter(({ variable }) => {
+    const reached = dependents(tape, [variable.id]);
+    return ![...ends].some((id) => reached.has(id));
+  });
+  return beside.length === 0 ? metric : withOutputs(tape, loss, metric, outputsOf(nodesOf(beside)));
+}
+
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
 function captureLayers(
   tape: readonly TapeNode[],
   loss: Scalar,
-  { layers, plain, penalties }: Layers,
+  { layers, lone, penalties }: Layers,
   options: CaptureOptions,
 ): Capture {
   const sites = layers.flatMap((layer) => layer.sites);
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
-  const metric = sites.length > 0 ? findMetric(tape, loss, outputsOf(sites)) : NO_METRIC;
+  const used = lone.filter(({ nodes }) => nodes.length > 0);
+  const curved = used.map(({ variable }) => variable);
+  const metric = wholeMetric(tape, loss, sites, used);
   const floor = metric.heads.reduce((sum, head) => sum + head.floor, 0);
-  const linear = linearOutputs(tape, outputsOf(sites));
+  const linear = linearOutputs(tape, outputsOf(sites.length > 0 ? sites : nodesOf(used)));
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
   const sampling = { targets, samples: samplesOf(metric) } as const;
-  const share = sites.length > 0 ? options.share(sampling, layers) : 0;
-  const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, share, options.uniform) : undefined;
-  const ends = new Set([
-    ...metric.heads.map(({ logits }) => logits.id),
-    ...(metric.other?.outputs ?? []).map(({ id }) => id),
-  ]);
+  const blocks = [...layers, ...curved.map((kernel) => ({ kernel, bias: undefined }))];
+  const share = blocks.length > 0 ? options.share(sampling, blocks) : 0;
+  const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, curved, share, options.uniform) : undefined;
+  const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
     for (const site of sites) site.skipKernelGradient();
@@ -224,7 +275,11 @@ function captureLayers(
   });
   return {
     layers: captured,
-    plain,
+    lone: lone.map(({ variable, reason, nodes }) => {
+      const recurrent = worksOnItself(tape, variable);
+      return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sampled?.sums.get(variable) };
+    }),
+    samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
     floor,
     targets,

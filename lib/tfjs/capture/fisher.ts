@@ -3,7 +3,7 @@
  * backwards over the tape of the training step, to the outputs of the sites and no further. (Martens and Grosse,
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
-import { type Scalar, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { mul, type Scalar, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-kit';
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
@@ -21,12 +21,14 @@ export interface SampledGradients {
    * batch. Their mean is that over the rows of the sampled samples; the rows may be fewer than the site's.
    */
   readonly outputGrads: ReadonlyMap<Site, Float32Array>;
+  /** The gradients of lone variables, summed over the sampled samples; of those that they reach. */
+  readonly sums: ReadonlyMap<Variable, Float32Array>;
   /** The noise where something else than a head enters the loss. */
   readonly drawn: readonly CurvatureSeed[];
 }
 
 /** The ids of the outputs of sites. */
-export function outputsOf(sites: readonly Site[]): Set<number> {
+export function outputsOf(sites: readonly Pick<Site, 'node'>[]): Set<number> {
   return new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
 }
 
@@ -103,6 +105,7 @@ function errorsOf(
  * Samples targets at the heads and sends (p − y) of them back to the `sites`, and noise with the loss's own curvature
  * from what enters it otherwise. Call it with recording paused and inside a `tidy`.
  *
+ * @param variables - Those whose own gradients are wanted, too.
  * @param share - Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1.
  * @param uniform - Uniform numbers in [0, 1).
  */
@@ -111,6 +114,7 @@ export function sampledGradients(
   loss: Scalar,
   metric: Metric,
   sites: readonly Site[],
+  variables: readonly Variable[],
   share: number,
   uniform: UniformNumbers,
 ): SampledGradients {
@@ -121,14 +125,25 @@ export function sampledGradients(
   const seeds = new Map<number, Tensor>();
   for (const head of heads) seeds.set(head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape));
   const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
-  for (const { output, seed } of drawn) seeds.set(output.id, seed);
+  for (const { output, seed } of drawn) {
+    // what has no samples of its own, or others, counts as much as the batch does
+    const own = Math.ceil(share * (output.shape[0] ?? 1));
+    seeds.set(output.id, own === sampled ? seed : mul(seed, Math.sqrt(sampled / own)));
+  }
   const byNode = new Map(sites.map((site) => [site.node, site]));
   const outputGrads = new Map<Site, Float32Array>();
-  backward(tape, seeds, dependents(tape, siteOutputs), (node, outputGradient) => {
+  const within = dependents(tape, [...siteOutputs, ...variables.map(({ id }) => id)]);
+  const gradients = backward(tape, seeds, within, (node, outputGradient) => {
     const site = byNode.get(node);
     if (!site) return;
     outputGrads.set(site, site.readOutputGrads(outputGradient));
   });
+  const sums = new Map(
+    variables.flatMap((variable) => {
+      const gradient = gradients.get(variable.id);
+      return gradient ? [[variable, gradient.dataSync<'float32'>().slice()] as const] : [];
+    }),
+  );
   for (const site of sites) {
     if (!outputGrads.has(site)) {
       throw new CgfacError(
@@ -140,6 +155,7 @@ export function sampledGradients(
   return {
     samples: sampled,
     outputGrads: sampled === samples ? outputGrads : ofSampled(outputGrads, sampled, samples),
+    sums,
     drawn,
   };
 }

@@ -11,19 +11,25 @@ import type { TapeNode } from '../tape/tape';
 /** Ops that show a variable in another form without computing anything. */
 const VIEWS: readonly string[] = ['Identity', 'Cast', 'Reshape', 'Transpose'];
 
-/** A trainable variable that takes plain gradient steps, and why. */
-export interface PlainVariable {
+/** A trainable variable that no layer has, and why: it has a diagonal block. */
+export interface LoneVariable {
   readonly variable: Variable;
-  /** The op that uses it, or what is in the way of its preconditioning. */
+  /** The op that uses it, or what is in the way of its being a layer's. */
   readonly reason: string;
 }
 
+/** A lone variable, and where the loss depends on it. */
+export interface UsedVariable extends LoneVariable {
+  /** The ops that use it, penalties apart. */
+  readonly nodes: readonly TapeNode[];
+}
+
 /**
- * Every trainable variable that the loss depends on, once: as a kernel or a bias of a layer, or as a plain variable.
+ * Every trainable variable that the loss depends on, once: as a kernel or a bias of a layer, or alone.
  */
 export interface Layers {
   readonly layers: readonly Layer[];
-  readonly plain: readonly PlainVariable[];
+  readonly lone: readonly UsedVariable[];
   /** For every variable with penalties, the ids of the tensors that their gradient passes on its way from the loss. */
   readonly penalties: ReadonlyMap<Variable, ReadonlySet<number>>;
 }
@@ -83,16 +89,25 @@ function usesOf(
   return { uses, views };
 }
 
+/** Ops that a penalty joins the loss by. */
+const SUMS: readonly string[] = ['Add', 'AddN', 'Sub'];
+
 /**
  * Whether a use is a penalty on the weights: everything computed from it is summed up to single numbers without meeting
- * another tensor. Its gradient belongs to v, and not to the Fisher matrix.
+ * another tensor, or a number that is not a constant but in a sum. Its gradient belongs to v, and not to the Fisher
+ * matrix.
+ *
+ * @param fromVariables - The ids of all that depends on variables.
  */
-function isPenalty(tape: readonly TapeNode[], use: Use): boolean {
+function isPenalty(tape: readonly TapeNode[], use: Use, fromVariables: ReadonlySet<number>): boolean {
   const used = use.node.inputs.get(use.name)?.id;
   const own = new Set<number>();
   for (const node of tape.slice(tape.indexOf(use.node))) {
-    const ids = inputsOf(node).flatMap((input) => (input.size > 1 ? [input.id] : []));
     const belongs = (id: number) => own.has(id) || (node === use.node && id === used);
+    const sums = SUMS.includes(node.kernel);
+    const ids = inputsOf(node).flatMap(({ id, size }) =>
+      size > 1 || (!sums && (belongs(id) || fromVariables.has(id))) ? [id] : [],
+    );
     if (node !== use.node && !ids.some(belongs)) continue;
     if (!ids.every(belongs)) return false;
     for (const output of node.outputs) own.add(output.id);
@@ -162,10 +177,11 @@ function rolesOf(tape: readonly TapeNode[], uses: readonly Use[], views: Readonl
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
   const open = openOutputs(tape, sites);
+  const fromVariables = dependents(tape, views.keys());
   for (const use of uses) {
     if (roles.has(use)) continue;
     const site = siteOfBias(use, sites, open);
-    roles.set(use, site ? { is: 'bias', site } : { is: isPenalty(tape, use) ? 'penalty' : 'other' });
+    roles.set(use, site ? { is: 'bias', site } : { is: isPenalty(tape, use, fromVariables) ? 'penalty' : 'other' });
   }
   return roles;
 }
@@ -224,8 +240,19 @@ function reasonOf(variable: Variable, roles: ReadonlyMap<Use, Role>): string {
 }
 
 /**
+ * The ops that use a variable, penalties apart. Of a loss that depends on its variables in penalties alone these are
+ * what it is.
+ */
+function nodesOf(variable: Variable, roles: ReadonlyMap<Use, Role>): TapeNode[] {
+  const all = [...roles.values()].every(({ is }) => is === 'penalty');
+  return [...roles].flatMap(([{ view, node }, { is }]) =>
+    view.variable === variable && (all || is !== 'penalty') ? [node] : [],
+  );
+}
+
+/**
  * Sorts the trainable `variables` that the loss depends on into layers, which are preconditioned as one block each, and
- * variables that take plain gradient steps. Regularisation does not keep a kernel from being one; any other use that is
+ * lone variables. Regularisation does not keep a kernel from being one; any other use that is
  * not a site does.
  */
 export function findLayers(tape: readonly TapeNode[], variables: readonly Variable[], loss: Tensor): Layers {
@@ -245,8 +272,8 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   }
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.map((use) => use.view.variable));
-  const plain = variables
+  const lone = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))
-    .map((variable) => ({ variable, reason: reasonOf(variable, roles) }));
-  return { layers, plain, penalties: penaltiesOf(live, roles, views) };
+    .map((variable) => ({ variable, reason: reasonOf(variable, roles), nodes: nodesOf(variable, roles) }));
+  return { layers, lone, penalties: penaltiesOf(live, roles, views) };
 }

@@ -92,3 +92,27 @@ export function findMetric(tape: readonly TapeNode[], loss: Scalar, siteOutputs:
   }
   return { heads: [], other: findOutputs(tape, loss, siteOutputs, new Set()) };
 }
+
+/** The ids of the tensors where a metric begins. */
+export function endsOf({ heads, other }: Metric): Set<number> {
+  return new Set([...heads.map(({ logits }) => logits.id), ...(other?.outputs ?? []).map(({ id }) => id)]);
+}
+
+/**
+ * A metric with what else enters the loss, past its heads: a learned weight of a term, say.
+ *
+ * @param outputs - The ids of the outputs of the ops that it enters by.
+ */
+export function withOutputs(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  metric: Metric,
+  outputs: ReadonlySet<number>,
+): Metric {
+  const more = findOutputs(tape, loss, outputs, endsOf(metric));
+  const { other = { outputs: [], nodes: [] } } = metric;
+  const nodes = new Set([...other.nodes, ...more.nodes]);
+  const all = [...other.outputs, ...more.outputs];
+  if (all.length === 0) return metric;
+  return { ...metric, other: { outputs: all, nodes: tape.filter((node) => nodes.has(node)) } };
+}

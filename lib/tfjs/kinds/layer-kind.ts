@@ -73,6 +73,15 @@ export interface LayerKind extends OpKind {
   siteAt(node: TapeNode, name: string, view: View): Site | undefined;
 }
 
+/** Takes a lone variable under the care of a preconditioner: a diagonal, of the means of its rows and columns. */
+export function registerLone({ size, shape }: Variable): Registration {
+  const last = shape.at(-1) ?? 1;
+  const columns = shape.length >= 2 && last > 1 && last < size ? { columns: last } : {};
+  return (preconditioner, name, { recurrent }) => {
+    preconditioner.registerDiagonal(name, { features: size, ...columns, recurrent });
+  };
+}
+
 /** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
 export interface Layer {
   readonly kernel: Variable;

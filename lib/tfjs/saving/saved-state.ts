@@ -19,10 +19,11 @@ export interface SavedLayer {
   readonly averages: readonly [SavedAverage | undefined, SavedAverage | undefined];
 }
 
-/** The average of a variable that takes plain gradient steps. */
+/** What is kept of a lone variable; 0.1.0, which took plain gradient steps for it, kept the average alone. */
 export interface SavedPlain {
   readonly name: string;
-  readonly average: SavedAverage;
+  readonly average?: SavedAverage | undefined;
+  readonly state?: StoredLayer;
 }
 
 /** What is saved of an optimizer, the number of its steps and its seed apart. */
@@ -49,6 +50,8 @@ export interface StatedLayer {
   readonly name: string;
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
+  /** Whether it is a lone variable. */
+  readonly lone: boolean;
   readonly state: StoredLayer;
 }
 
@@ -69,17 +72,18 @@ export function savedParts(layers: readonly StatedLayer[], averages: ReadableAve
     const values = variable && averages.read(variable);
     return created === undefined || values === undefined ? undefined : { created, values };
   };
-  const inLayers = new Set(layers.flatMap(variablesOf));
+  const known = new Set(layers.flatMap(variablesOf));
+  const lone = layers.filter((layer) => layer.lone);
   return {
-    layers: layers.map(({ name, kernel, bias, state }) => ({
-      name,
-      state,
-      averages: [averageOf(kernel), averageOf(bias)],
-    })),
-    plain: averaged.flatMap((variable) => {
-      const average = inLayers.has(variable) ? undefined : averageOf(variable);
-      return average ? [{ name: variable.name, average }] : [];
-    }),
+    layers: layers.flatMap(({ name, kernel, bias, state, lone: isLone }): SavedLayer[] =>
+      isLone ? [] : [{ name, state, averages: [averageOf(kernel), averageOf(bias)] }],
+    ),
+    plain: [
+      ...lone.map(({ name, kernel, state }) => ({ name, average: averageOf(kernel), state })),
+      ...averaged.flatMap((variable) =>
+        known.has(variable) ? [] : [{ name: variable.name, average: averageOf(variable) }],
+      ),
+    ],
   };
 }
 
@@ -90,7 +94,7 @@ export function withPending(own: SavedParts, pending: SavedParts | undefined, co
   const layers = pending.layers.map(({ averages: [kernel, bias], ...layer }): SavedLayer => {
     return { ...layer, averages: [kernel && later(kernel), bias && later(bias)] };
   });
-  const plain = pending.plain.map(({ name, average }) => ({ name, average: later(average) }));
+  const plain = pending.plain.map(({ average, ...rest }) => ({ ...rest, average: average && later(average) }));
   return { layers: [...own.layers, ...layers], plain: [...own.plain, ...plain] };
 }
 
@@ -98,7 +102,7 @@ export function withPending(own: SavedParts, pending: SavedParts | undefined, co
 export function averagesOf({ layers, plain }: SavedParts): SavedAverage[] {
   const all = [
     ...layers.flatMap(({ averages }) => averages.flatMap((each) => each ?? [])),
-    ...plain.map(({ average }) => average),
+    ...plain.flatMap(({ average }) => average ?? []),
   ];
   return all.sort((a, b) => a.created - b.created);
 }
@@ -150,7 +154,12 @@ function isLayer(value: unknown): value is SavedLayer {
 }
 
 function isPlain(value: unknown): value is SavedPlain {
-  return isObject(value) && typeof value.name === 'string' && isAverage(value.average);
+  return (
+    isObject(value) &&
+    typeof value.name === 'string' &&
+    isMissingOr(value.average, isAverage) &&
+    isMissingOr(value.state, isStoredLayer)
+  );
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';

@@ -3,11 +3,13 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, type StoredLayer } from '../../adapter-kit';
 import type { SavedAverage, SavedState } from './saved-state';
 
-/** A layer that a step meets for the first time. */
+/** A layer, or a lone variable, that a step meets for the first time. */
 export interface NewLayer {
   readonly name: string;
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
+  /** Whether it is a lone variable. */
+  readonly lone: boolean;
 }
 
 /** The parts of a saved state that find their layers and variables, and what is left of it. */
@@ -26,16 +28,24 @@ export function unlikeSaved(name: string, cause: CgfacError): CgfacError {
 }
 
 /**
- * Finds the parts of a saved state for new layers and for the variables `plain` that take plain gradient steps. Nothing
- * is changed.
+ * What was saved of some layers: by their names where all have one that was saved, for layers may have joined in
+ * another order; else by order, for loaders rename variables.
+ */
+function partsOf<T extends { readonly name: string }>(saved: readonly T[], layers: readonly NewLayer[]): readonly T[] {
+  const named = layers.flatMap(({ name }) => saved.find((part) => part.name === name) ?? []);
+  return named.length === layers.length ? named : saved.slice(0, layers.length);
+}
+
+/**
+ * Finds the parts of a saved state for layers and lone variables. Nothing is changed.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for an average that is not of its variable's size.
  */
-export function takeOver(saved: SavedState, layers: readonly NewLayer[], plain: readonly Variable[]): TakenOver {
-  // by their names where all have one that was saved: layers may have joined in another order; else by order, for
-  // loaders rename variables
-  const named = layers.flatMap(({ name }) => saved.layers.find((layer) => layer.name === name) ?? []);
-  const taken = named.length === layers.length ? named : saved.layers.slice(0, layers.length);
+export function takeOver(saved: SavedState, fresh: readonly NewLayer[]): TakenOver {
+  const layers = fresh.filter(({ lone }) => !lone);
+  const alone = fresh.filter(({ lone }) => lone);
+  const taken = partsOf(saved.layers, layers);
+  const takenAlone = partsOf(saved.plain, alone);
   const averages: (readonly [Variable, SavedAverage])[] = [];
   const give = (variable: Variable | undefined, average: SavedAverage | undefined) => {
     if (variable && average) averages.push([variable, average]);
@@ -45,8 +55,8 @@ export function takeOver(saved: SavedState, layers: readonly NewLayer[], plain: 
     give(kernel, ofKernel);
     give(bias, ofBias);
   });
-  saved.plain.slice(0, plain.length).forEach(({ average }, index) => {
-    give(plain[index], average);
+  alone.forEach(({ kernel }, index) => {
+    give(kernel, takenAlone[index]?.average);
   });
   const unlike = averages.find(([variable, { values }]) => variable.size !== values.length);
   if (unlike)
@@ -54,10 +64,12 @@ export function takeOver(saved: SavedState, layers: readonly NewLayer[], plain: 
   const rest = {
     ...saved,
     layers: saved.layers.filter((layer) => !taken.includes(layer)),
-    plain: saved.plain.slice(plain.length),
+    plain: saved.plain.filter((variable) => !takenAlone.includes(variable)),
   };
+  const stateOf = (layer: NewLayer) =>
+    layer.lone ? takenAlone[alone.indexOf(layer)]?.state : taken[layers.indexOf(layer)]?.state;
   return {
-    states: layers.map((_, index) => taken[index]?.state ?? { started: false }),
+    states: fresh.map((layer) => stateOf(layer) ?? { started: false }),
     averages,
     rest: rest.layers.length + rest.plain.length > 0 ? rest : undefined,
   };

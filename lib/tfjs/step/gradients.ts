@@ -28,8 +28,8 @@ export function gradientsByName(gradients: NamedTensorMap | NamedTensor[]): Map<
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for one of another variable.
  */
-export function requireKnown({ layers, plain }: Step, gradients: ReadonlyMap<string, Tensor>): void {
-  const variables = [...layers.flatMap(variablesOf), ...plain.map(({ variable }) => variable)];
+export function requireKnown({ layers, lone }: Step, gradients: ReadonlyMap<string, Tensor>): void {
+  const variables = [...layers.flatMap(variablesOf), ...lone.map(({ variable }) => variable)];
   const known = new Set(variables.map(({ name }) => name));
   for (const name of gradients.keys()) {
     if (!known.has(name)) throw noCapture('gradients of the last computeGradients', `one of ${name}`);
@@ -87,7 +87,7 @@ export function unusable(
       const gradient = read?.[index];
       return (gradient && notFinite(layer, gradient)) ?? [];
     })[0] ??
-    step.plain.find(({ variable }) => {
+    step.lone.find(({ variable }) => {
       const gradient = gradients.get(variable.name);
       return gradient && !allFinite(gradient);
     })?.variable;

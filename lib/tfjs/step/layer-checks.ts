@@ -16,7 +16,7 @@ export interface FailedCheck {
 
 /** What {@link LayerChecks.check} makes of a capture. */
 export interface CheckedCapture {
-  /** The capture, in which the variables of layers that failed are plain ones. */
+  /** The capture, in which the variables of layers that failed are alone. */
   readonly captured: Capture;
   readonly failed: readonly FailedCheck[];
 }
@@ -51,7 +51,13 @@ export class LayerChecks {
       else failed.push({ layer, difference });
     }
     const refused = failed.flatMap(({ layer }) => variablesOf(layer));
-    const plain = [...captured.plain, ...refused.map((variable) => ({ variable, reason: REFUSED }))];
-    return { captured: { ...captured, layers, plain }, failed };
+    const alone = refused.map((variable) => ({
+      variable,
+      reason: REFUSED,
+      curved: true,
+      recurrent: false,
+      sampledSum: undefined,
+    }));
+    return { captured: { ...captured, layers, lone: [...captured.lone, ...alone] }, failed };
   }
 }

@@ -10,25 +10,29 @@ import {
   resolvePreconditionerOptions,
   type StoredLayer,
 } from '../../adapter-kit';
-import { type Layer, type LayerPlace, type Registration, variablesOf } from '../kinds/layer-kind';
+import { type Layer, type LayerPlace, type Registration, registerLone, variablesOf } from '../kinds/layer-kind';
 import type { SavedState } from '../saving/saved-state';
 import { unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
 
-/** A layer that a step has met. */
+/** A layer, or a lone variable, that a step has met. */
 export interface KnownLayer {
-  /** What the preconditioner calls it: the name of its kernel, numbered where several have that. */
+  /** What the preconditioner calls it: the name of its kernel, or of itself, numbered where several have that. */
   readonly name: string;
   readonly kernel: Variable;
   readonly bias: Variable | undefined;
   readonly register: Registration;
   readonly place: LayerPlace;
+  /** Whether it is a lone variable. */
+  readonly lone: boolean;
 }
 
 /** What {@link RecipeLayers.named} finds of the layers of a step. */
 export interface NamedLayers {
   /** What the preconditioner calls the layers, in their order. */
   readonly names: readonly string[];
+  /** What it calls the lone variables. */
+  readonly loneNames: readonly string[];
   /** The layers that no step has met before. */
   readonly fresh: readonly KnownLayer[];
 }
@@ -99,30 +103,49 @@ export class RecipeLayers {
     return this.#preconditioner;
   }
 
-  /** Whether all layers are known, and none of them is new to the preconditioner. */
-  know(layers: readonly Layer[]): boolean {
-    return layers.every((layer) => this.#find(this.#known, layer) !== undefined);
+  /** Whether all layers and lone variables are known, and none of them is new to the preconditioner. */
+  know(blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]): boolean {
+    return blocks.every((layer) => this.#find(this.#known, layer) !== undefined);
   }
 
-  /** Finds the layers of a step among those that are known, and names the others, which are not taken in yet. */
-  named(layers: readonly (Layer & LayerPlace)[]): NamedLayers {
+  /**
+   * Finds the layers and lone variables of a step among those that are known, and names the others, which are not taken
+   * in yet.
+   */
+  named(
+    layers: readonly (Layer & LayerPlace)[],
+    lone: readonly { readonly variable: Variable; readonly recurrent: boolean }[],
+  ): NamedLayers {
     const known = [...this.#known];
-    const names = layers.map((layer) => {
-      const found = this.#find(known, layer);
+    const nameOf = (
+      block: Pick<Layer, 'kernel' | 'bias'>,
+      more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias'>,
+    ) => {
+      const found = this.#find(known, block);
       if (found) return found.name;
-      const { kernel, bias, sites, recurrent, output } = layer;
+      const { kernel, bias } = block;
       let name = kernel.name;
       for (let use = 2; known.some((each) => each.name === name); use++) name = `${kernel.name}#${use}`;
-      known.push({
-        name,
-        kernel,
-        bias,
-        register: sites[0].registration(bias !== undefined),
-        place: { recurrent, output },
-      });
+      known.push({ name, kernel, bias, ...more() });
       return name;
-    });
-    return { names, fresh: known.slice(this.#known.length) };
+    };
+    const names = layers.map((layer) =>
+      nameOf(layer, () => {
+        const { bias, sites, recurrent, output } = layer;
+        return { register: sites[0].registration(bias !== undefined), place: { recurrent, output }, lone: false };
+      }),
+    );
+    const loneNames = lone.map(({ variable: kernel, recurrent }) =>
+      nameOf({ kernel, bias: undefined }, () => {
+        return { register: registerLone(kernel), place: { recurrent, output: false }, lone: true };
+      }),
+    );
+    return { names, loneNames, fresh: known.slice(this.#known.length) };
+  }
+
+  /** What the preconditioner calls a lone variable; `undefined` of one that it has not. */
+  nameOf(variable: Variable): string | undefined {
+    return this.#find(this.#known, { kernel: variable, bias: undefined })?.name;
   }
 
   /** Takes in layers that no step has met before. */
@@ -168,7 +191,7 @@ export class RecipeLayers {
     this.#known = [];
   }
 
-  #find(known: readonly KnownLayer[], layer: Layer): KnownLayer | undefined {
+  #find(known: readonly KnownLayer[], layer: Pick<Layer, 'kernel' | 'bias'>): KnownLayer | undefined {
     return known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
   }
 

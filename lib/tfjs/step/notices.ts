@@ -1,5 +1,5 @@
 import { Variable } from '@tensorflow/tfjs-core';
-import type { PlainVariable } from '../capture/sites';
+import type { CapturedVariable } from '../capture/capture';
 import { variablesOf } from '../kinds/layer-kind';
 import type { FailedCheck } from './layer-checks';
 import type { StepReport } from './report';
@@ -87,21 +87,22 @@ export class Notices {
     for (const { layer, difference } of failed) {
       console.warn(
         `cgfac: the gradient of the captured rows differs from the framework's for ${difference}; ` +
-          'plain gradient steps instead',
+          'its block is a diagonal instead',
       );
       for (const { name } of variablesOf(layer)) this.#named.add(name);
     }
   }
 
-  /** Warns of variables that are not preconditioned, and were not named before. */
-  tellOfPlain(plain: readonly PlainVariable[], gradientLearningRate: number): void {
-    const untold = plain.filter(({ variable }) => !this.#named.has(variable.name));
-    if (untold.length === 0) return;
+  /** Tells of variables that no layer has, and were not named before. */
+  tellOfLone(lone: readonly CapturedVariable[]): void {
+    const untold = lone.filter(({ variable }) => !this.#named.has(variable.name));
     for (const { variable } of untold) this.#named.add(variable.name);
-    const names = untold.map(({ variable, reason }) => `${variable.name} (${reason})`).join(', ');
-    console.warn(
-      `cgfac: plain gradient steps, with learning rate ${gradientLearningRate}, ` +
-        `for variables that are not preconditioned: ${names}`,
-    );
+    const named = (chosen: readonly CapturedVariable[]) =>
+      chosen.map(({ variable, reason }) => `${variable.name} (${reason})`).join(', ');
+    const [curved, still] = [untold.filter((each) => each.curved), untold.filter((each) => !each.curved)];
+    if (curved.length > 0)
+      console.info(`cgfac: no kind of layer has these variables, whose block is a diagonal instead: ${named(curved)}`);
+    if (still.length > 0)
+      console.warn(`cgfac: the loss has no curvature in these variables, which stay as they are: ${named(still)}`);
   }
 }

@@ -20,12 +20,12 @@ import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
-import { RecipeLayers } from './layers';
-import { layerValues, plainValues } from './next-values';
+import { type NamedLayers, RecipeLayers } from './layers';
+import { layerValues, loneValues } from './next-values';
 import { reportOf } from './report';
 import { RecipeSettings } from './settings';
 import type { Step, StepOutcome } from './step';
-import { takeStep } from './take';
+import { type LoneStep, takeStep } from './take';
 
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
@@ -39,10 +39,10 @@ export class Recipe {
   readonly #averages = new Averages();
   /** β of the step under way. */
   #emaMomentum = 0;
-  /** The variables that took plain gradient steps, and why. */
-  readonly #plain = new Map<Variable, string>();
+  /** The lone variables, and why they are. */
+  readonly #lone = new Map<Variable, string>();
   /**
-   * What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known.
+   * What was loaded; its layers and lone variables leave it, in their order, as those of the model come to be known.
    */
   #saved: SavedState | undefined;
 
@@ -63,10 +63,6 @@ export class Recipe {
     return this.#settings.fisher;
   }
 
-  get gradientLearningRate(): number {
-    return this.#settings.gradientLearningRate;
-  }
-
   get learningRate(): Schedule<number> {
     return this.#settings.learningRate;
   }
@@ -82,14 +78,14 @@ export class Recipe {
   }
 
   /**
-   * Share of the batch whose targets are to be sampled for a step of `layers`: none where the factors of all of them
-   * are older ones, and the length of the step does not need them.
+   * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
+   * of all of them are older ones, and the length of the step does not need them.
    */
-  share({ targets, samples }: Sampling, layers: readonly Layer[]): number {
+  share({ targets, samples }: Sampling, blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]): number {
     const preconditioner = this.#open();
     const { preset, stepRule } = this.#layers.options ?? {};
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
-    const refreshes = preconditioner.refreshDue || !this.#layers.know(layers);
+    const refreshes = preconditioner.refreshDue || !this.#layers.know(blocks);
     if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
     return preset === 'adaptive' && samples < FEW_SAMPLES ? 1 : preconditioner.fisherFraction;
   }
@@ -97,8 +93,8 @@ export class Recipe {
   /** Takes a step; the caller gives the variables their new values. */
   apply(step: Step, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
     this.#prune();
-    for (const variable of step.layers.flatMap(variablesOf)) this.#plain.delete(variable);
-    for (const { variable, reason } of step.plain) this.#plain.set(variable, reason);
+    for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
+    for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     // the rows say it all where no gradient but their own can be there
     const own = step.own && !step.penalised;
     const read =
@@ -107,27 +103,29 @@ export class Recipe {
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
     const lossGrads = step.layers.map(requiredGrads);
-    const names = this.#admit(step);
+    const moving = this.#moving(step, gradients);
+    const variables = moving.map(({ variable }) => variable);
+    const { names, loneNames } = this.#admit(step, moving);
     const preconditioner = this.#open();
     // before the step: a schedule that fails leaves everything as it is
     const weightDecay = this.#scheduled(preconditioner);
-    const plain = plainValues(step.plain, gradients, this.#rate(preconditioner) * this.gradientLearningRate);
-    if (step.layers.length === 0) {
+    if (step.layers.length === 0 && moving.length === 0) {
       this.#layers.endRow();
-      return { next: plain, report: reportOf(step) };
+      return { next: [], report: reportOf(step) };
     }
-    const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read, this.#settings);
+    const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
+    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, this.#settings);
     const report = reportOf(step, summary);
-    // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
-    if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
+    if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
-    return { next: [...layerValues(step.layers, names, updates, decay), ...plain], report };
+    const next = [...layerValues(step.layers, names, updates, decay), ...loneValues(variables, loneNames, updates)];
+    return { next, report };
   }
 
   /** Tells that the variables of a step have their new values: the averages take them in. */
   assigned(step: Step): void {
     if (!this.#layers.options?.useEma) return;
-    const variables = [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)];
+    const variables = [...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)];
     this.#averages.absorb(variables, this.#emaMomentum);
   }
 
@@ -156,7 +154,7 @@ export class Recipe {
     const averaged = new Set(
       this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel) ? [name] : [])),
     );
-    const plain = [...this.#plain].map(([{ name }, reason]) => ({ name, reason }));
+    const reasons = new Map([...this.#lone].map(([variable, reason]) => [this.#layers.nameOf(variable), reason]));
     const implied = this.#settings.impliedPreset;
     return {
       ...report,
@@ -164,8 +162,10 @@ export class Recipe {
         implied === undefined
           ? report.recipe
           : `${report.recipe}; preset '${implied}' by the options given, whatever the head`,
-      layers: report.layers.map((layer) => ({ ...layer, averaged: averaged.has(layer.name) })),
-      skipped: [...report.skipped, ...plain],
+      layers: report.layers.map((layer) => {
+        const reason = reasons.get(layer.name);
+        return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
+      }),
     };
   }
 
@@ -184,8 +184,8 @@ export class Recipe {
     const state = this.#layers.state();
     const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
     if (steps === undefined || skippedSteps === undefined) return [];
-    const own = this.#layers.known.map(({ name, kernel, bias }) => {
-      return { name, kernel, bias, state: state?.layers[name] ?? { started: false } };
+    const own = this.#layers.known.map(({ name, kernel, bias, lone }) => {
+      return { name, kernel, bias, lone, state: state?.layers[name] ?? { started: false } };
     });
     const { options } = this.#layers;
     return stateTensors({
@@ -225,7 +225,7 @@ export class Recipe {
   dispose(): void {
     this.#layers.dispose();
     this.#averages.dispose();
-    this.#plain.clear();
+    this.#lone.clear();
     this.#saved = undefined;
   }
 
@@ -246,20 +246,20 @@ export class Recipe {
   }
 
   /**
-   * Takes the layers and the plain variables of a step under its care, with what was saved of them, by order: variables
+   * Takes the layers and the lone variables of a step under its care, with what was saved of them, by order: variables
    * are renamed when a model is loaded. Nothing is changed where a saved state does not fit.
    *
-   * @returns The names of the layers.
+   * @returns Their names.
    */
-  #admit(step: Step): readonly string[] {
+  #admit(step: Step, lone: readonly Omit<LoneStep, 'name'>[]): NamedLayers {
     const preconditioner = this.#open();
-    const { names, fresh } = this.#layers.named(step.layers);
+    const named = this.#layers.named(step.layers, lone);
+    const { fresh } = named;
     if (this.#saved === undefined) {
       this.#layers.add(preconditioner, fresh);
-      return names;
+      return named;
     }
-    const plain = step.plain.flatMap(({ variable }) => (this.#averages.has(variable) ? [] : [variable]));
-    const { states, averages, rest } = takeOver(this.#saved, fresh, plain);
+    const { states, averages, rest } = takeOver(this.#saved, fresh);
     // 0.1.0, which named no preset, had the learning rate in M
     const rate = this.#saved.preset === undefined ? this.#rate(preconditioner) : 1;
     this.#layers.addSaved(
@@ -270,13 +270,26 @@ export class Recipe {
     if (this.#layers.options?.useEma)
       for (const [variable, { values }] of averages) this.#averages.load(variable, values);
     this.#saved = rest;
-    return names;
+    return named;
+  }
+
+  /**
+   * The lone variables that take part in a step: those with a gradient, and with factors of sampled targets where these
+   * are asked for.
+   */
+  #moving({ lone, sampled }: Step, gradients: ReadonlyMap<string, Tensor>): Omit<LoneStep, 'name'>[] {
+    return lone.flatMap(({ variable, curved, recurrent, sampledSum }) => {
+      const gradient = gradients.get(variable.name)?.dataSync<'float32'>();
+      const known = this.#layers.know([{ kernel: variable, bias: undefined }]);
+      const usable = this.fisher === 'empirical' || sampledSum !== undefined || (known && sampled === 0);
+      return gradient && curved && usable ? [{ variable, gradient, recurrent, sampledSum }] : [];
+    });
   }
 
   /** Lets go of the layers and averages of variables that were disposed of. */
   #prune(): void {
     this.#averages.prune();
-    for (const variable of this.#plain.keys()) if (variable.isDisposed) this.#plain.delete(variable);
+    for (const variable of this.#lone.keys()) if (variable.isDisposed) this.#lone.delete(variable);
     this.#layers.prune();
   }
 }

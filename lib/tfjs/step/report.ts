@@ -1,14 +1,14 @@
 import type { StepSummary } from '../../adapter-kit';
 import type { HeadReport } from '../capture/head-report';
-import type { PlainVariable } from '../capture/sites';
+import type { LoneVariable } from '../capture/sites';
 
 export type { HeadReport };
 
-/** A variable that took a plain gradient step. */
-export interface PlainReport {
+/** A variable that no layer has, so that its block of the Fisher matrix is a diagonal. */
+export interface LoneReport {
   /** The name of the variable. */
   readonly name: string;
-  /** The op that uses it and belongs to no kind of layer that is preconditioned, or another reason. */
+  /** The op that uses it and belongs to no kind of layer, or another reason. */
   readonly reason: string;
 }
 
@@ -29,28 +29,26 @@ export interface StepReport {
    * cannot fall below is `summary.lossFloor`.
    */
   readonly heads: readonly HeadReport[];
-  /** The variables that took a plain gradient step. */
-  readonly plain: readonly PlainReport[];
+  /** The variables that no layer has, each with a diagonal for its block. */
+  readonly lone: readonly LoneReport[];
 }
 
 /** What a report tells of a step before it is taken. */
 interface Reported {
   readonly iteration: number;
   readonly heads: readonly HeadReport[];
-  readonly plain: readonly PlainVariable[];
+  readonly lone: readonly LoneVariable[];
 }
 
 /** The report of a step, with the summary of its layers where it has any. */
-export function reportOf({ iteration, heads, plain }: Reported, summary?: StepSummary): StepReport {
-  const named = plain.map(({ variable, reason }) => ({ name: variable.name, reason }));
-  if (summary === undefined) return { iteration, nu: 0, innerProduct: 0, heads, plain: named };
+export function reportOf({ iteration, heads, lone }: Reported, summary?: StepSummary): StepReport {
+  const named = lone.map(({ variable, reason }) => ({ name: variable.name, reason }));
   return {
     iteration,
-    nu: summary.stepSize,
-    innerProduct: summary.innerProduct,
+    nu: summary?.stepSize ?? 0,
+    innerProduct: summary?.innerProduct ?? 0,
     heads,
-    // a step that had nothing to do for its layers was skipped for them alone
-    plain: summary.skipped === undefined || summary.idle ? named : [],
-    summary,
+    lone: named,
+    ...(summary && { summary }),
   };
 }

@@ -27,10 +27,6 @@ export class RecipeSettings {
     return this.#options.lossFloor;
   }
 
-  get gradientLearningRate(): number {
-    return this.#options.gradientLearningRate;
-  }
-
   get learningRate(): Schedule<number> {
     return (this.#options.given.learningRate as Schedule<number> | undefined) ?? 1;
   }
@@ -69,11 +65,11 @@ export class RecipeSettings {
 
   /** The options as they are saved, without those that no file can hold. */
   config(): Readonly<Record<string, unknown>> {
-    const { given, gradientLearningRate, lossFloor, fisher, method } = this.#options;
+    const { given, lossFloor, fisher, method } = this.#options;
     const left = this.unsavable();
     const floor = lossFloor === undefined ? {} : { lossFloor };
     const savable = Object.entries(given).filter(([name]) => !left.includes(name));
-    return { ...Object.fromEntries(savable), method, gradientLearningRate, fisher, ...floor };
+    return { ...Object.fromEntries(savable), method, fisher, ...floor };
   }
 
   /** Names of the options that no file can hold. */

@@ -1,4 +1,5 @@
 /** How a captured step is recorded and taken. */
+import type { Variable } from '@tensorflow/tfjs-core';
 import { type NaturalGradientsResult, normOf, type Preconditioner, type WeightVector } from '../../adapter-kit';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import type { LayerGradient } from './gradients';
@@ -17,23 +18,37 @@ function times(values: Float32Array, factor: number): Float32Array {
 }
 
 /** ‖W‖ of a kernel and its bias. */
-function weightNorm(layer: Layer): number {
+function weightNorm(layer: Pick<Layer, 'kernel' | 'bias'>): number {
   return normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
 }
 
+/** A lone variable of a step. */
+export interface LoneStep {
+  /** What the preconditioner calls it. */
+  readonly name: string;
+  readonly variable: Variable;
+  /** Whether it works on what it made itself. */
+  readonly recurrent: boolean;
+  /** The gradient of the variable, of the mean over the samples. */
+  readonly gradient: Float32Array;
+  /** The sampled gradient of the variable, the sum over the samples. */
+  readonly sampledSum: Float32Array | undefined;
+}
+
 /**
- * Takes the part of a step that is its layers', of the rows' own gradients or of those given. An error forgets what was
- * recorded for it.
+ * Takes a step, of the rows' own gradients or of those given. An error forgets what was recorded for it.
  *
  * @param names - What the preconditioner calls the layers of the step, in their order.
+ * @param lone - The lone variables that take part.
  * @param lossGrads - The output gradients of the loss, layer by layer and site by site.
  * @param gradients - The gradients that are given, where they may hold more than those of the rows.
  * @param settings - What the output factors are made of, and L_min where it is given.
  */
 export function takeStep(
   preconditioner: Preconditioner,
-  { layers, loss, floor: found, targets }: Step,
+  { layers, loss, floor: found, targets, samples: batch, sampled }: Step,
   names: readonly string[],
+  lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
   gradients: readonly LayerGradient[] | undefined,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
@@ -41,7 +56,10 @@ export function takeStep(
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
-  const weightNorms = Object.fromEntries(layers.map((layer, index) => [names[index] ?? '', weightNorm(layer)]));
+  const weightNorms = Object.fromEntries([
+    ...layers.map((layer, index) => [names[index] ?? '', weightNorm(layer)] as const),
+    ...lone.map(({ name, variable }) => [name, weightNorm({ kernel: variable, bias: undefined })] as const),
+  ]);
   const options = { loss, lossFloor, targets, weightNorms };
   try {
     for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
@@ -58,8 +76,17 @@ export function takeStep(
       for (const outputGrads of siteSampled ?? [])
         preconditioner.recordFisher(name, { outputGrads, batch: 1, forFactors: fisher === 'true' });
     }
+    for (const { name, gradient, sampledSum } of lone) {
+      preconditioner.record(name, { lossGrads: gradient, batch });
+      if (sampledSum === undefined) continue;
+      const outputGrads = times(sampledSum, 1 / sampled);
+      preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
+    }
     if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
-    const updates = Object.fromEntries(gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)]));
+    const updates = Object.fromEntries([
+      ...gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)] as const),
+      ...lone.map(({ name, gradient }) => [name, gradient.slice()] as const),
+    ]);
     return { summary: preconditioner.stepSync(updates, options), updates };
   } catch (error) {
     preconditioner.discard();

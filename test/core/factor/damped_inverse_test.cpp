@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/factor/damping.h"
 #include "support/sides.h"
 #include "support/solutions.h"
 #include "support/steps.h"
@@ -29,7 +32,15 @@ std::vector<InverseVariant> inverse_variants() {
           {.form = panel, .options = {.history = FactorHistory::panel, .rank = 40, .dense_dimension = 0}, .count = 70},
           {.form = panel, .options = {.history = FactorHistory::panel, .rank = 5, .dense_dimension = 0}, .count = 9},
           {.form = matrix, .options = {.history = FactorHistory::dense}, .count = 9},
-          {.form = matrix, .options = {.history = FactorHistory::dense}, .count = 70}};
+          {.form = matrix, .options = {.history = FactorHistory::dense}, .count = 70},
+          {.form = diagonal, .options = {.diagonal = true}, .count = 9}};
+}
+
+DenseMatrix diagonal_of(DenseMatrix matrix) {
+  for (std::size_t i = 0; i < matrix.rows; ++i) {
+    for (std::size_t j = 0; j < matrix.cols; ++j) matrix(i, j) = i == j ? matrix(i, j) : 0;
+  }
+  return matrix;
 }
 
 // A factor of random rows, with its inverse, and both in float64: factor and eigenvalues as the float32 factor has
@@ -46,7 +57,7 @@ struct DampedFactor {
 
   DampedFactor(const InverseVariant& form, bool ones) : variant(form), homogeneous(ones) {
     factor.refresh({.rows = rows.side, .trace = trace(rows.side)});
-    dense = factor_matrix(factor.side());
+    dense = variant.options.diagonal ? diagonal_of(factor_matrix(rows.side)) : factor_matrix(factor.side());
     spectra = jacobi(dense);
   }
   void damp(double gamma) { inverse.damp(factor, gamma); }
@@ -111,6 +122,45 @@ TEST_CASE("damped inverse: largest eigenvalue and effective rank of a side") {
   CHECK(largest_eigenvalue(side) == doctest::Approx(0.3125).epsilon(1e-6));
   CHECK(largest_eigenvalue({.rows = {errors.data(), 2, 2}, .homogeneous = true, .scale = 0.5}) ==
         doctest::Approx(1.0428).epsilon(1e-3));
+}
+
+TEST_CASE("damped inverse: of a matrix's diagonal the numbers are the products of the means of rows and columns") {
+  const std::vector<float> numbers{1, 2, 3, 0, 0, 0, 3, 2, 1, 2, 2, 8};  // squares of 4 × 3
+  Factor factor(12, false, {.diagonal = true, .columns = 3});
+  std::vector<float> row(12);
+  std::ranges::transform(numbers, row.begin(), [](float number) { return std::sqrt(number); });
+  const Side side{.rows = {row.data(), 1, 12}};
+  factor.refresh({.rows = side, .trace = trace(side)});
+  DampedInverse inverse;
+  inverse.damp(factor, 0.5);
+  std::vector<float> x(12, 1.0F);
+  inverse.apply({.body = {x.data(), 1, 12}});
+  const std::vector<double> rows{6, 0, 6, 12};  // sums, of 24 in all
+  const std::vector<double> columns{6, 6, 12};
+  for (std::size_t i = 0; i < 12; ++i)
+    CHECK(static_cast<double>(x[i]) == doctest::Approx(1 / ((rows[i / 3] * columns[i % 3] / 24) + 0.5)).epsilon(1e-6));
+}
+
+TEST_CASE("damped inverse: a factor that is exact needs no damping, another one does") {
+  const std::vector<float> ones(3, 1.0F);
+  const Side side{.rows = {ones.data(), 3, 1}, .scale = 1.0 / 3};
+  for (const bool exact : {true, false}) {
+    Factor factor(1, false, {.diagonal = true, .exact = exact});
+    factor.refresh({.rows = side, .trace = trace(side)});
+    DampedInverse inverse;
+    if (!exact) {
+      CHECK_THROWS_AS(inverse.damp(factor, 0), Error);
+      continue;
+    }
+    inverse.damp(factor, 0);
+    std::vector<float> x{2.5F};
+    inverse.apply({.body = {x.data(), 1, 1}});
+    CHECK(x[0] == 2.5F);
+    const FactoredDamping relative =
+        factored_damping(factor.moments(), factor.moments(), {.value = 2, .relative = true});
+    CHECK(relative.input == 0);
+    CHECK(relative.output == doctest::Approx(2));
+  }
 }
 
 TEST_CASE("damped inverse: each form has the eigenvalues of its factor") {

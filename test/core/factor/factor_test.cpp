@@ -28,6 +28,39 @@ RandomSide rows_of(std::size_t count, std::size_t features, bool homogeneous, st
 
 }  // namespace
 
+TEST_CASE("factor: a diagonal averages squares, rolls back, and is restored with the same bits") {
+  const FactorOptions options{.decay = 0.8, .diagonal = true};
+  Factor factor(5, true, options);
+  DenseAverage average{.decay = 0.8};
+  const auto check = [&](const Factor& of) {
+    const DenseMatrix mean = average.mean();
+    for (std::size_t i = 0; i < 6; ++i)
+      CHECK(static_cast<double>(of.diagonal()[i]) == doctest::Approx(mean(i, i)).epsilon(1e-6));
+    CHECK(of.moments().trace == doctest::Approx(trace_of(mean)).epsilon(1e-6));
+    CHECK(of.moments().held == 6);
+  };
+  for (std::uint64_t refresh = 0; refresh < 3; ++refresh) {
+    const RandomSide rows = rows_of(4, 5, true, 10 + refresh);
+    average.add(factor_matrix(rows.side));
+    factor.refresh(fresh_of(rows.side));
+    check(factor);
+    factor.settle();
+  }
+  const RandomSide other = rows_of(7, 5, true, 20);
+  factor.refresh(fresh_of(other.side));
+  factor.roll_back();
+  check(factor);
+  Factor restored(5, true, options);
+  restored.restore(factor.state());
+  CHECK(std::ranges::equal(restored.diagonal(), factor.diagonal()));
+  restored.refresh(fresh_of(other.side));
+  factor.refresh(fresh_of(other.side));
+  CHECK(std::ranges::equal(restored.diagonal(), factor.diagonal()));
+  FactorState short_of_one = factor.state();
+  short_of_one.average.pop_back();
+  CHECK_THROWS_AS(restored.check(short_of_one), Error);
+}
+
 TEST_CASE("factor: the first batch weighs no more in an average than the others") {
   const auto rows = [](float value) { return std::vector<float>{value, 0, 0, value}; };
   for (const FactorHistory history : {FactorHistory::panel, FactorHistory::dense}) {

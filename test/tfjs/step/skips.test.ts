@@ -94,7 +94,7 @@ describe('at the first step of a layer', () => {
     expect(optimizer.lastStep?.summary?.skipped).toBe(`the gradient of ${w.name} is not finite`);
     optimizer.minimize(crossEntropy, false, variables);
     expect(optimizer.lastStep).toMatchObject({
-      plain: [],
+      lone: [],
       summary: { skippedSteps: { inARow: 0 }, layers: [{ inputRows: B }] },
     });
   });

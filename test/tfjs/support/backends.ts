@@ -43,7 +43,7 @@ export async function errorOf(f: () => unknown): Promise<{ code: string; message
 }
 
 /** Keeps warnings back in every test of a file; the calls are those of the test under way. */
-export function quietWarnings(): { readonly calls: readonly unknown[][] } {
+export function quietWarnings(): { readonly calls: readonly unknown[][]; readonly infos: readonly unknown[][] } {
   let warn: jest.SpyInstance;
   let info: jest.SpyInstance;
   beforeEach(() => {
@@ -57,6 +57,9 @@ export function quietWarnings(): { readonly calls: readonly unknown[][] } {
   return {
     get calls() {
       return warn.mock.calls;
+    },
+    get infos() {
+      return info.mock.calls;
     },
   };
 }

@@ -4,15 +4,16 @@
 
 #include "core/base/names.h"
 #include "core/block/fisher_block.h"
+#include "core/factor/factor.h"
 
 namespace cgfac {
 
 /// The kinds of layers that differ in the Fisher block that their rows make.
-enum class Kind { dense };
+enum class Kind { dense, diagonal };
 
 /// The names of the kinds as options.
 template <>
-inline constexpr std::array<std::string_view, 1> names_of<Kind>{"dense"};
+inline constexpr std::array<std::string_view, 2> names_of<Kind>{"dense", "diagonal"};
 
 /// What the caller's output gradients are gradients of.
 enum class LossReduction {
@@ -32,6 +33,7 @@ struct LayerShape {
   bool bias = false;
   LossReduction loss_reduction = LossReduction::sum;
   KernelLayout layout = KernelLayout::out_in;
+  std::size_t columns = 0;  ///< of a diagonal kind: those of the matrix that its weights are, or 0
 
   [[nodiscard]] std::size_t cols() const { return in_features + (bias ? 1 : 0); }  ///< n
   [[nodiscard]] std::size_t size() const { return out_features * cols(); }         ///< m·n
@@ -46,6 +48,7 @@ void each_option(LayerShape& shape, const Visit& visit) {
   visit("bias", shape.bias);
   visit("lossReduction", shape.loss_reduction);
   visit("kernelLayout", shape.layout);
+  visit("columns", shape.columns);
 }
 
 /// The rows of a layer's two sides, and what makes factors of them.
@@ -53,11 +56,17 @@ struct LayerRows {
   MatrixView<const float> inputs;        ///< N_a rows of the input side: one per sample, or per sample and position
   MatrixView<const float> output_grads;  ///< N_g rows of the output side
   std::size_t samples = 0;               ///< B, that the inputs come from
+  std::size_t output_samples = 0;        ///< that the output gradients come from
   double factor = 1;                     ///< makes output gradients those of a sample's own loss
 };
 
 /// The Fisher block of rows, by the kind of the layer.
 [[nodiscard]] FisherBlock layer_block(const LayerShape& shape, const LayerRows& rows);
+
+/// How the factors of a layer are averaged, by its kind.
+[[nodiscard]] FactorOptions input_factor(const LayerShape& shape, const FactorOptions& options);
+/// How its output factor is.
+[[nodiscard]] FactorOptions output_factor(const LayerShape& shape, const FactorOptions& options);
 
 /// The block of a layer without rows: its shape and layout.
 [[nodiscard]] FisherBlock shape_block(const LayerShape& shape);
@@ -79,6 +88,7 @@ struct Batch {
   return layer_block(shape, {.inputs = batch.inputs,
                              .output_grads = batch.output_grads,
                              .samples = samples,
+                             .output_samples = batch.output_grads.rows,
                              .factor = sample_factor(shape, samples)});
 }
 

@@ -62,3 +62,16 @@ test('a direction uphill is not taken', () => {
   const [layer] = layersOf(1, 10, 3) as [DirectionProducts];
   expect(layerCoefficients([{ ...layer, innerProduct: -1 }])).toEqual([0]);
 });
+
+test('a layer whose products are not known beside others has the mean coefficient of all', () => {
+  const layers = layersOf(3, 10, 5);
+  const e = layerCoefficients(layers);
+  const r = layers.map(({ innerProduct }) => innerProduct);
+  const unknown = { innerProduct: 9, sampled: undefined, samples: 0 };
+  const more = layerCoefficients([...layers, unknown]);
+  expect(more.slice(0, 3)).toEqual(e);
+  const moved = r.reduce((sum, each, l) => sum + each * (e[l] ?? 0), 0);
+  const sum = r.reduce((total, each) => total + each, 0);
+  expect(more[3]).toBeCloseTo((moved + 9 / 1.1) / (sum + 9), 12);
+  expect(layerCoefficients([...layers, unknown], [1, 1, 1, 0.01])[3]).toBe(0.01);
+});
