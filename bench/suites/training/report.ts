@@ -87,6 +87,14 @@ function problems(runs: readonly Run[]): string[] {
   });
 }
 
+/** What optimizers said, each sentence once, and who said it. */
+function notices(runs: readonly Run[]): string[] {
+  const said = new Map<string, Set<string>>();
+  for (const run of runs)
+    for (const line of run.notices ?? []) said.set(line, (said.get(line) ?? new Set()).add(run.contender));
+  return [...said].map(([line, names]) => `said by ${[...names].join(', ')}: ${line}`);
+}
+
 /** The section of one task on a terminal. */
 export function taskText({ program, runs, unavailable }: TaskRuns, contenders: readonly Contender[]): string {
   const head = `${program.name}: ${program.about}${program.unit ? `; ${program.unit}` : ''}`;
@@ -95,7 +103,7 @@ export function taskText({ program, runs, unavailable }: TaskRuns, contenders: r
     everyone(runs, contenders),
     comparable(runs, contenders) ? comparison(cells(runs, contenders)) : [],
     changed(runs, contenders),
-    problems(runs),
+    [...problems(runs), ...notices(runs)],
   ].filter((lines) => lines.length > 0);
   return [head, ...parts.map((lines) => lines.map((line) => `  ${line}`).join('\n'))].join('\n\n');
 }

@@ -29,6 +29,8 @@ export interface Run {
   readonly diverged?: string;
   /** The message of an error that is no divergence. */
   readonly failed?: string;
+  /** What the optimizer said on the console, each line once. */
+  readonly notices?: readonly string[];
 }
 
 /** What happened to a run, as {@link divergence} judges it. */

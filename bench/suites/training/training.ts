@@ -123,6 +123,19 @@ async function train(course: Course): Promise<number | undefined> {
   return notFinite;
 }
 
+/** What a program does, and what is said on the console meanwhile: it is kept for the table, and not printed. */
+async function listening<T>(call: () => Promise<T>): Promise<{ readonly value: T; readonly lines: readonly string[] }> {
+  const { warn, info } = console;
+  const lines = new Set<string>();
+  const keep = (...words: unknown[]) => void lines.add(words.map(String).join(' '));
+  Object.assign(console, { warn: keep, info: keep });
+  try {
+    return { value: await call(), lines: [...lines] };
+  } finally {
+    Object.assign(console, { warn, info });
+  }
+}
+
 /** What stopped a run before its end. */
 function stopped(error: unknown): { readonly gaveUp: true } | { readonly failed: string } {
   if (error instanceof CgfacError && error.code === 'ERR_CGFAC_DIVERGED') return { gaveUp: true };
@@ -139,8 +152,13 @@ export interface Order {
   readonly onStep: () => void;
 }
 
-/** Trains a program once; an error of the optimizer is part of what came of it. */
-export async function runOf(tools: Tools, { program, contender, seed, steps, onStep }: Order): Promise<Run> {
+/** Trains a program once; an error of the optimizer, and what it says, are part of what came of it. */
+export async function runOf(tools: Tools, order: Order): Promise<Run> {
+  const { value, lines } = await listening(() => silentRun(tools, order));
+  return lines.length === 0 ? value : { ...value, notices: lines };
+}
+
+async function silentRun(tools: Tools, { program, contender, seed, steps, onStep }: Order): Promise<Run> {
   const begin = performance.now();
   const { batchFactor, lossFactor } = contender;
   const optimizer = contender.optimizer(tools, seed);

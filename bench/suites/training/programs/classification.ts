@@ -17,10 +17,17 @@ import {
 
 const HELD_OUT = 512;
 
-/** Classes of a random network of one layer, of which a share of the labels is random, as rows of 0 and 1. */
-function labelled(making: Making, classes: number, flip = 0): { readonly x: Tensor; readonly onehot: Tensor } {
+/** How many classes of how many samples, and which share of the labels is random. */
+interface Labelled {
+  readonly classes: number;
+  readonly training: number;
+  readonly flip?: number;
+}
+
+/** Classes of a random network of one layer, as rows of 0 and 1. */
+function labelled(making: Making, { classes, training, flip = 0 }: Labelled) {
   const { tf } = making;
-  const all = 1024 + HELD_OUT;
+  const all = training + HELD_OUT;
   const x = normal(making, [all, 20], 1);
   const scores = tf.matMul(tf.tanh(tf.matMul(x, normal(making, [20, 30], 2))), normal(making, [30, classes], 3));
   const random = tf.argMax(normal(making, [all, classes], 4), -1);
@@ -28,14 +35,14 @@ function labelled(making: Making, classes: number, flip = 0): { readonly x: Tens
   return { x, onehot: oneHot(making, labels, classes) };
 }
 
-/** Five classes, of which a share of the labels is random. */
-const classifier = (name: string, about: string, flip: number): Program => ({
+/** Five classes, told apart by two hidden layers. */
+const classifier = (name: string, about: string, data: Omit<Labelled, 'classes'>): Program => ({
   name,
   about,
   told: usualSteps,
   cost: 1,
   make: (making) => {
-    const { x, onehot } = labelled(making, 5, flip);
+    const { x, onehot } = labelled(making, { classes: 5, ...data });
     return {
       kind: 'compiled',
       model: feedForward(making, 20, [
@@ -56,7 +63,7 @@ const hinge: Program = {
   cost: 1,
   make: (making) => {
     const { tf } = making;
-    const { x, onehot } = labelled(making, 2);
+    const { x, onehot } = labelled(making, { classes: 2, training: 4096 });
     const y = tf.sub(tf.mul(2, tf.slice(onehot, [0, 0], [onehot.shape[0] ?? 0, 1])), 1);
     return {
       kind: 'compiled',
@@ -76,7 +83,7 @@ const doubleSoftmax: Program = {
   told: usualSteps,
   cost: 1,
   make: (making) => {
-    const { x, onehot } = labelled(making, 5);
+    const { x, onehot } = labelled(making, { classes: 5, training: 4096 });
     return {
       kind: 'compiled',
       model: feedForward(making, 20, [
@@ -173,8 +180,11 @@ export const classifications: readonly Program[] = [
   hinge,
   exclusiveOr,
   parityOfFour,
-  classifier('classifier', 'five classes, 64-64 relu', 0),
-  classifier('noisy-labels', 'five classes, 30 % of the labels at random, 64-64 relu', 0.3),
+  classifier('classifier', 'five classes, 4,096 samples, 64-64 relu', { training: 4096 }),
+  classifier('noisy-labels', 'five classes, 1,024 samples, 30 % of the labels at random, 64-64 relu', {
+    training: 1024,
+    flip: 0.3,
+  }),
   doubleSoftmax,
   multiHotText,
 ];
