@@ -111,5 +111,5 @@ export async function updateLosses(progress: Progress): Promise<string> {
 
 /** What is compared here, and when it fails. */
 export const lossesRule =
-  `losses of ${NAMES.length} programs after ${STEPS} steps of cgfac(), which fail past those of bench/losses.json and ` +
-  `${100 * MARGIN} % of them`;
+  `losses of ${NAMES.length} programs after ${STEPS} steps of cgfac(), which fail past those of bench/losses.json ` +
+  `and ${100 * MARGIN} % of them`;

@@ -72,7 +72,7 @@ const options: readonly Contender[] = [
   ours('cap*3', 'variation', { maxRelativeChange: 3 }),
 ];
 
-/** cgfac() without options on other batches or on the loss times a number, and with targets sampled for fewer or all. */
+/** cgfac() without options on other batches or on the loss times a number; and targets sampled for fewer or for all. */
 const conditions: readonly Contender[] = [
   ours('batch/3', 'variation', {}, { batchFactor: 1 / 3 }),
   ours('batch*3', 'variation', {}, { batchFactor: 3 }),
