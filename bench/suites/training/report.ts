@@ -173,7 +173,15 @@ function documentChanges(tasks: readonly TaskRuns[], contenders: readonly Conten
 export function markdownReport(tasks: readonly TaskRuns[], contenders: readonly Contender[]): string {
   const compared = tasks.filter(({ runs }) => comparable(runs, contenders));
   const parts: readonly Part[] = ['train', 'heldOut'];
-  const tables = compared.length === 0 ? [] : parts.map((part) => documentTable(compared, contenders, part).join('\n'));
-  const change = documentChanges(tasks, contenders).join('\n');
-  return [...tables, ...(change === '' ? [] : [change]), closing(tasks, contenders).join('\n')].join('\n\n');
+  const tables = parts.flatMap((part) => [
+    `Loss, ${titles[part]}, \`cgfac()\` / the best Adam; an asterisk where \`cgfac()\` is behind:`,
+    documentTable(compared, contenders, part).join('\n'),
+  ]);
+  const changed = documentChanges(tasks, contenders);
+  const change = ['Held-out loss after the last step, as a multiple of that without the change:', changed.join('\n')];
+  return [
+    ...(compared.length === 0 ? [] : tables),
+    ...(changed.length === 0 ? [] : change),
+    closing(tasks, contenders).join('\n\n'),
+  ].join('\n\n');
 }
