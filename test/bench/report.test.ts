@@ -21,6 +21,11 @@ test('a terminal has who won at each step, beside every contender', () => {
   expect(text).toMatch(/^ {2}25 +5\.00 +4\.00 +not finite +LOST by 25 % +5\.00 +4\.00 +not finite +LOST by 25 %$/m);
 });
 
+test('SGD that was not asked for is no SGD that diverged', () => {
+  const text = taskText({ program, runs: runs.slice(0, 2) }, contenders);
+  expect(text).toMatch(/^ {2}25 +5\.00 +4\.00 +not run +LOST by 25 %/m);
+});
+
 test('a document has a row for a task, with an asterisk where it is behind', () => {
   expect(markdownReport([{ program, runs }], contenders)).toContain('| some-task | 2.00 / 4.00 | 5.00 / 4.00 * |');
 });

@@ -41,7 +41,7 @@ const ofPart = (all: readonly Cell[], part: Part) => all.filter((cell) => cell.p
 /** A line for each step: cgfac(), the best Adam, the best SGD, and the verdict, of either loss. */
 function comparison(all: readonly Cell[]): string[] {
   const side = (cell: Cell | undefined) =>
-    cell ? [shown(cell.own), shown(cell.adam), shown(cell.sgd), words(cell)] : [];
+    cell ? [shown(cell.own), shown(cell.adam), cell.sgd === undefined ? 'not run' : shown(cell.sgd), words(cell)] : [];
   const head = ['step', ...Object.values(titles).flatMap((title) => [`${title}: cgfac()`, 'Adam', 'SGD', 'verdict'])];
   const lines = ofPart(all, 'train').map((cell, place) => [
     String(cell.step),

@@ -13,7 +13,8 @@ export interface Cell {
   /** The means over seeds of cgfac() and of the best rates; NaN where a run of it was not finite or is missing. */
   readonly own: number;
   readonly adam: number;
-  readonly sgd: number;
+  /** Undefined where no run of SGD was asked for. */
+  readonly sgd: number | undefined;
   /** By how many percent of the best Adam's loss cgfac() is above it, below 0 where it won. */
   readonly percent: number;
   readonly won: boolean;
@@ -69,17 +70,19 @@ export const comparable = (runs: readonly Run[], contenders: readonly Contender[
 export function cells(runs: readonly Run[], contenders: readonly Contender[]): Cell[] {
   const [own = []] = familyRuns(runs, contenders, 'cgfac');
   const steps = own[0]?.told.map(({ step }) => step) ?? [];
-  const of = (family: Contender['family'], step: number, part: Part) =>
-    best(familyRuns(runs, contenders, family).map((each) => meanLoss(each, step, part, 'better')));
+  const [adams, sgds] = [familyRuns(runs, contenders, 'adam'), familyRuns(runs, contenders, 'sgd')];
+  const of = (family: readonly (readonly Run[])[], step: number, part: Part) =>
+    best(family.map((each) => meanLoss(each, step, part, 'better')));
   const parts: readonly Part[] = ['train', 'heldOut'];
   return steps.flatMap((step) =>
     parts.map((part) => {
       const loss = meanLoss(own, step, part, 'averaged');
-      const adam = of('adam', step, part);
+      const adam = of(adams, step, part);
+      const sgd = sgds.length === 0 ? undefined : of(sgds, step, part);
       const percent = (100 * (loss - adam)) / Math.abs(adam);
       // where every rate of Adam diverged, a loss that is a number has won
       const won = Number.isNaN(adam) ? !Number.isNaN(loss) : loss <= adam;
-      return { task: own[0]?.task ?? '', step, part, own: loss, adam, sgd: of('sgd', step, part), percent, won };
+      return { task: own[0]?.task ?? '', step, part, own: loss, adam, sgd, percent, won };
     }),
   );
 }

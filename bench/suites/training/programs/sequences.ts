@@ -145,7 +145,7 @@ const paddedSequences: Program = {
   name: 'padded-sequences',
   about: 'three to six digits backwards, rows of zeros behind them, gru of 48 into gru of 48',
   told: usualSteps,
-  cost: 11,
+  cost: 16,
   make: (making) => {
     const { x, y } = reversals(making, 1024 + 256);
     return {
@@ -183,7 +183,7 @@ const markov: Program = {
   name: 'markov',
   about: 'the next of 24 symbols that depends on the two before it, 256-256 relu: a loss with a floor of entropy',
   told: usualSteps,
-  cost: 2,
+  cost: 7,
   make: (making) => ({
     kind: 'compiled',
     model: feedForward(making, SYMBOLS * CONTEXT, [
@@ -199,8 +199,8 @@ const markov: Program = {
 /** All programs whose data are sequences. */
 export const sequences: readonly Program[] = [
   addition('addition-simple-rnn', 'simpleRNN', 5),
-  addition('addition-lstm', 'lstm', 9),
-  addition('addition-gru', 'gru', 9),
+  addition('addition-lstm', 'lstm', 12),
+  addition('addition-gru', 'gru', 12),
   characterModel,
   paddedSequences,
   markov,

@@ -82,14 +82,14 @@ export const variational: readonly Program[] = [
     about: 'digits, 784-256-2-256-784 relu, cross-entropy and divergence',
     told: usualSteps,
     unit: 'nats per image',
-    cost: 4,
+    cost: 10,
     make: (making) => made(making, crossEntropy),
   },
   {
     name: 'variational-squared',
     about: 'digits, 784-256-2-256-784 relu, squared error and divergence',
     told: usualSteps,
-    cost: 4,
+    cost: 10,
     make: (making) => made(making, squaredError),
   },
 ];
