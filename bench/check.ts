@@ -1,118 +1,30 @@
-// npm run bench:check [-- --update]: a short run of the suite `solve`, held against bench/baseline.json.
-//
-// Compared is the lower quartile of the paired ratios. What others do on the same cores delays a solve, which waits for
-// its threads more often than the floor does: with another process on one of two cores the median went up to 1.9 times
-// that of an idle machine, the lower quartile to 1.3 times. Where 'auto' is held against the methods it chooses from,
-// both are solves, and medians are compared.
-//
-// The margin is 1.6. It is 2.5 for 64×64, whose floor takes microseconds and a wake-up as long, and for the
-// convolution, of which there is time for three rounds only: there a busy core made 2.1 times of it.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Command } from 'commander';
-import { benchData } from './harness/data';
-import { bestFloor } from './harness/floor';
-import { type BenchLayer, layerNamed } from './harness/layers';
-import { median, type PairedTiming, pairedTimings } from './harness/measure';
+// npm run bench:check [-- --only PART] [-- --update [PART]]: solvers are as fast as bench/baseline.json says, and
+// programs train as well as bench/losses.json says. PART is speed or losses; both without one.
+import { Command, Option } from 'commander';
+import { lossesRule, lossOutcomes, updateLosses } from './check/losses';
+import type { Outcome } from './check/outcome';
+import { speedOutcomes, speedRule, updateSpeed } from './check/speed';
 import { startProgress } from './harness/progress';
 import { heading, machine } from './harness/rows';
 import type { Progress } from './harness/suite';
-import { candidates } from './suites/solver/solve';
-
-const usualMargin = 1.6;
-const wideMargin = 2.5;
-const autoMargin = 1.3;
-/** Milliseconds for the methods of one layer; three rounds where those take longer. */
-const budget = 4000;
-/** Runs whose medians make a baseline. */
-const updateRuns = 3;
-const file = join(__dirname, '..', '..', 'bench', 'baseline.json');
 
 interface Part {
-  readonly layer: BenchLayer;
-  readonly methods: readonly string[];
-  /** What 'auto' chooses from. */
-  readonly choices: readonly string[];
-  /** What a ratio may be to its baseline. */
-  readonly margin: number;
+  readonly rule: string;
+  readonly outcomes: (progress: Progress) => Outcome[] | Promise<Outcome[]>;
+  /** Writes what is compared with; says where it is and what it is made of. */
+  readonly update: (progress: Progress) => string | Promise<string>;
 }
 
-const methods = ['cg', 'exact', 'auto', 'same-batch', 'same-batch-factored', 'same-batch-factored-empirical'];
-const dense = (name: string, margin: number): Part => ({
-  layer: layerNamed(name),
-  methods,
-  choices: ['cg', 'exact'],
-  margin,
-});
-const parts: readonly Part[] = [
-  dense('250x500', usualMargin),
-  dense('1024x1024', usualMargin),
-  dense('4096x1024', usualMargin),
-  dense('64x64', wideMargin),
-  {
-    layer: layerNamed('256x2304'),
-    // the others would take most of the time of a run, and have the same parts
-    methods: ['cg', 'cg-weight', 'exact', 'auto', 'same-batch-factored'],
-    choices: ['cg', 'cg-weight', 'exact'],
-    margin: wideMargin,
-  },
-];
+const parts: Readonly<Record<'speed' | 'losses', Part>> = {
+  speed: { rule: speedRule, outcomes: speedOutcomes, update: updateSpeed },
+  losses: { rule: lossesRule, outcomes: lossOutcomes, update: updateLosses },
+};
+type Name = keyof typeof parts;
+const names = Object.keys(parts) as Name[];
 
-/** Ratios by layer and method, as the baseline has them. */
-type Ratios = Record<string, Record<string, number>>;
-
-interface Measured {
-  readonly part: Part;
-  readonly timings: ReadonlyMap<string, PairedTiming>;
-}
-
-function measured(part: Part, progress: Progress): Measured {
-  const { layer } = part;
-  progress.next(layer.name);
-  const data = benchData(layer);
-  const available = candidates(layer);
-  const calls = part.methods.map((method) => {
-    const make = available.get(method);
-    if (!make) throw new RangeError(`there is no method ${method} on ${layer.name}`);
-    return make(data).call;
-  });
-  const results = pairedTimings(bestFloor(layer, data), calls, budget, { onTurn: progress.tick });
-  const timings = new Map<string, PairedTiming>();
-  results.forEach((timing, which) => {
-    timings.set(part.methods[which] ?? '', timing);
-  });
-  return { part, timings };
-}
-
-interface Outcome {
-  readonly name: string;
-  readonly passed: boolean;
-  readonly figures: string;
-}
-
-/** Whether a ratio is at most `factor` times another one; a missing figure or NaN fails. */
-function compared(name: string, ratio: number, factor: number, other: number, of: string): Outcome {
-  const bound = factor * other;
-  const figures = `${ratio.toFixed(2)} × the floor, ${of} ${other.toFixed(2)}, at most ${bound.toFixed(2)}`;
-  return { name, passed: ratio <= bound, figures };
-}
-
-function outcomes({ part, timings }: Measured, baseline: Ratios): Outcome[] {
-  const { layer, methods: names, choices, margin } = part;
-  const low = (name: string) => timings.get(name)?.ratioLow ?? Number.NaN;
-  const middle = (name: string) => timings.get(name)?.ratio ?? Number.NaN;
-  const best = choices.reduce((least, name) => (middle(name) < middle(least) ? name : least));
-  return [
-    ...names.map((name) =>
-      compared(`${layer.name} ${name}`, low(name), margin, baseline[layer.name]?.[name] ?? Number.NaN, 'baseline'),
-    ),
-    compared(`${layer.name} auto among ${choices.join(', ')}`, middle('auto'), autoMargin, middle(best), best),
-  ];
-}
-
-function check(progress: Progress): void {
-  const baseline = JSON.parse(readFileSync(file, 'utf8')) as Ratios;
-  const all = parts.map((part) => measured(part, progress)).flatMap((one) => outcomes(one, baseline));
+async function check(chosen: readonly Name[], progress: Progress): Promise<void> {
+  const all: Outcome[] = [];
+  for (const name of chosen) all.push(...(await parts[name].outcomes(progress)));
   progress.stop();
   for (const { name, passed, figures } of all) console.log(`${passed ? 'ok    ' : 'FAILED'} ${name}: ${figures}`);
   const failed = all.filter(({ passed }) => !passed).length;
@@ -120,36 +32,38 @@ function check(progress: Progress): void {
   if (failed > 0) process.exitCode = 1;
 }
 
-function update(progress: Progress): void {
-  const runs = Array.from({ length: updateRuns }, () => parts.map((part) => measured(part, progress)));
-  const baseline: Ratios = {};
-  parts.forEach(({ layer, methods: names }, which) => {
-    const ratio = (name: string) => median(runs.map((run) => run[which]?.timings.get(name)?.ratioLow ?? Number.NaN));
-    baseline[layer.name] = Object.fromEntries(names.map((name) => [name, Number(ratio(name).toFixed(2))]));
-  });
-  writeFileSync(file, `${JSON.stringify(baseline, null, 2)}\n`);
+async function update(chosen: readonly Name[], progress: Progress): Promise<void> {
+  const written: string[] = [];
+  for (const name of chosen) written.push(await parts[name].update(progress));
   progress.stop();
-  console.log(`bench/baseline.json: medians of ${updateRuns} runs. A change of it needs a line in docs/decisions/.`);
+  console.log(`${written.join('\n')}\nA change of it needs a line in docs/decisions/.`);
 }
 
-function run(options: { readonly update?: boolean }): void {
-  console.log(
-    `bench:check: lower quartiles of ratios to the floor; fails past ${usualMargin} × the baseline ` +
-      `(64x64, 256x2304: ${wideMargin} ×), and where the median of 'auto' is past ` +
-      `${autoMargin} × that of the best it chooses from\n${heading(machine())}\n`,
-  );
+interface Options {
+  readonly only?: Name;
+  /** True without a part. */
+  readonly update?: Name | true;
+}
+
+async function run(options: Options): Promise<void> {
+  const part = options.only ?? (options.update === true ? undefined : options.update);
+  const chosen = names.filter((name) => part === undefined || name === part);
+  console.log(`bench:check: ${chosen.map((name) => parts[name].rule).join(';\n')}\n${heading(machine())}\n`);
   const progress = startProgress('bench:check');
   try {
-    if (options.update) update(progress);
-    else check(progress);
+    if (options.update === undefined) await check(chosen, progress);
+    else await update(chosen, progress);
   } finally {
     progress.stop();
   }
 }
 
 const program = new Command('bench:check')
-  .description('Fails where a solver has become slower, as a ratio to the floor, than bench/baseline.json says.')
-  .option('--update', 'write the baseline instead')
+  .description('Fails where a solver has become slower, or a program trains worse, than the files of bench/ say.')
+  .addOption(new Option('--only <part>', 'compare one part alone').choices(names).conflicts('update'))
+  .addOption(
+    new Option('--update [part]', 'write what is compared with instead, of one part or of both').choices(names),
+  )
   .action(run);
 
 program.parseAsync().catch((error: unknown) => {

@@ -4,7 +4,12 @@ import type { Progress } from './suite';
 /** A counter on a terminal; elsewhere a line for each part. */
 export function startProgress(name: string): Progress {
   if (!process.stderr.isTTY) {
-    return { next: (part) => process.stderr.write(`${name}: ${part}\n`), tick: () => {}, stop: () => {} };
+    return {
+      next: (part) => process.stderr.write(`${name}: ${part}\n`),
+      tick: () => {},
+      say: (text) => console.log(text),
+      stop: () => {},
+    };
   }
   const bar = new SingleBar({
     format: '{name}: {part}, {value} timed',
@@ -18,6 +23,10 @@ export function startProgress(name: string): Progress {
       bar.update(0, { name, part });
     },
     tick: () => bar.increment(),
+    say: (text) => {
+      process.stderr.write('\r\x1b[K'); // the counter's line, which is drawn anew
+      console.log(text);
+    },
     stop: () => bar.stop(),
   };
 }

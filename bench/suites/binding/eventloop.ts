@@ -5,7 +5,7 @@ import { benchData } from '../../harness/data';
 import { layerNamed } from '../../harness/layers';
 import { at } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite } from '../../harness/suite';
+import { type Suite, usualBudget } from '../../harness/suite';
 import { fullCg } from '../solver/solve';
 
 const layer = layerNamed('4096x1024');
@@ -37,6 +37,7 @@ export const eventloop: Suite = {
   summary:
     `milliseconds that a timer of ${resolution} ms is late, ` +
     `while ${inFlight} solves of ${layer.name} are in flight all the time, and idle`,
+  budget: usualBudget,
   run: async ({ budget, progress }) => {
     const { inFeatures, outFeatures, rows, batch, name } = layer;
     const data = benchData(layer);

@@ -2,7 +2,7 @@ import { info, LayerPreconditioner, type LayerPreconditionerOptions } from 'cgfa
 import { numbers } from '../../harness/data';
 import { at, median } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite } from '../../harness/suite';
+import { type Suite, usualBudget } from '../../harness/suite';
 
 const width = 10;
 const batch = 4;
@@ -85,6 +85,7 @@ export const overhead: Suite = {
   summary:
     `microseconds per call on a layer of ${width}×${width} with ${batch} rows, ` +
     'where the work is next to nothing; a promise awaited before the next call',
+  budget: usualBudget,
   run: async ({ budget, progress }) => {
     const all = [...cases('cg'), ...cases('exact'), recording()];
     progress.next('calls in turn');

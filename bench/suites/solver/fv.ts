@@ -4,7 +4,7 @@ import { bestFloor } from '../../harness/floor';
 import { type BenchLayer, denseLayers } from '../../harness/layers';
 import { at, pairedTimings } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite, SuiteContext } from '../../harness/suite';
+import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
 
 function fvLayer(layer: BenchLayer, { budget, progress }: SuiteContext): BenchRow {
   const data = benchData(layer);
@@ -33,6 +33,7 @@ export const fv: Suite = {
   summary:
     'one product with the damped Fisher block in weight space, as a ratio to its two large products by sgemm alone',
   layers: denseLayers,
+  budget: usualBudget,
   run: (context) =>
     context.layers.map((layer) => {
       context.progress.next(layer.name);

@@ -5,7 +5,7 @@ import { type BenchLayer, dense } from '../../harness/layers';
 import { median, type PairedTiming, pairedTimings, slope, time } from '../../harness/measure';
 import { scalingPlot } from '../../harness/plot';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite, SuiteContext } from '../../harness/suite';
+import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
 import { type Candidate, candidates } from './solve';
 
 const batch = 128;
@@ -87,6 +87,7 @@ export const scaling: Suite = {
     "'cg' with 20 iterations. " +
     `exponent: of n in the time for n ≥ ${asymptotic}, by least squares of logarithms; exponentAll: for every n`,
   plot: scalingPlot,
+  budget: usualBudget,
   run: (context) => {
     const rows = sizes.flatMap((n) => measured(n, context));
     return [...rows, ...methods.map((method) => exponents(rows, method))];

@@ -4,7 +4,7 @@ import { bestFloor } from '../../harness/floor';
 import { type BenchLayer, layers } from '../../harness/layers';
 import { at, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite, SuiteContext } from '../../harness/suite';
+import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
 
 const iterations = 20;
 /** Small enough that conjugate gradients on these data use their whole budget. */
@@ -159,6 +159,7 @@ export const solve: Suite = {
   summary: 'every method as a ratio to the floor, the two products that none avoids',
   layers,
   methods: [...new Set(layers.flatMap((layer) => [...candidates(layer).keys()]))],
+  budget: usualBudget,
   run: (context) =>
     context.layers.flatMap((layer) => {
       context.progress.next(layer.name);

@@ -3,7 +3,7 @@ import { benchData } from '../../harness/data';
 import { type BenchLayer, layerNamed } from '../../harness/layers';
 import { at, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite, SuiteContext } from '../../harness/suite';
+import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
 import { fullCg } from './solve';
 
 type Method = 'cg' | 'exact';
@@ -100,6 +100,7 @@ function measured({ layer, batch, method, make }: Case, { budget, progress }: Su
 export const threads: Suite = {
   name: 'threads',
   summary: 'solves by one pool thread (ms) as a ratio to the same by all of them (floor ms)',
+  budget: usualBudget,
   run: (context) => {
     if (info().threads < 2)
       throw new RangeError('Expected two pool threads or more for the suite threads but received one');

@@ -2,7 +2,7 @@ import { info } from 'cgfac';
 import type { InstalledKernels } from 'cgfac/tfjs';
 import { type PairedTiming, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
-import type { Suite, SuiteContext } from '../../harness/suite';
+import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
 
 // Loaded by the run alone: the other suites have no use for it.
 type Tfjs = typeof import('@tensorflow/tfjs-core');
@@ -138,5 +138,6 @@ export const kernels: Suite = {
     'products of the TensorFlow.js wasm backend, and a step of Adam on the deep autoencoder: ' +
     'with the stock kernels (ms) as a ratio to the same with installKernels (floor ms). ' +
     "gradientError: relative to the cpu backend's gradients",
+  budget: usualBudget,
   run: measured,
 };
