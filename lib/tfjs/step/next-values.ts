@@ -21,7 +21,7 @@ export function plainValues(
 
 /** W ← decay·W − M, of the layers called `names`, where `updates` has M by name. */
 export function layerValues(
-  layers: readonly Layer[],
+  layers: readonly Pick<Layer, 'kernel' | 'bias'>[],
   names: readonly string[],
   updates: LayerVectors,
   decay: number,

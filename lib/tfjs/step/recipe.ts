@@ -20,6 +20,7 @@ import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
+import { type KeptStep, keptStep, type LastLoss, takeKeptStep } from './kept';
 import { RecipeLayers } from './layers';
 import { layerValues, plainValues } from './next-values';
 import { reportOf } from './report';
@@ -45,6 +46,8 @@ export class Recipe {
    * What was loaded; its layers and plain variables leave it, in their order, as those of the model come to be known.
    */
   #saved: SavedState | undefined;
+  /** The loss of the last captured computation that gave a step. */
+  #lastLoss: LastLoss | undefined;
 
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
@@ -94,8 +97,9 @@ export class Recipe {
     return preset === 'adaptive' && samples < FEW_SAMPLES ? 1 : preconditioner.fisherFraction;
   }
 
-  /** Takes a step; the caller gives the variables their new values. */
-  apply(step: Step, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+  /** Takes a step, captured or not; the caller gives the variables their new values. */
+  apply(step: Step | KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+    if ('kept' in step) return this.#applyKept(step, gradients);
     this.#prune();
     for (const variable of step.layers.flatMap(variablesOf)) this.#plain.delete(variable);
     for (const { variable, reason } of step.plain) this.#plain.set(variable, reason);
@@ -117,6 +121,7 @@ export class Recipe {
       return { next: plain, report: reportOf(step) };
     }
     const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read, this.#settings);
+    if (summary.loss !== undefined) this.#lastLoss = { loss: summary.loss, floor: summary.lossFloor ?? 0 };
     const report = reportOf(step, summary);
     // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
     if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
@@ -124,8 +129,38 @@ export class Recipe {
     return { next: [...layerValues(step.layers, names, updates, decay), ...plain], report };
   }
 
+  /**
+   * The step of gradients that were not captured.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a gradient of a variable that no step has met.
+   */
+  kept(gradients: ReadonlyMap<string, Tensor>, iteration: number): KeptStep {
+    this.#prune();
+    return keptStep(gradients, this.#layers.known, this.#plain, iteration);
+  }
+
+  #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+    const preconditioner = this.#open();
+    const read = step.layers.map((layer) => readGradient(layer, gradients));
+    const reason = unusable(step, gradients, read);
+    if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
+    const weightDecay = this.#scheduled(preconditioner);
+    const plain = plainValues(step.plain, gradients, this.#rate(preconditioner) * this.gradientLearningRate);
+    if (step.layers.length === 0) {
+      this.#layers.endRow();
+      return { next: plain, report: reportOf(step) };
+    }
+    const { stepRule = 'auto' } = this.#layers.options ?? {};
+    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastLoss, stepRule);
+    const report = reportOf(step, summary);
+    if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
+    const decay = 1 - summary.stepSize * weightDecay;
+    const names = step.layers.map(({ name }) => name);
+    return { next: [...layerValues(step.layers, names, updates, decay), ...plain], report };
+  }
+
   /** Tells that the variables of a step have their new values: the averages take them in. */
-  assigned(step: Step): void {
+  assigned(step: Step | KeptStep): void {
     if (!this.#layers.options?.useEma) return;
     const variables = [...step.layers.flatMap(variablesOf), ...step.plain.map(({ variable }) => variable)];
     this.#averages.absorb(variables, this.#emaMomentum);
@@ -227,6 +262,7 @@ export class Recipe {
     this.#averages.dispose();
     this.#plain.clear();
     this.#saved = undefined;
+    this.#lastLoss = undefined;
   }
 
   #open(): Preconditioner {

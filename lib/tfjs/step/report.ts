@@ -16,6 +16,11 @@ export interface PlainReport {
 export interface StepReport {
   /** The steps before this one. */
   readonly iteration: number;
+  /**
+   * Whether the gradients were none of a computation that the optimizer captured for this step: the factors that were
+   * kept preconditioned them, and the loss is that of the last captured one.
+   */
+  readonly kept?: true;
   /** η, the length of the step: with the step rule 'kl-clip' ν·learningRate. */
   readonly nu: number;
   /** Σ⟨v, x⟩ over the layers. */
@@ -35,17 +40,19 @@ export interface StepReport {
 
 /** What a report tells of a step before it is taken. */
 interface Reported {
+  readonly kept?: true;
   readonly iteration: number;
   readonly heads: readonly HeadReport[];
   readonly plain: readonly PlainVariable[];
 }
 
 /** The report of a step, with the summary of its layers where it has any. */
-export function reportOf({ iteration, heads, plain }: Reported, summary?: StepSummary): StepReport {
+export function reportOf({ kept, iteration, heads, plain }: Reported, summary?: StepSummary): StepReport {
   const named = plain.map(({ variable, reason }) => ({ name: variable.name, reason }));
-  if (summary === undefined) return { iteration, nu: 0, innerProduct: 0, heads, plain: named };
+  const step = kept ? { iteration, kept } : { iteration };
+  if (summary === undefined) return { ...step, nu: 0, innerProduct: 0, heads, plain: named };
   return {
-    iteration,
+    ...step,
     nu: summary.stepSize,
     innerProduct: summary.innerProduct,
     heads,
