@@ -6,6 +6,7 @@ import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
+import { InputRows } from './input-rows';
 import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
 import { type NetworkEntry, requireArrays, requireWeights } from './registry';
@@ -113,6 +114,7 @@ export class Network {
       layer,
       registered,
       samples: new Map(),
+      inputs: new InputRows(),
       momentum: undefined,
       average,
     });
@@ -145,9 +147,10 @@ export class Network {
 
   /** Forgets what was recorded for the step to come. */
   forgetRows(): void {
-    for (const { layer, samples } of this.entries.values()) {
+    for (const { layer, samples, inputs } of this.entries.values()) {
       layer.clear();
       samples.clear();
+      inputs.clear();
     }
   }
 
@@ -171,6 +174,7 @@ export class Network {
     for (const entry of this.entries.values()) {
       entry.layer.reset();
       entry.samples.clear();
+      entry.inputs.clear();
       entry.momentum = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
