@@ -59,6 +59,7 @@ export class Layer {
   /** The native half. */
   readonly native: NativeLayer;
   #recorded = false;
+  #sampled = false;
   #started = false;
   #factorRows = NO_ROWS;
   /** As it was before the step under way. */
@@ -80,6 +81,11 @@ export class Layer {
     return this.#recorded;
   }
 
+  /** Whether output gradients of sampled targets are recorded. */
+  get sampled(): boolean {
+    return this.#sampled;
+  }
+
   /** Whether there are factors to precondition with. */
   get started(): boolean {
     return this.#started;
@@ -99,6 +105,7 @@ export class Layer {
   /** Takes in rows that the output factor is made of. */
   recordFisher({ outputGrads, rows, factor, forFactors }: FisherRows): void {
     callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors));
+    this.#sampled = true;
   }
 
   /** Refuses recorded rows that are not finite. */
@@ -134,13 +141,13 @@ export class Layer {
   /** Forgets what was recorded. */
   clear(): void {
     callNative(() => this.native.clear());
-    this.#recorded = false;
+    this.#recorded = this.#sampled = false;
   }
 
   /** Forgets rows, factors and warm start. */
   reset(): void {
     callNative(() => this.native.reset());
-    this.#recorded = this.#started = false;
+    this.#recorded = this.#sampled = this.#started = false;
     this.#factorRows = NO_ROWS;
     this.#before = undefined;
   }
@@ -156,7 +163,7 @@ export class Layer {
     const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
     if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
     else callNative(() => this.native.restore(state));
-    this.#recorded = false;
+    this.#recorded = this.#sampled = false;
     this.#started = started && !empty;
     this.#factorRows = rows ?? NO_ROWS;
     this.#before = undefined;

@@ -14,7 +14,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { lossOf, normsOf, requireRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
+import { lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
@@ -200,14 +200,15 @@ export class Network {
     requireArrays(entries, arrays);
     // weights may have been filled in since they were registered: averages start with those of the first step
     if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
+    const stepRule = ruleOf(options, this.options.stepRule);
     if (unusable === undefined) requireRows(entries, call);
+    if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
     const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
     const refresh = this.refreshDue;
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
-    const stepRule = ruleOf(options, this.options.stepRule);
     const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now, stepRule, ...norms };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
