@@ -2,6 +2,7 @@
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
 import { findMetric, type Metric } from '../heads/find';
+import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { backward, dependents } from '../tape/graph';
@@ -186,7 +187,7 @@ function captureLayers(
   const sites = layers.flatMap((layer) => layer.sites);
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const metric = sites.length > 0 ? findMetric(tape, loss, outputsOf(sites)) : NO_METRIC;
-  const floor = metric.heads.reduce((sum, head) => sum + head.floor, 0);
+  const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
   const linear = linearOutputs(tape, outputsOf(sites));
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
