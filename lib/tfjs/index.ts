@@ -17,5 +17,5 @@ export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from '
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
 export type { LossAndGradients } from './step/gradients';
-export type { HeadReport, PlainReport, StepReport } from './step/report';
+export type { HeadReport, OptimizerReport, PlainReport, StepReport } from './step/report';
 export type { NamedTensor } from './tape/named-tensor';

@@ -8,14 +8,7 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import {
-  CgfacError,
-  type NetworkMemory,
-  type NetworkReport,
-  type Schedule,
-  uniforms,
-  valueError,
-} from '../adapter-kit';
+import { CgfacError, type NetworkMemory, type Schedule, uniforms, valueError } from '../adapter-kit';
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
@@ -24,7 +17,7 @@ import { gradientsByName, type LossAndGradients, requireKnown } from './step/gra
 import { LayerChecks } from './step/layer-checks';
 import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
-import type { StepReport } from './step/report';
+import type { OptimizerReport, StepReport } from './step/report';
 import type { Step } from './step/step';
 import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
@@ -234,8 +227,11 @@ export class CgfacOptimizer extends Optimizer {
     assignAll(this.#averages('finalizeVariableValues'));
   }
 
-  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
-  report(): NetworkReport | undefined {
+  /**
+   * What is preconditioned and how, what is not and why, where layers enter the loss, and what it cannot fall below;
+   * `undefined` before the first step.
+   */
+  report(): OptimizerReport | undefined {
     return this.#recipe.report();
   }
 

@@ -12,8 +12,8 @@ const DOMINATED = 0.1;
 
 /** What a step that had nothing to do for any layer deserves to have said. */
 export const NOTHING_TO_DO =
-  'the gradients of all layers are zero, or those that curvature is made of: the outputs are saturated, or the loss is ' +
-  'at its least; where it is not, scale the inputs down, or start from smaller weights';
+  'the gradients of all layers are zero, or those that curvature is made of: the outputs are saturated, or the loss ' +
+  'is at its least; where it is not, scale the inputs down, or start from smaller weights';
 
 /** What is known of a layer besides its summary. */
 export interface DiagnosedLayer {
@@ -30,8 +30,8 @@ export function diagnose(layer: LayerStepSummary, { shape, inputs }: DiagnosedLa
   const noInputs = common === 'zero' && !shape.bias;
   if (common === 'zero' && (count >= FEWEST_ROWS || reason === 'no-curvature'))
     found.push(
-      `all inputs of layer ${name} are zero: look at the data where it is the first, and else at the layer before it, ` +
-        'all of whose units are dead',
+      `all inputs of layer ${name} are zero: look at the data where it is the first, and else at the layer before ` +
+        'it, all of whose units are dead',
     );
   if (common === 'same' && count >= FEWEST_ROWS && shape.inFeatures >= FEWEST_FEATURES)
     found.push(
@@ -40,8 +40,8 @@ export function diagnose(layer: LayerStepSummary, { shape, inputs }: DiagnosedLa
     );
   if (reason === 'no-curvature' && !noInputs)
     found.push(
-      `all output gradients of layer ${name} are zero, or next to it: weights of zero, or dead or saturated units, stand ` +
-        'between it and the loss; where that lasts, start from smaller weights, or take another activation',
+      `all output gradients of layer ${name} are zero, or next to it: weights of zero, or dead or saturated units, ` +
+        'stand between it and the loss; where that lasts, start from smaller weights, or take another activation',
     );
   if (reason === 'indefinite' || reason === 'broken-down')
     found.push(

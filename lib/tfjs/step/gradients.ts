@@ -3,8 +3,7 @@ import { mul, type NamedTensorMap, type Scalar, sum, type Tensor, type Variable 
 import { CgfacError } from '../../adapter-kit';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import type { NamedTensor } from '../tape/named-tensor';
-import type { KeptStep } from './kept';
-import type { Step } from './step';
+import type { KeptStep, Step } from './step';
 
 /** What {@link CgfacOptimizer.computeGradients} returns. */
 export interface LossAndGradients {

@@ -10,25 +10,13 @@ import {
   type ResolvedPreconditionerOptions,
   type StepOptions,
 } from '../../adapter-kit';
-import type { HeadReport } from '../capture/head-report';
-import type { PlainVariable } from '../capture/sites';
 import { variablesOf } from '../kinds/layer-kind';
 import { type LayerGradient, noCapture } from './gradients';
 import type { KnownLayer } from './layers';
+import type { KeptStep } from './step';
 import { copyOf, weightNorm } from './take';
 
 type StepRule = ResolvedPreconditionerOptions['stepRule'];
-
-/** A step of gradients of variables that earlier steps have met. */
-export interface KeptStep {
-  /** What tells it from a captured one. */
-  readonly kept: true;
-  readonly iteration: number;
-  /** The layers that gradients are given of. */
-  readonly layers: readonly KnownLayer[];
-  readonly plain: readonly PlainVariable[];
-  readonly heads: readonly HeadReport[];
-}
 
 /** The loss of the last captured computation, which tells the length of a step of other gradients. */
 export interface LastLoss {

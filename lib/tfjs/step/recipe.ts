@@ -2,15 +2,7 @@
  * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
  */
 import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import {
-  at,
-  type NetworkMemory,
-  type NetworkReport,
-  nonNegative,
-  type Preconditioner,
-  type Schedule,
-  scheduled,
-} from '../../adapter-kit';
+import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
@@ -20,12 +12,12 @@ import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
-import { type KeptStep, keptStep, type LastLoss, takeKeptStep } from './kept';
+import { keptStep, type LastLoss, takeKeptStep } from './kept';
 import { RecipeLayers } from './layers';
 import { layerValues, plainValues } from './next-values';
-import { reportOf } from './report';
+import { type HeadReport, headsAfter, type OptimizerReport, reportOf } from './report';
 import { RecipeSettings } from './settings';
-import type { Step, StepOutcome } from './step';
+import type { KeptStep, Step, StepOutcome } from './step';
 import { takeStep } from './take';
 
 /** Of so few samples the targets of all are sampled. */
@@ -48,6 +40,8 @@ export class Recipe {
   #saved: SavedState | undefined;
   /** The loss of the last captured computation that gave a step. */
   #lastLoss: LastLoss | undefined;
+  /** The heads of the last captured computation that gave a step. */
+  #heads: readonly HeadReport[] = [];
 
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
@@ -122,6 +116,7 @@ export class Recipe {
     }
     const { summary, updates } = takeStep(preconditioner, step, names, lossGrads, read, this.#settings);
     if (summary.loss !== undefined) this.#lastLoss = { loss: summary.loss, floor: summary.lossFloor ?? 0 };
+    this.#heads = headsAfter(this.#heads, step.heads);
     const report = reportOf(step, summary);
     // where the layers have nothing to do, what keeps their gradients at zero may be a plain variable
     if (summary.skipped !== undefined) return { next: summary.idle ? plain : [], report };
@@ -183,8 +178,8 @@ export class Recipe {
     return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
   }
 
-  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
-  report(): NetworkReport | undefined {
+  /** What is preconditioned and how, what is not and why, and what the loss is; `undefined` before the first step. */
+  report(): OptimizerReport | undefined {
     this.#prune();
     const report = this.#layers.report();
     if (report === undefined) return undefined;
@@ -201,6 +196,8 @@ export class Recipe {
           : `${report.recipe}; preset '${implied}' by the options given, whatever the head`,
       layers: report.layers.map((layer) => ({ ...layer, averaged: averaged.has(layer.name) })),
       skipped: [...report.skipped, ...plain],
+      heads: this.#heads,
+      ...(this.#lastLoss ? { lossFloor: this.#lastLoss.floor } : {}),
     };
   }
 
@@ -263,6 +260,7 @@ export class Recipe {
     this.#plain.clear();
     this.#saved = undefined;
     this.#lastLoss = undefined;
+    this.#heads = [];
   }
 
   #open(): Preconditioner {

@@ -1,8 +1,29 @@
-import type { StepSummary } from '../../adapter-kit';
+import type { NetworkReport, StepSummary } from '../../adapter-kit';
 import type { HeadReport } from '../capture/head-report';
 import type { PlainVariable } from '../capture/sites';
 
 export type { HeadReport };
+
+/** What is preconditioned, how, and what is not and why, and what the loss is: {@link CgfacOptimizer.report}. */
+export interface OptimizerReport extends NetworkReport {
+  /**
+   * Where the layers enter the loss, as the last captured step found it; `metric` is that of the last step that needed
+   * one.
+   */
+  readonly heads: readonly HeadReport[];
+  /** L_min, what the last captured step took for what the loss cannot fall below; none before there was one. */
+  readonly lossFloor?: number;
+}
+
+/** The heads of a step, with the metric of those of the step before where it needed none of its own. */
+export function headsAfter(before: readonly HeadReport[], heads: readonly HeadReport[]): readonly HeadReport[] {
+  // batches differ in their number of samples
+  const kindOf = ({ distribution, shape: [, ...rest] }: HeadReport) => [distribution, ...rest].join();
+  return heads.map((head, index) => {
+    const same = before[index];
+    return head.metric === undefined && same && kindOf(same) === kindOf(head) ? { ...head, metric: same.metric } : head;
+  });
+}
 
 /** A variable that took a plain gradient step. */
 export interface PlainReport {

@@ -1,6 +1,7 @@
 /** A step between the optimizer, which captures it, and the recipe, which takes it. */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
+import type { KnownLayer } from './layers';
 import type { StepReport } from './report';
 
 /** A step's capture and loss. */
@@ -9,6 +10,14 @@ export interface Step extends Capture {
   readonly loss: number;
   /** Whether the gradients are known to be those that `f` gave. */
   readonly own: boolean;
+}
+
+/** A step of gradients of variables that earlier steps have met, none of a computation that was captured for it. */
+export interface KeptStep extends Pick<Step, 'iteration' | 'plain' | 'heads'> {
+  /** What tells it from a captured one. */
+  readonly kept: true;
+  /** The layers that gradients are given of. */
+  readonly layers: readonly KnownLayer[];
 }
 
 /** What a step makes of the variables. */

@@ -96,11 +96,11 @@ const zero = (place: number) =>
   `all inputs of layer ${place} are zero: look at the data where it is the first, and else at the layer before it, ` +
   'all of whose units are dead';
 const cutOff = (place: number) =>
-  `all output gradients of layer ${place} are zero, or next to it: weights of zero, or dead or saturated units, stand ` +
-  'between it and the loss; where that lasts, start from smaller weights, or take another activation';
+  `all output gradients of layer ${place} are zero, or next to it: weights of zero, or dead or saturated units, ` +
+  'stand between it and the loss; where that lasts, start from smaller weights, or take another activation';
 const nothingToDo =
-  'the gradients of all layers are zero, or those that curvature is made of: the outputs are saturated, or the loss is ' +
-  'at its least; where it is not, scale the inputs down, or start from smaller weights';
+  'the gradients of all layers are zero, or those that curvature is made of: the outputs are saturated, or the loss ' +
+  'is at its least; where it is not, scale the inputs down, or start from smaller weights';
 
 /** Replaces a layer's kernel and bias. */
 const reset = (net: LayersModel, place: number, kernel: (kernel: tf.Tensor) => tf.Tensor, bias: number) => {

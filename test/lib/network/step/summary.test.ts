@@ -77,8 +77,8 @@ describe('diagnoses', () => {
       'all inputs of layer first are zero: look at the data where it is the first, and else at the layer before it, ' +
       'all of whose units are dead',
     gradients:
-      'all output gradients of layer first are zero, or next to it: weights of zero, or dead or saturated units, stand ' +
-      'between it and the loss; where that lasts, start from smaller weights, or take another activation',
+      'all output gradients of layer first are zero, or next to it: weights of zero, or dead or saturated units, ' +
+      'stand between it and the loss; where that lasts, start from smaller weights, or take another activation',
   };
   test.each([
     ['inputs', false, [zeros.inputs]],
