@@ -57,4 +57,5 @@ export type {
   NetworkReport,
   ReportedLayer,
   SkippedLayer,
+  StepOptions,
 } from './network/types';

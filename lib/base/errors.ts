@@ -20,7 +20,7 @@
  * - `ERR_CGFAC_INTERNAL`: a defect of this package; please report it.
  * - `ERR_CGFAC_TFJS_VERSION`: a TensorFlow.js whose tape has another form than the one that is read.
  * - `ERR_CGFAC_TFJS_KERNEL`: the TensorFlow.js backend lacks an op that the step needs.
- * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute.
+ * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute, and cannot make a step of.
  * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is
  *   known.
  */

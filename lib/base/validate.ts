@@ -81,13 +81,45 @@ export function editDistance(a: string, b: string): number {
   return before[b.length] ?? 0;
 }
 
-/** The known name that is nearest, if at most a third of its letters are wrong; upper and lower case are the same. */
+/** What other packages call options of this one, in the form of {@link plain}. */
+const FOREIGN_NAMES: ReadonlyMap<string, string> = new Map([
+  ['lr', 'learningRate'],
+  ['stepsize', 'learningRate'],
+  ['wd', 'weightDecay'],
+  ['beta', 'momentum'],
+  ['beta1', 'momentum'],
+  ['mu', 'momentum'],
+  ['ema', 'useEma'],
+  ['emadecay', 'emaMomentum'],
+  ['statdecay', 'factorDecay'],
+  ['lambda', 'damping'],
+  ['eps', 'damping'],
+  ['epsilon', 'damping'],
+  ['tol', 'tolerance'],
+  ['maxiter', 'maxIterations'],
+]);
+
+/** A name as names are compared: upper and lower case, `_` and `-` make no difference. */
+const plain = (name: string): string => name.replace(/[_-]/g, '').toLowerCase();
+
+/**
+ * The known name that is probably meant: what another package's name stands for here, else the nearest, if at most a
+ * third of its letters are wrong.
+ */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
-  const distances = known.map((candidate) => editDistance(name.toLowerCase(), candidate.toLowerCase()));
+  const own = FOREIGN_NAMES.get(plain(name));
+  if (own !== undefined && known.includes(own)) return own;
+  const distances = known.map((candidate) => editDistance(plain(name), plain(candidate)));
   const index = distances.indexOf(Math.min(...distances));
   const candidate = known[index];
   if (candidate === undefined) return undefined;
   return (distances[index] ?? 0) <= Math.max(name.length, candidate.length) / 3 ? candidate : undefined;
+}
+
+/** "; did you mean 'cg'?": the end of the message about a name that is not known; empty where none is near. */
+export function didYouMean(name: string, known: readonly string[]): string {
+  const meant = nearestName(name, known);
+  return meant === undefined ? '' : `; did you mean '${meant}'?`;
 }
 
 /** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
@@ -97,11 +129,9 @@ export function checkOptions(options: unknown, owner: string, known: readonly st
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const meant = nearestName(name, known);
-    const question = meant === undefined ? '' : `; did you mean '${meant}'?`;
     throw new CgfacError(
       'ERR_CGFAC_UNKNOWN_OPTION',
-      `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'${question}`,
+      `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'${didYouMean(name, known)}`,
     );
   }
 }
@@ -174,7 +204,9 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
   const found = allowed.find((candidate) => candidate === value);
   if (found === undefined) {
     const expected = allowed.map((candidate) => `'${candidate}'`).join(' or ');
-    throw typeof value === 'string' ? valueError(expected, name, value) : typeError(expected, name, value);
+    if (typeof value !== 'string') throw typeError(expected, name, value);
+    const { code, message } = valueError(expected, name, value);
+    throw new CgfacError(code, message + didYouMean(value, allowed));
   }
   return found;
 }

@@ -61,6 +61,7 @@ export class Layer {
   /** The native half. */
   readonly native: NativeLayer;
   #recorded = false;
+  #sampled = false;
   #started = false;
   #factorRows = NO_ROWS;
   /** As it was before the step under way. */
@@ -82,6 +83,11 @@ export class Layer {
     return this.#recorded;
   }
 
+  /** Whether output gradients of sampled targets are recorded. */
+  get sampled(): boolean {
+    return this.#sampled;
+  }
+
   /** Whether there are factors to precondition with. */
   get started(): boolean {
     return this.#started;
@@ -101,6 +107,7 @@ export class Layer {
   /** Takes in rows that the output factor is made of. */
   recordFisher({ outputGrads, rows, factor, forFactors, samples }: FisherRows): void {
     callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors, samples));
+    this.#sampled = true;
   }
 
   /** Refuses recorded rows that are not finite. */
@@ -136,13 +143,13 @@ export class Layer {
   /** Forgets what was recorded. */
   clear(): void {
     callNative(() => this.native.clear());
-    this.#recorded = false;
+    this.#recorded = this.#sampled = false;
   }
 
   /** Forgets rows, factors and warm start. */
   reset(): void {
     callNative(() => this.native.reset());
-    this.#recorded = this.#started = false;
+    this.#recorded = this.#sampled = this.#started = false;
     this.#factorRows = NO_ROWS;
     this.#before = undefined;
   }
@@ -158,7 +165,7 @@ export class Layer {
     const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
     if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
     else callNative(() => this.native.restore(state));
-    this.#recorded = false;
+    this.#recorded = this.#sampled = false;
     this.#started = started && !empty;
     this.#factorRows = rows ?? NO_ROWS;
     this.#before = undefined;

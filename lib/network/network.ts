@@ -6,6 +6,7 @@ import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
+import { InputRows } from './input-rows';
 import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
 import { type NetworkEntry, requireArrays, requireWeights } from './registry';
@@ -13,7 +14,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { lossOf, normsOf, requireRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
+import { lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
@@ -113,6 +114,7 @@ export class Network {
       layer,
       registered,
       samples: new Map(),
+      inputs: new InputRows(),
       momentum: undefined,
       average,
     });
@@ -145,9 +147,10 @@ export class Network {
 
   /** Forgets what was recorded for the step to come. */
   forgetRows(): void {
-    for (const { layer, samples } of this.entries.values()) {
+    for (const { layer, samples, inputs } of this.entries.values()) {
       layer.clear();
       samples.clear();
+      inputs.clear();
     }
   }
 
@@ -171,6 +174,7 @@ export class Network {
     for (const entry of this.entries.values()) {
       entry.layer.reset();
       entry.samples.clear();
+      entry.inputs.clear();
       entry.momentum = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
@@ -196,14 +200,15 @@ export class Network {
     requireArrays(entries, arrays);
     // weights may have been filled in since they were registered: averages start with those of the first step
     if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
+    const stepRule = ruleOf(options, this.options.stepRule);
     if (unusable === undefined) requireRows(entries, call);
+    if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
     const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
     const refresh = this.refreshDue;
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
-    const stepRule = ruleOf(options, this.options.stepRule);
     const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now, stepRule, ...norms };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };

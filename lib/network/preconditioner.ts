@@ -164,7 +164,7 @@ export class Preconditioner {
   /**
    * Takes in output gradients of sampled targets, which make the output factor that of the true Fisher matrix. Without
    * them it is made of the loss gradients (the empirical Fisher, a poor one where outputs are many). Used by steps
-   * where {@link Preconditioner.refreshDue}.
+   * where {@link Preconditioner.refreshDue}, and by every one whose `stepRule` is 'quadratic'.
    *
    * @param name - The layer.
    * @param rows - See {@link RecordedFisherRows}; with the loss reduction 'mean' they carry 1/batch of their own batch.

@@ -17,6 +17,7 @@ export function recordRows(network: Network, name: string, rows: RecordedBatchRo
   const checked = entry.kind.rows(entry.shape, rows.inputs, rows.lossGrads, batch);
   const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
   const counted = countSamples(entry, site, batch);
+  entry.inputs.add(checked.inputs, checked.rows);
   entry.layer.record({ ...checked, ...counted, batch, factor: network.sampleFactor(batch) });
 }
 

@@ -4,6 +4,7 @@ import { describe } from '../base/validate';
 import { vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer } from '../layer/layer';
+import type { InputRows } from './input-rows';
 import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 
 /** A registered layer and what goes with it. */
@@ -22,6 +23,8 @@ export interface NetworkEntry {
   readonly registered: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
   readonly samples: Map<number, number>;
+  /** What its inputs of the step to come are like. */
+  readonly inputs: InputRows;
   /** M, the momentum; none before it is needed. */
   momentum: VectorArrays | undefined;
   /** The average of the weights. */

@@ -14,7 +14,8 @@ export {
   type StepSummary,
 } from '../adapter-kit';
 export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/install';
-export { CgfacOptimizer, cgfac, type LossAndGradients } from './optimizer';
+export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
-export type { HeadReport, LoneReport, StepReport } from './step/report';
+export type { LossAndGradients } from './step/gradients';
+export type { HeadReport, LoneReport, OptimizerReport, StepReport } from './step/report';
 export type { NamedTensor } from './tape/named-tensor';

@@ -8,37 +8,22 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import {
-  CgfacError,
-  type NetworkMemory,
-  type NetworkReport,
-  type Schedule,
-  uniforms,
-  valueError,
-} from '../adapter-kit';
+import { CgfacError, type NetworkMemory, type Schedule, uniforms, valueError } from '../adapter-kit';
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
 import { assignAll, exchanged } from './step/averages';
-import { gradientsByName, noCapture, requireKnown } from './step/gradients';
+import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
 import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
-import type { StepReport } from './step/report';
+import type { OptimizerReport, StepReport } from './step/report';
 import type { Step } from './step/step';
 import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
 import { registeredVariables, variableGradients } from './tape/tape';
 
 const UINT32 = 2 ** 32;
-
-/** What {@link CgfacOptimizer.computeGradients} returns. */
-export interface LossAndGradients {
-  /** The loss. */
-  value: Scalar;
-  /** The gradients of the loss by the names of the variables. */
-  grads: NamedTensorMap;
-}
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
@@ -180,19 +165,23 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Changes the variables by one step. All directions are computed before the first variable is changed.
    *
-   * @param variableGradients - The gradients of the last {@link CgfacOptimizer.computeGradients}, changed or not
-   * (clipped, say).
-   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` when there are none of this optimizer, or they were applied
-   * already; `ERR_CGFAC_DIVERGED` for the third step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend
-   * that lacks an op.
+   * The gradients after a {@link CgfacOptimizer.computeGradients} take the step of the last one's rows and loss. Other
+   * ones, those of `tf.variableGrads` or of a step that was taken before, are preconditioned with the factors that are
+   * kept, which do not take them in; the last captured loss tells the length of the step, one for all layers.
+   *
+   * @param variableGradients - By name: those of {@link CgfacOptimizer.computeGradients}, changed or not (clipped, or
+   * averaged over several calls), or others.
+   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for gradients of variables that no step has met, or without
+   * a captured loss where the `stepRule` needs one ('quadratic' needs rows, too); `ERR_CGFAC_DIVERGED` for the third
+   * step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
     this.#requireOwnWeights('applyGradients');
-    const step = this.#step;
+    const captured = this.#step;
     this.#step = undefined;
-    if (!step) throw noCapture('gradients of a computeGradients before', 'none');
     const gradients = gradientsByName(variableGradients);
-    if (Number.isFinite(step.loss)) requireKnown(step, gradients);
+    if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
+    const step = captured ?? this.#recipe.kept(gradients, this.iterations);
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
@@ -203,7 +192,7 @@ export class CgfacOptimizer extends Optimizer {
       if (changed) this.#recipe.assigned(step);
     });
     this.incrementIterations();
-    this.#notices.tellOfLone(step.lone);
+    if (captured) this.#notices.tellOfLone(captured.lone);
     if (this.#lastStep) this.#notices.tellOfStep(this.#lastStep);
   }
 
@@ -238,8 +227,11 @@ export class CgfacOptimizer extends Optimizer {
     assignAll(this.#averages('finalizeVariableValues'));
   }
 
-  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
-  report(): NetworkReport | undefined {
+  /**
+   * What is preconditioned and how, what is not and why, where layers enter the loss, and what it cannot fall below;
+   * `undefined` before the first step.
+   */
+  report(): OptimizerReport | undefined {
     return this.#recipe.report();
   }
 

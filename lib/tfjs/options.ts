@@ -39,7 +39,7 @@ const ownRows = {
     kind: kinds.finite,
     text:
       'L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is ' +
-      'the entropy of the targets, of other losses 0.',
+      'the entropy of the targets, of a divergence and of other losses 0.',
   },
   fisher: {
     kind: kinds.choice(['true', 'empirical']),
@@ -154,7 +154,7 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   readonly seed?: number;
   /**
    * L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is the
-   * entropy of the targets, of other losses 0. A number. Default: none.
+   * entropy of the targets, of a divergence and of other losses 0. A number. Default: none.
    */
   readonly lossFloor?: number;
   /**

@@ -80,6 +80,20 @@ test('a misspelt name is refused, with the one that was meant', async () => {
   expect(message).toMatch(/but received 'learningrates'; did you mean 'learningRate'\?$/);
 });
 
+test.each([
+  [{ lr: 0.1 }, 'ERR_CGFAC_UNKNOWN_OPTION', "received 'lr'; did you mean 'learningRate'?"],
+  [{ weight_decay: 0.1 }, 'ERR_CGFAC_UNKNOWN_OPTION', "received 'weight_decay'; did you mean 'weightDecay'?"],
+  [{ nesterov: true }, 'ERR_CGFAC_UNKNOWN_OPTION', "received 'nesterov'"],
+  [{ preset: 'adaptiv' }, 'ERR_CGFAC_INVALID_ARG_VALUE', "preset but received 'adaptiv'; did you mean 'adaptive'?"],
+  [{ method: 'CG' }, 'ERR_CGFAC_INVALID_ARG_VALUE', "method but received 'CG'; did you mean 'cg'?"],
+  [{ fisher: 'emprical' }, 'ERR_CGFAC_INVALID_ARG_VALUE', "fisher but received 'emprical'; did you mean 'empirical'?"],
+  [{ method: 'adam' }, 'ERR_CGFAC_INVALID_ARG_VALUE', "method but received 'adam'"],
+] as const)('%j is refused, with what was meant where that can be told', async (options, code, end) => {
+  const error = await errorOf(() => resolveRecipeOptions(options));
+  expect(error.code).toBe(code);
+  expect(error.message.endsWith(end)).toBe(true);
+});
+
 test.each(['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'])(
   '%s is not among its options',
   async (name) => {

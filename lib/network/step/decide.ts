@@ -4,11 +4,12 @@ import type { VectorArrays } from '../../base/weight-vector';
 import { callNative } from '../../native/call';
 import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
+import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
 import { limitedStep, longest } from './limits';
 import type { PreparedStep } from './prepared';
 import { layerCoefficients, modelAt, quadraticModel } from './quadratic';
-import { diagnose, layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
+import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
 
 /** A step between its phases. */
 export interface StepPlan {
@@ -154,12 +155,13 @@ export function decide(
     return [layerStepSummary(entry.name, step, factors + recorded + workspace + previous)];
   });
   const found = layers.flatMap((layer, index) => {
-    const shape = entries[index]?.shape;
-    return shape === undefined ? [] : diagnose(layer, shape);
+    const entry = entries[index];
+    return entry === undefined ? [] : diagnose(layer, entry);
   });
   const skipped = (why: string, idle = false): StepDecision => {
     const { summary, ...rest } = skippedStep(plan, counts, why, idle);
-    return { ...rest, summary: { ...summary, innerProduct, layers, diagnoses: [...summary.diagnoses, ...found] } };
+    const diagnoses = [...summary.diagnoses, ...(idle ? [NOTHING_TO_DO] : found)];
+    return { ...rest, summary: { ...summary, innerProduct, layers, diagnoses } };
   };
   if (innerProduct === 0) return skipped('Σ⟨v, x⟩ is 0', true);
   if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);

@@ -23,6 +23,22 @@ export function requireRows(entries: readonly NetworkEntry[], call: string): voi
   }
 }
 
+/** Every layer of a step whose length is made of sampled rows has such, of this step. */
+export function requireSampledRows(
+  entries: readonly NetworkEntry[],
+  { stepRule }: Pick<ResolvedPreconditionerOptions, 'stepRule'>,
+  call: string,
+): void {
+  const missing = entries.find(({ layer }) => !layer.sampled);
+  if (missing === undefined) return;
+  const rule = stepRule === 'auto' ? "stepRule 'auto' and targets 'soft'" : `stepRule '${stepRule}'`;
+  throw new CgfacError(
+    'ERR_CGFAC_NO_RECORD',
+    `Expected sampled rows of layer ${describe(missing.name)} for ${call} with ${rule} but received none; call ` +
+      'recordFisher at every step, or give another stepRule',
+  );
+}
+
 /** Why no step can be taken with a loss. */
 export function unusableLoss(loss: number | undefined, lossFloor: number): string | undefined {
   if (loss !== undefined && !Number.isFinite(loss)) return `the loss is ${loss}`;

@@ -1,4 +1,3 @@
-import type { LayerShape } from '../../base/weight-vector';
 import type { PreparedStep } from './prepared';
 
 /** What the length of a step is made of. */
@@ -53,56 +52,6 @@ export interface StepSummary {
   readonly layers: readonly LayerStepSummary[];
   /** What deserves attention, in words. */
   readonly diagnoses: readonly string[];
-}
-
-/**
- * Rows whose second moments lie within this of one direction are alike; sides with fewer features have few directions
- * by nature.
- */
-const ALIKE = 1.05;
-const FEWEST_FEATURES = 4;
-const FEWEST_ROWS = 16;
-/**
- * Directions that the damping leaves of a side with many features: where it is not the damping that leaves so few,
- * there are no more.
- */
-const FEW = 3.5;
-const MANY_FEATURES = 16;
-const UNDAMPED = 10;
-
-/** What deserves attention in a layer's step. */
-export function diagnose(layer: LayerStepSummary, { inFeatures, outFeatures }: LayerShape): string[] {
-  const found: string[] = [];
-  const { name, lambdaMaxOverDamping: ratio, stableRank, effectiveRank, inputRows, outputRows, reason } = layer;
-  if (reason === 'no-curvature')
-    found.push(`no curvature in layer ${name}: all its inputs or output gradients are zero`);
-  if (reason === 'indefinite' || reason === 'broken-down')
-    found.push(
-      `conjugate gradients ended early in layer ${name} (${reason}): the damping is near the rounding of float32`,
-    );
-  if (ratio !== undefined && ratio < 0.1) found.push(`damping dominates in layer ${name}: this is gradient descent`);
-  const alike = (rank: number | undefined, rows: number, features: number, what: string) => {
-    if (rank !== undefined && rank < ALIKE && rows >= FEWEST_ROWS && features >= FEWEST_FEATURES)
-      found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: all ${what} alike`);
-  };
-  alike(stableRank?.input, inputRows, inFeatures, 'inputs');
-  alike(stableRank?.output, outputRows, outFeatures, 'output gradients');
-  const few = (side: 'input' | 'output', rows: number, features: number, what: string) => {
-    const rank = typeof effectiveRank === 'object' ? effectiveRank[side] : Number.NaN;
-    const spread = stableRank?.[side] ?? 1;
-    if (
-      rank < FEW &&
-      spread >= ALIKE &&
-      ratio !== undefined &&
-      ratio >= UNDAMPED &&
-      rows >= FEWEST_ROWS &&
-      features >= MANY_FEATURES
-    )
-      found.push(`rank ${rank.toFixed(1)} of ${rows} in layer ${name}: its ${what} lie in few directions`);
-  };
-  few('input', inputRows, inFeatures, 'inputs');
-  few('output', outputRows, outFeatures, 'output gradients');
-  return found;
 }
 
 /** A layer's summary of what was prepared. */

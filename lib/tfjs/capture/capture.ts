@@ -2,6 +2,7 @@
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
+import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
 import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
 import { backward, dependents, inputsOf } from '../tape/graph';
@@ -239,7 +240,7 @@ function captureLayers(
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
   const metric = wholeMetric(tape, loss, sites, used);
-  const floor = metric.heads.reduce((sum, head) => sum + head.floor, 0);
+  const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
   const linear = linearOutputs(tape, outputsOf(sites.length > 0 ? sites : nodesOf(used)));
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';

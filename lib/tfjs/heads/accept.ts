@@ -2,7 +2,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Distribution } from '../../adapter-kit';
 import type { Candidate } from './candidates';
-import { entropyOf, leastSquares, saturated } from './fit';
+import { divergenceOf, entropyOf, leastSquares, saturated } from './fit';
 import { hardTargets } from './hard-targets';
 import type { Head } from './head';
 
@@ -50,7 +50,8 @@ function* weightsFor(
 export function unweighed({ distribution, logits, probabilities }: Candidate): Head {
   const [samples = 1] = logits.shape;
   const p = probabilities().dataSync<'float32'>();
-  return { distribution, logits, probabilities: p, factors: new Float64Array(samples), floor: 0, soft: false };
+  const nothing = { floor: 0, soft: false, divergence: { value: 0, exact: true } };
+  return { distribution, logits, probabilities: p, factors: new Float64Array(samples), ...nothing };
 }
 
 /**
@@ -75,9 +76,11 @@ export function accept(candidate: Candidate, gradient: Tensor, constants: readon
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const { u, misfit } = leastSquares(p, y, s, d, leftOut);
       if (!(misfit <= TOLERANCE) || u < 0) continue;
-      return { ...common, factors: factorsOf(samples, u, s), ...entropyOf(distribution, y, s, u) };
+      const measured = { ...entropyOf(distribution, y, s, u), divergence: divergenceOf(distribution, p, y, s, u) };
+      return { ...common, factors: factorsOf(samples, u, s), ...measured };
     }
   }
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
-  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), floor: 0, soft: false };
+  const unmeasured = { floor: 0, soft: false, divergence: undefined };
+  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), ...unmeasured };
 }

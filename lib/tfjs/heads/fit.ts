@@ -1,4 +1,4 @@
-/** How the loss of a head is measured: its weight by least squares, and its floor. */
+/** How the loss of a head is measured: its weight by least squares, its floor, and what is above the floor. */
 import type { Distribution } from '../../adapter-kit';
 
 /**
@@ -92,4 +92,45 @@ export function entropyOf(
     floor += u * (s[sample] ?? 0) * entropy;
   }
   return { floor, soft };
+}
+
+/** A divergence of more numbers than these is estimated from some of the samples, of these at the least. */
+const MANY_NUMBERS = 8192;
+const FEWEST_SAMPLES = 8;
+
+/** Keras takes a smaller probability for this one. */
+const LEAST_PROBABILITY = 1e-7;
+
+/** The divergence of one number's target from its probability; of a squared error half of it. */
+function divergenceAt(distribution: Distribution, target: number, probability: number): number {
+  if (distribution === 'gaussian') return (probability - target) ** 2 / 2;
+  const term = (y: number, p: number) => (y > 0 ? y * Math.log(y / Math.max(p, LEAST_PROBABILITY)) : 0);
+  return term(target, probability) + (distribution === 'bernoulli' ? term(1 - target, 1 - probability) : 0);
+}
+
+/** The weighed sum of the divergences of the targets from the probabilities. */
+export interface Divergence {
+  readonly value: number;
+  /** Whether it is of all samples, and no estimate from some of them. */
+  readonly exact: boolean;
+}
+
+/**
+ * The weighed sum of the Kullback–Leibler divergences of the targets from the probabilities: what a head's part of the
+ * loss is above its least, whatever constant the loss has beside it.
+ */
+export function divergenceOf(distribution: Distribution, p: Numbers, y: Numbers, s: Numbers, u: number): Divergence {
+  const perSample = y.length / s.length;
+  const most = Math.max(1, Math.floor(s.length / FEWEST_SAMPLES));
+  const stride = Math.min(most, Math.max(1, Math.floor(y.length / MANY_NUMBERS)));
+  let [found, seen, all] = [0, 0, 0];
+  for (let sample = 0; sample < s.length; sample++) {
+    const weight = s[sample] ?? 0;
+    all += weight;
+    if (sample % stride !== 0) continue;
+    seen += weight;
+    for (let at = sample * perSample; at < (sample + 1) * perSample; at++)
+      found += weight * divergenceAt(distribution, y[at] ?? 0, p[at] ?? 0);
+  }
+  return { value: seen === 0 ? 0 : (u * found * all) / seen, exact: stride === 1 };
 }

@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Distribution } from '../../adapter-kit';
+import type { Divergence } from './fit';
 
 /** One head of the model at this step. */
 export interface Head {
@@ -14,9 +15,12 @@ export interface Head {
    */
   readonly factors: Float64Array;
   /**
-   * What this head's part of the loss cannot fall below: the entropy of its targets, weighed as the loss weighs them.
+   * What this head's part of the loss cannot fall below where it is a cross-entropy: the entropy of its targets,
+   * weighed as the loss weighs them.
    */
   readonly floor: number;
+  /** What this head's part of the loss is above its least; `undefined` where its targets are not known. */
+  readonly divergence: Divergence | undefined;
   /** Whether its targets are probabilities other than 0 and 1, or those of a squared error. */
   readonly soft: boolean;
 }

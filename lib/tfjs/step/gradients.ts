@@ -1,16 +1,24 @@
 /** The gradients that a step is given, and what makes them unusable. */
-import { mul, type NamedTensorMap, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core';
+import { mul, type NamedTensorMap, type Scalar, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../../adapter-kit';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import type { NamedTensor } from '../tape/named-tensor';
-import type { Step } from './step';
+import type { KeptStep, Step } from './step';
 
-/** The error of gradients that do not belong to the last capture. */
+/** What {@link CgfacOptimizer.computeGradients} returns. */
+export interface LossAndGradients {
+  /** The loss. */
+  value: Scalar;
+  /** The gradients of the loss by the names of the variables. */
+  grads: NamedTensorMap;
+}
+
+/** The error of gradients that no step can be made of, for want of a capture. */
 export function noCapture(expected: string, received: string): CgfacError {
   return new CgfacError(
     'ERR_CGFAC_TFJS_NO_CAPTURE',
     `Expected ${expected} for applyGradients but received ${received}; ` +
-      'call minimize, or computeGradients and then applyGradients once',
+      'call minimize(f), or optimizer.computeGradients(f) in the place of tf.variableGrads(f)',
   );
 }
 
@@ -47,7 +55,10 @@ export interface LayerGradient {
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a missing gradient.
  */
-export function readGradient({ kernel, bias }: Layer, gradients: ReadonlyMap<string, Tensor>): LayerGradient {
+export function readGradient(
+  { kernel, bias }: Pick<Layer, 'kernel' | 'bias'>,
+  gradients: ReadonlyMap<string, Tensor>,
+): LayerGradient {
   const read = ({ name }: Variable): Float32Array => {
     const values = gradients.get(name)?.dataSync<'float32'>();
     if (!values) throw noCapture(`a gradient of ${name}`, 'none');
@@ -57,7 +68,10 @@ export function readGradient({ kernel, bias }: Layer, gradients: ReadonlyMap<str
 }
 
 /** The variable of a layer whose gradient holds a NaN or an infinity, if there is one. */
-export function notFinite({ kernel, bias }: Layer, gradient: LayerGradient): Variable | undefined {
+export function notFinite(
+  { kernel, bias }: Pick<Layer, 'kernel' | 'bias'>,
+  gradient: LayerGradient,
+): Variable | undefined {
   // One number that is not finite makes the sum one that is not: |float32| sums stay far within a double.
   const finite = (values: Float32Array) => {
     let sumOfSizes = 0;
@@ -76,14 +90,16 @@ function allFinite(values: Tensor): boolean {
 
 /** Why a step cannot be taken, found before anything takes part in it. */
 export function unusable(
-  step: Step,
+  step: Step | KeptStep,
   gradients: ReadonlyMap<string, Tensor>,
   read: readonly LayerGradient[] | undefined,
 ): string | undefined {
-  if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
-  if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
+  if (!('kept' in step)) {
+    if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
+    if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
+  }
   const bad =
-    step.layers.flatMap((layer, index) => {
+    step.layers.flatMap((layer: Pick<Layer, 'kernel' | 'bias'>, index) => {
       const gradient = read?.[index];
       return (gradient && notFinite(layer, gradient)) ?? [];
     })[0] ??

@@ -8,7 +8,7 @@ export type NextValues = readonly (readonly [Variable, Tensor])[];
 
 /** W ← decay·W − M, of the layers called `names`, where `updates` has M by name. */
 export function layerValues(
-  layers: readonly Layer[],
+  layers: readonly Pick<Layer, 'kernel' | 'bias'>[],
   names: readonly string[],
   updates: LayerVectors,
   decay: number,

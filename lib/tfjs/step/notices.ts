@@ -47,6 +47,13 @@ export class Notices {
 
   /** Tells what a step was like. */
   tellOfStep(report: StepReport): void {
+    if (report.kept)
+      this.#once(
+        'kept',
+        'applyGradients was given other gradients than those of computeGradients; the factors that are kept and the ' +
+          'last captured loss make a step of them; optimizer.computeGradients(f) in the place of tf.variableGrads(f) ' +
+          'gives them factors and a loss of their own',
+      );
     this.#tellOfMetrics(report);
     this.#tellOfStandstill(report);
   }

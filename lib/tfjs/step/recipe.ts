@@ -2,15 +2,7 @@
  * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
  */
 import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import {
-  at,
-  type NetworkMemory,
-  type NetworkReport,
-  nonNegative,
-  type Preconditioner,
-  type Schedule,
-  scheduled,
-} from '../../adapter-kit';
+import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import { type Layer, variablesOf } from '../kinds/layer-kind';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
@@ -20,11 +12,12 @@ import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
+import { keptStep, type LastLoss, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
 import { layerValues, loneValues } from './next-values';
-import { reportOf } from './report';
+import { type HeadReport, headsAfter, type OptimizerReport, reportOf } from './report';
 import { RecipeSettings } from './settings';
-import type { Step, StepOutcome } from './step';
+import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
 
 /** Of so few samples the targets of all are sampled. */
@@ -45,6 +38,10 @@ export class Recipe {
    * What was loaded; its layers and lone variables leave it, in their order, as those of the model come to be known.
    */
   #saved: SavedState | undefined;
+  /** The loss of the last captured computation that gave a step. */
+  #lastLoss: LastLoss | undefined;
+  /** The heads of the last captured computation that gave a step. */
+  #heads: readonly HeadReport[] = [];
 
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
@@ -90,8 +87,9 @@ export class Recipe {
     return preset === 'adaptive' && samples < FEW_SAMPLES ? 1 : preconditioner.fisherFraction;
   }
 
-  /** Takes a step; the caller gives the variables their new values. */
-  apply(step: Step, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+  /** Takes a step, captured or not; the caller gives the variables their new values. */
+  apply(step: Step | KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+    if ('kept' in step) return this.#applyKept(step, gradients);
     this.#prune();
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
@@ -115,6 +113,8 @@ export class Recipe {
     }
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
     const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, this.#settings);
+    if (summary.loss !== undefined) this.#lastLoss = { loss: summary.loss, floor: summary.lossFloor ?? 0 };
+    this.#heads = headsAfter(this.#heads, step.heads);
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
@@ -122,11 +122,41 @@ export class Recipe {
     return { next, report };
   }
 
+  /**
+   * The step of gradients that were not captured.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a gradient of a variable that no step has met.
+   */
+  kept(gradients: ReadonlyMap<string, Tensor>, iteration: number): KeptStep {
+    this.#prune();
+    return keptStep(gradients, this.#layers.known, this.#lone, iteration);
+  }
+
+  #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
+    const preconditioner = this.#open();
+    const read = step.layers.map((layer) => readGradient(layer, gradients));
+    const reason = unusable(step, gradients, read);
+    if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
+    const weightDecay = this.#scheduled(preconditioner);
+    if (step.layers.length === 0) {
+      this.#layers.endRow();
+      return { next: [], report: reportOf(step) };
+    }
+    const { stepRule = 'auto' } = this.#layers.options ?? {};
+    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastLoss, stepRule);
+    const report = reportOf(step, summary);
+    if (summary.skipped !== undefined) return { next: [], report };
+    const decay = 1 - summary.stepSize * weightDecay;
+    // lone variables do not decay
+    const next = step.layers.flatMap((layer) => layerValues([layer], [layer.name], updates, layer.lone ? 1 : decay));
+    return { next, report };
+  }
+
   /** Tells that the variables of a step have their new values: the averages take them in. */
-  assigned(step: Step): void {
+  assigned(step: Step | KeptStep): void {
     if (!this.#layers.options?.useEma) return;
-    const variables = [...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)];
-    this.#averages.absorb(variables, this.#emaMomentum);
+    const variables = new Set([...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)]);
+    this.#averages.absorb([...variables], this.#emaMomentum);
   }
 
   /**
@@ -146,8 +176,8 @@ export class Recipe {
     return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
   }
 
-  /** What is preconditioned and how, and what is not and why; `undefined` before the first step. */
-  report(): NetworkReport | undefined {
+  /** What is preconditioned and how, what is not and why, and what the loss is; `undefined` before the first step. */
+  report(): OptimizerReport | undefined {
     this.#prune();
     const report = this.#layers.report();
     if (report === undefined) return undefined;
@@ -166,6 +196,8 @@ export class Recipe {
         const reason = reasons.get(layer.name);
         return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
       }),
+      heads: this.#heads,
+      ...(this.#lastLoss ? { lossFloor: this.#lastLoss.floor } : {}),
     };
   }
 
@@ -227,6 +259,8 @@ export class Recipe {
     this.#averages.dispose();
     this.#lone.clear();
     this.#saved = undefined;
+    this.#lastLoss = undefined;
+    this.#heads = [];
   }
 
   #open(): Preconditioner {

@@ -1,8 +1,29 @@
-import type { StepSummary } from '../../adapter-kit';
+import type { NetworkReport, StepSummary } from '../../adapter-kit';
 import type { HeadReport } from '../capture/head-report';
 import type { LoneVariable } from '../capture/sites';
 
 export type { HeadReport };
+
+/** What is preconditioned, how, and what is not and why, and what the loss is: {@link CgfacOptimizer.report}. */
+export interface OptimizerReport extends NetworkReport {
+  /**
+   * Where the layers enter the loss, as the last captured step found it; `metric` is that of the last step that needed
+   * one.
+   */
+  readonly heads: readonly HeadReport[];
+  /** L_min, what the last captured step took for what the loss cannot fall below; none before there was one. */
+  readonly lossFloor?: number;
+}
+
+/** The heads of a step, with the metric of those of the step before where it needed none of its own. */
+export function headsAfter(before: readonly HeadReport[], heads: readonly HeadReport[]): readonly HeadReport[] {
+  // batches differ in their number of samples
+  const kindOf = ({ distribution, shape: [, ...rest] }: HeadReport) => [distribution, ...rest].join();
+  return heads.map((head, index) => {
+    const same = before[index];
+    return head.metric === undefined && same && kindOf(same) === kindOf(head) ? { ...head, metric: same.metric } : head;
+  });
+}
 
 /** A variable that no layer has, so that its block of the Fisher matrix is a diagonal. */
 export interface LoneReport {
@@ -16,6 +37,11 @@ export interface LoneReport {
 export interface StepReport {
   /** The steps before this one. */
   readonly iteration: number;
+  /**
+   * Whether the gradients were none of a computation that the optimizer captured for this step: the factors that were
+   * kept preconditioned them, and the loss is that of the last captured one.
+   */
+  readonly kept?: true;
   /** η, the length of the step: with the step rule 'kl-clip' ν·learningRate. */
   readonly nu: number;
   /** Σ⟨v, x⟩ over the layers. */
@@ -35,16 +61,17 @@ export interface StepReport {
 
 /** What a report tells of a step before it is taken. */
 interface Reported {
+  readonly kept?: true;
   readonly iteration: number;
   readonly heads: readonly HeadReport[];
   readonly lone: readonly LoneVariable[];
 }
 
 /** The report of a step, with the summary of its layers where it has any. */
-export function reportOf({ iteration, heads, lone }: Reported, summary?: StepSummary): StepReport {
+export function reportOf({ kept, iteration, heads, lone }: Reported, summary?: StepSummary): StepReport {
   const named = lone.map(({ variable, reason }) => ({ name: variable.name, reason }));
   return {
-    iteration,
+    ...(kept ? { iteration, kept } : { iteration }),
     nu: summary?.stepSize ?? 0,
     innerProduct: summary?.innerProduct ?? 0,
     heads,

@@ -1,6 +1,8 @@
 /** A step between the optimizer, which captures it, and the recipe, which takes it. */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
+import type { LoneVariable } from '../capture/sites';
+import type { KnownLayer } from './layers';
 import type { StepReport } from './report';
 
 /** A step's capture and loss. */
@@ -9,6 +11,16 @@ export interface Step extends Capture {
   readonly loss: number;
   /** Whether the gradients are known to be those that `f` gave. */
   readonly own: boolean;
+}
+
+/** A step of gradients of variables that earlier steps have met, none of a computation that was captured for it. */
+export interface KeptStep extends Pick<Step, 'iteration' | 'heads'> {
+  /** What tells it from a captured one. */
+  readonly kept: true;
+  /** The layers and lone variables that gradients are given of. */
+  readonly layers: readonly KnownLayer[];
+  /** The lone variables among them, and why they are. */
+  readonly lone: readonly LoneVariable[];
 }
 
 /** What a step makes of the variables. */

@@ -9,7 +9,8 @@ import type { Step } from './step';
 /** The rounding of a loss in float32, a mean of many terms, relative to itself. */
 const ROUNDING = 1e-5;
 
-function copyOf(vector: LayerGradient): WeightVector {
+/** A copy of a gradient, in the form that a preconditioner takes. */
+export function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
 }
 
@@ -18,7 +19,7 @@ function times(values: Float32Array, factor: number): Float32Array {
 }
 
 /** ‖W‖ of a kernel and its bias. */
-function weightNorm(layer: Pick<Layer, 'kernel' | 'bias'>): number {
+export function weightNorm(layer: Pick<Layer, 'kernel' | 'bias'>): number {
   return normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
 }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { anyOf, checkOptions, editDistance, nearestName } from '../../../lib/base/validate';
+import { anyOf, checkOptions, didYouMean, editDistance, nearestName, oneOf } from '../../../lib/base/validate';
 
 describe('edit distance', () => {
   test.each([
@@ -58,6 +58,27 @@ describe('the nearest name', () => {
     expect(nearestName(name, known)).toBe(nearest);
   });
 
+  test.each([
+    ['lr', 'learningRate'],
+    ['LR', 'learningRate'],
+    ['learning_rate', 'learningRate'],
+    ['weight_decay', 'weightDecay'],
+    ['wd', 'weightDecay'],
+    ['beta1', 'momentum'],
+    ['beta_1', 'momentum'],
+    ['epsilon', 'damping'],
+    ['max_iter', 'maxIterations'],
+    ['kl_clip', 'klClip'],
+    ['beta2', undefined],
+    ['constructor', undefined],
+  ])("of another package's '%s' is %s", (name, nearest) => {
+    expect(nearestName(name, [...known, 'learningRate', 'weightDecay', 'klClip'])).toBe(nearest);
+  });
+
+  test("of another package's name is not one that its owner lacks", () => {
+    expect(didYouMean('lr', known)).toBe('');
+  });
+
   test('is none of no names', () => {
     expect(nearestName('damping', [])).toBeUndefined();
   });
@@ -76,6 +97,21 @@ test('an unknown option is refused, with the name that was meant where there is 
     expect.objectContaining({
       code: 'ERR_CGFAC_UNKNOWN_OPTION',
       message: "Expected one of damping, rank for an option of Thing but received 'colour'",
+    }),
+  );
+});
+
+test.each([
+  ['CG', "; did you mean 'cg'?"],
+  ['exakt', "; did you mean 'exact'?"],
+  ['in_out', "; did you mean 'in-out'?"],
+  ['adam', ''],
+  ['', ''],
+])("an unknown value '%s' is refused, with the one that was meant where there is one", (value, question) => {
+  expect(() => oneOf(value, 'thing', ['cg', 'exact', 'in-out'])).toThrow(
+    expect.objectContaining({
+      code: 'ERR_CGFAC_INVALID_ARG_VALUE',
+      message: `Expected 'cg' or 'exact' or 'in-out' for thing but received '${value}'${question}`,
     }),
   );
 });

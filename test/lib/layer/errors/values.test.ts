@@ -108,7 +108,7 @@ const table: Case[] = [
   {
     what: 'an unknown space',
     code: value,
-    message: "Expected 'auto' or 'weight' or 'gram' for space but received 'grams'",
+    message: "Expected 'auto' or 'weight' or 'gram' for space but received 'grams'; did you mean 'gram'?",
     call: layering({ space: 'grams' }),
   },
   {

@@ -1,0 +1,28 @@
+/**
+ * What a loss cannot fall below. The gradient of a head tells its loss but for a constant: Σ y·ln(1/p) has the entropy
+ * of the targets for its least, the Kullback–Leibler divergence Σ y·ln(y/p), with the same gradient, has 0, and what is
+ * shifted something else. All of them are above their least by the divergence, and their value says which it is.
+ */
+import type { Metric } from './find';
+
+/** The divergence is known to this share of itself. */
+const KNOWN = 0.1;
+/** The rounding of a loss in float32, a mean of many terms, relative to itself. */
+const ROUNDING = 1e-5;
+
+/**
+ * L_min of a loss: the entropy of the targets of a cross-entropy, 0 of a divergence and of a squared error, and what a
+ * shifted loss has as its least. It is below the loss. A part of the loss that is not known counts as one above 0.
+ */
+export function floorOf(loss: number, { heads, other }: Metric): number {
+  const entropy = heads.reduce((sum, { floor }) => sum + floor, 0);
+  if (!Number.isFinite(entropy)) return entropy; // the step is left out
+  const divergences = heads.flatMap(({ divergence }) => divergence ?? []);
+  const divergence = divergences.reduce((sum, { value }) => sum + value, 0);
+  const least = (1 - KNOWN) * divergence;
+  if (other !== undefined || divergences.length < heads.length)
+    return loss >= (1 - ROUNDING) * (least + entropy) ? entropy : 0;
+  if (entropy > 0 && loss >= divergence + entropy / 2)
+    return loss >= (1 - ROUNDING) * entropy ? entropy : loss - divergence;
+  return loss >= least || divergences.some(({ exact }) => !exact) ? 0 : loss - divergence;
+}

@@ -1,0 +1,97 @@
+/**
+ * Steps of gradients that no computation of this optimizer gave: those of `tf.variableGrads`, say, or of a capture that
+ * was applied before. The factors that are kept precondition them.
+ */
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import {
+  CgfacError,
+  type NaturalGradientsResult,
+  type Preconditioner,
+  type ResolvedPreconditionerOptions,
+  type StepOptions,
+} from '../../adapter-kit';
+import { variablesOf } from '../kinds/layer-kind';
+import { type LayerGradient, noCapture } from './gradients';
+import type { KnownLayer } from './layers';
+import type { KeptStep } from './step';
+import { copyOf, weightNorm } from './take';
+
+type StepRule = ResolvedPreconditionerOptions['stepRule'];
+
+/** The loss of the last captured computation, which tells the length of a step of other gradients. */
+export interface LastLoss {
+  readonly loss: number;
+  /** L_min. */
+  readonly floor: number;
+}
+
+/**
+ * The step of gradients that were not captured.
+ *
+ * @param known - The layers and lone variables that earlier steps have met.
+ * @param lone - Why the lone variables are alone.
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a gradient of another variable.
+ */
+export function keptStep(
+  gradients: ReadonlyMap<string, Tensor>,
+  known: readonly KnownLayer[],
+  lone: ReadonlyMap<Variable, string>,
+  iteration: number,
+): KeptStep {
+  const met = new Set([...known.flatMap(variablesOf), ...lone.keys()].map(({ name }) => name));
+  if (met.size === 0) throw noCapture('gradients of computeGradients', 'others before any of these');
+  if (gradients.size === 0) throw noCapture('gradients', 'none');
+  for (const name of gradients.keys())
+    if (!met.has(name)) throw noCapture('gradients of variables that a step has met', `one of ${name}`);
+  return {
+    kept: true,
+    iteration,
+    layers: known.filter((layer) => variablesOf(layer).some(({ name }) => gradients.has(name))),
+    lone: [...lone].flatMap(([variable, reason]) => (gradients.has(variable.name) ? [{ variable, reason }] : [])),
+    heads: [],
+  };
+}
+
+/**
+ * What a step of other gradients than captured ones is told of its loss: that of the last captured computation, where
+ * the length of the step depends on it.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the length depends on what is not known.
+ */
+function measureOf(
+  stepRule: StepRule,
+  last: LastLoss | undefined,
+): Pick<StepOptions, 'loss' | 'lossFloor' | 'targets'> {
+  if (stepRule === 'kl-clip' || stepRule === 'fixed') return {};
+  if (stepRule === 'quadratic')
+    throw noCapture("gradients of computeGradients with stepRule 'quadratic', which needs sampled rows,", 'others');
+  if (last === undefined)
+    throw noCapture('gradients of computeGradients at the first step', 'others, of no known loss');
+  // one length for all layers, which needs no sampled rows
+  return { loss: last.loss, lossFloor: last.floor, targets: 'hard' };
+}
+
+/**
+ * Takes a step of the gradients that are given, by the factors that are kept.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the length of the step depends on what is not known.
+ */
+export function takeKeptStep(
+  preconditioner: Preconditioner,
+  { layers }: KeptStep,
+  gradients: readonly LayerGradient[],
+  last: LastLoss | undefined,
+  stepRule: StepRule,
+): NaturalGradientsResult {
+  const measure = measureOf(stepRule, last);
+  const updates = Object.fromEntries(
+    gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient)] as const),
+  );
+  const weightNorms = Object.fromEntries(layers.map((layer) => [layer.name, weightNorm(layer)] as const));
+  try {
+    return { summary: preconditioner.stepSync(updates, { ...measure, weightNorms }), updates };
+  } catch (error) {
+    if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NO_RECORD') throw error;
+    throw noCapture('gradients of computeGradients', 'others, of a layer that has no factors yet');
+  }
+}

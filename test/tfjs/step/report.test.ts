@@ -1,0 +1,56 @@
+// What report() shows besides the layers: the heads, their metric, and L_min.
+import * as tf from '@tensorflow/tfjs-core';
+import { cgfac } from '../../../lib/tfjs';
+import { headsAfter } from '../../../lib/tfjs/step/report';
+import { normal, quietScopes, variable } from '../support/backends';
+import { oneHot } from '../support/one-layer';
+
+quietScopes();
+
+const x = () => normal([40, 4], 3);
+
+it('shows the head, its metric and the floor of the loss, also at steps that sample nothing', () => {
+  const w = variable([4, 3], 1);
+  const y = oneHot(40, 4);
+  const smooth = tf.add(tf.mul(0.9, y), 0.1 / 3);
+  const optimizer = cgfac({ seed: 1 });
+  expect(optimizer.report()).toBeUndefined();
+  const hard = () => tf.losses.softmaxCrossEntropy(y, tf.matMul(x(), w)) as tf.Scalar;
+  for (let step = 0; step < 12; step++) optimizer.minimize(hard);
+  expect(optimizer.lastStep?.heads).toEqual([{ distribution: 'categorical', shape: [40, 3], metric: undefined }]);
+  const heads = [{ distribution: 'categorical', shape: [40, 3], metric: 'fisher' }];
+  expect(optimizer.report()).toMatchObject({ layers: [{ name: w.name }], heads, lossFloor: 0 });
+  optimizer.minimize(() => tf.losses.softmaxCrossEntropy(smooth, tf.matMul(x(), w)) as tf.Scalar);
+  expect(optimizer.report()).toMatchObject({ heads, lossFloor: optimizer.lastStep?.summary?.lossFloor });
+  expect(optimizer.report()?.lossFloor).toBeGreaterThan(0.2);
+  optimizer.minimize(() => tf.mul(hard(), Number.NaN) as tf.Scalar);
+  expect(optimizer.report()).toMatchObject({ heads });
+  optimizer.dispose();
+  expect(optimizer.report()).toBeUndefined();
+});
+
+it('shows the given floor, and a loss that is of no known distribution', () => {
+  const w = variable([4, 3], 1);
+  const optimizer = cgfac({ seed: 1, lossFloor: -2 });
+  optimizer.minimize(() => tf.losses.absoluteDifference(normal([40, 3], 5), tf.matMul(x(), w)) as tf.Scalar);
+  const heads = [{ distribution: undefined, shape: [40, 3], metric: 'slope' }];
+  expect(optimizer.report()).toMatchObject({ heads, lossFloor: -2 });
+});
+
+it('has the heads of lone variables where there are no layers', () => {
+  const scale = variable([3], 1);
+  const optimizer = cgfac({ seed: 1 });
+  optimizer.minimize(() => tf.sum(tf.square(scale)) as tf.Scalar);
+  expect(optimizer.report()).toMatchObject({
+    layers: [{ name: scale.name, method: 'diagonal' }],
+    heads: [{ distribution: 'gaussian', shape: [3], metric: 'fisher' }],
+    lossFloor: 0,
+  });
+});
+
+it('takes a metric over from the same head alone', () => {
+  const head = (shape: number[], metric?: 'fisher') => ({ distribution: 'categorical' as const, shape, metric });
+  expect(headsAfter([head([8, 3], 'fisher')], [head([5, 3])])).toEqual([head([5, 3], 'fisher')]);
+  expect(headsAfter([head([8, 3], 'fisher')], [head([8, 4])])).toEqual([head([8, 4])]);
+  expect(headsAfter([], [head([8, 3])])).toEqual([head([8, 3])]);
+});
