@@ -208,7 +208,7 @@ function isOutput(
   return [...ends].some((end) => [...(linear.get(end) ?? [])].some((id) => own.has(id)));
 }
 
-const nodesOf = (used: readonly UsedVariable[]) => used.flatMap(({ nodes }) => nodes.map((node) => ({ node })));
+const idsOf = (used: readonly LoneVariable[]) => new Set(used.map(({ variable: { id } }) => id));
 
 /** The metric of the sites, or of lone variables where there are none; and that of lone variables beside its heads. */
 function wholeMetric(
@@ -218,14 +218,14 @@ function wholeMetric(
   used: readonly UsedVariable[],
 ): Metric {
   if (sites.length === 0 && used.length === 0) return NO_METRIC;
-  if (sites.length === 0) return findMetric(tape, loss, outputsOf(nodesOf(used)));
+  if (sites.length === 0) return findMetric(tape, loss, idsOf(used));
   const metric = findMetric(tape, loss, outputsOf(sites));
   const ends = endsOf(metric);
   const beside = used.filter(({ variable }) => {
     const reached = dependents(tape, [variable.id]);
     return ![...ends].some((id) => reached.has(id));
   });
-  return beside.length === 0 ? metric : withOutputs(tape, loss, metric, outputsOf(nodesOf(beside)));
+  return beside.length === 0 ? metric : withOutputs(tape, loss, metric, idsOf(beside));
 }
 
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
@@ -241,12 +241,14 @@ function captureLayers(
   const curved = used.map(({ variable }) => variable);
   const metric = wholeMetric(tape, loss, sites, used);
   const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
-  const linear = linearOutputs(tape, outputsOf(sites.length > 0 ? sites : nodesOf(used)));
+  const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
   const sampling = { targets, samples: samplesOf(metric) } as const;
   const blocks = [...layers, ...curved.map((kernel) => ({ kernel, bias: undefined }))];
-  const share = blocks.length > 0 ? options.share(sampling, blocks) : 0;
+  const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
+  // lone variables alone may be the samples themselves
+  const share = sites.length === 0 && asked > 0 ? 1 : asked;
   const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, curved, share, options.uniform) : undefined;
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes

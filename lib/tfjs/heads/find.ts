@@ -101,7 +101,7 @@ export function endsOf({ heads, other }: Metric): Set<number> {
 /**
  * A metric with what else enters the loss, past its heads: a learned weight of a term, say.
  *
- * @param outputs - The ids of the outputs of the ops that it enters by.
+ * @param outputs - The ids of the tensors that it enters by.
  */
 export function withOutputs(
   tape: readonly TapeNode[],
