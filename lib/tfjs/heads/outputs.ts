@@ -84,6 +84,8 @@ export function findOutputs(
 ): LossPart {
   const fromSites = dependents(tape, siteOutputs);
   const possible = layerOutputs(tape, siteOutputs, fromSites, PASSING);
+  // what passing ops make of a head's logits is the head's
+  for (const [id, above] of possible) if ([...above].some((each) => heads.has(each))) possible.delete(id);
   for (;;) {
     const { met, nodes } = walk(tape, loss, fromSites, (id) => heads.has(id) || possible.has(id));
     const doubled = [...met.keys()].filter((id) => {

@@ -238,6 +238,20 @@ describe('heads', () => {
     expect(relativeError(head?.factors ?? [], weights.map(Math.sqrt))).toBeLessThan(1e-5);
   });
 
+  it('finds what enters a loss beside a head, and not once more what an activation makes of its logits', () => {
+    const loss: Loss = (z, y) => {
+      const logits = tf.slice(z, [0, 0], [B, D]);
+      const p = tf.sigmoid(logits);
+      const on = tf.mul(y, tf.log(tf.add(p, 1e-7)));
+      const off = tf.mul(tf.sub(1, y), tf.log(tf.sub(1 + 1e-7, p)));
+      const variance = tf.exp(tf.slice(z, [0, D], [B, 1]));
+      return tf.add(tf.neg(tf.mean(tf.sum(tf.add(on, off), -1))), tf.mean(variance));
+    };
+    const { heads, other } = metricOf(loss, shares(), D + 1);
+    expect(heads).toMatchObject([{ distribution: 'bernoulli', logits: { shape: [B, D] } }]);
+    expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, 1]]);
+  });
+
   it('finds every head of a model with several', () => {
     const loss: Loss = (z, y) => {
       const [left, right] = tf.split(z, [2, 3], 1) as [tf.Tensor, tf.Tensor];
