@@ -9,6 +9,7 @@ import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
 import type { Site } from '../kinds/layer-kind';
+import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
 
@@ -133,17 +134,26 @@ export function sampledGradients(
   const byNode = new Map(sites.map((site) => [site.node, site]));
   const outputGrads = new Map<Site, Float32Array>();
   const within = dependents(tape, [...siteOutputs, ...variables.map(({ id }) => id)]);
-  const gradients = backward(tape, seeds, within, (node, outputGradient) => {
+  const visit = (node: TapeNode, outputGradient: Tensor) => {
     const site = byNode.get(node);
     if (!site) return;
     outputGrads.set(site, site.readOutputGrads(outputGradient));
-  });
-  const sums = new Map(
-    variables.flatMap((variable) => {
+  };
+  const byRows = (node: TapeNode) => {
+    const site = byNode.get(node);
+    return site?.takesFewerRows === true && site.rows === samples;
+  };
+  const some = { samples, count: sampled, byRows };
+  const sums = new Map<Variable, Float32Array>();
+  const apart =
+    sampled < samples && variables.length === 0 && backwardOfFirst(tape, new Map(seeds), within, some, visit);
+  if (!apart) {
+    const gradients = backward(tape, seeds, within, visit);
+    for (const variable of variables) {
       const gradient = gradients.get(variable.id);
-      return gradient ? [[variable, gradient.dataSync<'float32'>().slice()] as const] : [];
-    }),
-  );
+      if (gradient) sums.set(variable, gradient.dataSync<'float32'>().slice());
+    }
+  }
   for (const site of sites) {
     if (!outputGrads.has(site)) {
       throw new CgfacError(
@@ -154,7 +164,7 @@ export function sampledGradients(
   }
   return {
     samples: sampled,
-    outputGrads: sampled === samples ? outputGrads : ofSampled(outputGrads, sampled, samples),
+    outputGrads: sampled === samples || apart ? outputGrads : ofSampled(outputGrads, sampled, samples),
     sums,
     drawn,
   };

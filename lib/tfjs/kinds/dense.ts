@@ -38,9 +38,11 @@ function firstOperandGradient(node: TapeNode, outputGradient: Tensor): (() => Te
   const [left, right] = node.saved;
   const { transposeA, transposeB, activation = 'linear' } = node.attributes;
   if (!left || !right || left.rank !== right.rank || activation !== 'linear') return undefined;
-  const rows = left.shape[left.rank - (transposeA ? 1 : 2)];
   const columns = right.shape[right.rank - (transposeB ? 2 : 1)];
-  if (rows === undefined || columns === undefined) return undefined;
+  if (columns === undefined) return undefined;
+  // as many rows as there are gradients: these may be of the first rows alone
+  const matrices = left.shape.slice(0, -2).reduce((count, length) => count * length, 1);
+  const rows = outputGradient.size / (columns * matrices);
   return () => {
     const gradient = reshape(outputGradient, [...left.shape.slice(0, -2), rows, columns]);
     const product = matMul(gradient, transposeB ? right : exchangeLastAxes(right));
@@ -122,6 +124,7 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
   return {
     ...commonOf(node, operands, { inFeatures, outFeatures, kernelLayout }, saved),
     data,
+    takesFewerRows: !transposeData,
     // a fused product sees its data as a stack of one matrix
     reshapesData: fused,
     ...(transposeData ? { samples: saved.size / inFeatures } : {}),
@@ -143,6 +146,7 @@ function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site |
   return {
     ...commonOf(node, operands, { inFeatures, outFeatures, kernelLayout }, saved),
     data,
+    takesFewerRows: false,
     reshapesData: false,
     samples: saved.size / inFeatures,
     bias: { is: 'unknown' },

@@ -48,6 +48,8 @@ export interface Site {
   readonly kernelLayout: KernelLayout;
   /** The data that the kernel is applied to, as the op gets it. */
   readonly data: Tensor;
+  /** Whether the gradient of its data can be had for the first rows of the output gradients alone. */
+  readonly takesFewerRows: boolean;
   /** Whether the op brought its data into another shape first, so that the shape of `data` says nothing of samples. */
   readonly reshapesData: boolean;
   /** The samples among the rows, where the op itself knows; else it is found from where the data came from. */

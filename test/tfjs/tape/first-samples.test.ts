@@ -1,0 +1,106 @@
+/** A backward pass over the first samples of a batch, against the pass over all of them. */
+import * as tf from '@tensorflow/tfjs-core';
+import { type layers, sequential, layers as tfLayers } from '@tensorflow/tfjs-layers';
+import { KINDS } from '../../../lib/tfjs/kinds/kinds';
+import { backwardOfFirst } from '../../../lib/tfjs/tape/first-samples';
+import { backward, dependents } from '../../../lib/tfjs/tape/graph';
+import { type TapeNode, variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
+import { normal, relativeError, useBackend, variable } from '../support/backends';
+
+const [B, COUNT] = [12, 5];
+const isProduct = ({ kernel }: TapeNode) => kernel === 'BatchMatMul' || kernel === '_FusedMatMul';
+
+/** Whether the pass could be had for a model, and how far its rows are from the first of those of the whole pass. */
+function compared(model: (x: tf.Tensor) => tf.Tensor, variables: tf.Variable[], x: tf.Tensor) {
+  let [had, rows, error] = [false, 0, 0];
+  let made: tf.Tensor | undefined;
+  const loss = () => {
+    made = model(x);
+    return tf.mean(made) as tf.Scalar;
+  };
+  const { value, grads } = variableGradients(loss, variables, KINDS, (tape) => {
+    withoutRecording(() =>
+      tf.tidy(() => {
+        const output = made as tf.Tensor;
+        const zeros = output.shape[0] === B ? B - COUNT : 0;
+        const seed = tf.concat([
+          normal([(output.shape[0] ?? 0) - zeros, ...output.shape.slice(1)], 9),
+          tf.zeros([zeros, ...output.shape.slice(1)]),
+        ]);
+        const sites = tape.filter(isProduct);
+        const within = dependents(
+          tape,
+          sites.flatMap(({ outputs }) => outputs.map(({ id }) => id)),
+        );
+        const seeds = new Map([[output.id, seed]]);
+        const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
+        const into = (found: Map<TapeNode, Float32Array>) => (node: TapeNode, dy: tf.Tensor) => {
+          if (isProduct(node)) found.set(node, dy.dataSync<'float32'>().slice());
+        };
+        had = backwardOfFirst(tape, seeds, within, { samples: B, count: COUNT, byRows: isProduct }, into(some));
+        backward(tape, seeds, within, into(whole));
+        for (const [node, values] of some) {
+          const expected = whole.get(node)?.subarray(0, values.length) ?? new Float32Array();
+          error = Math.max(error, relativeError(values, expected));
+          rows += (COUNT * (node.outputs[0]?.size ?? 0)) / B === values.length ? 1 : 0;
+        }
+        expect(some.size).toBe(had ? sites.length : 0);
+      }),
+    );
+  });
+  tf.dispose([value, grads]);
+  return { had, rows, error };
+}
+
+const dense = (units: number, activation: Parameters<typeof layers.dense>[0]['activation'], more: object = {}) =>
+  tfLayers.dense({ units, ...(activation === undefined ? {} : { activation }), ...more });
+
+describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it.each(['tanh', 'sigmoid', 'relu', 'elu', 'selu', 'softplus', 'linear'] as const)(
+    'has the first rows of the whole pass, layers with %s between',
+    (activation) => {
+      const net = sequential({
+        layers: [dense(7, activation, { inputShape: [4] }), dense(6, activation), dense(3, undefined)],
+      });
+      const x = normal([B, 4], 1);
+      const variables = net.trainableWeights.map((weight) => weight.read() as tf.Variable);
+      const { had, rows, error } = compared((input) => net.apply(input) as tf.Tensor, variables, x);
+      expect([had, rows]).toEqual([true, 3]);
+      expect(error).toBeLessThan(1e-6);
+      net.dispose();
+      x.dispose();
+    },
+  );
+
+  it('adds up what comes to a tensor on several ways', () => {
+    const [u, v, w] = [variable([4, 5], 1), variable([5, 5], 2), variable([5, 5], 3)] as tf.Tensor[] as tf.Tensor2D[];
+    const x = normal([B, 4], 4);
+    const model = (input: tf.Tensor) => {
+      const h = tf.tanh(tf.matMul(input as tf.Tensor2D, u as tf.Tensor2D)) as tf.Tensor2D;
+      return tf.sub(tf.add(tf.add(h, tf.matMul(h, v as tf.Tensor2D)), tf.tanh(tf.matMul(h, w as tf.Tensor2D))), 3);
+    };
+    const { had, rows, error } = compared(model, [u, v, w] as tf.Tensor[] as tf.Variable[], x);
+    expect([had, rows]).toEqual([true, 3]);
+    expect(error).toBeLessThan(1e-6);
+    tf.dispose([x, u, v, w]);
+  });
+
+  it.each<[string, (h: tf.Tensor) => tf.Tensor]>([
+    ['a mean over the batch', (h) => tf.sub(h, tf.mean(h, 0, true))],
+    ['a softmax', (h) => tf.softmax(h)],
+    ['what is subtracted', (h) => tf.sub(1, h)],
+    ['a concatenation', (h) => tf.concat([h, tf.tanh(h)], 1)],
+    ['a bias for the whole batch', (h) => tf.add(tf.sum(h, 0, true), h)],
+    ['a reshape that breaks samples up', (h) => tf.reshape(h, [B * 5, 1])],
+    ['a transposed product', (h) => tf.matMul(h as tf.Tensor2D, h as tf.Tensor2D, true)],
+  ])('leaves %s to the whole pass', (_, op) => {
+    const u = variable([4, 5], 1) as tf.Variable;
+    const x = normal([B, 4], 4);
+    expect(compared((input) => op(tf.matMul(input as tf.Tensor2D, u as tf.Tensor as tf.Tensor2D)), [u], x).had).toBe(
+      false,
+    );
+    tf.dispose([x, u]);
+  });
+});
