@@ -1,6 +1,7 @@
 /** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Distribution } from '../../adapter-kit';
+import { excessOf, type Range } from './bounded';
 import type { Candidate } from './candidates';
 import { divergenceOf, entropyOf, leastSquares, saturated } from './fit';
 import { hardTargets } from './hard-targets';
@@ -50,7 +51,7 @@ function* weightsFor(
 export function unweighed({ distribution, logits, probabilities }: Candidate): Head {
   const [samples = 1] = logits.shape;
   const p = probabilities().dataSync<'float32'>();
-  const nothing = { floor: 0, soft: false, divergence: { value: 0, exact: true } };
+  const nothing = { floor: 0, excess: 0, soft: false, divergence: { value: 0, exact: true } };
   return { distribution, logits, probabilities: p, factors: new Float64Array(samples), ...nothing };
 }
 
@@ -59,8 +60,14 @@ export function unweighed({ distribution, logits, probabilities }: Candidate): H
  * gradient is that of another loss.
  *
  * @param constants - What the loss multiplies something by and does not depend on the sites.
+ * @param range - That of the logits, where they have one.
  */
-export function accept(candidate: Candidate, gradient: Tensor, constants: readonly Tensor[]): Head | undefined {
+export function accept(
+  candidate: Candidate,
+  gradient: Tensor,
+  constants: readonly Tensor[],
+  range: Range | undefined,
+): Head | undefined {
   const { distribution, logits } = candidate;
   const [samples = 1] = logits.shape;
   const width = logits.shape.at(-1) ?? 1;
@@ -77,10 +84,11 @@ export function accept(candidate: Candidate, gradient: Tensor, constants: readon
       const { u, misfit } = leastSquares(p, y, s, d, leftOut);
       if (!(misfit <= TOLERANCE) || u < 0) continue;
       const measured = { ...entropyOf(distribution, y, s, u), divergence: divergenceOf(distribution, p, y, s, u) };
-      return { ...common, factors: factorsOf(samples, u, s), ...measured };
+      const excess = u * excessOf(distribution, y, s, width, range);
+      return { ...common, factors: factorsOf(samples, u, s), ...measured, excess };
     }
   }
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
-  const unmeasured = { floor: 0, soft: false, divergence: undefined };
+  const unmeasured = { floor: 0, excess: 0, soft: false, divergence: undefined };
   return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), ...unmeasured };
 }

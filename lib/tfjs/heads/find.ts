@@ -13,9 +13,10 @@
  * u·s·z.
  */
 import { onesLike, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { backward, dependents } from '../tape/graph';
+import { backward, dependents, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
 import { accept, unweighed } from './accept';
+import { rangeOf } from './bounded';
 import { type Frontier, proposals } from './candidates';
 import type { Head } from './head';
 import { findOutputs, type LossPart } from './outputs';
@@ -64,9 +65,14 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
   );
   const gradients = backward(tape, [[loss.id, onesLike(loss)]], within);
   const constants = constantFactors(nodes, fromSites);
+  const made = producers(tape);
   const judged = likely.map((candidate) => {
     const gradient = gradients.get(candidate.logits.id);
-    return { candidate, gradient, head: gradient && accept(candidate, gradient, constants) };
+    return {
+      candidate,
+      gradient,
+      head: gradient && accept(candidate, gradient, constants, rangeOf(candidate.logits, made)),
+    };
   });
   if (judged.every(({ head }) => head === undefined)) return [];
   return judged.flatMap(({ candidate, gradient, head }) => {

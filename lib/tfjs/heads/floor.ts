@@ -12,9 +12,17 @@ const ROUNDING = 1e-5;
 
 /**
  * L_min of a loss: the entropy of the targets of a cross-entropy, 0 of a divergence and of a squared error, and what a
- * shifted loss has as its least. It is below the loss. A part of the loss that is not known counts as one above 0.
+ * shifted loss has as its least; and more where logits have bounds. It is below the loss. A part of the loss that is not known counts as one above 0.
  */
-export function floorOf(loss: number, { heads, other }: Metric): number {
+export function floorOf(loss: number, metric: Metric): number {
+  const least = leastOf(loss, metric);
+  // logits with bounds keep it further up; a loss that is below that is another one
+  const bounded = least + metric.heads.reduce((sum, { excess }) => sum + excess, 0);
+  return loss >= (1 - ROUNDING) * bounded ? bounded : least;
+}
+
+/** L_min where logits may be any numbers. */
+function leastOf(loss: number, { heads, other }: Metric): number {
   const entropy = heads.reduce((sum, { floor }) => sum + floor, 0);
   if (!Number.isFinite(entropy)) return entropy; // the step is left out
   const divergences = heads.flatMap(({ divergence }) => divergence ?? []);

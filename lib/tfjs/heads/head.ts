@@ -19,6 +19,8 @@ export interface Head {
    * weighed as the loss weighs them.
    */
   readonly floor: number;
+  /** What the least of its part of the loss is above that, where an activation with bounds makes its logits. */
+  readonly excess: number;
   /** What this head's part of the loss is above its least; `undefined` where its targets are not known. */
   readonly divergence: Divergence | undefined;
   /** Whether its targets are probabilities other than 0 and 1, or those of a squared error. */

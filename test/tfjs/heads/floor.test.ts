@@ -120,3 +120,37 @@ it('kullbackLeiblerDivergence trains to nothing under model.fit', async () => {
   expect(last).toBeLessThan(1e-2 * first);
   expect(optimizer.lastStep?.heads).toMatchObject([{ distribution: 'categorical' }]);
 });
+
+describe('of logits with bounds', () => {
+  const binary: Loss = (y, z) => tf.losses.sigmoidCrossEntropy(y, z);
+  const least = (losses: readonly number[]) => losses.reduce((sum, each) => sum + each, 0) / losses.length;
+
+  it('a softmax under a softmax has the entropy of its best row', () => {
+    const { floor } = floorAt((y, z) => tf.losses.softmaxCrossEntropy(y, softmax(z)), onehot(20));
+    expect(floor).toBeCloseTo(-Math.log(Math.E / (Math.E + D - 1)), 5);
+  });
+
+  it.each([
+    ['softmax', softmax, 0, 1],
+    ['sigmoid', (z: tf.Tensor) => tf.sigmoid(z), 0, 1],
+    ['tanh', (z: tf.Tensor) => tf.tanh(z), -1, 1],
+  ] as const)('a %s under a logistic loss has that of the nearest logits', (_, activation, low, high) => {
+    const y = tf.concat([onehot(16), tf.mul(0.6, onehot(8)), tf.fill([8, D], 0.999)]);
+    const { floor } = floorAt((t, z) => binary(t, activation(z)), y);
+    const numbers = Array.from(y.dataSync(), (target) => {
+      // by search: 1000 numbers of the range
+      const losses = Array.from({ length: 1001 }, (__, at) => {
+        const z = low + ((high - low) * at) / 1000;
+        return Math.log1p(Math.exp(z)) - target * z;
+      });
+      return Math.min(...losses);
+    });
+    expect(floor).toBeCloseTo(least(numbers), 5);
+  });
+
+  it('a loss that is below it is another one', () => {
+    const shifted: Loss = (y, z) => tf.sub(tf.losses.softmaxCrossEntropy(y, softmax(z)), 1);
+    const { floor, value } = floorAt(shifted, onehot(20));
+    expect(floor).toBeLessThan(value);
+  });
+});
