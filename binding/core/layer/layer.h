@@ -62,7 +62,8 @@ class Layer {
   /// everything untouched, where x leaves the range of float32. Returns what M was multiplied by to stay within its
   /// bound.
   double write(const LayerUpdate& update) const;
-  /// ⟨v, M⟩ of a gradient, or of the recorded rows' own, with a vector of weight space.
+  /// ⟨v, M⟩ of a gradient, or of the recorded rows' own, with a vector of weight space; of rows it is estimated from
+  /// those of half of the samples, where there are 64 or more.
   [[nodiscard]] double inner_product(const std::optional<WeightView<const float>>& v,
                                      const WeightView<const float>& m) const;
   /// What the prepared direction does to the sampled outputs, u_b = Σ_positions g_bᵀ X [a_b 1] of each sample b; empty

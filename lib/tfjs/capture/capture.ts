@@ -228,6 +228,15 @@ function wholeMetric(
   return beside.length === 0 ? metric : withOutputs(tape, loss, metric, idsOf(beside));
 }
 
+function capturedVariable(
+  tape: readonly TapeNode[],
+  { variable, reason, nodes }: UsedVariable,
+  sums: ReadonlyMap<Variable, Float32Array> | undefined,
+): CapturedVariable {
+  const recurrent = worksOnItself(tape, variable);
+  return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sums?.get(variable) };
+}
+
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
 function captureLayers(
   tape: readonly TapeNode[],
@@ -278,10 +287,7 @@ function captureLayers(
   });
   return {
     layers: captured,
-    lone: lone.map(({ variable, reason, nodes }) => {
-      const recurrent = worksOnItself(tape, variable);
-      return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sampled?.sums.get(variable) };
-    }),
+    lone: lone.map((each) => capturedVariable(tape, each, sampled?.sums)),
     samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
     floor,

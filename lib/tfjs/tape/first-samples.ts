@@ -1,6 +1,6 @@
 /**
- * A backward pass over the first samples of a batch alone, where every op on its way treats samples apart: gradients and
- * what the ops have saved are cut to these.
+ * A backward pass over the first samples of a batch alone, where every op on its way treats samples apart: gradients,
+ * and what the ops have saved, are cut to these.
  */
 import { add, getGradient, reshape, slice, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { backwards } from './graph';
@@ -37,7 +37,7 @@ function someOf(tensor: Tensor, samples: number, count: number): Tensor {
 export interface FirstSamples {
   /** Samples of the batch, more than `count`. */
   readonly samples: number;
-  /** Those of them that are gone through. */
+  /** The number of samples that are gone through. */
   readonly count: number;
   /** The ops whose own gradient function takes fewer rows than the op itself had, and gives as many. */
   readonly byRows: (node: TapeNode) => boolean;
@@ -98,8 +98,8 @@ function gradientOf(node: TapeNode, [name, input]: readonly [string, Tensor], dy
 }
 
 /**
- * Goes backwards from gradients `seeds` of the whole batch, by tensor id, over its first samples, as `backward` does over
- * all of them. Call it with recording paused and inside a `tidy`.
+ * Goes backwards from gradients `seeds` of the whole batch, by tensor id, over its first samples, as `backward` does
+ * over all of them. Call it with recording paused and inside a `tidy`.
  *
  * @returns Whether it did: not where an op on the way lets samples see each other, or is not known not to.
  */
