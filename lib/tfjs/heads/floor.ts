@@ -12,8 +12,8 @@ const ROUNDING = 1e-5;
 
 /**
  * L_min of a loss: the entropy of the targets of a cross-entropy, 0 of a divergence and of a squared error, what a
- * shifted loss has as its least, and more where logits have bounds. It is below the loss. A part of the loss that is not
- * known counts as one above 0.
+ * shifted loss has as its least, and more where logits have bounds. It is below the loss. A part of the loss that is
+ * not known counts as one above 0.
  */
 export function floorOf(loss: number, metric: Metric): number {
   const least = leastOf(loss, metric);
