@@ -6,7 +6,7 @@ import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
 import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
-import { limitedStep, longest } from './limits';
+import { limitedStep, longest, surelyWithin } from './limits';
 import type { PreparedStep } from './prepared';
 import { layerCoefficients, modelAt, quadraticModel } from './quadratic';
 import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
@@ -127,11 +127,11 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const { entries, now, weightNorms, stepRule } = plan;
   const eta = stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
-  const stepSizes = entries.map((entry, l) =>
-    change === undefined || entry.output
-      ? eta
-      : limitedStep(entry, eta, prepared[l] ?? NO_BOUND, longest(entry, change, weightNorms)),
-  );
+  const stepSizes = entries.map((entry, l) => {
+    const step = prepared[l] ?? NO_BOUND;
+    if (change === undefined || entry.output || surelyWithin(entry, eta, step, change)) return eta;
+    return limitedStep(entry, eta, step, longest(entry, change, weightNorms));
+  });
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;
     return sum + now.rate * own * (1 - (now.rate * own) / 2) * innerProduct;

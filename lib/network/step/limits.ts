@@ -21,26 +21,35 @@ function weightNorm({ name, weights }: NetworkEntry, norms: Readonly<Record<stri
   return normOf(arraysOf(weights));
 }
 
+/** τ of a layer: a tenth of it for a recurrent kernel. */
+const changeOf = ({ recurrent }: NetworkEntry, change: number) => change * (recurrent ? RECURRENT : 1);
+
 /**
- * R: the norm of a layer's weights, or of those that an initialisation of Glorot's gives its kernel where that is more
- * (X. Glorot and Y. Bengio, 2010); of a recurrent kernel, which is none, a fiftieth for each weight.
+ * The least R: the norm of weights that an initialisation of Glorot's gives the kernel (X. Glorot and Y. Bengio, 2010);
+ * of a recurrent kernel, which is none, a fiftieth for each weight.
  */
-function weightScale(entry: NetworkEntry, norms: Readonly<Record<string, number>> | undefined): number {
-  const { inFeatures, outFeatures } = entry.shape;
+function leastScale({ recurrent, shape: { inFeatures, outFeatures } }: NetworkEntry): number {
   const size = inFeatures * outFeatures;
-  const least = entry.recurrent
-    ? LEAST_RECURRENT * Math.sqrt(size)
-    : Math.sqrt((2 * size) / (inFeatures + outFeatures));
-  return Math.max(weightNorm(entry, norms), least);
+  return recurrent ? LEAST_RECURRENT * Math.sqrt(size) : Math.sqrt((2 * size) / (inFeatures + outFeatures));
 }
 
-/** τR of a layer. */
+/** τR of a layer, R the norm of its weights or the least scale of them where that is more. */
 export function longest(
   entry: NetworkEntry,
   change: number,
   norms: Readonly<Record<string, number>> | undefined,
 ): number {
-  return change * (entry.recurrent ? RECURRENT : 1) * weightScale(entry, norms);
+  return changeOf(entry, change) * Math.max(weightNorm(entry, norms), leastScale(entry));
+}
+
+/** Whether ‖ηX‖ ≤ τR whatever the weights are, so that their norm need not be known. */
+export function surelyWithin(
+  entry: NetworkEntry,
+  eta: number,
+  { bound }: Pick<PreparedStep, 'bound'>,
+  change: number,
+): boolean {
+  return eta * bound <= changeOf(entry, change) * leastScale(entry);
 }
 
 /** η, or what keeps ‖ηX‖ ≤ τR, by a bound of ‖X‖ where that will do. */

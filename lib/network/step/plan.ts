@@ -92,6 +92,8 @@ export function normsOf({ weightNorms }: StepOptions): StepOptions['weightNorms'
   if (weightNorms === undefined) return undefined;
   if (typeof weightNorms !== 'object' || weightNorms === null)
     throw typeError('norms by layer', 'weightNorms', weightNorms);
-  for (const [name, norm] of Object.entries(weightNorms)) anyNumber(norm, `weightNorms.${name}`);
+  // what has to be computed is computed where it is needed
+  for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(weightNorms)))
+    if (get === undefined) anyNumber(value, `weightNorms.${name}`);
   return weightNorms;
 }

@@ -14,7 +14,7 @@ import { variablesOf } from '../kinds/layer-kind';
 import { type LayerGradient, noCapture } from './gradients';
 import type { KnownLayer } from './layers';
 import type { KeptStep } from './step';
-import { copyOf, weightNorm } from './take';
+import { copyOf, normsOf } from './take';
 
 type StepRule = ResolvedPreconditionerOptions['stepRule'];
 
@@ -87,7 +87,7 @@ export function takeKeptStep(
   const updates = Object.fromEntries(
     gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient)] as const),
   );
-  const weightNorms = Object.fromEntries(layers.map((layer) => [layer.name, weightNorm(layer)] as const));
+  const weightNorms = normsOf(layers.map((layer) => ({ name: layer.name, layer })));
   try {
     return { summary: preconditioner.stepSync(updates, { ...measure, weightNorms }), updates };
   } catch (error) {

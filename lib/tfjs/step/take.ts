@@ -18,9 +18,19 @@ function times(values: Float32Array, factor: number): Float32Array {
   return factor === 1 ? values : values.map((value) => factor * value);
 }
 
-/** ‖W‖ of a kernel and its bias. */
-export function weightNorm(layer: Pick<Layer, 'kernel' | 'bias'>): number {
-  return normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
+/** ‖W‖ of kernels and their biases by name, each read when it is asked for. */
+export function normsOf(
+  layers: readonly { readonly name: string; readonly layer: Pick<Layer, 'kernel' | 'bias'> }[],
+): Readonly<Record<string, number>> {
+  return Object.defineProperties(
+    {},
+    Object.fromEntries(
+      layers.map(({ name, layer }) => {
+        const get = () => normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
+        return [name, { get, enumerable: true }];
+      }),
+    ),
+  );
 }
 
 /** A lone variable of a step. */
@@ -57,9 +67,9 @@ export function takeStep(
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
-  const weightNorms = Object.fromEntries([
-    ...layers.map((layer, index) => [names[index] ?? '', weightNorm(layer)] as const),
-    ...lone.map(({ name, variable }) => [name, weightNorm({ kernel: variable, bias: undefined })] as const),
+  const weightNorms = normsOf([
+    ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
+    ...lone.map(({ name, variable }) => ({ name, layer: { kernel: variable, bias: undefined } })),
   ]);
   const options = { loss, lossFloor, targets, weightNorms };
   try {
