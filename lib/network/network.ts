@@ -1,6 +1,6 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
-import { anyNumber, typeError, valueError } from '../base/validate';
+import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
@@ -187,6 +187,7 @@ export class Network {
     this.requireIdle(`${call}()`);
     if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
       throw typeError('gradients by layer', 'gradients', gradients);
+    const stepSize = options.stepSize === undefined ? undefined : nonNegative(options.stepSize, 'stepSize');
     const loss = lossOf(options, this.options.stepRule, call);
     const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
     const unusable = unusableLoss(loss, lossFloor);
@@ -209,7 +210,9 @@ export class Network {
     const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
-    const plan = { entries, gradients: arrays, loss, lossFloor, refresh, refreshes, now, stepRule, ...norms };
+    const floorGiven = options.lossFloor !== undefined;
+    const given = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
+    const plan = { entries, gradients: arrays, refresh, refreshes, now, stepRule, ...given };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
   }

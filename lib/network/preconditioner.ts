@@ -26,7 +26,7 @@ import type {
 export type { DenseLayerOptions } from './kinds/dense';
 export type { DiagonalLayerOptions } from './kinds/diagonal';
 
-const stepNames = ['loss', 'lossFloor', 'targets', 'weightNorms'];
+const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**
@@ -248,7 +248,7 @@ export class Preconditioner {
     this.#network.absorb();
     const entries = this.#network.all;
     const plan = { entries, gradients: entries.map(() => undefined) };
-    const { summary } = skippedStep({ loss: undefined, lossFloor: 0 }, this.#network.counts, reason);
+    const { summary } = skippedStep({ loss: undefined, lossFloor: 0, floorGiven: false }, this.#network.counts, reason);
     return this.#network.skip(plan, summary).summary;
   }
 

@@ -44,7 +44,7 @@ export interface StepOptions {
   readonly loss?: number;
   /**
    * L_min, what that mean cannot fall below: the entropy of soft targets, 0 for hard ones and squared errors. Default:
-   * 0.
+   * 0, of which the summary says nothing.
    */
   readonly lossFloor?: number;
   /**
@@ -52,6 +52,11 @@ export interface StepOptions {
    * anything else. Default: 'hard'.
    */
   readonly targets?: 'hard' | 'soft';
+  /**
+   * η, the length of the step in the place of what the `stepRule` gives, one for all layers; `learningRate` and
+   * `maxRelativeChange` are as ever. With it no loss is needed. A number ≥ 0.
+   */
+  readonly stepSize?: number;
   /** ‖W‖ of layers whose weights are not registered, for `maxRelativeChange`. */
   readonly weightNorms?: Readonly<Record<string, number>>;
 }

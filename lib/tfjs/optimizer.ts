@@ -167,12 +167,12 @@ export class CgfacOptimizer extends Optimizer {
    *
    * The gradients after a {@link CgfacOptimizer.computeGradients} take the step of the last one's rows and loss. Other
    * ones, those of `tf.variableGrads` or of a step that was taken before, are preconditioned with the factors that are
-   * kept, which do not take them in; the last captured loss tells the length of the step, one for all layers.
+   * kept, which do not take them in; the step is as long as the last captured one, with one length for all layers.
    *
    * @param variableGradients - By name: those of {@link CgfacOptimizer.computeGradients}, changed or not (clipped, or
    * averaged over several calls), or others.
    * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for gradients of variables that no step has met, or without
-   * a captured loss where the `stepRule` needs one ('quadratic' needs rows, too); `ERR_CGFAC_DIVERGED` for the third
+   * a captured step where the `stepRule` needs a loss ('quadratic' needs rows, too); `ERR_CGFAC_DIVERGED` for the third
    * step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {

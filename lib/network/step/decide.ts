@@ -18,6 +18,10 @@ export interface StepPlan {
   readonly gradients: readonly (VectorArrays | undefined)[];
   readonly loss: number | undefined;
   readonly lossFloor: number;
+  /** Whether it was given. */
+  readonly floorGiven: boolean;
+  /** η where it was given. */
+  readonly stepSize?: number;
   /** Whether the factors are to take in what was recorded. */
   readonly refresh: boolean;
   /** Whether any does. */
@@ -52,11 +56,16 @@ export interface StepCounts {
 /** Beyond it x, or a sum of two, may leave the range of float32. */
 const LARGEST_NORM = 3.4028234663852886e38 / 4;
 
+/** The loss and L_min, as they were given. */
+function toldLosses({ loss, lossFloor, floorGiven }: Pick<StepPlan, 'loss' | 'lossFloor' | 'floorGiven'>) {
+  return { ...(loss === undefined ? {} : { loss }), ...(loss !== undefined && floorGiven ? { lossFloor } : {}) };
+}
+
 /**
  * A step that is skipped; an `idle` one has nothing to do, and does not count towards those in a row that are an error.
  */
 export function skippedStep(
-  { loss, lossFloor }: Pick<StepPlan, 'loss' | 'lossFloor'>,
+  losses: Pick<StepPlan, 'loss' | 'lossFloor' | 'floorGiven'>,
   { steps, skipped }: StepCounts,
   reason: string,
   idle = false,
@@ -66,7 +75,7 @@ export function skippedStep(
     skipped: reason,
     ...(idle ? { idle } : {}),
     skippedSteps: { total: skipped.total + 1, inARow: idle ? skipped.inARow : skipped.inARow + 1 },
-    ...(loss === undefined ? {} : { loss, lossFloor }),
+    ...toldLosses(losses),
     innerProduct: Number.NaN,
     stepSize: 0,
     predictedDecrease: 0,
@@ -125,7 +134,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
 /** η by a rule that has one for all layers, with ‖ηx‖ bounded. */
 function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
   const { entries, now, weightNorms, stepRule } = plan;
-  const eta = stepSize(stepRule, rule.fractionRule, now, measure);
+  const eta = plan.stepSize ?? stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
   const stepSizes = entries.map((entry, l) => {
     const step = prepared[l] ?? NO_BOUND;
@@ -166,16 +175,18 @@ export function decide(
   if (innerProduct === 0) return skipped('Σ⟨v, x⟩ is 0', true);
   if (!(innerProduct > 0 && Number.isFinite(innerProduct))) return skipped(`Σ⟨v, x⟩ is ${innerProduct}`);
   const measure = { innerProduct, loss, lossFloor };
-  const lengths = plan.stepRule === 'quadratic' ? layerLengths : commonLength;
+  const byLayer = plan.stepRule === 'quadratic' && plan.stepSize === undefined;
+  const lengths = byLayer ? layerLengths : commonLength;
   const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
   const beyond = prepared.findIndex(({ bound }, l) => !(now.rate * (stepSizes[l] ?? 0) * bound <= LARGEST_NORM));
   if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
-  const below = loss !== undefined && loss < lossFloor && plan.stepRule === 'polyak';
+  const rules = plan.stepRule === 'polyak' && plan.stepSize === undefined && rule.fractionRule === 'fixed';
+  const below = rules && loss !== undefined && loss < lossFloor;
   const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
   const summary: StepSummary = {
     step: counts.steps,
     skippedSteps: { total: counts.skipped.total, inARow: 0 },
-    ...(loss === undefined ? {} : { loss, lossFloor }),
+    ...toldLosses(plan),
     innerProduct,
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
     predictedDecrease: decrease,

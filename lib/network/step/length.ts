@@ -52,10 +52,10 @@ export interface StepMeasure {
 /** The least share of the loss that is taken for what is left of it, where φ finds the floor. */
 const LEAST_SHARE = 0.02;
 
-/** What is left of the loss; 0 or less where it is at its floor, or has none. */
+/** What is left of the loss; 0 or less where it is at its floor and φ does not look for another. */
 export function lossLeft({ loss, lossFloor }: StepMeasure, fractionRule: 'fixed' | 'momentum'): number {
   const left = (loss ?? 0) - lossFloor;
-  return fractionRule === 'fixed' ? left : Math.max(left, LEAST_SHARE * (loss ?? 0));
+  return fractionRule === 'fixed' ? left : Math.max(left, LEAST_SHARE * Math.abs(loss ?? 0));
 }
 
 /** The length η of a step by a rule that has one for all layers; the learning rate is a factor of its own. */

@@ -77,9 +77,9 @@ export function ruleOf({ targets = 'hard' }: StepOptions, stepRule: AnyRule): St
 }
 
 /** The loss of a step, which some rules cannot do without. */
-export function lossOf({ loss }: StepOptions, stepRule: AnyRule, call: string): number | undefined {
+export function lossOf({ loss, stepSize }: StepOptions, stepRule: AnyRule, call: string): number | undefined {
   if (loss !== undefined) return anyNumber(loss, 'loss');
-  if (stepRule === 'kl-clip' || stepRule === 'fixed') return undefined;
+  if (stepRule === 'kl-clip' || stepRule === 'fixed' || stepSize !== undefined) return undefined;
   throw new CgfacError(
     'ERR_CGFAC_MISSING_OPTION',
     `Expected the loss for ${call} with stepRule '${stepRule}' but received undefined; give { loss }, or another ` +

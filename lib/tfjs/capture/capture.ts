@@ -53,8 +53,8 @@ export interface Capture {
   readonly samples: number;
   /** Where the layers enter the loss. */
   readonly heads: readonly HeadReport[];
-  /** What the loss cannot fall below: 0 where no head was found. */
-  readonly floor: number;
+  /** What the loss cannot fall below; `undefined` where there is no such number. */
+  readonly floor: number | undefined;
   /** What the loss is: a cross-entropy of targets of 0 and 1 on linear logits, or anything else. */
   readonly targets: 'hard' | 'soft';
   /** Samples whose targets were sampled. */

@@ -10,9 +10,12 @@ import type { Head } from './head';
 /** How far the measured gradient may be from u·s·(p − y), relative to its norm. Another loss is much further off. */
 const TOLERANCE = 1e-2;
 
-/** √(B·u·s) */
+/** √(B·u·|s|) */
 const factorsOf = (samples: number, u: number, weights: ArrayLike<number>): Float64Array =>
-  Float64Array.from(weights, (weight) => Math.sqrt(Math.max(0, samples * u * weight)));
+  Float64Array.from(weights, (weight) => Math.sqrt(Math.abs(samples * u * weight)));
+
+/** Of weights of both signs, advantages say: such a loss has no least, and its Hessian no sign; |s| is its metric. */
+const UNBOUNDED = { floor: 0, excess: 0, bounded: false, soft: true, divergence: undefined };
 
 /** 1 for each row of targets that sum to 1, 0 for each that is padding; `undefined` where no row or every row is. */
 function padding(y: ArrayLike<number>, width: number): Float32Array | undefined {
@@ -51,7 +54,7 @@ function* weightsFor(
 export function unweighed({ distribution, logits, probabilities }: Candidate): Head {
   const [samples = 1] = logits.shape;
   const p = probabilities().dataSync<'float32'>();
-  const nothing = { floor: 0, excess: 0, soft: false, divergence: { value: 0, exact: true } };
+  const nothing = { floor: 0, excess: 0, bounded: true, soft: false, divergence: { value: 0, exact: true } };
   return { distribution, logits, probabilities: p, factors: new Float64Array(samples), ...nothing };
 }
 
@@ -82,13 +85,15 @@ export function accept(
     const leftOut = saturated(distribution, p, y, width);
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const { u, misfit } = leastSquares(p, y, s, d, leftOut);
-      if (!(misfit <= TOLERANCE) || u < 0) continue;
+      if (!(misfit <= TOLERANCE)) continue;
+      if (Array.prototype.some.call(s, (weight: number) => u * weight < 0))
+        return { ...common, factors: factorsOf(samples, u, s), ...UNBOUNDED };
       const measured = { ...entropyOf(distribution, y, s, u), divergence: divergenceOf(distribution, p, y, s, u) };
       const excess = u * excessOf(distribution, y, s, width, range);
-      return { ...common, factors: factorsOf(samples, u, s), ...measured, excess };
+      return { ...common, factors: factorsOf(samples, u, s), ...measured, excess, bounded: true };
     }
   }
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
-  const unmeasured = { floor: 0, excess: 0, soft: false, divergence: undefined };
+  const unmeasured = { floor: 0, excess: 0, bounded: true, soft: false, divergence: undefined };
   return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), ...unmeasured };
 }

@@ -13,13 +13,15 @@ const ROUNDING = 1e-5;
 /**
  * L_min of a loss: the entropy of the targets of a cross-entropy, 0 of a divergence and of a squared error, what a
  * shifted loss has as its least, and more where logits have bounds. It is below the loss. A part of the loss that is
- * not known counts as one above 0.
+ * not known counts as one above 0; where it is below, and where samples have weights of both signs, there is none.
  */
-export function floorOf(loss: number, metric: Metric): number {
+export function floorOf(loss: number, metric: Metric): number | undefined {
+  if (metric.heads.some(({ bounded }) => !bounded)) return undefined;
   const least = leastOf(loss, metric);
   // logits with bounds keep it further up; a loss that is below that is another one
   const bounded = least + metric.heads.reduce((sum, { excess }) => sum + excess, 0);
-  return loss >= (1 - ROUNDING) * bounded ? bounded : least;
+  if (loss >= (1 - ROUNDING) * bounded) return bounded;
+  return metric.other !== undefined && loss < least ? undefined : least;
 }
 
 /** L_min where logits may be any numbers. */

@@ -23,6 +23,8 @@ export interface Head {
   readonly excess: number;
   /** What this head's part of the loss is above its least; `undefined` where its targets are not known. */
   readonly divergence: Divergence | undefined;
+  /** Whether its part of the loss has a least: not where samples have weights of both signs. */
+  readonly bounded: boolean;
   /** Whether its targets are probabilities other than 0 and 1, or those of a squared error. */
   readonly soft: boolean;
 }

@@ -18,13 +18,6 @@ import { copyOf, normsOf } from './take';
 
 type StepRule = ResolvedPreconditionerOptions['stepRule'];
 
-/** The loss of the last captured computation, which tells the length of a step of other gradients. */
-export interface LastLoss {
-  readonly loss: number;
-  /** L_min. */
-  readonly floor: number;
-}
-
 /**
  * The step of gradients that were not captured.
  *
@@ -53,22 +46,18 @@ export function keptStep(
 }
 
 /**
- * What a step of other gradients than captured ones is told of its loss: that of the last captured computation, where
- * the length of the step depends on it.
+ * What tells the length of a step of other gradients than captured ones, whose loss is not known: that of the last
+ * captured step, where the rule needs a loss.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the length depends on what is not known.
  */
-function measureOf(
-  stepRule: StepRule,
-  last: LastLoss | undefined,
-): Pick<StepOptions, 'loss' | 'lossFloor' | 'targets'> {
+function measureOf(stepRule: StepRule, last: number | undefined): Pick<StepOptions, 'stepSize'> {
   if (stepRule === 'kl-clip' || stepRule === 'fixed') return {};
   if (stepRule === 'quadratic')
     throw noCapture("gradients of computeGradients with stepRule 'quadratic', which needs sampled rows,", 'others');
   if (last === undefined)
     throw noCapture('gradients of computeGradients at the first step', 'others, of no known loss');
-  // one length for all layers, which needs no sampled rows
-  return { loss: last.loss, lossFloor: last.floor, targets: 'hard' };
+  return { stepSize: last };
 }
 
 /**
@@ -80,7 +69,7 @@ export function takeKeptStep(
   preconditioner: Preconditioner,
   { layers }: KeptStep,
   gradients: readonly LayerGradient[],
-  last: LastLoss | undefined,
+  last: number | undefined,
   stepRule: StepRule,
 ): NaturalGradientsResult {
   const measure = measureOf(stepRule, last);

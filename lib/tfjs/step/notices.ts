@@ -51,8 +51,8 @@ export class Notices {
       this.#once(
         'kept',
         'applyGradients was given other gradients than those of computeGradients; the factors that are kept and the ' +
-          'last captured loss make a step of them; optimizer.computeGradients(f) in the place of tf.variableGrads(f) ' +
-          'gives them factors and a loss of their own',
+          'length of the last captured step make a step of them; optimizer.computeGradients(f) in the place of ' +
+          'tf.variableGrads(f) gives them factors and a length of their own',
       );
     this.#tellOfMetrics(report);
     this.#tellOfStandstill(report);
@@ -60,13 +60,15 @@ export class Notices {
 
   /** Warns of steps that go nowhere although there is a gradient. */
   #tellOfStandstill({ summary }: StepReport): void {
-    const stands = summary !== undefined && summary.skipped === undefined && summary.stepSize === 0;
+    const { loss = Number.NaN, lossFloor = 0 } = summary ?? {};
+    // a learning rate of 0 is a choice
+    const stands = summary?.skipped === undefined && summary?.stepSize === 0 && loss <= lossFloor;
     this.#standing = stands && summary.innerProduct > 0 ? this.#standing + 1 : 0;
     if (this.#standing !== STANDSTILL) return;
     this.#once(
       'standstill',
-      `${STANDSTILL} steps of length 0 although the gradient is not 0: the loss ${summary?.loss} is taken to be at ` +
-        `its floor ${summary?.lossFloor}; lossFloor tells a lower one, and a learningRate above 0 lets it move`,
+      `${STANDSTILL} steps of length 0 although the gradient is not 0: the loss ${loss} is taken to be at its floor ` +
+        `${lossFloor}; the option lossFloor tells a lower one`,
     );
   }
 

@@ -12,7 +12,7 @@ import type { NamedTensor } from '../tape/named-tensor';
 import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
-import { keptStep, type LastLoss, takeKeptStep } from './kept';
+import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
 import { layerValues, loneValues } from './next-values';
 import { type HeadReport, headsAfter, type OptimizerReport, reportOf } from './report';
@@ -38,8 +38,10 @@ export class Recipe {
    * What was loaded; its layers and lone variables leave it, in their order, as those of the model come to be known.
    */
   #saved: SavedState | undefined;
-  /** The loss of the last captured computation that gave a step. */
-  #lastLoss: LastLoss | undefined;
+  /** L_min of the last captured computation that gave a step; `undefined` of none. */
+  #lossFloor: number | undefined;
+  /** η of the last captured step, without the learning rate. */
+  #lastSize: number | undefined;
   /** The heads of the last captured computation that gave a step. */
   #heads: readonly HeadReport[] = [];
 
@@ -113,7 +115,9 @@ export class Recipe {
     }
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
     const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, this.#settings);
-    if (summary.loss !== undefined) this.#lastLoss = { loss: summary.loss, floor: summary.lossFloor ?? 0 };
+    this.#lossFloor = summary.lossFloor;
+    const rate = this.#rate(preconditioner);
+    if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;
     this.#heads = headsAfter(this.#heads, step.heads);
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
@@ -143,7 +147,7 @@ export class Recipe {
       return { next: [], report: reportOf(step) };
     }
     const { stepRule = 'auto' } = this.#layers.options ?? {};
-    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastLoss, stepRule);
+    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastSize, stepRule);
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
@@ -197,7 +201,7 @@ export class Recipe {
         return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
       }),
       heads: this.#heads,
-      ...(this.#lastLoss ? { lossFloor: this.#lastLoss.floor } : {}),
+      ...(this.#lossFloor === undefined ? {} : { lossFloor: this.#lossFloor }),
     };
   }
 
@@ -259,7 +263,7 @@ export class Recipe {
     this.#averages.dispose();
     this.#lone.clear();
     this.#saved = undefined;
-    this.#lastLoss = undefined;
+    this.#lossFloor = this.#lastSize = undefined;
     this.#heads = [];
   }
 

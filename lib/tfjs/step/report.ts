@@ -11,7 +11,7 @@ export interface OptimizerReport extends NetworkReport {
    * one.
    */
   readonly heads: readonly HeadReport[];
-  /** L_min, what the last captured step took for what the loss cannot fall below; none before there was one. */
+  /** L_min, what the last captured step took for what the loss cannot fall below; none of a loss that has none. */
   readonly lossFloor?: number;
 }
 
@@ -39,7 +39,7 @@ export interface StepReport {
   readonly iteration: number;
   /**
    * Whether the gradients were none of a computation that the optimizer captured for this step: the factors that were
-   * kept preconditioned them, and the loss is that of the last captured one.
+   * kept preconditioned them, and the length is that of the last captured one.
    */
   readonly kept?: true;
   /** η, the length of the step: with the step rule 'kl-clip' ν·learningRate. */

@@ -66,12 +66,13 @@ export function takeStep(
 ): NaturalGradientsResult {
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
-  const lossFloor = loss < floor && floor - loss <= ROUNDING * Math.abs(floor) ? loss : floor;
+  const rounded = floor !== undefined && loss < floor && floor - loss <= ROUNDING * Math.abs(floor);
+  const lossFloor = rounded ? loss : floor;
   const weightNorms = normsOf([
     ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
     ...lone.map(({ name, variable }) => ({ name, layer: { kernel: variable, bias: undefined } })),
   ]);
-  const options = { loss, lossFloor, targets, weightNorms };
+  const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
   try {
     for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
       const name = names[index] ?? '';

@@ -154,7 +154,6 @@ const others: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
   ],
   'Poisson of a sigmoid': [(z, y) => mean(tf.sub(tf.sigmoid(z), tf.mul(y, tf.log(tf.sigmoid(z))))), shares],
   'hinge loss': [(z, y) => tf.losses.hingeLoss(y, z), bits],
-  'a reward to be raised': [(z, y) => tf.mean(tf.sum(tf.mul(y, tf.logSoftmax(z)), -1)), oneHot],
   'a cross-entropy with a penalty on the outputs': [
     (z, y) => tf.add(tf.losses.softmaxCrossEntropy(y, z), tf.mean(tf.square(z))),
     oneHot,
@@ -250,6 +249,18 @@ describe('heads', () => {
     const { heads, other } = metricOf(loss, shares(), D + 1);
     expect(heads).toMatchObject([{ distribution: 'bernoulli', logits: { shape: [B, D] } }]);
     expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, 1]]);
+  });
+
+  it.each<[string, number[]]>([
+    ['of both signs', [1, -1, 2, -0.5, 0, 1, -3, 0.25]],
+    ['below 0', [-1, -1, -1, -1, -1, -1, -1, -1]],
+  ])('takes weights %s, advantages say, by their size, of a loss that has no least', (_, weights) => {
+    const s = tf.tensor1d(weights);
+    const loss: Loss = (z, y) => tf.neg(tf.mean(tf.mul(s, tf.sum(tf.mul(y, tf.logSoftmax(z)), -1))));
+    const [head] = headsOf(loss, oneHot());
+    expect(head).toMatchObject({ distribution: 'categorical', bounded: false, soft: true });
+    const sizes = weights.map((weight) => Math.sqrt(Math.abs(weight)));
+    expect(relativeError(head?.factors ?? [], sizes)).toBeLessThan(1e-5);
   });
 
   it('finds every head of a model with several', () => {

@@ -121,6 +121,17 @@ it('kullbackLeiblerDivergence trains to nothing under model.fit', async () => {
   expect(optimizer.lastStep?.heads).toMatchObject([{ distribution: 'categorical' }]);
 });
 
+it('a loss without a known part that is below 0, or with weights of both signs, has none', () => {
+  const y = onehot(20);
+  const reward: Loss = (t, z) => tf.mean(tf.sum(tf.mul(t, tf.logSoftmax(z)), -1));
+  const unknown: Loss = (t, z) => tf.sub(tf.mean(tf.abs(tf.sub(z, t))), 100);
+  for (const loss of [reward, unknown]) {
+    const { floor, value } = floorAt(loss, y);
+    expect(value).toBeLessThan(0);
+    expect(floor).toBe(Number.NaN); // none was told
+  }
+});
+
 describe('of logits with bounds', () => {
   const binary: Loss = (y, z) => tf.losses.sigmoidCrossEntropy(y, z);
   const least = (losses: readonly number[]) => losses.reduce((sum, each) => sum + each, 0) / losses.length;
@@ -153,4 +164,23 @@ describe('of logits with bounds', () => {
     const { floor, value } = floorAt(shifted, onehot(20));
     expect(floor).toBeLessThan(value);
   });
+});
+
+it('a policy is trained by advantages of both signs, from a uniform start too', () => {
+  const w = tf.variable(tf.zeros([4, 3]));
+  const x = normal([64, 4], 2);
+  const action = tf.oneHot(
+    tf.tensor1d(
+      Array.from({ length: 64 }, (_, row) => row % 3),
+      'int32',
+    ),
+    3,
+  );
+  const advantage = tf.tensor1d(Array.from({ length: 64 }, (_, row) => (row % 2 ? 1 : -1)));
+  const f = () =>
+    tf.neg(tf.mean(tf.mul(advantage, tf.sum(tf.mul(action, tf.logSoftmax(tf.matMul(x, w))), 1)))) as tf.Scalar;
+  const optimizer = cgfac({ seed: 1 });
+  for (let step = 0; step < 10; step++) optimizer.minimize(f, false, [w]);
+  expect(f().dataSync()[0]).toBeLessThan(-0.5); // Adam(0.01) has -0.05
+  optimizer.dispose();
 });

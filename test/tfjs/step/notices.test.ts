@@ -24,6 +24,16 @@ test('a learning rate out of habit is told once, one near 1 and one of 0 are not
   expect(told).toHaveLength(1);
 });
 
+test('steps that a learning rate of 0 holds are none', () => {
+  const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
+  const optimizer = cgfac({ seed: 1, learningRate: 0 });
+  for (let step = 0; step < 15; step++)
+    optimizer.minimize(() => tf.mean(tf.square(tf.sub(tf.matMul(x, w), 1))) as tf.Scalar, false, [w]);
+  expect(told).toEqual([]);
+  optimizer.dispose();
+  tf.dispose([x, w]);
+});
+
 test('ten steps of length 0 are told once, with what to do', () => {
   const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
   const y = tf.cast(tf.oneHot(tf.argMax(normal([16, 3], 3), -1) as tf.Tensor1D, 3), 'float32');
@@ -34,7 +44,7 @@ test('ten steps of length 0 are told once, with what to do', () => {
     expect(said('steps of length 0')).toHaveLength(step < 9 ? 0 : 1);
   }
   expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, lossFloor: 100 });
-  expect(told.join()).toMatch(/is taken to be at its floor 100; lossFloor tells a lower one/);
+  expect(told.join()).toMatch(/is taken to be at its floor 100; the option lossFloor tells a lower one/);
   optimizer.dispose();
   tf.dispose([x, w, y]);
 });

@@ -16,6 +16,18 @@ describe('step sizes', () => {
     });
   });
 
+  test.each(['polyak', 'quadratic', 'kl-clip', 'fixed'] as const)(
+    'a stepSize of the step takes the place of %s, without a loss',
+    (stepRule) => {
+      const preconditioner = network({ ...plain, stepRule, learningRate: 0.5 });
+      if (stepRule === 'quadratic') take(preconditioner, 1, () => ({ loss: 1 }));
+      const [summary] = take(preconditioner, 1, () => ({ stepSize: 0.3 })) as [StepSummary];
+      expect(summary.stepSize).toBeCloseTo(0.15, 14);
+      expect(summary.loss).toBeUndefined();
+      expect(() => take(preconditioner, 1, () => ({ stepSize: -1 }))).toThrow(/stepSize but received -1/);
+    },
+  );
+
   test("'kl-clip': ν·learningRate, ν = min(1, √(κ/(learningRate²·Σ⟨v, x⟩)))", () => {
     const klClip = (step: number) => (step === 0 ? 1e-3 : 1e6);
     const [clipped, free] = take(network({ ...plain, stepRule: 'kl-clip', klClip, learningRate: 0.7 }), 2) as [
