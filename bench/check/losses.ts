@@ -3,8 +3,8 @@
  *
  * They have the same bits at every run on one machine, busy or not, and with any number of threads. Another kernel of
  * OpenBLAS rounds otherwise, and moves the course of a run: of SkylakeX, Haswell, Zen, Sandybridge and Nehalem the
- * losses after 25 steps are within 0.2 % of each other, but for those of the variational autoencoder (1.5 %). The margin
- * is 5 %, three times the largest of these.
+ * losses after 25 steps are within 0.2 % of each other, but for those of the variational autoencoder (1.5 %). The
+ * margin is 5 %, three times the largest of these.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
