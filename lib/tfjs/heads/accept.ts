@@ -85,7 +85,8 @@ export function accept(
     const leftOut = saturated(distribution, p, y, width);
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const { u, misfit } = leastSquares(p, y, s, d, leftOut);
-      if (!(misfit <= TOLERANCE)) continue;
+      // where all is saturated nothing was compared: a sign tells nothing
+      if (!(misfit <= TOLERANCE) || (u < 0 && leftOut.every((mark) => mark === 1))) continue;
       if (Array.prototype.some.call(s, (weight: number) => u * weight < 0))
         return { ...common, factors: factorsOf(samples, u, s), ...UNBOUNDED };
       const measured = { ...entropyOf(distribution, y, s, u), divergence: divergenceOf(distribution, p, y, s, u) };
