@@ -74,6 +74,20 @@ describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
     },
   );
 
+  it.each<[string, (h: tf.Tensor) => tf.Tensor]>([
+    ['leakyRelu', (h) => tf.leakyRelu(h, 0.3)],
+    ['relu6', (h) => tf.relu6(h)],
+  ])('has them with %s between', (_, op) => {
+    const [u, v] = [variable([4, 5], 1), variable([5, 3], 2)] as tf.Tensor[] as tf.Tensor2D[];
+    const x = normal([B, 4], 4);
+    const model = (input: tf.Tensor) =>
+      tf.matMul(op(tf.matMul(input as tf.Tensor2D, u as tf.Tensor2D)) as tf.Tensor2D, v as tf.Tensor2D);
+    const { had, error } = compared(model, [u, v] as tf.Tensor[] as tf.Variable[], x);
+    expect(had).toBe(true);
+    expect(error).toBeLessThan(1e-6);
+    tf.dispose([x, u, v]);
+  });
+
   it('adds up what comes to a tensor on several ways', () => {
     const [u, v, w] = [variable([4, 5], 1), variable([5, 5], 2), variable([5, 5], 3)] as tf.Tensor[] as tf.Tensor2D[];
     const x = normal([B, 4], 4);
