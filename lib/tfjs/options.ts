@@ -74,6 +74,12 @@ export const recipeRows = {
     values: { ...preconditionerRows.method.values, cg: {} },
   },
   window: { ...preconditionerRows.window, text: preconditionerRows.window.text + chooses('reconstruction') },
+  fisherFraction: {
+    ...preconditionerRows.fisherFraction,
+    text:
+      'Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset ' +
+      'samples those of all in batches of fewer than 32 samples and, of soft targets, in the first ten steps.',
+  },
   ...ownRows,
 } satisfies OptionRows;
 
@@ -147,6 +153,12 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * Only with `factorHistory` 'none'. Default: 256 with `method` 'exact' and `dampingMode` 'factored'; else none.
    */
   readonly window?: number;
+  /**
+   * Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset samples
+   * those of all in batches of fewer than 32 samples and, of soft targets, in the first ten steps. A number > 0 and ≤
+   * 1, or a function of the step. Default: 0.5.
+   */
+  readonly fisherFraction?: Schedule<number>;
   /**
    * Seed of the sampled targets. `CgfacOptimizer.getConfig` tells it. An integer from 0 to 2^53 - 1. Default: drawn at
    * random.

@@ -23,6 +23,9 @@ import { type LoneStep, takeStep } from './take';
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
 
+/** In so many steps, and where targets are soft, those of all are sampled. */
+const EARLY_STEPS = 10;
+
 const NOTHING_KEPT: NetworkMemory = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
 
 /** Takes steps, and keeps what has to be kept between them. */
@@ -86,7 +89,9 @@ export class Recipe {
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
     const refreshes = preconditioner.refreshDue || !this.#layers.know(blocks);
     if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
-    return preset === 'adaptive' && samples < FEW_SAMPLES ? 1 : preconditioner.fisherFraction;
+    const early = targets === 'soft' && preconditioner.steps < EARLY_STEPS;
+    const all = preset === 'adaptive' && !this.#settings.choosesFraction && (early || samples < FEW_SAMPLES);
+    return all ? 1 : preconditioner.fisherFraction;
   }
 
   /** Takes a step, captured or not; the caller gives the variables their new values. */

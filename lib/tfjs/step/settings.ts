@@ -36,6 +36,11 @@ export class RecipeSettings {
     this.#options = { ...this.#options, given: { ...this.#options.given, learningRate: value } };
   }
 
+  /** Whether an option says whose targets are sampled. */
+  get choosesFraction(): boolean {
+    return this.#options.given.fisherFraction !== undefined;
+  }
+
   /** The preset of a saved state where the options fit it, else the first one that they fit. */
   presetOf(saved: Preset | undefined): Preset {
     const { presets } = this.#options;

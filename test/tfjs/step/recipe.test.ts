@@ -37,6 +37,27 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
     labeller.dispose();
   });
 
+  it('samples all soft targets at first, half of them later, or the share that an option says', async () => {
+    const [x, y] = [pixels(40, 1), classes(40, 2)];
+    const rowsOf = async (net: typeof autoencoder, targets: tf.Tensor, options: RecipeOptions) => {
+      const optimizer = recipe({ factorUpdateSteps: 1, ...options });
+      const model = net(optimizer);
+      const rows: (number | undefined)[] = [];
+      for (let step = 0; step < 12; step++) {
+        await train(model, x, targets, 1);
+        rows.push(optimizer.lastStep?.summary?.layers[0]?.outputRows);
+      }
+      optimizer.dispose();
+      model.dispose();
+      return rows;
+    };
+    const none: RecipeOptions = { factorHistory: 'none', window: 1 };
+    expect(await rowsOf(autoencoder, x, none)).toEqual([...Array(10).fill(40), 20, 20]);
+    expect(await rowsOf(classifier, y, none)).toEqual(Array(12).fill(20));
+    expect(await rowsOf(autoencoder, x, { ...none, fisherFraction: 0.5 })).toEqual(Array(12).fill(20));
+    tf.dispose([x, y]);
+  });
+
   it('L_min is the entropy of the targets, as the loss weighs them', async () => {
     const x = pixels(9, 3);
     const optimizer = recipe();
