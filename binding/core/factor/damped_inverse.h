@@ -30,6 +30,9 @@ class DampedInverse {
   /// x ← x (F + γI)⁻¹ in place, split over the pool threads.
   void apply(const InverseRows& x);
 
+  /// x ← x (F_c + γ_c I)⁻¹ in place, of a block of a factor that has such.
+  void apply_block(std::size_t block, const InverseRows& x) const;
+
   /// Whether `apply_own` can be had for the first `count` rows of the factor.
   [[nodiscard]] bool has_own(std::size_t count) const;
   /// z ← R' (F + γI)⁻¹ and gram ← R' (F + γI)⁻¹ R'ᵀ for the first rows R' of the factor: z = S R' and
@@ -42,11 +45,13 @@ class DampedInverse {
   void damp_panel();
   void damp_diagonal(std::span<const float> numbers, std::size_t columns);
   void damp_matrix(const Side& side);
+  void damp_blocks(const Factor& factor);
 
   InverseView view_;
   bool made_ = false;  // of the factor as it is
   double largest_ = 0;
   double effective_rank_ = 0;
+  std::size_t block_side_ = 0;
   Buffer<double> s_;
   Buffer<float> single_;  // of Gram matrices; then (F + γI)⁻¹ or S in float32
   Buffer<double> scratch_;
