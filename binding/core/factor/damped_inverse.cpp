@@ -57,7 +57,7 @@ bool can_damp(double gamma) {
          1 / gamma <= static_cast<double>(std::numeric_limits<float>::max());
 }
 
-void DampedInverse::damp(const Factor& factor, double gamma) {
+void DampedInverse::damp(const Factor& factor, double gamma, bool relative) {
   if (!can_damp(gamma) && !factor.moments().exact) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                    to_text(gamma));
@@ -66,7 +66,7 @@ void DampedInverse::damp(const Factor& factor, double gamma) {
   made_ = false;
   view_ = {.side = factor.side(), .gamma = gamma, .squares = factor.squares()};
   if (factor.blocks().count > 0) {
-    damp_blocks(factor);
+    damp_blocks(factor, relative);
   } else if (factor.is_diagonal()) {
     damp_diagonal(factor.diagonal(), factor.columns());
   } else if (!view_.squares.empty()) {
@@ -103,8 +103,8 @@ void DampedInverse::damp_panel() {
   for (const double square : view_.squares) effective_rank_ += square / (square + view_.gamma);
 }
 
-// (F_c + γ_c I)⁻¹ with γ_c = γ · tr F_c over the mean of all tr F
-void DampedInverse::damp_blocks(const Factor& factor) {
+// (F_c + γ_c I)⁻¹ with γ_c = γ, or relative to the blocks' own traces γ · tr F_c over the mean of all tr F
+void DampedInverse::damp_blocks(const Factor& factor, bool relative) {
   const std::size_t side = factor.block_side();
   const std::size_t count = factor.blocks().count;
   const double mean = factor.moments().trace / static_cast<double>(count);
@@ -120,7 +120,8 @@ void DampedInverse::damp_blocks(const Factor& factor) {
       for (std::size_t j = 0; j < side; ++j) inverse(i, j) = static_cast<double>(block(i, j));
       trace += inverse(i, i);
     }
-    const double gamma = factor.blocks().one_damping ? view_.gamma : view_.gamma * std::max(trace / mean, least_share);
+    const bool own = relative && !factor.blocks().one_damping;
+    const double gamma = own ? view_.gamma * std::max(trace / mean, least_share) : view_.gamma;
     largest_ = std::max(largest_, largest_eigenvalue(MatrixView<const double>(inverse)));
     invert_damped(inverse, gamma);
     effective_rank_ += static_cast<double>(side);

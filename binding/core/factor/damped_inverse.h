@@ -15,8 +15,9 @@ namespace cgfac {
 class DampedInverse {
  public:
   /// Makes (F + γI)⁻¹ of the factor as it is, unless it is there: γ > 0, beyond the rounding of F, with what a panel
-  /// cut off in it; or γ = 0 of a factor that is exact. Throws Error(invalid_value) where it is not.
-  void damp(const Factor& factor, double gamma);
+  /// cut off in it; or γ = 0 of a factor that is exact. `relative`: blocks are damped by their own traces, γ their
+  /// mean. Throws Error(invalid_value) where γ is none that can be had.
+  void damp(const Factor& factor, double gamma, bool relative = false);
   /// The factor has changed.
   void forget() { made_ = false; }
 
@@ -45,7 +46,7 @@ class DampedInverse {
   void damp_panel();
   void damp_diagonal(std::span<const float> numbers, std::size_t columns);
   void damp_matrix(const Side& side);
-  void damp_blocks(const Factor& factor);
+  void damp_blocks(const Factor& factor, bool relative);
 
   InverseView view_;
   bool made_ = false;  // of the factor as it is

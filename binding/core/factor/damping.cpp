@@ -11,12 +11,16 @@ FactoredDamping factored_damping(const FactorMoments& input, const FactorMoments
   const double root = std::sqrt(damping.value);
   if (input.squared) {
     const double square = damping.value * damping.value * input.mean_held();
-    return {.input = damping.relative ? square : damping.value, .output = 0};
+    return {.input = damping.relative ? square : damping.value, .output = 0, .relative = damping.relative};
   }
-  if (input.exact) return {.input = 0, .output = damping.relative ? damping.value * output.mean_held() : damping.value};
+  if (input.exact) {
+    const double gamma = damping.relative ? damping.value * output.mean_held() : damping.value;
+    return {.input = 0, .output = gamma, .relative = damping.relative};
+  }
   const double gamma_input = damping.relative ? damping.value * input.mean_held() : ratio * root;
   const double gamma_output = damping.relative ? damping.value * output.mean_held() : root / ratio;
-  return {.input = gamma_input + input.cut_off(), .output = gamma_output + output.cut_off()};
+  return {
+      .input = gamma_input + input.cut_off(), .output = gamma_output + output.cut_off(), .relative = damping.relative};
 }
 
 double tikhonov_damping(const FactorMoments& input, const FactorMoments& output, const Damping& damping) {

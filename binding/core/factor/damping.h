@@ -7,8 +7,9 @@ namespace cgfac {
 
 /// The dampings of (A + γ_A I) ⊗ (G + γ_G I).
 struct FactoredDamping {
-  double input = 0;   ///< γ_A
-  double output = 0;  ///< γ_G
+  double input = 0;       ///< γ_A
+  double output = 0;      ///< γ_G
+  bool relative = false;  ///< whether they are multiples of eigenvalues: of each block's own, of a factor of blocks
 };
 
 /// γ_A and γ_G of two factors, unchecked, with what their panels cut off. From an absolute λ, γ_A = π√λ and γ_G = √λ/π

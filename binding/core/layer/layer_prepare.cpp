@@ -91,9 +91,9 @@ void Layer::damp(const FactoredDamping& gamma) {
   const double output = cost(output_);
   parallel_for(2, input + output, [&](std::size_t i) {
     if ((i == 0) == (input >= output)) {
-      input_inverse_.damp(input_, gamma.input);
+      input_inverse_.damp(input_, gamma.input, gamma.relative);
     } else {
-      output_inverse_.damp(output_, gamma.output);
+      output_inverse_.damp(output_, gamma.output, gamma.relative);
     }
   });
 }

@@ -171,8 +171,10 @@ void LayerWrap::record(const Napi::CallbackInfo& info) {
     const auto batch = info[0].As<Napi::Object>();
     const std::size_t rows = size_of(batch.Get("rows"));
     const auto inputs = float32_array(batch.Get("inputs"), "inputs", rows * input_width);
-    const auto loss_grads = float32_array(batch.Get("lossGrads"), "lossGrads", rows * output_width);
-    layer_->record({inputs.data(), rows, input_width}, {loss_grads.data(), rows, output_width},
+    const Napi::Value own = batch.Get("lossGrads");
+    const std::size_t own_rows = own.IsUndefined() ? 0 : rows;
+    const auto loss_grads = own_rows == 0 ? std::span<float>() : float32_array(own, "lossGrads", rows * output_width);
+    layer_->record({inputs.data(), rows, input_width}, {loss_grads.data(), own_rows, output_width},
                    size_of(batch.Get("samples")), number_of(batch.Get("factor")),
                    {.first = size_of(batch.Get("firstSample")), .count = size_of(batch.Get("batch"))});
   });
