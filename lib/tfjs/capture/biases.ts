@@ -13,7 +13,7 @@ const SUMS: ReadonlySet<string> = new Set(['Add', 'AddN']);
 export interface Group {
   readonly part: Part;
   readonly sites: readonly [Site, ...Site[]];
-  /** Whether a site of the kernel works on what another one made. */
+  /** Whether one of them works on what another one made. */
   readonly recurrent: boolean;
 }
 

@@ -27,7 +27,7 @@ export interface UsedVariable extends LoneVariable {
 
 /** A layer on the tape. */
 export interface FoundLayer extends Layer {
-  /** Whether a site of its kernel works on what another one of the same variable made. */
+  /** Whether a site of it works on what another one made. */
   readonly recurrent: boolean;
 }
 
@@ -130,11 +130,11 @@ function groupsOf(tape: readonly TapeNode[], roles: Roles): Group[][] {
       uses.flatMap(([{ view }, role]) => (role.is === 'kernel' ? [[view, role.site] as const] : [])),
     );
     if (!makeUpWhole(found.map(({ part }) => part)) || !found.every(({ of }) => haveOneForm(of))) return [];
-    const recurrent = isRecurrent(
-      tape,
-      found.flatMap(({ of }) => of),
-    );
-    return [found.map(({ part: { variable, range }, of }) => ({ part: { variable, range }, sites: of, recurrent }))];
+    return [
+      found.map(({ part: { variable, range }, of }) => {
+        return { part: { variable, range }, sites: of, recurrent: isRecurrent(tape, of) };
+      }),
+    ];
   });
 }
 
