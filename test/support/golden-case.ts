@@ -33,27 +33,15 @@ export const goldenNames = [
   'real-encoder-layer',
 ];
 
-/** One golden case: float32 inputs and the float64 results of independent code (test/golden/generate.py). */
-export class GoldenCase {
-  readonly manifest: Manifest;
+/** A manifest, and the arrays that it names: NAME.json and NAME.bin of test/golden, or of test/golden/kinds. */
+export class GoldenFile<M extends { readonly arrays: readonly Entry[] }> {
+  readonly manifest: M;
   readonly #bytes: Buffer;
 
   constructor(name: string) {
     const path = join(__dirname, '../golden', name);
-    this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as Manifest;
+    this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as M;
     this.#bytes = readFileSync(`${path}.bin`);
-  }
-
-  /** The layer's options but for the damping. */
-  get layer() {
-    const { inFeatures, outFeatures, bias } = this.manifest;
-    return { inFeatures, outFeatures, bias, lossReduction: 'sum' } as const;
-  }
-
-  /** The rows as `record` and `FisherOperator` take them. */
-  get rows() {
-    const { batch, fisherRows } = this.manifest;
-    return { inputs: this.float32('inputs'), outputGrads: this.float32('outputGrads'), batch, fisherRows };
   }
 
   has(name: string): boolean {
@@ -70,6 +58,38 @@ export class GoldenCase {
     return Float64Array.from({ length: size }, (_, i) => this.#bytes.readDoubleLE(start + 8 * i));
   }
 
+  /** The extents of an array. */
+  shapeOf(name: string): readonly number[] {
+    return this.#entry(name).shape;
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.manifest.arrays.find((candidate) => candidate.name === name);
+    if (entry === undefined) throw new Error(`no array ${name}`);
+    return entry;
+  }
+
+  #locate(name: string, dtype: Entry['dtype']) {
+    const entry = this.#entry(name);
+    if (entry.dtype !== dtype) throw new Error(`no ${dtype} array ${name}`);
+    return { start: entry.offset, size: entry.shape.reduce((product, extent) => product * extent, 1) };
+  }
+}
+
+/** One golden case: float32 inputs and the float64 results of independent code (test/golden/generate.py). */
+export class GoldenCase extends GoldenFile<Manifest> {
+  /** The layer's options but for the damping. */
+  get layer() {
+    const { inFeatures, outFeatures, bias } = this.manifest;
+    return { inFeatures, outFeatures, bias, lossReduction: 'sum' } as const;
+  }
+
+  /** The rows as `record` and `FisherOperator` take them. */
+  get rows() {
+    const { batch, fisherRows } = this.manifest;
+    return { inputs: this.float32('inputs'), outputGrads: this.float32('outputGrads'), batch, fisherRows };
+  }
+
   /** A float32 m × n array as a vector of the public face: with a bias its last column is taken apart. */
   vector(name: string): WeightVector {
     const matrix = this.float32(name);
@@ -82,12 +102,6 @@ export class GoldenCase {
       ),
       bias: Float32Array.from({ length: outFeatures }, (_, i) => at(matrix, i * n + inFeatures)),
     };
-  }
-
-  #locate(name: string, dtype: Entry['dtype']) {
-    const entry = this.manifest.arrays.find((candidate) => candidate.name === name);
-    if (entry?.dtype !== dtype) throw new Error(`no ${dtype} array ${name}`);
-    return { start: entry.offset, size: entry.shape.reduce((product, extent) => product * extent, 1) };
   }
 }
 
