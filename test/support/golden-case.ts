@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WeightVector } from 'cgfac';
 
-interface Entry {
+/** Where an array of a golden case stands, and what it is. */
+export interface GoldenArray {
   readonly name: string;
-  readonly dtype: 'float32' | 'float64';
+  readonly dtype: 'float32' | 'float64' | 'int32';
   readonly shape: readonly number[];
   readonly offset: number;
 }
@@ -16,7 +17,7 @@ interface Manifest {
   readonly outFeatures: number;
   readonly bias: boolean;
   readonly dampings: readonly number[];
-  readonly arrays: readonly Entry[];
+  readonly arrays: readonly GoldenArray[];
 }
 
 /** The names of all golden cases of test/golden. */
@@ -34,11 +35,12 @@ export const goldenNames = [
 ];
 
 /** A manifest, and the arrays that it names: NAME.json and NAME.bin of test/golden, or of test/golden/kinds. */
-export class GoldenFile<M extends { readonly arrays: readonly Entry[] }> {
+export class GoldenFile<M extends { readonly arrays: readonly GoldenArray[] }> {
   readonly manifest: M;
   readonly #bytes: Buffer;
 
-  constructor(name: string) {
+  /** @param name - Where it is beneath test/golden. */
+  constructor(readonly name: string) {
     const path = join(__dirname, '../golden', name);
     this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as M;
     this.#bytes = readFileSync(`${path}.bin`);
@@ -58,20 +60,25 @@ export class GoldenFile<M extends { readonly arrays: readonly Entry[] }> {
     return Float64Array.from({ length: size }, (_, i) => this.#bytes.readDoubleLE(start + 8 * i));
   }
 
+  int32(name: string): Int32Array {
+    const { start, size } = this.#locate(name, 'int32');
+    return Int32Array.from({ length: size }, (_, i) => this.#bytes.readInt32LE(start + 4 * i));
+  }
+
   /** The extents of an array. */
-  shapeOf(name: string): readonly number[] {
+  shape(name: string): readonly number[] {
     return this.#entry(name).shape;
   }
 
-  #entry(name: string): Entry {
+  #entry(name: string): GoldenArray {
     const entry = this.manifest.arrays.find((candidate) => candidate.name === name);
-    if (entry === undefined) throw new Error(`no array ${name}`);
+    if (entry === undefined) throw new Error(`no array ${name} in ${this.name}`);
     return entry;
   }
 
-  #locate(name: string, dtype: Entry['dtype']) {
+  #locate(name: string, dtype: GoldenArray['dtype']) {
     const entry = this.#entry(name);
-    if (entry.dtype !== dtype) throw new Error(`no ${dtype} array ${name}`);
+    if (entry.dtype !== dtype) throw new Error(`no ${dtype} array ${name} in ${this.name}`);
     return { start: entry.offset, size: entry.shape.reduce((product, extent) => product * extent, 1) };
   }
 }

@@ -1,19 +1,12 @@
 /** The golden cases of kernels that are used in slices of columns, a block for each (test/golden/kinds/generate.py). */
-import { GoldenFile } from './golden-case';
-
-interface Entry {
-  readonly name: string;
-  readonly dtype: 'float32' | 'float64';
-  readonly shape: readonly number[];
-  readonly offset: number;
-}
+import { type GoldenArray, GoldenFile } from './golden-case';
 
 interface SlicesManifest {
   readonly batch: number;
   readonly fisherBatch: number;
   readonly relativeDamping: number;
   readonly blocks: readonly { readonly from: number; readonly to: number }[];
-  readonly arrays: readonly Entry[];
+  readonly arrays: readonly GoldenArray[];
 }
 
 /** A kernel in slices: the rows of each, the gradient of the kernel, and its direction in float64. */
@@ -25,14 +18,14 @@ export class GoldenSlices extends GoldenFile<SlicesManifest> {
   }
 
   /** Rows and columns of the kernel. */
-  get shape(): readonly [number, number] {
-    const [rows = 0, columns = 0] = this.shapeOf('kernelGrad');
+  get size(): readonly [number, number] {
+    const [rows = 0, columns = 0] = this.shape('kernelGrad');
     return [rows, columns];
   }
 
   /** The columns of a block of a matrix of the kernel's shape, (rows × columns of the block), row-major. */
   columns(name: 'kernelGrad' | 'expand_kernel', block: number): Float64Array {
-    const [, width] = this.shape;
+    const [, width] = this.size;
     const { from = 0, to = 0 } = this.manifest.blocks[block] ?? {};
     return this.float64(name).filter((_, at) => at % width >= from && at % width < to);
   }

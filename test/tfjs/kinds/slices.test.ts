@@ -7,8 +7,8 @@ import { quietWarnings, useBackend } from '../support/backends';
 
 const golden = new GoldenSlices('kinds/gru-recurrent');
 const { batch, relativeDamping, blocks } = golden.manifest;
-const [rows, columns] = golden.shape;
-const [, positions = 1] = golden.shapeOf('inputs@0');
+const [rows, columns] = golden.size;
+const [, positions = 1] = golden.shape('inputs@0');
 
 /** What is asked of directions of every kind. */
 const DIRECTION = 1e-5;

@@ -21,7 +21,7 @@ function recorded(): Preconditioner {
   });
   for (const [block, { from, to }] of blocks.entries()) {
     const name = `kernel@${from}:${to}`;
-    const [inFeatures] = golden.shape;
+    const [inFeatures] = golden.size;
     const { inputs, lossGrads, fisherGrads } = golden.rows(block);
     preconditioner.registerDense(name, { inFeatures, outFeatures: to - from, bias: false, kernelLayout: 'in-out' });
     preconditioner.record(name, { inputs, lossGrads, batch });
@@ -49,7 +49,7 @@ it("so does the rows' own gradient, which is that of the kernel", () => {
       relativeError(update instanceof Float32Array ? update : [], golden.columns('expand_kernel', block)),
     ).toBeLessThan(DIRECTION);
     const { inputs, lossGrads } = golden.rows(block);
-    const [inFeatures] = golden.shape;
+    const [inFeatures] = golden.size;
     const outFeatures = lossGrads.length / (inputs.length / inFeatures);
     const own = new Float32Array(inFeatures * outFeatures);
     for (let row = 0; row < inputs.length / inFeatures; row++) {
