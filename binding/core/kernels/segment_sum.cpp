@@ -19,16 +19,16 @@ std::int32_t sum(std::int32_t a, std::int32_t b) {
 // Pieces are columns: however unevenly the ids fall, each has the same work, and no number has two writers.
 template <typename T>
 void add_segments(std::span<const T> x, std::span<const std::int32_t> ids, std::size_t width, std::span<T> out) {
-  constexpr std::size_t least_columns = 16;  // a cache line
+  constexpr std::size_t least_columns = 32;  // two cache lines
   const std::size_t segments = out.size() / width;
-  const std::size_t numbers = x.size() + out.size();
+  const Split rows = Split::rows(segments, width);
+  parallel_for(rows.blocks(), [&](std::size_t block) {
+    std::ranges::fill(out.subspan(rows.first(block) * width, rows.count(block) * width), T{0});
+  });
   const std::size_t pieces = std::clamp<std::size_t>(width / least_columns, 1, most_pieces);
-  parallel_for(pieces, static_cast<double>(numbers), [&](std::size_t piece) {
+  parallel_for(pieces, static_cast<double>(x.size()), [&](std::size_t piece) {
     const std::size_t left = cut(width, piece, pieces);
     const std::size_t right = cut(width, piece + 1, pieces);
-    for (std::size_t s = 0; s < segments; ++s) {
-      std::ranges::fill(out.subspan((s * width) + left, right - left), T{0});
-    }
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= segments) continue;
       const T* const from = x.data() + (i * width);
