@@ -7,12 +7,9 @@
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import * as tfjsCore from '@tensorflow/tfjs-core';
 import { CgfacError, typeError } from '../../adapter-kit';
-import { convolutionKernels } from './convolution';
-import { einsumKernel } from './einsum';
 import { type WasmBackend, wasmBackend } from './heap';
 import { type KernelCall, type NativeKernel, THRESHOLDS, type Thresholds } from './kernel';
-import { productKernels } from './matrix-products';
-import { segmentSumKernel } from './segment-sum';
+import { kernels, productNames } from './table';
 
 /**
  * What {@link installKernels} uses of TensorFlow.js: the module `@tensorflow/tfjs-core`, or `@tensorflow/tfjs`, has it.
@@ -48,8 +45,6 @@ export interface InstalledKernels {
 }
 
 const WASM = 'wasm';
-const kernels: readonly NativeKernel[] = [...productKernels, ...convolutionKernels, segmentSumKernel, einsumKernel];
-const products = productKernels.map(({ kernelName }) => kernelName);
 const functions = ['backend', 'getBackend', 'getKernel', 'registerKernel', 'unregisterKernel'] as const;
 
 /** A kernel of ours, the one it stands in front of, and its calls. */
@@ -103,7 +98,7 @@ class Installation implements InstalledKernels {
 
   #sum(count: (installed: Installed) => number): number {
     return this.#installed.reduce(
-      (sum, installed) => sum + (products.includes(installed.kernel.kernelName) ? count(installed) : 0),
+      (sum, installed) => sum + (productNames.includes(installed.kernel.kernelName) ? count(installed) : 0),
       0,
     );
   }
@@ -187,15 +182,22 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
 }
 
 /**
- * Has the matrix products of the TensorFlow.js wasm backend (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two
- * products of their backward pass) computed by this package: float32, every transpose, bias, activation and broadcast
- * of batch dimensions, for every model and every optimizer of the process, until it is undone.
+ * Has this package compute what the wasm backend of TensorFlow.js is slow at, and what it lacks, for every model and
+ * every optimizer of the process, until it is undone:
  *
- * A product is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
- * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel is what is small
- * (below 5·10⁴ flops, 4·10³ where an operand is transposed), what is not float32, and what it refuses. What the stock
- * kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes that
- * broadcast to each other) is computed here in any size.
+ * - the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
+ *   float32, every transpose, bias, activation and broadcast of batch dimensions;
+ * - the gradients of convolutions in one to three dimensions with respect to kernels and inputs, and of depthwise ones,
+ *   without which the backend trains no convolution;
+ * - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding;
+ * - `tf.einsum`, by one product.
+ *
+ * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
+ * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
+ * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
+ * 3·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
+ * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
+ * that broadcast to each other) are computed here in any size.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.
@@ -204,7 +206,8 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * with every copy of it in the process.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_BACKEND` where the wasm backend was not imported, or has another form than
  * that of version 4; `ERR_CGFAC_INVALID_ARG_TYPE` for a `tf` that is not TensorFlow.js. The kernels throw
- * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more.
+ * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do not
+ * fit each other.
  */
 export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKernels {
   return install(tf, THRESHOLDS);
