@@ -1,6 +1,6 @@
 /**
  * Short reviews of films that are made up, good ones and bad ones. What a review says depends on the order of its
- * words, for one clause of three is negated; and not all of its clauses say what it means, so that no model is always
+ * words, for one clause of five is negated; and not all of its clauses say what it means, so that no model is always
  * right.
  */
 import { uniformNumbers } from './random';
@@ -47,9 +47,9 @@ export const REVIEW_LENGTH = 32;
 
 const MOST_CLAUSES = 4;
 /** How often a clause says what its review means. */
-const FAITHFUL = 0.8;
+const FAITHFUL = 0.85;
 /** How often a clause is negated. */
-const NEGATED = 1 / 3;
+const NEGATED = 0.2;
 
 const ids = new Map(VOCABULARY.map((word, id) => [word, id]));
 

@@ -3,7 +3,8 @@ import type { LayersModel, layers, SymbolicTensor } from '@tensorflow/tfjs-layer
 import { REVIEW_LENGTH, VOCABULARY, writeReviews } from '../../../../datasets/reviews';
 import { type Data, dense, glorot, type Making, type Program, split, usualSteps } from './making';
 
-const [TRAINING, HELD_OUT] = [2048, 1024];
+const [TRAINING, HELD_OUT] = [4096, 1024];
+const BATCH = 128;
 const FEATURES = 32;
 
 function reviewData(making: Making): Data {
@@ -14,7 +15,7 @@ function reviewData(making: Making): Data {
     making,
     tf.tensor2d(ids, [count, REVIEW_LENGTH], 'int32'),
     tf.tensor2d(Float32Array.from(labels), [count, 1]),
-    64,
+    BATCH,
     HELD_OUT,
   );
 }
@@ -68,7 +69,10 @@ const lstm = reader(
     }),
 );
 
-/** Each word looks at all of them, softmax of products of queries and keys; sums with the words, normalised. */
+/**
+ * Each word looks at all of them, with softmax of products of queries and keys. The mean over words is normalised, and
+ * not each word: the gradient of that is as many slices as there are words in a batch.
+ */
 function attentive(making: Making): LayersModel {
   const { layers, model } = making.tfl;
   const apply = (layer: layers.Layer, ...inputs: SymbolicTensor[]) =>
@@ -79,10 +83,10 @@ function attentive(making: Making): LayersModel {
   const products = apply(layers.dot({ axes: [2, 2] }), apply(linear(1), words), apply(linear(2), words));
   const shares = apply(layers.activation({ activation: 'softmax' }), products);
   const seen = apply(layers.dot({ axes: [2, 1] }), shares, apply(linear(3), words));
-  const joined = apply(layers.layerNormalization(), apply(layers.add(), words, apply(linear(4), seen)));
+  const joined = apply(layers.add(), words, apply(linear(4), seen));
   const wide = apply(dense(making, 2 * FEATURES, 'relu', 5), joined);
-  const output = apply(dense(making, 1, 'sigmoid', 6), apply(layers.globalAveragePooling1d(), wide));
-  return model({ inputs: input, outputs: output });
+  const mean = apply(layers.layerNormalization(), apply(layers.globalAveragePooling1d(), wide));
+  return model({ inputs: input, outputs: apply(dense(making, 1, 'sigmoid', 6), mean) });
 }
 
 const attention = reader(
