@@ -4,15 +4,17 @@ import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
-import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
+import { type Block, blockName, type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import { whole } from '../kinds/part';
 import { backward, dependents, inputsOf } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
-import { findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
+import { type FoundLayer, findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
+import { sideBySide } from './slices';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
-export interface CapturedLayer extends Layer {
+export interface CapturedLayer extends FoundLayer {
   /** (rows × inFeatures), row-major, site by site; must not be written to. */
   readonly siteInputs: readonly Float32Array[];
   /** All of them, one after the other. */
@@ -23,8 +25,6 @@ export interface CapturedLayer extends Layer {
   readonly siteSampled: readonly Float32Array[] | undefined;
   /** All of them, one after the other. */
   readonly sampledGrads: Float32Array | undefined;
-  /** Whether a site of it works on what another one made. */
-  readonly recurrent: boolean;
   /** Whether what it gives enters the loss as it is. */
   readonly output: boolean;
   /**
@@ -86,7 +86,7 @@ export interface Sampling extends Pick<Capture, 'targets'> {
 /** How a step is to be captured. */
 export interface CaptureOptions {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
-  readonly share: (sampling: Sampling, blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]) => number;
+  readonly share: (sampling: Sampling, blocks: readonly Block[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: UniformNumbers;
   /** Whether the loss's own output gradients are wanted of every layer. */
@@ -143,7 +143,7 @@ export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
   if (reached.length === layer.sites.length) return reached;
   throw new CgfacError(
     'ERR_CGFAC_TFJS_NO_CAPTURE',
-    `Expected output gradients of ${layer.kernel.name} but received none from the backward pass`,
+    `Expected output gradients of ${blockName(layer)} but received none from the backward pass`,
   );
 }
 
@@ -151,34 +151,55 @@ export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
 function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
   for (const [index, site] of layer.sites.entries()) {
-    site.node.observe((outputGradient: Tensor) => {
-      tidy(() => {
-        gradients[index] = site.readOutputGrads(outputGradient);
+    const parts = new Map<Site, Float32Array>();
+    for (const op of site.ops)
+      op.node.observe((outputGradient: Tensor) => {
+        tidy(() => {
+          parts.set(op, op.readOutputGrads(outputGradient));
+        });
+        const all = site.ops.flatMap((each) => parts.get(each) ?? []);
+        if (all.length === site.ops.length) gradients[index] = sideBySide(site, all);
       });
-    });
   }
   return gradients;
 }
 
-/** The layers that are not refused; the variables of the others are alone, for the reason given. */
-function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
-  const layers = found.layers.filter((layer) => refused(layer) === undefined);
-  const lone = found.layers.flatMap((layer) => {
+/**
+ * Sorts layers by whether they are refused, and why: with a layer the others of its variables are, for a variable
+ * belongs to layers wholly, or is alone.
+ */
+export function refusedOf<T extends Block>(
+  layers: readonly T[],
+  refused: (layer: T) => string | undefined,
+): ReadonlyMap<T, string> {
+  const reasons = new Map<T, string>();
+  for (const layer of layers) {
     const reason = refused(layer);
-    const nodes = layer.sites.map(({ node }) => node);
-    return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason, nodes }));
-  });
-  return { ...found, layers, lone: [...found.lone, ...lone] };
+    if (reason !== undefined) reasons.set(layer, reason);
+  }
+  for (let known = -1; known < reasons.size; ) {
+    known = reasons.size;
+    const alone = new Map([...reasons].flatMap(([layer, reason]) => variablesOf(layer).map((each) => [each, reason])));
+    for (const layer of layers) {
+      const reason = variablesOf(layer).flatMap((variable) => alone.get(variable) ?? [])[0];
+      if (reason !== undefined && !reasons.has(layer)) reasons.set(layer, reason);
+    }
+  }
+  return reasons;
 }
 
-/** Whether a site depends on what another site of the same kernel made. */
-function isRecurrent(tape: readonly TapeNode[], { sites: [first, ...others] }: Layer): boolean {
-  if (others.length === 0) return false;
-  const made = dependents(
-    tape,
-    first.node.outputs.map(({ id }) => id),
-  );
-  return others.some(({ data }) => made.has(data.id));
+/** The layers that are not refused; the variables of the others are alone, for the reason given. */
+function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
+  const reasons = refusedOf(found.layers, refused);
+  const alone = new Map<Variable, UsedVariable>();
+  for (const [layer, reason] of reasons) {
+    for (const variable of variablesOf(layer)) {
+      const nodes = layer.sites.flatMap(({ ops }) => ops.map(({ node }) => node));
+      alone.set(variable, { variable, reason, nodes: [...(alone.get(variable)?.nodes ?? []), ...nodes] });
+    }
+  }
+  const layers = found.layers.filter((layer) => !reasons.has(layer));
+  return { ...found, layers, lone: [...found.lone, ...alone.values()] };
 }
 
 /** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
@@ -204,7 +225,7 @@ function isOutput(
   linear: ReadonlyMap<number, ReadonlySet<number>>,
   ends: ReadonlySet<number>,
 ): boolean {
-  const own = new Set(sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)));
+  const own = outputsOf(sites);
   return [...ends].some((end) => [...(linear.get(end) ?? [])].some((id) => own.has(id)));
 }
 
@@ -214,7 +235,7 @@ const idsOf = (used: readonly LoneVariable[]) => new Set(used.map(({ variable: {
 function wholeMetric(
   tape: readonly TapeNode[],
   loss: Scalar,
-  sites: readonly Site[],
+  sites: readonly LayerSite[],
   used: readonly UsedVariable[],
 ): Metric {
   if (sites.length === 0 && used.length === 0) return NO_METRIC;
@@ -254,7 +275,7 @@ function captureLayers(
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
   const sampling = { targets, samples: samplesOf(metric) } as const;
-  const blocks = [...layers, ...curved.map((kernel) => ({ kernel, bias: undefined }))];
+  const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
   const share = sites.length === 0 && asked > 0 ? 1 : asked;
@@ -262,7 +283,7 @@ function captureLayers(
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
-    for (const site of sites) site.skipKernelGradient();
+    for (const op of sites.flatMap(({ ops }) => ops)) op.skipKernelGradient();
   }
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
@@ -279,7 +300,6 @@ function captureLayers(
       get sampledGrads() {
         return siteSampled && concatenated(siteSampled);
       },
-      recurrent: isRecurrent(tape, layer),
       output: isOutput(layer, linear, ends),
       lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),

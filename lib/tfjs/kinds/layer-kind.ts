@@ -5,11 +5,10 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { KernelLayout, Preconditioner } from '../../adapter-kit';
 import type { OpKind, TapeNode } from '../tape/tape';
+import { nameOf, type Part } from './part';
 
-/** A variable as an op sees it, after reshapes and transpositions. */
-export interface View {
-  /** The variable beneath. */
-  readonly variable: Variable;
+/** A variable, or a range of one of its axes, as an op sees it after reshapes, transpositions, slices and splits. */
+export interface View extends Part {
   /** Whether the last two axes stand in the other order than in the variable. */
   readonly transposed: boolean;
   /** The shape that the op sees. */
@@ -46,6 +45,11 @@ export interface Site {
   readonly outFeatures: number;
   /** How the variable stores the kernel: `'in-out'` is (inFeatures × outFeatures), row-major. */
   readonly kernelLayout: KernelLayout;
+  /**
+   * Whether sites of slices of a kernel that share their data can be put together: the gradient of a slice of outputs
+   * is that of the whole kernel, sliced.
+   */
+  readonly takesSlices?: boolean;
   /** The data that the kernel is applied to, as the op gets it. */
   readonly data: Tensor;
   /** Whether the gradient of its data can be had for the first rows of the output gradients alone. */
@@ -65,8 +69,18 @@ export interface Site {
   readOutputGrads(outputGradient: Tensor): Float32Array;
   /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
   skipKernelGradient(): void;
-  /** What registers the layer of this site, with a bias or without. */
-  registration(bias: boolean): Registration;
+  /** What registers the layer of this site, or of several side by side, with a bias or without. */
+  registration(bias: boolean, outFeatures: number): Registration;
+}
+
+/**
+ * Where a layer uses its kernel: one site, or those of slices of the kernel that stand side by side and share their
+ * data.
+ */
+export interface LayerSite
+  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'readOutputGrads' | 'skipKernelGradient'> {
+  /** The sites, in the order of their outputs. */
+  readonly ops: readonly [Site, ...Site[]];
 }
 
 /** A kind of layer: what it tells the tape of its ops, and the sites that it knows. */
@@ -84,15 +98,29 @@ export function registerLone({ size, shape }: Variable): Registration {
   };
 }
 
-/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
-export interface Layer {
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
-  /** At least one; several where the layer is shared or unrolled in time. */
-  readonly sites: readonly [Site, ...Site[]];
+/** The parts of variables that a block of the Fisher matrix is of. */
+export interface Block {
+  readonly kernel: Part;
+  readonly bias: Part | undefined;
 }
 
-/** The variables of a layer, the kernel first. */
-export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): Variable[] {
+/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
+export interface Layer extends Block {
+  /** At least one; several where the layer is shared or unrolled in time. */
+  readonly sites: readonly [LayerSite, ...LayerSite[]];
+}
+
+/** The parts of a block, the kernel first. */
+export function partsOf({ kernel, bias }: Block): Part[] {
   return bias ? [kernel, bias] : [kernel];
+}
+
+/** The variables of a block, that of the kernel first. */
+export function variablesOf(block: Block): Variable[] {
+  return [...new Set(partsOf(block).map(({ variable }) => variable))];
+}
+
+/** What a block is called: the name of its kernel. */
+export function blockName({ kernel }: Pick<Block, 'kernel'>): string {
+  return nameOf(kernel);
 }

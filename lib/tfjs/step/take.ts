@@ -1,7 +1,8 @@
 /** How a captured step is recorded and taken. */
 import type { Variable } from '@tensorflow/tfjs-core';
 import { type NaturalGradientsResult, normOf, type Preconditioner, type WeightVector } from '../../adapter-kit';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, partsOf } from '../kinds/layer-kind';
+import { readPart, whole } from '../kinds/part';
 import type { LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
@@ -20,13 +21,13 @@ function times(values: Float32Array, factor: number): Float32Array {
 
 /** ‖W‖ of kernels and their biases by name, each read when it is asked for. */
 export function normsOf(
-  layers: readonly { readonly name: string; readonly layer: Pick<Layer, 'kernel' | 'bias'> }[],
+  layers: readonly { readonly name: string; readonly layer: Block }[],
 ): Readonly<Record<string, number>> {
   return Object.defineProperties(
     {},
     Object.fromEntries(
       layers.map(({ name, layer }) => {
-        const get = () => normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
+        const get = () => normOf(partsOf(layer).map((part) => readPart(part, part.variable.dataSync<'float32'>())));
         return [name, { get, enumerable: true }];
       }),
     ),
@@ -70,7 +71,7 @@ export function takeStep(
   const lossFloor = rounded ? loss : floor;
   const weightNorms = normsOf([
     ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
-    ...lone.map(({ name, variable }) => ({ name, layer: { kernel: variable, bias: undefined } })),
+    ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
   const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
   try {
