@@ -126,6 +126,11 @@ export class Layer {
     this.#sampled = true;
   }
 
+  /** The windows of a convolution whose data has another size from now on; refused where rows are recorded. */
+  setPatches(patches: NativePatches): void {
+    callNative(() => this.native.setPatches(patches));
+  }
+
   /** Refuses recorded rows that are not finite. */
   requireFinite(): void {
     callNative(() => this.native.requireFinite());

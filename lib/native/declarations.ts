@@ -238,6 +238,7 @@ export interface NativeLayer {
   requireFinite(): void;
   rollBack(): void;
   clear(): void;
+  setPatches(patches: NativePatches): void;
   setDamping(options: { readonly damping: NativeDamping }): void;
   memoryUsage(): NativeMemory;
   state(): NativeState;

@@ -108,6 +108,7 @@ export class Network {
       name,
       kind,
       shape,
+      options,
       weights,
       recurrent,
       output,
@@ -119,6 +120,19 @@ export class Network {
       average,
     });
     return true;
+  }
+
+  /** Has the samples of a layer have another size from now on; see {@link Preconditioner.resize}. */
+  resize(name: string, size: object): void {
+    const entry = this.entry(name);
+    if (entry === undefined) return;
+    const { shape } = entry.kind.parse({ ...(entry.options as object), ...size }, this.options);
+    if (shape.patches === undefined) throw valueError('the name of a convolution', 'the layer', name);
+    if (shape.inFeatures !== entry.shape.inFeatures || shape.outFeatures !== entry.shape.outFeatures)
+      throw valueError('a size with as many channels as before', 'inputShape', shape.patches.channels);
+    if (JSON.stringify(shape.patches) === JSON.stringify(entry.shape.patches)) return;
+    entry.layer.setPatches(shape.patches);
+    entry.shape = shape;
   }
 
   #newLayer(shape: NetworkShape): Layer {

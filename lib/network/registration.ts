@@ -1,4 +1,5 @@
 /** How layers come under the care of a {@link Preconditioner}: a method for each kind. */
+import { checkOptions } from '../base/validate';
 import {
   type Conv2dLayerOptions,
   type Conv2dTransposeLayerOptions,
@@ -18,6 +19,7 @@ import { type ScaleShiftLayerOptions, scaleShift } from './kinds/scale-shift';
 interface Registry {
   requireIdle(call: string): void;
   register(name: unknown, kind: LayerKind, options: unknown): boolean;
+  resize(name: string, size: object): void;
 }
 
 /** The kinds of layers of a {@link Preconditioner}. */
@@ -154,5 +156,23 @@ export abstract class LayerRegistration {
    */
   registerScaleShift(name: string, options: ScaleShiftLayerOptions): boolean {
     return this.#register('registerScaleShift()', name, scaleShift, options);
+  }
+
+  /**
+   * Has the samples of a convolution have another size from now on; its factors stay what they are. No rows may be
+   * recorded for the step to come.
+   *
+   * @param name - The layer.
+   * @param size - `inputShape`, as it was registered with, and of a transposed one perhaps `outputShape`.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`,
+   * `ERR_CGFAC_BUSY`.
+   */
+  resize(
+    name: string,
+    size: { readonly inputShape: readonly number[]; readonly outputShape?: readonly number[] },
+  ): void {
+    this.#registry.requireIdle('resize()');
+    checkOptions(size, 'resize', ['inputShape', 'outputShape']);
+    this.#registry.resize(name, size);
   }
 }

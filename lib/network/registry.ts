@@ -11,7 +11,9 @@ import type { LayerKind, NetworkShape } from './kinds/layer-kind';
 export interface NetworkEntry {
   readonly name: string;
   readonly kind: LayerKind;
-  readonly shape: NetworkShape;
+  shape: NetworkShape;
+  /** What it was registered with. */
+  readonly options: unknown;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
   /** Whether it is used again on what it made itself, as a recurrent kernel is. */

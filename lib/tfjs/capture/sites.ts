@@ -194,11 +194,20 @@ function usedShare(views: readonly Part[]): number {
   );
 }
 
+/** Of the bias of a transposed convolution, whose block is a diagonal by design. */
+export const TRANSPOSED_BIAS = 'bias of a transposed convolution';
+
+/** Whether a use adds the variable to what a transposed convolution makes. */
+function addsToTransposed({ node, name }: Use, made: ReadonlyMap<number, TapeNode>): boolean {
+  const other = node.inputs.get(name === 'a' ? 'b' : 'a');
+  return node.kernel === 'Add' && other !== undefined && made.get(other.id)?.kernel === 'Conv2DBackpropInput';
+}
+
 /** Why a variable is not preconditioned: the op that uses it, where that is one that no kind of layer knows. */
-function reasonOf(variable: Variable, roles: Roles): string {
+function reasonOf(variable: Variable, roles: Roles, made: ReadonlyMap<number, TapeNode>): string {
   const own = [...roles].filter(([use]) => use.view.variable === variable);
   const [other] = own.find(([, role]) => role.is === 'other') ?? [];
-  if (other) return other.node.kernel;
+  if (other) return addsToTransposed(other, made) ? TRANSPOSED_BIAS : other.node.kernel;
   const is = (name: Role['is']) => own.some(([, role]) => role.is === name);
   if (is('kernel')) return usedShare(own.map(([{ view }]) => view)) < 1 ? 'used in part' : 'used in two forms';
   return is('bias') ? 'a bias of no one kernel' : 'only in a penalty';
@@ -240,6 +249,6 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))
-    .map((variable) => ({ variable, reason: reasonOf(variable, roles), nodes: nodesOf(variable, roles) }));
+    .map((variable) => ({ variable, reason: reasonOf(variable, roles, made), nodes: nodesOf(variable, roles) }));
   return { layers, lone, penalties: penaltiesOf(live, roles, uses.views) };
 }

@@ -80,6 +80,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
     readInputs: () => read(saved),
     readOutputGrads: (outputGradient) => read(reshape(outputGradient, [-1])),
+    resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options, volumes),
   };
 }

@@ -87,6 +87,8 @@ export interface Site {
   readOutputGrads(outputGradient: Tensor): Float32Array;
   /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
   skipKernelGradient?(): void;
+  /** Has a layer that is registered take samples of this site's size. */
+  readonly resize?: (preconditioner: Preconditioner, name: string) => void;
   /** What registers the layer of this site, or of several side by side, with a bias or without. */
   registration(bias: boolean, outFeatures: number): Registration;
 }

@@ -27,7 +27,15 @@ const FEW_SAMPLES = 32;
 /** In so many steps, and where targets are soft, those of all are sampled. */
 const EARLY_STEPS = 10;
 
-const NOTHING_KEPT: NetworkMemory = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
+const NOTHING_KEPT: NetworkMemory = {
+  recorded: 0,
+  factors: 0,
+  workspace: 0,
+  momentum: 0,
+  averages: 0,
+  total: 0,
+  layers: [],
+};
 
 /** Takes steps, and keeps what has to be kept between them. */
 export class Recipe {
