@@ -4,7 +4,7 @@
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { KINDS } from '../kinds/kinds';
-import { type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import { type Block, type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
 import { makeUpWhole, type Part } from '../kinds/part';
 import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
@@ -225,6 +225,30 @@ function nodesOf(variable: Variable, roles: Roles): TapeNode[] {
 }
 
 /**
+ * The layers that are refused, and why: with a layer the others of its variables are, for a variable belongs to layers
+ * wholly, or is alone.
+ */
+export function refusedOf<T extends Block>(
+  layers: readonly T[],
+  refused: (layer: T) => string | undefined,
+): ReadonlyMap<T, string> {
+  const reasons = new Map<T, string>();
+  for (const layer of layers) {
+    const reason = refused(layer);
+    if (reason !== undefined) reasons.set(layer, reason);
+  }
+  for (let known = -1; known < reasons.size; ) {
+    known = reasons.size;
+    const alone = new Map([...reasons].flatMap(([layer, reason]) => variablesOf(layer).map((each) => [each, reason])));
+    for (const layer of layers) {
+      const reason = variablesOf(layer).flatMap((variable) => alone.get(variable) ?? [])[0];
+      if (reason !== undefined && !reasons.has(layer)) reasons.set(layer, reason);
+    }
+  }
+  return reasons;
+}
+
+/**
  * Sorts the trainable `variables` that the loss depends on into layers, which are preconditioned as one block each, and
  * lone variables. A kernel of which every part is used in products of its own is a layer for each part that has inputs
  * of its own. Regularisation does not keep a kernel from being one; any other use that is not a site does.
@@ -244,7 +268,8 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
       return { kernel, bias, sites: [known(first), ...others.map(known)], recurrent: run.groups[0].recurrent };
     }),
   );
-  const layers = found.filter(({ bias, sites: [site] }) => !site.needsBias || bias !== undefined);
+  const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? 'no bias' : undefined));
+  const layers = found.filter((layer) => !lacking.has(layer));
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables
