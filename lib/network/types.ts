@@ -33,8 +33,8 @@ export interface RecordedBatchRows {
 /** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
 export interface RecordedFisherRows {
   /**
-   * Gradients of sampled targets' loss, in the form of `lossGrads`; of as many samples as you like, of a scale and shift
-   * those of the first samples that were recorded. Copied.
+   * Gradients of sampled targets' loss, in the form of `lossGrads`; of as many samples as you like, of a scale and
+   * shift those of the first samples that were recorded. Copied.
    */
   readonly outputGrads: Float32Array;
   /** Samples that they come from. */
@@ -78,8 +78,8 @@ export type LayerVectors = Readonly<Record<string, WeightVector>>;
 /** What {@link Preconditioner.naturalGradients} takes besides. */
 export interface NaturalGradientsOptions extends StepOptions {
   /**
-   * Gradients of layers whose own is not that of the rows they recorded, or is not to be formed again, by name; they are
-   * read alone.
+   * Gradients of layers whose own is not that of the rows they recorded, or is not to be formed again, by name; they
+   * are read alone.
    */
   readonly gradients?: LayerVectors;
 }
@@ -100,8 +100,8 @@ export interface ReportedFactor {
   /** Its dimension; of blocks those of each, of an embedding's ids the rows of its table. */
   readonly dimension: number;
   /**
-   * `'rows'` of a batch, a low-rank `'panel'`, a `'dense'` average, an average of the `'diagonal'`, one of `'blocks'` for
-   * each channel, or 1, which needs none (`'one'`).
+   * `'rows'` of a batch, a low-rank `'panel'`, a `'dense'` average, an average of the `'diagonal'`, one of `'blocks'`
+   * for each channel, or 1, which needs none (`'one'`).
    */
   readonly form: 'rows' | 'panel' | 'dense' | 'diagonal' | 'blocks' | 'one';
   /** Rows that it took in last; 0 before it has any. */

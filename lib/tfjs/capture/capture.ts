@@ -25,8 +25,8 @@ import { sideBySide } from './slices';
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends FoundLayer {
   /**
-   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given, where
-   * no factor is refreshed.
+   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given,
+   * where no factor is refreshed.
    */
   readonly siteInputs: readonly (Float32Array | Int32Array)[];
   /** All of them, one after the other, of a layer whose gradient is that of its rows. */

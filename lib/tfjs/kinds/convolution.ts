@@ -1,6 +1,6 @@
 /**
- * Convolutions over images and volumes, of which the kernel is trained: plain ops, and those fused with a bias. Rows are
- * whole samples, which the core gathers patches of; the gradient of the kernel is the framework's.
+ * Convolutions over images and volumes, of which the kernel is trained: plain ops, and those fused with a bias. Rows
+ * are whole samples, which the core gathers patches of; the gradient of the kernel is the framework's.
  */
 import { conv2dTranspose, reshape, type Tensor } from '@tensorflow/tfjs-core';
 import type { InputGradients, TapeNode } from '../tape/tape';

@@ -76,8 +76,8 @@ export interface Site {
   /** How a bias comes to the op. */
   readonly bias: BiasRole;
   /**
-   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array may
-   * be the tensor's own: it must not be written to.
+   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array
+   * may be the tensor's own: it must not be written to.
    */
   readInputs(): Float32Array | Int32Array;
   /**
