@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { PIXELS, type PictureSets, type Pictures } from './pictures';
+import { uniformNumbers } from './random';
 
 /** Digits of one batch of training. */
 export const BATCH = 256;
@@ -15,17 +16,6 @@ const COUNT = 10_000;
 
 /** The order of the digits is part of the task, not of a run: every run sees the same batches. */
 const SHUFFLE_SEED = 20210100;
-
-/** Numbers in [0, 1) that depend on the seed alone (a Weyl sequence through the finaliser of MurmurHash3). */
-function uniformNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
-    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-    return ((z ^ (z >>> 16)) >>> 0) / 2 ** 32;
-  };
-}
 
 function shuffledIndices(count: number, seed: number): Uint32Array {
   const indices = Uint32Array.from({ length: count }, (_, i) => i);

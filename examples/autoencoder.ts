@@ -4,10 +4,7 @@
  * options.
  */
 import { writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { installKernels } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
 import { HELD_OUT_DIGITS, loadDigits, TRAINING_DIGITS } from '../datasets/digits';
 import { PIXELS, type Pictures } from '../datasets/pictures';
@@ -17,6 +14,7 @@ import { costText, errorTable } from './autoencoder/table';
 import { integer, runInterruptibly, writableFile } from './shared/command-line';
 import { OPTIMIZERS, type OptimizerName } from './shared/contenders';
 import { writeDigitsPng } from './shared/digits-png';
+import { startWasm } from './shared/wasm';
 
 interface Options {
   readonly steps: number;
@@ -72,9 +70,7 @@ function oneOfEach({ pixels, labels }: Pictures): Float32Array {
 async function main(signal: AbortSignal): Promise<void> {
   const { steps, optimizer, seed, small, json } = parseOptions();
   const network: NetworkName = small ? 'small' : 'deep';
-  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
-  if (!(await tf.setBackend('wasm'))) throw new Error('The wasm backend of TensorFlow.js could not be started.');
-  installKernels(tf);
+  await startWasm();
   const digits = loadDigits();
   const shown = oneOfEach(digits.heldOut);
   console.log(`Autoencoder ${networkShape(network)}, ${steps} steps of 256 digits, seed ${seed}`);

@@ -4,16 +4,14 @@
  * options.
  */
 import { writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { installKernels } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
 import { BATCH } from '../datasets/digits';
 import { DATA, type DataName, loadData } from './classifier/data';
 import { OPTIMIZERS, type OptimizerName, trainClassifiers } from './classifier/run';
 import { classifierTable } from './classifier/table';
 import { integer, runInterruptibly, writableFile } from './shared/command-line';
+import { startWasm } from './shared/wasm';
 
 interface Options {
   readonly data: DataName;
@@ -59,9 +57,7 @@ function parseOptions(): Options {
 
 async function main(signal: AbortSignal): Promise<void> {
   const { data, folder, steps: givenSteps, epochs: givenEpochs, optimizer, seed, json } = parseOptions();
-  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
-  if (!(await tf.setBackend('wasm'))) throw new Error('The wasm backend of TensorFlow.js could not be started.');
-  installKernels(tf);
+  await startWasm();
   const pictures = loadData(data, folder);
   const perEpoch = Math.ceil(pictures.training.labels.length / BATCH);
   const epochs = givenEpochs ?? (data === 'fashion' && givenSteps === undefined ? DEFAULT_EPOCHS : undefined);

@@ -48,8 +48,8 @@ export {
   type Schedule,
   scheduled,
 } from './network/options';
-/** The preconditioner. */
-export { Preconditioner } from './network/preconditioner';
+/** The preconditioner, and what layers are registered with. */
+export { type Padding, Preconditioner, type WindowOptions } from './network/preconditioner';
 /** The saved state of a preconditioner. */
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 /** The norm of a layer's weights. */

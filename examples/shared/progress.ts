@@ -7,6 +7,8 @@ export interface Progress {
    * follows.
    */
   update(step: number, loss: number, millisecondsPerStep: number): void;
+  /** Prints a line on the standard output, below the display, which goes on under it. */
+  say(line: string): void;
   /** Ends the display and leaves the terminal as it was. */
   stop(): void;
 }
@@ -25,14 +27,24 @@ function bar(name: string, steps: number): Progress {
     hideCursor: true,
     stream: process.stderr,
   });
-  display.start(steps, 0, { name: name.padEnd(NAME_WIDTH), loss: '-', speed: '-', left: '' });
+  let [reached, shown] = [0, { name: name.padEnd(NAME_WIDTH), loss: '-', speed: '-', left: '' }];
+  display.start(steps, reached, shown);
   return {
-    update: (step, loss, milliseconds) =>
-      display.update(step, {
+    update: (step, loss, milliseconds) => {
+      reached = step;
+      shown = {
+        ...shown,
         loss: loss.toFixed(4),
         speed: `${milliseconds.toFixed(0)} ms/step`,
         left: `${Math.round(((steps - step) * milliseconds) / 1000)} s left`,
-      }),
+      };
+      display.update(step, shown);
+    },
+    say(line) {
+      display.stop();
+      console.log(line);
+      if (reached < steps) display.start(steps, reached, shown);
+    },
     stop: () => display.stop(),
   };
 }
@@ -46,6 +58,7 @@ function lines(name: string, steps: number): Progress {
           `loss ${loss.toFixed(4)}  ${milliseconds.toFixed(0)} ms/step\n`,
       );
     },
+    say: (line) => console.log(line),
     stop() {},
   };
 }

@@ -2,7 +2,14 @@
 import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type { NativeBatchRows, NativeLayer, NativeShape, NativeState } from '../native/declarations';
+import type {
+  NativeBatchRows,
+  NativeKindShape,
+  NativeLayer,
+  NativePatches,
+  NativeShape,
+  NativeState,
+} from '../native/declarations';
 import { native } from '../native/load';
 import type { layerPreconditionerRows, layerRows } from './option-rows';
 
@@ -23,7 +30,9 @@ export interface LayerState extends NativeState {
 }
 
 /** A layer's kind, shape and layout, and what its gradients are gradients of. */
-export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind' | 'columns'> {
+export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind' | 'columns'>, NativeKindShape {
+  /** Of a convolution: the windows over its data, or where it is transposed over what comes out. */
+  readonly patches?: NativePatches;
   readonly kernelLayout: KernelLayout;
   readonly lossReduction: LossReduction;
 }
@@ -62,6 +71,7 @@ export class Layer {
   readonly native: NativeLayer;
   #recorded = false;
   #sampled = false;
+  #ownGradient = false;
   #started = false;
   #factorRows = NO_ROWS;
   /** As it was before the step under way. */
@@ -75,12 +85,17 @@ export class Layer {
     options: LayerSettings,
   ) {
     this.#needsFactors = options.dampingMode === 'factored' && options.method !== 'kfac';
-    this.native = callNative(() => new native.Layer({ ...options, ...shape }));
+    this.native = callNative(() => new native.Layer({ ...options, ...shape.patches, ...shape }));
   }
 
   /** Whether there are rows of the step to come. */
   get recorded(): boolean {
     return this.#recorded;
+  }
+
+  /** Whether all rows of the step to come have gradients of the loss, so that they have a gradient of their own. */
+  get ownGradient(): boolean {
+    return this.#ownGradient;
   }
 
   /** Whether output gradients of sampled targets are recorded. */
@@ -101,6 +116,7 @@ export class Layer {
   /** Takes in rows of the step to come. */
   record(batch: BatchRows): void {
     callNative(() => this.native.record(batch));
+    this.#ownGradient = batch.lossGrads !== undefined && (this.#ownGradient || !this.#recorded);
     this.#recorded = true;
   }
 
@@ -143,13 +159,13 @@ export class Layer {
   /** Forgets what was recorded. */
   clear(): void {
     callNative(() => this.native.clear());
-    this.#recorded = this.#sampled = false;
+    this.#recorded = this.#sampled = this.#ownGradient = false;
   }
 
   /** Forgets rows, factors and warm start. */
   reset(): void {
     callNative(() => this.native.reset());
-    this.#recorded = this.#sampled = this.#started = false;
+    this.#recorded = this.#sampled = this.#ownGradient = this.#started = false;
     this.#factorRows = NO_ROWS;
     this.#before = undefined;
   }
@@ -165,7 +181,7 @@ export class Layer {
     const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
     if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
     else callNative(() => this.native.restore(state));
-    this.#recorded = this.#sampled = false;
+    this.#recorded = this.#sampled = this.#ownGradient = false;
     this.#started = started && !empty;
     this.#factorRows = rows ?? NO_ROWS;
     this.#before = undefined;

@@ -40,8 +40,32 @@ export interface NativeMemory {
   readonly factors: number;
 }
 
+/** How the windows of a convolution move over its data, three axes and the channels behind them. */
+export interface NativePatches {
+  readonly size: readonly number[];
+  readonly channels: number;
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** Zeros before the data. */
+  readonly pad: readonly number[];
+  /** Windows. */
+  readonly out: readonly number[];
+}
+
+/** What only some kinds of layers have. */
+export interface NativeKindShape {
+  /** Outputs of a channel of a depthwise convolution. */
+  readonly multiplier?: number;
+  readonly weightSharing?: 'expand' | 'reduce';
+  /** Rows of each side that a factor of a convolution takes in at the most. */
+  readonly maxRows?: number;
+  /** Whether the id 0 of an embedding stands for no token. */
+  readonly maskZero?: boolean;
+}
+
 /** A layer's kind and shape, and what its gradients are gradients of. */
-export interface NativeShape {
+export interface NativeShape extends NativeKindShape {
   /** One of those of binding/core/layer/kinds/kinds.h. */
   readonly kind: string;
   readonly inFeatures: number;
@@ -186,7 +210,8 @@ type SolveArguments = [
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {
   readonly inputs: Float32Array;
-  readonly lossGrads: Float32Array;
+  /** None where the gradient of the layer is given with the step. */
+  readonly lossGrads: Float32Array | undefined;
   readonly rows: number;
   /** Samples that were not counted before. */
   readonly samples: number;

@@ -91,7 +91,7 @@ export class Network {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights, recurrent, output } = kind.parse(options);
+    const { shape, weights, recurrent, output } = kind.parse(options, this.options);
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
     const pattern = this.options.skipLayers.find((each) =>
       typeof each === 'string' ? each === name : name.search(each) >= 0,
@@ -182,8 +182,12 @@ export class Network {
 
   // --- A step --------------------------------------------------------------------------------------------------------
 
-  /** Checks a step's arguments. Nothing is changed before. */
-  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string): StepPlan {
+  /**
+   * Checks a step's arguments. Nothing is changed before.
+   *
+   * @param rewrites - Whether gradients are to be rewritten: all that have rows, then.
+   */
+  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string, rewrites: boolean): StepPlan {
     this.requireIdle(`${call}()`);
     if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
       throw typeError('gradients by layer', 'gradients', gradients);
@@ -194,15 +198,16 @@ export class Network {
     const entries = this.all.filter(
       ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
     );
-    const arrays = entries.map(({ name, shape }) =>
-      gradients === undefined ? undefined : vectorArrays(named(gradients, name), `gradients.${name}`, shape),
-    );
+    const arrays = entries.map(({ name, shape }) => {
+      const given = gradients === undefined ? undefined : named(gradients, name);
+      return given === undefined && !rewrites ? undefined : vectorArrays(given, `gradients.${name}`, shape);
+    });
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
     // weights may have been filled in since they were registered: averages start with those of the first step
     if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
     const stepRule = ruleOf(options, this.options.stepRule);
-    if (unusable === undefined) requireRows(entries, call);
+    if (unusable === undefined) requireRows(entries, arrays, call);
     if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
     const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
@@ -212,7 +217,7 @@ export class Network {
     const norms = weightNorms === undefined ? {} : { weightNorms };
     const floorGiven = options.lossFloor !== undefined;
     const given = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
-    const plan = { entries, gradients: arrays, refresh, refreshes, now, stepRule, ...given };
+    const plan = { entries, gradients: arrays, rewrites, refresh, refreshes, now, stepRule, ...given };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
   }
@@ -300,14 +305,14 @@ export class Network {
 
   /** Weights that the step updated have been averaged with it; the others are here, where all of it was applied. */
   #finish(plan: StepPlan, { summary }: StepDecision, decay: number): NaturalGradientsResult {
-    const { entries, gradients, now } = plan;
+    const { entries, rewrites, now } = plan;
     const updates = unappliedUpdates(plan);
     this.forgetRows();
     for (const { layer } of entries) layer.settle();
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
     this.adaptation.stepped(summary.loss, summary.predictedDecrease);
-    if (gradients.every((gradient) => gradient === undefined)) {
+    if (!rewrites) {
       const stepped = new Set(entries);
       this.averages.average(
         this.all.filter((entry) => !stepped.has(entry)),
@@ -320,12 +325,15 @@ export class Network {
   }
 
   /** A step that is not taken: gradients become zero, and so do updates. */
-  skip({ entries, gradients }: Pick<StepPlan, 'entries' | 'gradients'>, summary: StepSummary): NaturalGradientsResult {
+  skip(
+    { entries, gradients, rewrites }: Pick<StepPlan, 'entries' | 'gradients' | 'rewrites'>,
+    summary: StepSummary,
+  ): NaturalGradientsResult {
     const updates: Record<string, WeightVector> = {};
     this.forgetRows();
     entries.forEach(({ name, shape, weights }, index) => {
       const gradient = gradients[index];
-      if (gradient) forEachArray(gradient, gradient, (values) => values.fill(0));
+      if (gradient && rewrites) forEachArray(gradient, gradient, (values) => values.fill(0));
       else if (!weights) updates[name] = vectorOf(newVector(shape));
     });
     const { steps, skipped } = this.counts;

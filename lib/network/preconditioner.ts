@@ -3,11 +3,10 @@ import { abortSignal, anyNumber, checkOptions } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
-import { type DenseLayerOptions, dense } from './kinds/dense';
-import { type DiagonalLayerOptions, diagonal } from './kinds/diagonal';
 import { Network } from './network';
 import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { recordFisherRows, recordRows } from './recording';
+import { LayerRegistration } from './registration';
 import { networkMemory, networkReport } from './report';
 import { networkState, type PreconditionerState, restoreNetwork } from './state';
 import { skippedStep } from './step/decide';
@@ -15,6 +14,7 @@ import { runLater, runNow } from './step/phase';
 import type { StepSummary } from './step/summary';
 import type {
   LayerVectors,
+  NaturalGradientsOptions,
   NaturalGradientsResult,
   NetworkMemory,
   NetworkReport,
@@ -23,8 +23,18 @@ import type {
   StepOptions,
 } from './types';
 
+export type {
+  Conv2dLayerOptions,
+  Conv2dTransposeLayerOptions,
+  DepthwiseConv2dLayerOptions,
+} from './kinds/convolution';
 export type { DenseLayerOptions } from './kinds/dense';
 export type { DiagonalLayerOptions } from './kinds/diagonal';
+export type { EmbeddingLayerOptions } from './kinds/embedding';
+export type { SharingOptions } from './kinds/layer-kind';
+export type { LayerRole } from './kinds/role';
+export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
+export type { Padding, WindowOptions } from './kinds/windows';
 
 const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
@@ -50,7 +60,7 @@ const asyncStepNames = [...stepNames, 'signal'];
  * targets); B. Polyak, "Introduction to optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992
  * (averages).
  */
-export class Preconditioner {
+export class Preconditioner extends LayerRegistration {
   readonly #network: Network;
   #seed: number;
 
@@ -60,7 +70,9 @@ export class Preconditioner {
    * `ERR_CGFAC_INVALID_ARG_VALUE`.
    */
   constructor(options: PreconditionerOptions) {
-    this.#network = new Network(resolvePreconditionerOptions(options, 'Preconditioner'));
+    const network = new Network(resolvePreconditionerOptions(options, 'Preconditioner'));
+    super(network);
+    this.#network = network;
     this.#seed = this.#network.options.seed;
   }
 
@@ -107,39 +119,6 @@ export class Preconditioner {
    */
   uniforms(): UniformNumbers {
     return uniforms(this.#seed, this.#network.counts.steps);
-  }
-
-  /**
-   * Takes a dense layer under its care, unless `skipLayers` names it.
-   *
-   * @param name - What it is called in every other method.
-   * @param options - Its shape, and its weights where they are to be updated in place; see {@link DenseLayerOptions}.
-   * @returns Whether it is preconditioned.
-   * @throws {@link CgfacError} `ERR_CGFAC_MISSING_OPTION`, `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`,
-   * `ERR_CGFAC_INVALID_ARG_VALUE` (a name that is taken, too), `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_OVERLAP` for
-   * weights that another layer has (sites that share weights are one layer, recorded several times), `ERR_CGFAC_BUSY`.
-   */
-  registerDense(name: string, options: DenseLayerOptions): boolean {
-    this.#network.requireIdle('registerDense()');
-    return this.#network.register(name, dense, options);
-  }
-
-  /**
-   * Takes weights under its care that are of no other kind of layer (a bias of its own, the slopes of an activation, a
-   * table), unless `skipLayers` names them: x = v/(D + γ) number by number, with D the average of the squares of
-   * sampled gradients and γ = ρ·mean D with damping `{ relative: ρ }`, λ else, whatever the `method`. `record` takes
-   * gradients without inputs: one row for each sample (and position), or one row of their sum over the batch (their
-   * mean with the loss reduction 'mean'), and so does `recordFisher`. With `stepRule: 'quadratic'` rows of sums are of
-   * no use for the model, which takes ⟨v, x⟩ for their curvature.
-   *
-   * @param name - What they are called in every other method.
-   * @param options - See {@link DiagonalLayerOptions}. Vectors are one array of `features` numbers.
-   * @returns Whether they are preconditioned.
-   * @throws {@link CgfacError} As {@link Preconditioner.registerDense}.
-   */
-  registerDiagonal(name: string, options: DiagonalLayerOptions): boolean {
-    this.#network.requireIdle('registerDiagonal()');
-    return this.#network.register(name, diagonal, options);
   }
 
   /** What is preconditioned, how, and what is not and why. */
@@ -192,7 +171,7 @@ export class Preconditioner {
     checkOptions(options, 'step', asyncStepNames);
     const signal = abortSignal(options.signal);
     signal?.throwIfAborted();
-    const plan = this.#network.plan(gradients, options, 'step');
+    const plan = this.#network.plan(gradients, options, 'step', true);
     return (await runLater(this.#network.step(plan), signal)).summary;
   }
 
@@ -205,7 +184,7 @@ export class Preconditioner {
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
     checkOptions(options, 'stepSync', stepNames);
-    return runNow(this.#network.step(this.#network.plan(gradients, options, 'stepSync'))).summary;
+    return runNow(this.#network.step(this.#network.plan(gradients, options, 'stepSync', true))).summary;
   }
 
   /**
@@ -217,12 +196,12 @@ export class Preconditioner {
    * @throws {@link CgfacError} as a rejection: as {@link Preconditioner.stepSync}; the reason of the signal.
    */
   async naturalGradients(
-    options: StepOptions & { readonly signal?: AbortSignal } = {},
+    options: NaturalGradientsOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<NaturalGradientsResult> {
-    checkOptions(options, 'naturalGradients', asyncStepNames);
+    checkOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
     const signal = abortSignal(options.signal);
     signal?.throwIfAborted();
-    const plan = this.#network.plan(undefined, options, 'naturalGradients');
+    const plan = this.#network.plan(options.gradients, options, 'naturalGradients', false);
     return await runLater(this.#network.step(plan), signal);
   }
 
@@ -231,9 +210,9 @@ export class Preconditioner {
    *
    * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
    */
-  naturalGradientsSync(options: StepOptions = {}): NaturalGradientsResult {
-    checkOptions(options, 'naturalGradientsSync', stepNames);
-    return runNow(this.#network.step(this.#network.plan(undefined, options, 'naturalGradientsSync')));
+  naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
+    checkOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
+    return runNow(this.#network.step(this.#network.plan(options.gradients, options, 'naturalGradientsSync', false)));
   }
 
   /**
@@ -247,7 +226,7 @@ export class Preconditioner {
     this.#network.requireIdle('skip()');
     this.#network.absorb();
     const entries = this.#network.all;
-    const plan = { entries, gradients: entries.map(() => undefined) };
+    const plan = { entries, gradients: entries.map(() => undefined), rewrites: false };
     const { summary } = skippedStep({ loss: undefined, lossFloor: 0, floorGiven: false }, this.#network.counts, reason);
     return this.#network.skip(plan, summary).summary;
   }

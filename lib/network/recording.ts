@@ -1,5 +1,12 @@
 /** What a {@link Preconditioner} takes in of a batch. */
-import { boolean, checkOptions, checkRequired, nonNegativeInteger, positiveInteger } from '../base/validate';
+import {
+  boolean,
+  checkOptions,
+  checkRequired,
+  nonNegativeInteger,
+  positiveInteger,
+  valueError,
+} from '../base/validate';
 import type { Network } from './network';
 import { countSamples } from './registry';
 import type { RecordedBatchRows, RecordedFisherRows } from './types';
@@ -17,7 +24,9 @@ export function recordRows(network: Network, name: string, rows: RecordedBatchRo
   const checked = entry.kind.rows(entry.shape, rows.inputs, rows.lossGrads, batch);
   const site = rows.site === undefined ? 0 : nonNegativeInteger(rows.site, 'site');
   const counted = countSamples(entry, site, batch);
-  entry.inputs.add(checked.inputs, checked.rows);
+  if (entry.layer.recorded && entry.layer.ownGradient !== (checked.lossGrads !== undefined))
+    throw valueError('lossGrads with all rows of a step, or with none', 'lossGrads', rows.lossGrads);
+  if (entry.shape.kind === 'dense') entry.inputs.add(checked.inputs, checked.rows);
   entry.layer.record({ ...checked, ...counted, batch, factor: network.sampleFactor(batch) });
 }
 

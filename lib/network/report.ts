@@ -5,6 +5,9 @@ import type { Network } from './network';
 import { recipeOf } from './options';
 import type { NetworkMemory, NetworkReport } from './types';
 
+/** Whether the layers of a kind have one solver, whatever the method is. */
+const ownSolver = (kind: string) => ['embedding', 'depthwiseConvolution', 'scaleShift'].includes(kind);
+
 /** What is preconditioned, how, and what is not and why. */
 export function networkReport({ options, all, skippedLayers }: Network): NetworkReport {
   const { preset, method, useEma } = options;
@@ -12,7 +15,7 @@ export function networkReport({ options, all, skippedLayers }: Network): Network
     name,
     shape: kind.describe(shape),
     weights: shape.outFeatures * (shape.inFeatures + (shape.bias ? 1 : 0)),
-    method: shape.kind === 'diagonal' ? ('diagonal' as const) : method,
+    method: shape.kind === 'diagonal' ? ('diagonal' as const) : ownSolver(shape.kind) ? ('exact' as const) : method,
     averaged: useEma && average !== undefined,
   }));
   const skipped = [...skippedLayers].map(([name, reason]) => ({ name, reason }));

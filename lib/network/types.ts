@@ -6,10 +6,18 @@ import type { StepSummary } from './step/summary';
 
 /** A batch's rows of a layer, for {@link Preconditioner.record}. */
 export interface RecordedBatchRows {
-  /** Input activations, `(rows × inFeatures)`, row-major Float32Array. Copied. None of weights with a diagonal. */
-  readonly inputs?: Float32Array;
-  /** Gradients of the loss with respect to the layer's pre-activations, `(rows × outFeatures)`. Copied. */
-  readonly lossGrads: Float32Array;
+  /**
+   * What went into the layer, copied: rows of `inFeatures` numbers of a dense layer, the samples' data (batch × H × W ×
+   * C) of a convolution, ids (batch × positions) of an embedding, the normalised rows of a scale and shift; none of
+   * weights with a diagonal.
+   */
+  readonly inputs?: Float32Array | Int32Array;
+  /**
+   * Gradients of the loss with respect to what comes out of the layer, before an activation: a row for each row of
+   * inputs, all positions of a convolution's output. Copied. Kinds other than the dense one and the diagonal can do
+   * without where the step is given their gradient, and sampled gradients at a refresh.
+   */
+  readonly lossGrads?: Float32Array;
   /**
    * Samples that the rows come from: their number, or a divisor of it where a sample has several rows (positions, time
    * steps).
@@ -24,7 +32,10 @@ export interface RecordedBatchRows {
 
 /** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
 export interface RecordedFisherRows {
-  /** Gradients of sampled targets' loss, `(rows × outFeatures)`; as many samples as you like. Copied. */
+  /**
+   * Gradients of sampled targets' loss, in the form of `lossGrads`; of as many samples as you like, of a scale and shift
+   * those of the first samples that were recorded. Copied.
+   */
   readonly outputGrads: Float32Array;
   /** Samples that they come from. */
   readonly batch: number;
@@ -63,6 +74,15 @@ export interface StepOptions {
 
 /** Gradients, directions or weights of layers, by name. */
 export type LayerVectors = Readonly<Record<string, WeightVector>>;
+
+/** What {@link Preconditioner.naturalGradients} takes besides. */
+export interface NaturalGradientsOptions extends StepOptions {
+  /**
+   * Gradients of layers whose own is not that of the rows they recorded, or is not to be formed again, by name; they are
+   * read alone.
+   */
+  readonly gradients?: LayerVectors;
+}
 
 /** What {@link Preconditioner.naturalGradients} gives. */
 export interface NaturalGradientsResult {

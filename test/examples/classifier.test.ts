@@ -1,11 +1,11 @@
 /** The program is run compiled, in a process of its own, in a directory of its own. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { loadFashion, parseIdx } from '../../datasets/fashion';
 import { PIXELS } from '../../datasets/pictures';
 import { batchOf, loadData } from '../../examples/classifier/data';
+import { idx, writeFashion } from '../support/fashion';
 import { buildExamples, startProgram } from '../support/programs';
 
 const MINUTE = 60_000;
@@ -25,16 +25,6 @@ interface Report {
   }[];
 }
 
-/** An IDX file of unsigned bytes. */
-function idx(sizes: readonly number[], elements: readonly number[]): Buffer {
-  const head = Buffer.alloc(4 + 4 * sizes.length);
-  head.set([0, 0, 8, sizes.length]);
-  sizes.forEach((size, i) => {
-    head.writeUInt32BE(size, 4 + 4 * i);
-  });
-  return Buffer.concat([head, Buffer.from(elements)]);
-}
-
 let directory = '';
 
 beforeEach(() => {
@@ -42,20 +32,6 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(directory, { recursive: true }));
-
-/** The four files, `count` pictures for training and one held out: picture i has the label i and pixels 51·i. */
-function writeFashion(folder: string, count: number): void {
-  const write = (prefix: string, labels: readonly number[]) => {
-    const pixels = labels.flatMap((label) => Array.from({ length: PIXELS }, () => 51 * label));
-    writeFileSync(join(folder, `${prefix}-images-idx3-ubyte.gz`), gzipSync(idx([labels.length, 28, 28], pixels)));
-    writeFileSync(join(folder, `${prefix}-labels-idx1-ubyte.gz`), gzipSync(idx([labels.length], labels)));
-  };
-  write(
-    'train',
-    Array.from({ length: count }, (_, i) => i % 6),
-  );
-  write('t10k', [5]);
-}
 
 describe('the data', () => {
   test('IDX files give sizes and elements', () => {

@@ -93,6 +93,44 @@ void Factor::refresh_diagonal(const Fresh& fresh) {
   other_.rows_taken = rows.count();
 }
 
+// average ← β·average + (1 − β)·scale·Σ rᵀr of each block's part r of a row
+void Factor::refresh_blocks(const Fresh& fresh) {
+  const Side& rows = fresh.rows;
+  const FactorBlocks& blocks = options_.blocks;
+  const std::size_t side = block_side();
+  const std::size_t stored = features_ / blocks.count;  // the homogeneous coordinate is not
+  const double share = share_kept(options_.decay, now_.refreshes);
+  const double weight = rows.scale * (1 - share);
+  const std::span<float> average = other_.average.span(average_size());
+  const std::span<const float> before =
+      now_.refreshes > 0 ? now_.average.held(average_size()) : std::span<const float>();
+  std::vector<double> traces(blocks.count);
+  const double flops = product_flops(rows.count(), side, side * blocks.count);
+  parallel_for(blocks.count, flops, [&](std::size_t c) {
+    std::vector<double> sums(side * side);
+    std::vector<double> part(side, 1);
+    for (std::size_t i = 0; i < rows.count(); ++i) {
+      for (std::size_t j = 0; j < stored; ++j)
+        part[j] = static_cast<double>(rows.rows(i, blocks.interleaved ? (j * blocks.count) + c : (c * stored) + j));
+      for (std::size_t j = 0; j < side; ++j) {
+        for (std::size_t k = 0; k <= j; ++k) sums[(j * side) + k] += part[j] * part[k];
+      }
+    }
+    for (std::size_t j = 0; j < side; ++j) {
+      for (std::size_t k = 0; k < side; ++k) {
+        const std::size_t place = (c * side * side) + (j * side) + k;
+        const double kept = before.empty() ? 0 : share * static_cast<double>(before[place]);
+        average[place] = static_cast<float>(kept + (weight * sums[(std::max(j, k) * side) + std::min(j, k)]));
+        if (j == k) traces[c] += static_cast<double>(average[place]);
+      }
+    }
+  });
+  other_.trace = 0;
+  for (const double trace : traces) other_.trace += trace;
+  other_.count = 0;
+  other_.rows_taken = rows.count();
+}
+
 // [√β·P ; √((1 − β)·scale·N/b)·S]: a row S from each stretch, another one at each refresh, because rows of a sequence
 // or an image repeat a pattern of positions.
 MatrixView<float> Factor::stacked(const Fresh& fresh, double share, std::size_t taken) {

@@ -17,6 +17,10 @@ namespace {
 // Rows at a time that a given vector is multiplied by.
 constexpr std::size_t chunk = 512;
 
+// Of the mean damping of blocks what each has at the least: one that is hardly used would have a direction without
+// bounds.
+constexpr double least_share = 0.01;
+
 // K ← scale · R'R'ᵀ, lower triangle
 void form_gram(const Side& side, MatrixView<float> gram) {
   gram_in_pieces(side.scale, side.rows, gram);
@@ -53,7 +57,7 @@ bool can_damp(double gamma) {
          1 / gamma <= static_cast<double>(std::numeric_limits<float>::max());
 }
 
-void DampedInverse::damp(const Factor& factor, double gamma) {
+void DampedInverse::damp(const Factor& factor, double gamma, bool relative) {
   if (!can_damp(gamma) && !factor.moments().exact) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                    to_text(gamma));
@@ -61,7 +65,9 @@ void DampedInverse::damp(const Factor& factor, double gamma) {
   if (made_ && gamma == view_.gamma) return;
   made_ = false;
   view_ = {.side = factor.side(), .gamma = gamma, .squares = factor.squares()};
-  if (factor.is_diagonal()) {
+  if (factor.blocks().count > 0) {
+    damp_blocks(factor, relative);
+  } else if (factor.is_diagonal()) {
     damp_diagonal(factor.diagonal(), factor.columns());
   } else if (!view_.squares.empty()) {
     damp_panel();
@@ -95,6 +101,49 @@ void DampedInverse::damp_panel() {
   largest_ = view_.squares.front();
   effective_rank_ = 0;
   for (const double square : view_.squares) effective_rank_ += square / (square + view_.gamma);
+}
+
+// (F_c + γ_c I)⁻¹ with γ_c = γ, or relative to the blocks' own traces γ · tr F_c over the mean of all tr F
+void DampedInverse::damp_blocks(const Factor& factor, bool relative) {
+  const std::size_t side = factor.block_side();
+  const std::size_t count = factor.blocks().count;
+  const double mean = factor.moments().trace / static_cast<double>(count);
+  view_.form = InverseView::Form::blocks;
+  block_side_ = side;
+  const std::span<double> inverses = s_.span(count * side * side);
+  largest_ = effective_rank_ = 0;
+  for (std::size_t c = 0; c < count; ++c) {
+    const MatrixView<double> inverse(inverses.data() + (c * side * side), side, side);
+    const MatrixView<const float> block = factor.block(c);
+    double trace = 0;
+    for (std::size_t i = 0; i < side; ++i) {
+      for (std::size_t j = 0; j < side; ++j) inverse(i, j) = static_cast<double>(block(i, j));
+      trace += inverse(i, i);
+    }
+    const bool own = relative && !factor.blocks().one_damping;
+    const double gamma = own ? view_.gamma * std::max(trace / mean, least_share) : view_.gamma;
+    largest_ = std::max(largest_, largest_eigenvalue(MatrixView<const double>(inverse)));
+    invert_damped(inverse, gamma);
+    effective_rank_ += static_cast<double>(side);
+    for (std::size_t i = 0; i < side; ++i) effective_rank_ -= gamma * inverse(i, i);
+  }
+}
+
+void DampedInverse::apply_block(std::size_t block, const InverseRows& x) const {
+  const std::size_t side = block_side_;
+  const std::span<const double> inverse = s_.held((block + 1) * side * side).subspan(block * side * side);
+  std::vector<double> row(side);
+  const auto coordinate = [&x](std::size_t i, std::size_t j) -> float& {
+    return j < x.body.cols ? x.body(i, j) : x.last(i, 0);
+  };
+  for (std::size_t i = 0; i < x.body.rows; ++i) {
+    for (std::size_t j = 0; j < side; ++j) row[j] = static_cast<double>(coordinate(i, j));
+    for (std::size_t j = 0; j < side; ++j) {
+      double sum = 0;
+      for (std::size_t k = 0; k < side; ++k) sum += row[k] * inverse[(j * side) + k];
+      coordinate(i, j) = static_cast<float>(sum);
+    }
+  }
 }
 
 // Rows that outnumber d are multiplied out.

@@ -15,8 +15,9 @@ namespace cgfac {
 class DampedInverse {
  public:
   /// Makes (F + γI)⁻¹ of the factor as it is, unless it is there: γ > 0, beyond the rounding of F, with what a panel
-  /// cut off in it; or γ = 0 of a factor that is exact. Throws Error(invalid_value) where it is not.
-  void damp(const Factor& factor, double gamma);
+  /// cut off in it; or γ = 0 of a factor that is exact. `relative`: blocks are damped by their own traces, γ their
+  /// mean. Throws Error(invalid_value) where γ is none that can be had.
+  void damp(const Factor& factor, double gamma, bool relative = false);
   /// The factor has changed.
   void forget() { made_ = false; }
 
@@ -30,6 +31,9 @@ class DampedInverse {
   /// x ← x (F + γI)⁻¹ in place, split over the pool threads.
   void apply(const InverseRows& x);
 
+  /// x ← x (F_c + γ_c I)⁻¹ in place, of a block of a factor that has such.
+  void apply_block(std::size_t block, const InverseRows& x) const;
+
   /// Whether `apply_own` can be had for the first `count` rows of the factor.
   [[nodiscard]] bool has_own(std::size_t count) const;
   /// z ← R' (F + γI)⁻¹ and gram ← R' (F + γI)⁻¹ R'ᵀ for the first rows R' of the factor: z = S R' and
@@ -42,11 +46,13 @@ class DampedInverse {
   void damp_panel();
   void damp_diagonal(std::span<const float> numbers, std::size_t columns);
   void damp_matrix(const Side& side);
+  void damp_blocks(const Factor& factor, bool relative);
 
   InverseView view_;
   bool made_ = false;  // of the factor as it is
   double largest_ = 0;
   double effective_rank_ = 0;
+  std::size_t block_side_ = 0;
   Buffer<double> s_;
   Buffer<float> single_;  // of Gram matrices; then (F + γI)⁻¹ or S in float32
   Buffer<double> scratch_;

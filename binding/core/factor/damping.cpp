@@ -9,10 +9,18 @@ namespace cgfac {
 FactoredDamping factored_damping(const FactorMoments& input, const FactorMoments& output, const Damping& damping) {
   const double ratio = std::sqrt(input.mean() / output.mean());  // π
   const double root = std::sqrt(damping.value);
-  if (input.exact) return {.input = 0, .output = damping.relative ? damping.value * output.mean_held() : damping.value};
+  if (input.squared) {
+    const double square = damping.value * damping.value * input.mean_held();
+    return {.input = damping.relative ? square : damping.value, .output = 0, .relative = damping.relative};
+  }
+  if (input.exact) {
+    const double gamma = damping.relative ? damping.value * output.mean_held() : damping.value;
+    return {.input = 0, .output = gamma, .relative = damping.relative};
+  }
   const double gamma_input = damping.relative ? damping.value * input.mean_held() : ratio * root;
   const double gamma_output = damping.relative ? damping.value * output.mean_held() : root / ratio;
-  return {.input = gamma_input + input.cut_off(), .output = gamma_output + output.cut_off()};
+  return {
+      .input = gamma_input + input.cut_off(), .output = gamma_output + output.cut_off(), .relative = damping.relative};
 }
 
 double tikhonov_damping(const FactorMoments& input, const FactorMoments& output, const Damping& damping) {
@@ -22,7 +30,8 @@ double tikhonov_damping(const FactorMoments& input, const FactorMoments& output,
 }
 
 bool usable(const FactorMoments& input, const FactorMoments& output, const FactoredDamping& gamma) {
-  return input.trace > 0 && output.trace > 0 && (input.exact || usable(gamma.input)) && usable(gamma.output);
+  return input.trace > 0 && output.trace > 0 && (input.exact || usable(gamma.input)) &&
+         (output.exact || usable(gamma.output));
 }
 
 void require_usable(const FactorMoments& input, const FactorMoments& output, const FactoredDamping& gamma) {
@@ -30,7 +39,7 @@ void require_usable(const FactorMoments& input, const FactorMoments& output, con
     throw expected(ErrorCode::invalid_value, "inputs and outputGrads that are not all zero", "factored damping",
                    "a mean eigenvalue of 0");
   }
-  for (const double number : {input.exact ? gamma.output : gamma.input, gamma.output}) {
+  for (const double number : {input.exact ? gamma.output : gamma.input, output.exact ? gamma.input : gamma.output}) {
     if (!usable(number)) {
       throw expected(ErrorCode::invalid_value, "rows that make it a number in the range of float32", "factored damping",
                      to_text(number));

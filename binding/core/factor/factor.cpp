@@ -25,7 +25,7 @@ Factor::Factor(std::size_t features, bool homogeneous, const FactorOptions& opti
     : features_(features), homogeneous_(homogeneous), options_(options) {}
 
 bool Factor::dense() const {
-  if (options_.diagonal) return false;
+  if (by_number()) return false;
   return options_.history == FactorHistory::dense ||
          (options_.history == FactorHistory::panel && dimension() <= options_.dense_dimension);
 }
@@ -37,7 +37,7 @@ MatrixView<const float> Factor::stack_of(const Kept& kept) const {
 
 Side Factor::side() const {
   Side side{.rows = {nullptr, 0, features_}, .homogeneous = homogeneous_};
-  if (options_.diagonal) return side;
+  if (by_number()) return side;
   if (dense()) {
     side.covariance = now_.average.held_matrix(dimension(), dimension());
   } else if (panel()) {
@@ -56,7 +56,9 @@ FactorMoments Factor::moments() const {
                         .kept_trace = now_.trace,
                         .dimension = dimension(),
                         .held = dimension(),
-                        .exact = options_.exact};
+                        .exact = options_.exact,
+                        .squared = options_.blocks.one_damping};
+  if (options_.blocks.count > 0) moments.dimension = moments.held = options_.blocks.count * block_side();
   if (panel()) {
     double sum = 0;
     for (const double square : now_.squares) sum += square;
@@ -70,6 +72,8 @@ void Factor::refresh(const Fresh& fresh) {
   can_roll_back_ = false;
   if (options_.diagonal) {
     refresh_diagonal(fresh);
+  } else if (options_.blocks.count > 0) {
+    refresh_blocks(fresh);
   } else if (dense()) {
     refresh_average(fresh);
   } else if (panel()) {
@@ -149,6 +153,7 @@ FactorState Factor::state() const {
 
 std::size_t Factor::average_size() const {
   if (options_.diagonal) return dimension();
+  if (options_.blocks.count > 0) return options_.blocks.count * block_side() * block_side();
   return dense() ? dimension() * dimension() : 0;
 }
 

@@ -23,6 +23,14 @@ enum class FactorHistory {
 template <>
 inline constexpr std::array<std::string_view, 3> names_of<FactorHistory>{"none", "panel", "dense"};
 
+/// A factor of independent blocks, each of a small matrix of its own, as the channels of a depthwise convolution are.
+struct FactorBlocks {
+  std::size_t count = 0;     ///< none: the factor is one matrix
+  bool interleaved = false;  ///< whether a row has the first coordinate of all blocks, then the second; else block by
+                             ///< block. A homogeneous coordinate is one of each block.
+  bool one_damping = false;  ///< whether γ is the same for all, ρ² times their mean; else in proportion to their traces
+};
+
 /// How a factor is averaged, or what fills it up.
 struct FactorOptions {
   FactorHistory history = FactorHistory::none;
@@ -35,6 +43,7 @@ struct FactorOptions {
   bool diagonal = false;              ///< a running average of the diagonal alone, whatever the history
   std::size_t columns = 0;  ///< of the diagonal of a matrix, each number the product of two means: its columns
   bool exact = false;       ///< the factor is known without an error: it is not damped
+  FactorBlocks blocks{};    ///< a running average of each block, whatever the history
 };
 
 /// Calls `visit(name, member)` for each of the options that have a name.
@@ -67,6 +76,7 @@ struct FactorMoments {
   std::size_t dimension = 0;  ///< d
   std::size_t held = 0;       ///< eigenvalues that F's form holds: a panel's rows, or d
   bool exact = false;         ///< whether it is to stay undamped
+  bool squared = false;       ///< whether relative damping is relative by its square: of a block without another side
 
   /// tr F/d, which π is made of.
   [[nodiscard]] double mean() const { return trace / static_cast<double>(dimension); }
@@ -82,6 +92,7 @@ struct FactorMoments {
 ///   panel     F ≈ PᵀP, rows of P orthogonal
 ///   dense     F itself, d × d
 ///   diagonal  diag F, d numbers
+///   blocks    one matrix for each, side² numbers
 ///
 /// An average weighs refresh i of k by δ^(k − i)·(1 − δ)/(1 − δ^k): it keeps the share β_k = 1 − (1 − δ)/(1 − δ^k) of
 /// what was there, so that the first batch, of a network that is not trained yet, weighs no more than any other. A
@@ -110,7 +121,6 @@ class Factor {
   void settle();
 
   [[nodiscard]] bool started() const { return now_.refreshes > 0; }
-  [[nodiscard]] bool averages() const { return options_.history != FactorHistory::none || options_.diagonal; }
   [[nodiscard]] std::size_t dimension() const { return features_ + (homogeneous_ ? 1 : 0); }
   /// As the solvers see it; valid until the next refresh, roll-back or reset.
   [[nodiscard]] Side side() const;
@@ -119,6 +129,16 @@ class Factor {
   [[nodiscard]] std::span<const float> diagonal() const { return now_.average.held(dimension()); }
   /// Columns of the matrix whose numbers the diagonal belongs to, where it is the product of two means; 0 of no such.
   [[nodiscard]] std::size_t columns() const { return options_.columns; }
+  [[nodiscard]] const FactorBlocks& blocks() const { return options_.blocks; }
+  /// The dimension of each block.
+  [[nodiscard]] std::size_t block_side() const { return (features_ / options_.blocks.count) + (homogeneous_ ? 1 : 0); }
+  /// The matrix of a block, where it has started.
+  [[nodiscard]] MatrixView<const float> block(std::size_t index) const {
+    const std::size_t side = block_side();
+    return {now_.average.held(average_size()).data() + (index * side * side), side, side};
+  }
+  /// Refreshes so far.
+  [[nodiscard]] std::size_t refreshes() const { return now_.refreshes; }
   /// Squared norms of a panel's orthogonal rows, the largest first; empty where it has none.
   [[nodiscard]] std::span<const double> squares() const { return now_.squares; }
   [[nodiscard]] FactorMoments moments() const;
@@ -151,16 +171,17 @@ class Factor {
     Buffer<float> average;
     double trace = 0;
   };
+  // whether no solver sees its rows or its matrix
+  [[nodiscard]] bool by_number() const { return options_.diagonal || options_.blocks.count > 0; }
   [[nodiscard]] bool dense() const;
-  [[nodiscard]] bool panel() const {
-    return options_.history == FactorHistory::panel && !dense() && !options_.diagonal;
-  }
+  [[nodiscard]] bool panel() const { return options_.history == FactorHistory::panel && !dense() && !by_number(); }
   [[nodiscard]] MatrixView<const float> stack_of(const Kept& kept) const;
   // each makes the next factor of `now_` in `other_`
   void refresh_rows(const Fresh& fresh);
   void refresh_panel(const Fresh& fresh);
   void refresh_average(const Fresh& fresh);
   void refresh_diagonal(const Fresh& fresh);
+  void refresh_blocks(const Fresh& fresh);
   [[nodiscard]] std::size_t average_size() const;
   MatrixView<float> stacked(const Fresh& fresh, double share, std::size_t taken);
   void keep_leading(MatrixView<const float> stack, MatrixView<float> gram);

@@ -107,6 +107,8 @@ void apply_to_chunk(const InverseView& inverse, const InverseRows& x, const Half
     case InverseView::Form::diagonal:
       apply_diagonal(inverse, x);
       break;
+    case InverseView::Form::blocks:
+      break;  // which have rows of their own each
   }
 }
 
@@ -119,7 +121,7 @@ InverseRows rows_of(const InverseRows& x, std::size_t first, std::size_t count) 
 
 double InverseView::flops_per_row() const {
   const auto d = static_cast<double>(side.dimension());
-  if (form == Form::diagonal) return d;
+  if (form == Form::diagonal || form == Form::blocks) return d;
   if (form == Form::matrix) return 2 * d * d;
   const auto n = static_cast<double>(side.count());
   return (4 * n * d) + (form == Form::woodbury ? 2 * n * n : 0);

@@ -9,19 +9,20 @@
 
 namespace cgfac {
 
-/// (F + γI)⁻¹ of one side's factor, in one of four forms. It owns nothing.
+/// (F + γI)⁻¹ of one side's factor, in one of five forms. It owns nothing.
 ///
 ///   woodbury  F = scale · R'ᵀR'        z (F + γI)⁻¹ = (z − scale · (z R'ᵀ) S R')/γ, S = (scale · R'R'ᵀ + γI)⁻¹
 ///   panel     F = PᵀP, orthogonal      z (F + γI)⁻¹ = (z − ((z Pᵀ)/(s + γ)) P)/γ, s the squared norms of P's rows
 ///   matrix    F itself                 z (F + γI)⁻¹
 ///   diagonal  F = diag(f)              z/(f + γ)
+///   blocks    small matrices           see DampedInverse::apply_block
 ///
 /// S of the first form stays float64, as what it multiplies becomes: the form takes the difference of nearly equal
 /// numbers, and float32 would lose its square, (K/γ)²·2⁻²⁴. The matrix form loses (λmax + γ)/γ·2⁻²⁴ in float32.
 ///
 /// Source: M. Woodbury, "Inverting modified matrices", 1950.
 struct InverseView {
-  enum class Form { woodbury, panel, matrix, diagonal };
+  enum class Form { woodbury, panel, matrix, diagonal, blocks };
 
   Form form = Form::woodbury;
   Side side{};
@@ -33,7 +34,7 @@ struct InverseView {
 
   /// What a row leaves between the two products: N, or d; of a diagonal, which has none, 1.
   [[nodiscard]] std::size_t inner() const {
-    if (form == Form::diagonal) return 1;
+    if (form == Form::diagonal || form == Form::blocks) return 1;
     return form == Form::matrix ? side.dimension() : side.count();
   }
   /// Flops for a row.

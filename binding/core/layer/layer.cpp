@@ -31,11 +31,11 @@ Layer::Layer(const LayerShape& shape, const LayerOptions& options)
     : shape_(shape),
       options_(options),
       rows_(std::make_shared<RecordedRows>(shape)),
-      input_(shape.in_features, shape.bias, input_factor(shape, options.factor)),
-      output_(shape.out_features, false, output_factor(shape, options.factor)) {
+      input_(kind_of(shape).input_factor(shape, options.factor)),
+      output_(kind_of(shape).output_factor(shape, options.factor)) {
   require_solver(options);
-  if (shape.kind != Kind::diagonal) return;
-  // which has one solver, whatever that of the other layers is
+  if (kind_of(shape).any_solver()) return;
+  // one solver, whatever that of the other layers is
   options_.method = Method::exact;
   options_.damping_mode = DampingMode::factored;
 }
@@ -65,8 +65,9 @@ Method Layer::choose(const FisherBlock& block) const {
 }
 
 double Layer::estimated_cost() const {
-  if (output_.is_diagonal()) return static_cast<double>(shape_.size());
-  const FisherBlock block = rows_->empty() ? this->block() : rows_->block();
+  const KindOfLayer& kind = kind_of(shape_);
+  if (!kind.any_solver()) return static_cast<double>(shape_.size());
+  const FisherBlock block = rows_->empty() || !kind.by_rows() ? this->block() : rows_->block();
   const auto m = static_cast<double>(block.rows());
   const auto n = static_cast<double>(block.cols());
   if (options_.method == Method::kfac) return 30 * ((m * m * m) + (n * n * n));
@@ -135,7 +136,8 @@ void Layer::decompose() {
 
 void Layer::refresh() {
   if (rows_->traces().input == 0) rows_->require_finite();
-  advance(rows_->block(), rows_->traces(), rows_);
+  const FisherBlock& block = rows_->draw(input_.refreshes());
+  advance(block, rows_->traces(), rows_);
   fresh_ = refreshed_ = true;
 }
 

@@ -117,7 +117,6 @@ class Layer {
   [[nodiscard]] Method choose(const FisherBlock& block) const;
   [[nodiscard]] FisherBlock block() const;
   [[nodiscard]] std::optional<WeightView<const float>> previous() const;
-  [[nodiscard]] Gradient own_gradient() const;
 
   // The recorded rows, to append to.
   RecordedRows& own_rows();
@@ -148,6 +147,8 @@ class Layer {
   void multiply_inputs(MatrixView<float> z, MatrixView<float> gram);
   void multiply_outputs(MatrixView<float> z, MatrixView<float> gram);
   void prepare_formed(const Given& v, LayerStep& step);
+  void products_by_rows(MatrixView<const float> inputs, MatrixView<const float> output_grads,
+                        std::span<double> products) const;
   void prepare_solved(const Given& v, const PrepareOptions& options, LayerStep& step);
   LayerSummary solve_once(const Given& v, const Given& x0, const PrepareOptions& options);
   double own_inner_product();

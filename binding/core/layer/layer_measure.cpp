@@ -13,16 +13,6 @@
 namespace cgfac {
 namespace {
 
-// product ← [a 1] xᵀ, N × m
-void apply(const WeightView<const float>& x, MatrixView<const float> inputs, MatrixView<float> product) {
-  gemm_in_tiles(1.0F, inputs, x.kernel.transposed(), 0.0F, product);
-  if (x.bias.empty()) return;
-  for (std::size_t i = 0; i < product.rows; ++i) {
-    float* const row = product.data + (i * product.cols);
-    for (std::size_t j = 0; j < product.cols; ++j) row[j] += x.bias[j];
-  }
-}
-
 double row_dot(const MatrixView<const float>& a, const MatrixView<const float>& b, std::size_t row) {
   return blas::dot(a.rows_from(row, 1).elements(), b.rows_from(row, 1).elements());
 }
@@ -40,25 +30,40 @@ std::size_t rows_for_slope(const RecordedPart& part) {
 // ⟨v, M⟩ = scale·Σ_r g_rᵀ M [a_r 1]
 double Layer::inner_product(const Given& v, const WeightView<const float>& m) const {
   if (v) return dot(*v, m);
-  const Gradient own = rows_->gradient();
   std::size_t all = 0;
   std::size_t seen = 0;
   double sum = 0;
-  std::vector<float> memory;
+  std::vector<double> products;
   for (const RecordedPart& part : rows_->parts()) {
     const std::size_t count = rows_for_slope(part);
-    const MatrixView<const float> inputs = rows_->inputs().rows_from(part.first_row, count);
-    memory.resize(count * shape_.out_features);
-    const MatrixView<float> product(memory.data(), count, shape_.out_features);
-    apply(m, inputs, product);
-    sum += blas::dot(own.loss_grads.rows_from(part.first_row, count).elements(), product.elements());
+    products.resize(count);
+    kind_of(shape_).products(shape_, m, rows_->inputs().rows_from(part.first_row, count),
+                             rows_->loss_grads().rows_from(part.first_row, count), products);
+    for (const double product : products) sum += product;
     all += part.rows;
     seen += count;
   }
-  return own.scale * sum * static_cast<double>(all) / static_cast<double>(std::max<std::size_t>(seen, 1));
+  return rows_->loss_scale() * sum * static_cast<double>(all) / static_cast<double>(std::max<std::size_t>(seen, 1));
 }
 
-// Of a direction by rows, X = scale·Z_gᵀ Z_a, by (g Z_gᵀ) ∘ ([a 1] Z_aᵀ); of one that is formed by g ∘ ([a 1] Xᵀ).
+// products_r ← g_rᵀ X [a_r 1] of a direction by rows, X = scale·Z_gᵀ Z_a: (g Z_gᵀ) ∘ ([a 1] Z_aᵀ)
+void Layer::products_by_rows(MatrixView<const float> inputs, MatrixView<const float> output_grads,
+                             std::span<double> products) const {
+  const std::size_t width = rows_->input_rows();
+  const MatrixView<const float> z_input = z_input_.held_matrix(width, input_.dimension());
+  const MatrixView<const float> z_output = z_output_.held_matrix(width, output_.dimension());
+  std::vector<float> memory(2 * products.size() * width);
+  const MatrixView<float> left(memory.data(), products.size(), width);
+  const MatrixView<float> right(memory.data() + left.size(), products.size(), width);
+  gemm_in_tiles(1.0F, output_grads, z_output.transposed(), 0.0F, left);
+  gemm_in_tiles(1.0F, inputs, z_input.columns(0, shape_.in_features).transposed(), 0.0F, right);
+  for (std::size_t row = 0; shape_.bias && row < right.rows; ++row) {
+    for (std::size_t j = 0; j < width; ++j) right(row, j) += z_input(j, shape_.in_features);
+  }
+  for (std::size_t row = 0; row < products.size(); ++row)
+    products[row] = rows_->loss_scale() * row_dot(left, right, row);
+}
+
 SampledProducts Layer::sampled_products() const {
   SampledProducts result;
   const std::vector<std::size_t> sampled = rows_->sampled_rows();
@@ -66,40 +71,26 @@ SampledProducts Layer::sampled_products() const {
   for (const RecordedPart& part : rows_->parts())
     result.u.resize(std::max(result.u.size(), part.samples.first + part.samples.count));
   std::vector<bool> has(result.u.size());
-  const bool by_rows = direction_ == Direction::rows;
-  const std::size_t width = by_rows ? rows_->input_rows() : shape_.out_features;
-  std::vector<float> left_memory;
-  std::vector<float> right_memory;
+  std::vector<double> products;
   std::size_t first_sampled = 0;
   for (std::size_t i = 0; i < sampled.size(); ++i) {
     const RecordedPart& part = rows_->parts()[i];
     const std::size_t count = sampled[i];
     const MatrixView<const float> inputs = rows_->inputs().rows_from(part.first_row, count);
-    MatrixView<const float> left = rows_->sampled().rows_from(first_sampled, count);
+    const MatrixView<const float> output_grads = rows_->sampled().rows_from(first_sampled, count);
     first_sampled += count;
     const std::size_t positions = part.rows / part.samples.count;
     for (std::size_t b = 0; b < count / positions; ++b) has[part.samples.first + b] = true;
     if (direction_ == Direction::zero) continue;
-    right_memory.resize(count * width);
-    const MatrixView<float> right(right_memory.data(), count, width);
-    double factor = rows_->sampled_factor();
-    if (by_rows) {
-      const MatrixView<const float> z_input = z_input_.held_matrix(width, input_.dimension());
-      const MatrixView<const float> z_output = z_output_.held_matrix(width, output_.dimension());
-      left_memory.resize(count * width);
-      const MatrixView<float> product(left_memory.data(), count, width);
-      gemm_in_tiles(1.0F, left, z_output.transposed(), 0.0F, product);
-      gemm_in_tiles(1.0F, inputs, z_input.columns(0, shape_.in_features).transposed(), 0.0F, right);
-      for (std::size_t row = 0; shape_.bias && row < count; ++row) {
-        for (std::size_t j = 0; j < width; ++j) right(row, j) += z_input(j, shape_.in_features);
-      }
-      left = product;
-      factor *= rows_->gradient().scale;
+    products.resize(count);
+    if (direction_ == Direction::rows) {
+      products_by_rows(inputs, output_grads, products);
     } else {
-      apply(shape_block(shape_).view(std::span<const float>(x_.held(shape_.size()))), inputs, right);
+      const WeightView<const float> x = shape_block(shape_).view(std::span<const float>(x_.held(shape_.size())));
+      kind_of(shape_).products(shape_, x, inputs, output_grads, products);
     }
     for (std::size_t row = 0; row < count; ++row)
-      result.u[part.samples.first + (row / positions)] += factor * row_dot(left, right, row);
+      result.u[part.samples.first + (row / positions)] += rows_->sampled_factor() * products[row];
   }
   result.samples = static_cast<std::size_t>(std::ranges::count(has, true));
   return result;

@@ -91,19 +91,15 @@ void Layer::damp(const FactoredDamping& gamma) {
   const double output = cost(output_);
   parallel_for(2, input + output, [&](std::size_t i) {
     if ((i == 0) == (input >= output)) {
-      input_inverse_.damp(input_, gamma.input);
+      input_inverse_.damp(input_, gamma.input, gamma.relative);
     } else {
-      output_inverse_.damp(output_, gamma.output);
+      output_inverse_.damp(output_, gamma.output, gamma.relative);
     }
   });
 }
 
 void Layer::apply_inverses(const WeightView<float>& x) {
-  const std::span<float> bias = x.bias;
-  const MatrixView<float> column(bias.data(), bias.size(), 1);
-  input_inverse_.apply({.body = x.kernel, .last = bias.empty() ? MatrixView<float>() : column});
-  output_inverse_.apply({.body = x.kernel.transposed()});
-  if (!bias.empty()) output_inverse_.apply({.body = column.transposed()});
+  kind_of(shape_).apply_inverses(shape_, input_inverse_, output_inverse_, x);
 }
 
 // m·c_A + n·c_G for v formed, N·(c_A + c_G) and two products of rows, N × N, otherwise
@@ -119,7 +115,7 @@ bool Layer::forms_gradient() const {
 void Layer::prepare_factored(const Given& v, LayerStep& step) {
   step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
   damp(*step.summary.factored);
-  if (v || output_.is_diagonal() || forms_gradient()) {
+  if (v || !kind_of(shape_).by_rows() || forms_gradient()) {
     prepare_formed(v, step);
     direction_ = Direction::formed;
   } else {
@@ -136,7 +132,7 @@ void Layer::multiply_inputs(MatrixView<float> z, MatrixView<float> gram) {
     input_inverse_.apply_own(z, gram);
     return;
   }
-  const MatrixView<const float> inputs = rows_->block().input.rows;
+  const MatrixView<const float> inputs = rows_->inputs();
   for (std::size_t i = 0; i < z.rows; ++i) {
     float* const row = z.data + (i * z.cols);
     std::copy_n(inputs.data + (i * inputs.cols), inputs.cols, row);
@@ -176,12 +172,6 @@ void Layer::prepare_rows(LayerStep& step) {
   bound_ = scale * std::sqrt(trace(input_gram) / gamma_input) * std::sqrt(trace(output_gram) / gamma_output);
 }
 
-Gradient Layer::own_gradient() const {
-  Gradient own = rows_->gradient();
-  own.inputs = rows_->block().input.rows;
-  return own;
-}
-
 void Layer::prepare_formed(const Given& v, LayerStep& step) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
@@ -190,7 +180,7 @@ void Layer::prepare_formed(const Given& v, LayerStep& step) {
     gradient = *v;
   } else {
     const WeightView<float> own = shape.view(v_.span(shape_.size()));
-    form_gradient(shape, own_gradient(), own);
+    rows_->form_gradient(own);
     gradient = own;
   }
   copy(gradient, x);

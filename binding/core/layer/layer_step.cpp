@@ -39,7 +39,7 @@ bool leads_uphill(const LayerSummary& summary, double vx) {
 LayerSummary Layer::solve_once(const Given& v, const Given& x0, const PrepareOptions& options) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
-  if (!v) form_gradient(shape, own_gradient(), x);
+  if (!v) rows_->form_gradient(x);
   return solve_with_factors({.v = v ? *v : WeightView<const float>(x)}, x0, {.out = x}, options.cancel,
                             options.spectrum);
 }
@@ -47,7 +47,7 @@ LayerSummary Layer::solve_once(const Given& v, const Given& x0, const PrepareOpt
 double Layer::own_inner_product() {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> own = shape.view(v_.span(shape_.size()));
-  form_gradient(shape, own_gradient(), own);
+  rows_->form_gradient(own);
   return dot(WeightView<const float>(own), shape.view(std::span<const float>(x_.held(shape_.size()))));
 }
 

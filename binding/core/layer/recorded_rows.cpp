@@ -39,6 +39,8 @@ void RecordedRows::Grads::append(const MatrixView<const float>& rows, double fac
 
 RecordedRows::RecordedRows(const LayerShape& shape, const Batch& batch)
     : shape_(shape),
+      input_width_(shape.in_features),
+      output_width_(shape.out_features),
       inputs_(batch.inputs.data, batch.inputs.data + batch.inputs.size()),
       fisher_samples_(batch.output_grads.rows),
       input_rows_(batch.inputs.rows),
@@ -50,6 +52,7 @@ RecordedRows::RecordedRows(const LayerShape& shape, const Batch& batch)
 void RecordedRows::append(MatrixView<const float> inputs, MatrixView<const float> loss_grads, std::size_t samples,
                           double factor, SampleRange range) {
   if (range.count == 0) range = {.first = samples_, .count = samples};
+  block_ = {};
   parts_.push_back({.first_row = input_rows_, .rows = inputs.rows, .samples = range});
   inputs_.insert(inputs_.end(), inputs.data, inputs.data + inputs.size());
   loss_.append(loss_grads, factor);
@@ -65,6 +68,7 @@ void RecordedRows::append_fisher(MatrixView<const float> output_grads, double fa
   fisher_.append(output_grads, factor);
   fisher_parts_.push_back(output_grads.rows);
   traces_ = {};
+  block_ = {};
 }
 
 // A part's first samples are those whose targets were sampled, with all of their rows.
@@ -89,23 +93,53 @@ void RecordedRows::require_finite() {
   const double inputs = checked_square("inputs", inputs_, 1);
   const double loss = checked_square("lossGrads", loss_.numbers, loss_.factor);
   const double fisher = checked_square("outputGrads", fisher_.numbers, fisher_.factor);
+  if (!kind_of(shape_).by_rows()) return;
   const FisherBlock rows = block();
   const double ones = shape_.bias ? static_cast<double>(input_rows_) : 0;
   traces_ = {.input = rows.input.scale * (inputs + ones), .output = rows.output.scale * (empirical() ? loss : fisher)};
 }
 
-FisherBlock RecordedRows::block() const {
+std::vector<std::size_t> RecordedRows::factor_rows() const {
+  if (!empirical()) return sampled_rows();
+  std::vector<std::size_t> rows;
+  rows.reserve(parts_.size());
+  for (const RecordedPart& part : parts_) rows.push_back(part.rows);
+  return rows;
+}
+
+FisherBlock RecordedRows::made(DrawnRows& memory) const {
   const Grads& grads = output_grads();
-  return layer_block(shape_, {.inputs = view(inputs_, shape_.in_features),
-                              .output_grads = view(grads.numbers, shape_.out_features),
-                              .samples = samples_,
-                              .output_samples = empirical() ? samples_ : fisher_samples_,
-                              .factor = grads.factor});
+  const std::vector<std::size_t> rows = factor_rows();
+  return kind_of(shape_).block(shape_,
+                               {.inputs = inputs(),
+                                .output_grads = view(grads.numbers, output_width_),
+                                .samples = samples_,
+                                .output_samples = empirical() ? samples_ : fisher_samples_,
+                                .factor = grads.factor,
+                                .parts = parts_,
+                                .output_rows = rows},
+                               memory);
+}
+
+FisherBlock RecordedRows::block() const {
+  if (!kind_of(shape_).by_rows()) return block_;
+  DrawnRows none;
+  return made(none);
+}
+
+const FisherBlock& RecordedRows::draw(std::uint64_t stream) {
+  drawn_.stream = stream;
+  block_ = made(drawn_);
+  if (traces_.input == 0) traces_ = cgfac::traces(block_);
+  return block_;
+}
+
+void RecordedRows::form_gradient(const WeightView<float>& v) const {
+  kind_of(shape_).form_gradient(shape_, inputs(), loss_grads(), loss_scale(), v);
 }
 
 Gradient RecordedRows::gradient() const {
-  return {.loss_grads = view(loss_.numbers, shape_.out_features),
-          .scale = loss_.factor / static_cast<double>(samples_)};
+  return {.loss_grads = loss_grads(), .scale = loss_scale()};
 }
 
 void RecordedRows::clear() {
@@ -116,10 +150,12 @@ void RecordedRows::clear() {
   parts_.clear();
   fisher_parts_.clear();
   traces_ = {};
+  block_ = {};
 }
 
 std::size_t RecordedRows::bytes() const {
-  return (inputs_.capacity() + loss_.numbers.capacity() + fisher_.numbers.capacity()) * sizeof(float);
+  const std::size_t drawn = drawn_.inputs.capacity() + drawn_.output_grads.capacity();
+  return (inputs_.capacity() + loss_.numbers.capacity() + fisher_.numbers.capacity() + drawn) * sizeof(float);
 }
 
 }  // namespace cgfac

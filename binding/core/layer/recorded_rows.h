@@ -11,23 +11,13 @@
 
 namespace cgfac {
 
-/// Samples of a step, numbered through its batches: sites that share weights see the same ones.
-struct SampleRange {
-  std::size_t first = 0;
-  std::size_t count = 0;
-};
-
-/// Rows of the step that were recorded together: so many for each sample, sample by sample.
-struct RecordedPart {
-  std::size_t first_row = 0;
-  std::size_t rows = 0;
-  SampleRange samples{};
-};
-
 /// The rows of one step, copied: those of one batch or, one after another, of several.
 class RecordedRows {
  public:
-  explicit RecordedRows(const LayerShape& shape) : shape_(shape) {}
+  explicit RecordedRows(const LayerShape& shape)
+      : shape_(shape),
+        input_width_(kind_of(shape).input_width(shape)),
+        output_width_(kind_of(shape).output_width(shape)) {}
   /// A batch of its own, without loss gradients. Throws Error(not_finite) that names array and index where it is not.
   RecordedRows(const LayerShape& shape, const Batch& batch);
 
@@ -50,20 +40,28 @@ class RecordedRows {
   /// would stay in an average for good.
   void require_finite();
 
-  /// The Fisher block of the rows.
+  /// The Fisher block of the rows; where those that the factors take in are drawn, as of the last `draw`.
   [[nodiscard]] FisherBlock block() const;
-  /// Of the block, as `require_finite` found them; 0 where rows were recorded since.
+  /// Draws the rows that the factors take in, another draw for each `stream`, and returns their block.
+  const FisherBlock& draw(std::uint64_t stream);
+  /// Of the block, as `require_finite` or `draw` found them; 0 where rows were recorded since.
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
-  /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples.
+  /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples, of rows that are those of the mathematics.
   [[nodiscard]] Gradient gradient() const;
+  /// v ← the rows' own gradient.
+  void form_gradient(const WeightView<float>& v) const;
 
   /// The parts that the inputs were recorded in.
   [[nodiscard]] std::span<const RecordedPart> parts() const { return parts_; }
   /// The rows of the input side.
-  [[nodiscard]] MatrixView<const float> inputs() const { return view(inputs_, shape_.in_features); }
+  [[nodiscard]] MatrixView<const float> inputs() const { return view(inputs_, input_width_); }
+  /// The gradients of the loss, a row for each of the inputs.
+  [[nodiscard]] MatrixView<const float> loss_grads() const { return view(loss_.numbers, output_width_); }
+  /// What makes their products with the inputs the gradient of the mean over the samples.
+  [[nodiscard]] double loss_scale() const { return loss_.factor / static_cast<double>(samples_); }
   /// The gradients of sampled targets as they were recorded, or else those of the loss, and the factor that makes them
   /// those of a sample's own loss.
-  [[nodiscard]] MatrixView<const float> sampled() const { return view(sampled_grads().numbers, shape_.out_features); }
+  [[nodiscard]] MatrixView<const float> sampled() const { return view(sampled_grads().numbers, output_width_); }
   [[nodiscard]] double sampled_factor() const { return sampled_grads().factor; }
   /// How many of each part's first rows have such gradients; empty where they do not belong to the parts.
   [[nodiscard]] std::vector<std::size_t> sampled_rows() const;
@@ -87,7 +85,13 @@ class RecordedRows {
     return {numbers.data(), numbers.size() / width, width};
   }
 
+  [[nodiscard]] FisherBlock made(DrawnRows& memory) const;
+  // How many of each part's first rows the gradients have that the factors are made of.
+  [[nodiscard]] std::vector<std::size_t> factor_rows() const;
+
   LayerShape shape_;
+  std::size_t input_width_;
+  std::size_t output_width_;
   std::vector<float> inputs_;
   Grads loss_;
   Grads fisher_;
@@ -97,6 +101,8 @@ class RecordedRows {
   std::size_t samples_ = 0;
   std::vector<RecordedPart> parts_;
   std::vector<std::size_t> fisher_parts_;  // rows of each call of append_fisher
+  DrawnRows drawn_;
+  FisherBlock block_;  // of drawn rows
   BlockTraces traces_{};
 };
 

@@ -166,11 +166,15 @@ void LayerWrap::record(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "record()");
     const LayerShape& shape = layer_->shape();
+    const std::size_t input_width = kind_of(shape).input_width(shape);
+    const std::size_t output_width = kind_of(shape).output_width(shape);
     const auto batch = info[0].As<Napi::Object>();
     const std::size_t rows = size_of(batch.Get("rows"));
-    const auto inputs = float32_array(batch.Get("inputs"), "inputs", rows * shape.in_features);
-    const auto loss_grads = float32_array(batch.Get("lossGrads"), "lossGrads", rows * shape.out_features);
-    layer_->record({inputs.data(), rows, shape.in_features}, {loss_grads.data(), rows, shape.out_features},
+    const auto inputs = float32_array(batch.Get("inputs"), "inputs", rows * input_width);
+    const Napi::Value own = batch.Get("lossGrads");
+    const std::size_t own_rows = own.IsUndefined() ? 0 : rows;
+    const auto loss_grads = own_rows == 0 ? std::span<float>() : float32_array(own, "lossGrads", rows * output_width);
+    layer_->record({inputs.data(), rows, input_width}, {loss_grads.data(), own_rows, output_width},
                    size_of(batch.Get("samples")), number_of(batch.Get("factor")),
                    {.first = size_of(batch.Get("firstSample")), .count = size_of(batch.Get("batch"))});
   });
@@ -179,11 +183,11 @@ void LayerWrap::record(const Napi::CallbackInfo& info) {
 void LayerWrap::record_fisher(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "recordFisher()");
-    const LayerShape& shape = layer_->shape();
+    const std::size_t width = kind_of(layer_->shape()).output_width(layer_->shape());
     const std::size_t rows = size_of(info[1]);
-    const auto output_grads = float32_array(info[0], "outputGrads", rows * shape.out_features);
-    layer_->record_fisher({output_grads.data(), rows, shape.out_features}, number_of(info[2]),
-                          info[3].ToBoolean().Value(), size_of(info[4]));
+    const auto output_grads = float32_array(info[0], "outputGrads", rows * width);
+    layer_->record_fisher({output_grads.data(), rows, width}, number_of(info[2]), info[3].ToBoolean().Value(),
+                          size_of(info[4]));
   });
 }
 

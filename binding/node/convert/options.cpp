@@ -1,6 +1,7 @@
 #include "node/convert/options.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <type_traits>
 
@@ -27,6 +28,13 @@ void assign(const Napi::Value& value, double& member) {
   member = number_of(value);
 }
 
+// A list that is shorter, or none, leaves zeros.
+void assign(const Napi::Value& value, std::array<std::size_t, 3>& member) {
+  if (!value.IsArray()) return;
+  const auto list = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < list.Length() && i < member.size(); ++i) member.at(i) = size_of(list.Get(i));
+}
+
 void assign(const Napi::Value& value, Damping& member) {
   member.relative = value.IsObject();
   member.value = number_of(member.relative ? value.As<Napi::Object>().Get("relative") : value);
@@ -48,6 +56,7 @@ Options read(const Napi::Object& object) {
   Options options{};
   each_option(options, [&]<typename Member>(const char* name, Member& member) {
     const Napi::Value value = object.Get(name);
+    if (value.IsUndefined()) return;  // of another kind
     if constexpr (std::is_enum_v<Member>) {
       member = named<Member>(name, value);
     } else {

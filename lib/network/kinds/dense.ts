@@ -1,10 +1,11 @@
 /** Dense layers of a {@link Preconditioner}: their options, and the rows that they take. */
 import { boolean, checkOptions, checkRequired, oneOf, positiveInteger } from '../../base/validate';
-import { checkSize, float32, type KernelLayout, vectorArrays, type WeightVector } from '../../base/weight-vector';
+import { checkSize, float32, type KernelLayout } from '../../base/weight-vector';
 import type { LayerKind, NetworkShape } from './layer-kind';
+import { type LayerRole, roleNames, withRole } from './role';
 
 /** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
-export interface DenseLayerOptions {
+export interface DenseLayerOptions extends LayerRole {
   /** Inputs per row, without the bias. */
   readonly inFeatures: number;
   /** Outputs per row. */
@@ -13,18 +14,9 @@ export interface DenseLayerOptions {
   readonly bias?: boolean;
   /** How its kernel lies in memory. Default: 'out-in'. */
   readonly kernelLayout?: KernelLayout;
-  /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
-  readonly weights?: WeightVector;
-  /**
-   * Whether it is used again on what it made itself, as a recurrent kernel is: `maxRelativeChange` is a tenth for it.
-   * Default: false.
-   */
-  readonly recurrent?: boolean;
-  /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
-  readonly output?: boolean;
 }
 
-const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', 'weights', 'recurrent', 'output'];
+const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', ...roleNames];
 
 /** How many rows an array holds, a multiple of `samples`; what is no multiple is refused by its length. */
 function countRows(array: unknown, features: number, samples: number): number {
@@ -51,9 +43,7 @@ export const dense: LayerKind = {
       columns: 0,
     };
     checkSize(shape.inFeatures, shape.outFeatures);
-    const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
-    const recurrent = boolean(options.recurrent ?? false, 'recurrent');
-    return { shape, weights, recurrent, output: boolean(options.output ?? false, 'output') };
+    return withRole(shape, options);
   },
 
   rows: ({ inFeatures, outFeatures }, inputs, lossGrads, samples) => {

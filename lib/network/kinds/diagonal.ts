@@ -1,10 +1,11 @@
 /** Weights of a {@link Preconditioner} of which nothing is known but their gradients: options and rows. */
-import { boolean, checkOptions, checkRequired, positiveInteger, valueError } from '../../base/validate';
-import { checkSize, float32, vectorArrays, type WeightVector } from '../../base/weight-vector';
+import { checkOptions, checkRequired, positiveInteger, valueError } from '../../base/validate';
+import { checkSize, float32 } from '../../base/weight-vector';
 import type { LayerKind, NetworkShape } from './layer-kind';
+import { type LayerRole, withRole } from './role';
 
 /** Weights that no other kind of layer covers, for {@link Preconditioner.registerDiagonal}. */
-export interface DiagonalLayerOptions {
+export interface DiagonalLayerOptions extends Omit<LayerRole, 'output'> {
   /** The number of weights. */
   readonly features: number;
   /**
@@ -13,13 +14,6 @@ export interface DiagonalLayerOptions {
    * Default: none.
    */
   readonly columns?: number;
-  /**
-   * Whether they are used again on what they made themselves, as a recurrent kernel is: `maxRelativeChange` is a tenth
-   * for them. Default: false.
-   */
-  readonly recurrent?: boolean;
-  /** The weights, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
-  readonly weights?: WeightVector;
 }
 
 const names = ['features', 'columns', 'recurrent', 'weights'];
@@ -65,8 +59,7 @@ export const diagonal: LayerKind = {
       kernelLayout: 'out-in',
       columns,
     };
-    const weights = options.weights === undefined ? undefined : vectorArrays(options.weights, 'weights', shape);
-    return { shape, weights, recurrent: boolean(options.recurrent ?? false, 'recurrent'), output: false };
+    return withRole(shape, options);
   },
 
   rows: ({ outFeatures }, inputs, lossGrads, samples) => {

@@ -16,6 +16,8 @@ export interface StepPlan {
   readonly entries: readonly NetworkEntry[];
   /** The gradient of each entry, where it is given. */
   readonly gradients: readonly (VectorArrays | undefined)[];
+  /** Whether gradients are rewritten; else weights are updated. */
+  readonly rewrites: boolean;
   readonly loss: number | undefined;
   readonly lossFloor: number;
   /** Whether it was given. */

@@ -10,16 +10,25 @@ import type { NetworkEntry } from '../registry';
 import type { StepOptions } from '../types';
 import type { StepRule } from './length';
 
-/** Every layer of a step has rows, of this step or of one before. */
-export function requireRows(entries: readonly NetworkEntry[], call: string): void {
+/** Every layer of a step has rows, of this step or of one before, and what its gradient and its factors are made of. */
+export function requireRows(
+  entries: readonly NetworkEntry[],
+  gradients: readonly (VectorArrays | undefined)[],
+  call: string,
+): void {
+  const refuse = (what: string, name: string) => {
+    throw new CgfacError(
+      'ERR_CGFAC_NO_RECORD',
+      `Expected ${what} of layer ${describe(name)} for ${call} but received none`,
+    );
+  };
   if (entries.length === 0)
     throw new CgfacError('ERR_CGFAC_NO_RECORD', `Expected recorded rows for ${call} but received none`);
-  for (const { name, layer } of entries) {
-    if (!layer.recorded && !layer.started)
-      throw new CgfacError(
-        'ERR_CGFAC_NO_RECORD',
-        `Expected recorded rows of layer ${describe(name)} for ${call} but received none`,
-      );
+  for (const [index, { name, layer }] of entries.entries()) {
+    if (!layer.recorded && !layer.started) refuse('recorded rows', name);
+    if (!layer.recorded || layer.ownGradient) continue;
+    if (gradients[index] === undefined) refuse('lossGrads, or a gradient,', name);
+    if (!layer.sampled) refuse('lossGrads, or outputGrads of recordFisher,', name);
   }
 }
 

@@ -10,14 +10,14 @@ export type KeepsMomentum = (entry: NetworkEntry) => boolean;
 
 /** Which arrays of each layer the update goes into. */
 export function updatedLayers(
-  { entries, gradients, now }: StepPlan,
+  { entries, gradients, rewrites, now }: StepPlan,
   { stepSizes, largest }: Pick<StepDecision, 'stepSizes' | 'largest'>,
   keepsMomentum: KeepsMomentum,
 ): NativeUpdatedLayer[] {
   requireArrays(entries, gradients);
   return entries.map((entry, index) => {
     const { weights, average } = entry;
-    const gradient = gradients[index];
+    const gradient = rewrites ? gradients[index] : undefined;
     const keeps = keepsMomentum(entry) || (gradient === undefined && weights === undefined);
     if (keeps) entry.momentum ??= newVector(entry.shape);
     return {
@@ -33,10 +33,11 @@ export function updatedLayers(
 }
 
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
-export function unappliedUpdates({ entries, gradients, now }: StepPlan): Record<string, WeightVector> {
+export function unappliedUpdates({ entries, rewrites, now }: StepPlan): Record<string, WeightVector> {
   const updates: Record<string, WeightVector> = {};
-  entries.forEach(({ name, weights, momentum }, index) => {
-    if (gradients[index] !== undefined || weights !== undefined || momentum === undefined) return;
+  if (rewrites) return updates;
+  entries.forEach(({ name, weights, momentum }) => {
+    if (weights !== undefined || momentum === undefined) return;
     const { kernel, bias } = momentum;
     const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
     updates[name] = vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) });

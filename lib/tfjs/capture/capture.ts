@@ -4,18 +4,32 @@ import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
-import { type Layer, type Site, variablesOf } from '../kinds/layer-kind';
-import { backward, dependents, inputsOf } from '../tape/graph';
+import {
+  type Block,
+  blockName,
+  isGiven,
+  type Layer,
+  type LayerSite,
+  type Site,
+  variablesOf,
+} from '../kinds/layer-kind';
+import { whole } from '../kinds/part';
+import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
-import { findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
+import { type CapturedVariable, capturedVariable } from './lone';
+import { type FoundLayer, findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
+import { sideBySide } from './slices';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
-export interface CapturedLayer extends Layer {
-  /** (rows × inFeatures), row-major, site by site; must not be written to. */
-  readonly siteInputs: readonly Float32Array[];
-  /** All of them, one after the other. */
+export interface CapturedLayer extends FoundLayer {
+  /**
+   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given, where
+   * no factor is refreshed.
+   */
+  readonly siteInputs: readonly (Float32Array | Int32Array)[];
+  /** All of them, one after the other, of a layer whose gradient is that of its rows. */
   readonly inputs: Float32Array;
   /** Samples that the rows come from. */
   readonly samples: number;
@@ -23,8 +37,6 @@ export interface CapturedLayer extends Layer {
   readonly siteSampled: readonly Float32Array[] | undefined;
   /** All of them, one after the other. */
   readonly sampledGrads: Float32Array | undefined;
-  /** Whether a site of it works on what another one made. */
-  readonly recurrent: boolean;
   /** Whether what it gives enters the loss as it is. */
   readonly output: boolean;
   /**
@@ -33,16 +45,6 @@ export interface CapturedLayer extends Layer {
   readonly lossGrads: (Float32Array | undefined)[];
   /** The gradient of the penalties on a variable, where they were asked for and there are any. */
   readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
-}
-
-/** What is known of a lone variable at one step. */
-export interface CapturedVariable extends LoneVariable {
-  /** The sum of its gradients over the sampled samples; `undefined` without any, or where none reaches it. */
-  readonly sampledSum: Float32Array | undefined;
-  /** Whether it has curvature: it is used by more than penalties. */
-  readonly curved: boolean;
-  /** Whether it works on what it made itself. */
-  readonly recurrent: boolean;
 }
 
 /** What one step leaves for the solver. */
@@ -86,11 +88,13 @@ export interface Sampling extends Pick<Capture, 'targets'> {
 /** How a step is to be captured. */
 export interface CaptureOptions {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
-  readonly share: (sampling: Sampling, blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]) => number;
+  readonly share: (sampling: Sampling, blocks: readonly Block[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: UniformNumbers;
-  /** Whether the loss's own output gradients are wanted of every layer. */
+  /** Whether the loss's own output gradients are wanted of every layer whose gradient is that of its rows. */
   readonly lossGrads: boolean;
+  /** Whether factors are made of them. */
+  readonly empirical: boolean;
   /**
    * Whether gradients of kernels may be left out, where every layer is checked and none has penalties: they are zero
    * then.
@@ -134,16 +138,18 @@ export function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
 }
 
 /**
- * The gradients of the loss at each site, which a step cannot do without.
+ * The gradients of the loss at each site, which a step cannot do without where they make the gradient of the layer, or
+ * its factors; none of others.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the backward pass did not reach them all.
  */
-export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
+export function requiredGrads(layer: CapturedLayer, empirical: boolean): readonly Float32Array[] {
+  if (isGiven(layer) && !empirical) return [];
   const reached = layer.lossGrads.flatMap((gradients) => gradients ?? []);
   if (reached.length === layer.sites.length) return reached;
   throw new CgfacError(
     'ERR_CGFAC_TFJS_NO_CAPTURE',
-    `Expected output gradients of ${layer.kernel.name} but received none from the backward pass`,
+    `Expected output gradients of ${blockName(layer)} but received none from the backward pass`,
   );
 }
 
@@ -151,51 +157,55 @@ export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
 function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
   const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
   for (const [index, site] of layer.sites.entries()) {
-    site.node.observe((outputGradient: Tensor) => {
-      tidy(() => {
-        gradients[index] = site.readOutputGrads(outputGradient);
+    const parts = new Map<Site, Float32Array>();
+    for (const op of site.ops)
+      op.node.observe((outputGradient: Tensor) => {
+        tidy(() => {
+          parts.set(op, op.readOutputGrads(outputGradient));
+        });
+        const all = site.ops.flatMap((each) => parts.get(each) ?? []);
+        if (all.length === site.ops.length) gradients[index] = sideBySide(site, all);
       });
-    });
   }
   return gradients;
 }
 
+/**
+ * Sorts layers by whether they are refused, and why: with a layer the others of its variables are, for a variable
+ * belongs to layers wholly, or is alone.
+ */
+export function refusedOf<T extends Block>(
+  layers: readonly T[],
+  refused: (layer: T) => string | undefined,
+): ReadonlyMap<T, string> {
+  const reasons = new Map<T, string>();
+  for (const layer of layers) {
+    const reason = refused(layer);
+    if (reason !== undefined) reasons.set(layer, reason);
+  }
+  for (let known = -1; known < reasons.size; ) {
+    known = reasons.size;
+    const alone = new Map([...reasons].flatMap(([layer, reason]) => variablesOf(layer).map((each) => [each, reason])));
+    for (const layer of layers) {
+      const reason = variablesOf(layer).flatMap((variable) => alone.get(variable) ?? [])[0];
+      if (reason !== undefined && !reasons.has(layer)) reasons.set(layer, reason);
+    }
+  }
+  return reasons;
+}
+
 /** The layers that are not refused; the variables of the others are alone, for the reason given. */
 function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
-  const layers = found.layers.filter((layer) => refused(layer) === undefined);
-  const lone = found.layers.flatMap((layer) => {
-    const reason = refused(layer);
-    const nodes = layer.sites.map(({ node }) => node);
-    return reason === undefined ? [] : variablesOf(layer).map((variable) => ({ variable, reason, nodes }));
-  });
-  return { ...found, layers, lone: [...found.lone, ...lone] };
-}
-
-/** Whether a site depends on what another site of the same kernel made. */
-function isRecurrent(tape: readonly TapeNode[], { sites: [first, ...others] }: Layer): boolean {
-  if (others.length === 0) return false;
-  const made = dependents(
-    tape,
-    first.node.outputs.map(({ id }) => id),
-  );
-  return others.some(({ data }) => made.has(data.id));
-}
-
-/** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
-function worksOnItself(tape: readonly TapeNode[], { id }: Variable): boolean {
-  const own = new Set([id]);
-  const makers = new Map<number, ReadonlySet<string>>(); // the kernels of the uses that a tensor depends on
-  for (const node of tape) {
-    const inputs = inputsOf(node);
-    const data = inputs.filter((input) => !own.has(input.id));
-    if (data.length === 0 && inputs.length > 0) for (const output of node.outputs) own.add(output.id);
-    const uses = data.length > 0 && data.length < inputs.length;
-    const behind = data.flatMap((input) => [...(makers.get(input.id) ?? [])]);
-    if (uses && behind.includes(node.kernel)) return true;
-    const kernels = new Set(uses ? [...behind, node.kernel] : behind);
-    if (kernels.size > 0) for (const output of node.outputs) makers.set(output.id, kernels);
+  const reasons = refusedOf(found.layers, refused);
+  const alone = new Map<Variable, UsedVariable>();
+  for (const [layer, reason] of reasons) {
+    for (const variable of variablesOf(layer)) {
+      const nodes = layer.sites.flatMap(({ ops }) => ops.map(({ node }) => node));
+      alone.set(variable, { variable, reason, nodes: [...(alone.get(variable)?.nodes ?? []), ...nodes] });
+    }
   }
-  return false;
+  const layers = found.layers.filter((layer) => !reasons.has(layer));
+  return { ...found, layers, lone: [...found.lone, ...alone.values()] };
 }
 
 /** Whether what a layer gives enters the loss without an activation. */
@@ -204,7 +214,7 @@ function isOutput(
   linear: ReadonlyMap<number, ReadonlySet<number>>,
   ends: ReadonlySet<number>,
 ): boolean {
-  const own = new Set(sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)));
+  const own = outputsOf(sites);
   return [...ends].some((end) => [...(linear.get(end) ?? [])].some((id) => own.has(id)));
 }
 
@@ -214,7 +224,7 @@ const idsOf = (used: readonly LoneVariable[]) => new Set(used.map(({ variable: {
 function wholeMetric(
   tape: readonly TapeNode[],
   loss: Scalar,
-  sites: readonly Site[],
+  sites: readonly LayerSite[],
   used: readonly UsedVariable[],
 ): Metric {
   if (sites.length === 0 && used.length === 0) return NO_METRIC;
@@ -226,15 +236,6 @@ function wholeMetric(
     return ![...ends].some((id) => reached.has(id));
   });
   return beside.length === 0 ? metric : withOutputs(tape, loss, metric, idsOf(beside));
-}
-
-function capturedVariable(
-  tape: readonly TapeNode[],
-  { variable, reason, nodes }: UsedVariable,
-  sums: ReadonlyMap<Variable, Float32Array> | undefined,
-): CapturedVariable {
-  const recurrent = worksOnItself(tape, variable);
-  return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sums?.get(variable) };
 }
 
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
@@ -254,7 +255,7 @@ function captureLayers(
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
   const sampling = { targets, samples: samplesOf(metric) } as const;
-  const blocks = [...layers, ...curved.map((kernel) => ({ kernel, bias: undefined }))];
+  const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
   const share = sites.length === 0 && asked > 0 ? 1 : asked;
@@ -262,26 +263,28 @@ function captureLayers(
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
-    for (const site of sites) site.skipKernelGradient();
+    for (const op of sites.flatMap(({ ops }) => ops)) op.skipKernelGradient?.();
   }
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
-    const siteInputs = layer.sites.map((site) => site.readInputs());
+    const given = isGiven(layer);
+    const needed = !given || sampled !== undefined || options.empirical;
+    const siteInputs = needed ? layer.sites.map((site) => site.readInputs()) : [];
+    const wanted = given ? options.empirical : options.lossGrads || !sampled || checked;
     const siteSampled = sampled && layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? []);
     return {
       ...layer,
       siteInputs,
       get inputs() {
-        return concatenated(siteInputs);
+        return concatenated(siteInputs.flatMap((rows) => (rows instanceof Float32Array ? [rows] : [])));
       },
       samples: samplesIn(layer, metric),
       siteSampled,
       get sampledGrads() {
         return siteSampled && concatenated(siteSampled);
       },
-      recurrent: isRecurrent(tape, layer),
       output: isOutput(layer, linear, ends),
-      lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
+      lossGrads: wanted ? lossGradsOf(layer) : [],
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });

@@ -8,20 +8,21 @@ import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-ki
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
-import type { Site } from '../kinds/layer-kind';
+import type { LayerSite, Site } from '../kinds/layer-kind';
 import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
+import { sideBySide } from './slices';
 
 /** The output gradients of sampled targets. */
 export interface SampledGradients {
   /** The samples of the batch whose targets were sampled: the first ones. */
   readonly samples: number;
   /**
-   * The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the
+   * The output gradients of each site, (rows × gradWidth), row-major, per sample: not divided by the size of the
    * batch. Their mean is that over the rows of the sampled samples; the rows may be fewer than the site's.
    */
-  readonly outputGrads: ReadonlyMap<Site, Float32Array>;
+  readonly outputGrads: ReadonlyMap<LayerSite, Float32Array>;
   /** The gradients of lone variables, summed over the sampled samples; of those that they reach. */
   readonly sums: ReadonlyMap<Variable, Float32Array>;
   /** The noise where something else than a head enters the loss. */
@@ -29,8 +30,8 @@ export interface SampledGradients {
 }
 
 /** The ids of the outputs of sites. */
-export function outputsOf(sites: readonly Pick<Site, 'node'>[]): Set<number> {
-  return new Set(sites.flatMap((site) => site.node.outputs.map((output) => output.id)));
+export function outputsOf(sites: readonly Pick<LayerSite, 'ops'>[]): Set<number> {
+  return new Set(sites.flatMap(({ ops }) => ops.flatMap(({ node }) => node.outputs.map(({ id }) => id))));
 }
 
 /** The samples of the batch that the loss sees. */
@@ -70,14 +71,14 @@ function gathered(rows: Float32Array, width: number, count: number): Float32Arra
  * a batch normalisation say, they are not zero: all rows stay, and are divided by the root of the share.
  */
 function ofSampled(
-  found: ReadonlyMap<Site, Float32Array>,
+  found: ReadonlyMap<LayerSite, Float32Array>,
   sampled: number,
   samples: number,
-): ReadonlyMap<Site, Float32Array> {
-  const fewer = new Map<Site, Float32Array>();
+): ReadonlyMap<LayerSite, Float32Array> {
+  const fewer = new Map<LayerSite, Float32Array>();
   for (const [site, rows] of found) {
     const count = (sampled * site.rows) / samples;
-    const kept = Number.isInteger(count) ? gathered(rows, site.outFeatures, count) : undefined;
+    const kept = Number.isInteger(count) ? gathered(rows, site.gradWidth ?? site.outFeatures, count) : undefined;
     // the sites of a shared layer are averaged together: all in one way
     if (!kept)
       return new Map([...found].map(([each, all]) => [each, all.map((value) => value * Math.sqrt(samples / sampled))]));
@@ -102,6 +103,21 @@ function errorsOf(
   return errors;
 }
 
+/** The output gradients of sites, of those that a pass has read of their ops. */
+function allOf(sites: readonly LayerSite[], read: ReadonlyMap<Site, Float32Array>): Map<LayerSite, Float32Array> {
+  const all = new Map<LayerSite, Float32Array>();
+  for (const site of sites) {
+    const parts = site.ops.flatMap((op) => read.get(op) ?? []);
+    if (parts.length < site.ops.length)
+      throw new CgfacError(
+        'ERR_CGFAC_INTERNAL',
+        `Expected a path from a head to the op ${site.ops[0].node.kernel} but received none; please report this`,
+      );
+    all.set(site, sideBySide(site, parts));
+  }
+  return all;
+}
+
 /**
  * Samples targets at the heads and sends (p − y) of them back to the `sites`, and noise with the loss's own curvature
  * from what enters it otherwise. Call it with recording paused and inside a `tidy`.
@@ -114,7 +130,7 @@ export function sampledGradients(
   tape: readonly TapeNode[],
   loss: Scalar,
   metric: Metric,
-  sites: readonly Site[],
+  sites: readonly LayerSite[],
   variables: readonly Variable[],
   share: number,
   uniform: UniformNumbers,
@@ -131,17 +147,16 @@ export function sampledGradients(
     const own = Math.ceil(share * (output.shape[0] ?? 1));
     seeds.set(output.id, own === sampled ? seed : mul(seed, Math.sqrt(sampled / own)));
   }
-  const byNode = new Map(sites.map((site) => [site.node, site]));
-  const outputGrads = new Map<Site, Float32Array>();
+  const byNode = new Map(sites.flatMap(({ ops }) => ops.map((op) => [op.node, op])));
+  const read = new Map<Site, Float32Array>();
   const within = dependents(tape, [...siteOutputs, ...variables.map(({ id }) => id)]);
   const visit = (node: TapeNode, outputGradient: Tensor) => {
-    const site = byNode.get(node);
-    if (!site) return;
-    outputGrads.set(site, site.readOutputGrads(outputGradient));
+    const op = byNode.get(node);
+    if (op) read.set(op, op.readOutputGrads(outputGradient));
   };
   const byRows = (node: TapeNode) => {
-    const site = byNode.get(node);
-    return site?.takesFewerRows === true && site.rows === samples;
+    const op = byNode.get(node);
+    return op?.takesFewerRows === true && op.rows === samples;
   };
   const some = { samples, count: sampled, byRows };
   const sums = new Map<Variable, Float32Array>();
@@ -154,14 +169,7 @@ export function sampledGradients(
       if (gradient) sums.set(variable, gradient.dataSync<'float32'>().slice());
     }
   }
-  for (const site of sites) {
-    if (!outputGrads.has(site)) {
-      throw new CgfacError(
-        'ERR_CGFAC_INTERNAL',
-        `Expected a path from a head to the op ${site.node.kernel} but received none; please report this`,
-      );
-    }
-  }
+  const outputGrads = allOf(sites, read);
   return {
     samples: sampled,
     outputGrads: sampled === samples || apart ? outputGrads : ofSampled(outputGrads, sampled, samples),

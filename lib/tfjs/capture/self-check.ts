@@ -7,6 +7,7 @@
  * passes over the data.
  */
 import { uniforms } from '../../adapter-kit';
+import { nameOf, type Part, readPart } from '../kinds/part';
 import { type CapturedLayer, reachedGrads } from './capture';
 
 /** What is compared: the rows of a layer as the framework's backward pass saw them, and the gradient of its loss. */
@@ -93,7 +94,10 @@ function significant(difference: number, size: number, terms: number): number {
   return difference / size;
 }
 
-function withoutPenalty(gradient: Float32Array, penalty: Float32Array | undefined): Float32Array {
+/** The gradient of a part of a variable, without that of the penalties on this. */
+function withoutPenalty({ penaltyGrads }: CapturedLayer, part: Part, gradient: Float32Array): Float32Array {
+  const all = penaltyGrads.get(part.variable);
+  const penalty = all && readPart(part, all);
   return penalty ? gradient.map((value, at) => value - (penalty[at] ?? 0)) : gradient;
 }
 
@@ -108,14 +112,14 @@ export function discrepancyOf(
 ) {
   const [{ inFeatures, outFeatures, kernelLayout }] = layer.sites;
   const outputGrads = reachedGrads(layer);
-  if (!outputGrads) return `${layer.kernel.name}, whose sites the backward pass did not reach`;
+  if (!outputGrads) return `${nameOf(layer.kernel)}, whose sites the backward pass did not reach`;
   const differences: string[] = [];
   const rows = { inputs: layer.inputs, outputGrads, inFeatures, outFeatures, kernelLayout };
-  const kernel = kernelDiscrepancy(rows, withoutPenalty(gradient.kernel, layer.penaltyGrads.get(layer.kernel)));
-  if (kernel > 0) differences.push(`${layer.kernel.name} by ${kernel.toExponential(1)}`);
+  const kernel = kernelDiscrepancy(rows, withoutPenalty(layer, layer.kernel, gradient.kernel));
+  if (kernel > 0) differences.push(`${nameOf(layer.kernel)} by ${kernel.toExponential(1)}`);
   if (layer.bias && gradient.bias) {
-    const bias = biasDiscrepancy(rows, withoutPenalty(gradient.bias, layer.penaltyGrads.get(layer.bias)));
-    if (bias > 0) differences.push(`${layer.bias.name} by ${bias.toExponential(1)}`);
+    const bias = biasDiscrepancy(rows, withoutPenalty(layer, layer.bias, gradient.bias));
+    if (bias > 0) differences.push(`${nameOf(layer.bias)} by ${bias.toExponential(1)}`);
   }
   return differences.length === 0 ? undefined : differences.join(' and ');
 }

@@ -4,12 +4,13 @@
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { KINDS } from '../kinds/kinds';
-import { type Layer, type Site, type View, variablesOf } from '../kinds/layer-kind';
+import { type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import { makeUpWhole, type Part } from '../kinds/part';
 import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
-
-/** Ops that show a variable in another form without computing anything. */
-const VIEWS: readonly string[] = ['Identity', 'Cast', 'Reshape', 'Transpose'];
+import { type BiasUses, biasesOf, byPart, type Group, openOutputs, sitesOfBias } from './biases';
+import { layerSites, runsOf } from './slices';
+import { type Use, type Uses, usesOf } from './views';
 
 /** A trainable variable that no layer has, and why: it has a diagonal block. */
 export interface LoneVariable {
@@ -24,69 +25,20 @@ export interface UsedVariable extends LoneVariable {
   readonly nodes: readonly TapeNode[];
 }
 
+/** A layer on the tape. */
+export interface FoundLayer extends Layer {
+  /** Whether a site of it works on what another one made. */
+  readonly recurrent: boolean;
+}
+
 /**
  * Every trainable variable that the loss depends on, once: as a kernel or a bias of a layer, or alone.
  */
 export interface Layers {
-  readonly layers: readonly Layer[];
+  readonly layers: readonly FoundLayer[];
   readonly lone: readonly UsedVariable[];
   /** For every variable with penalties, the ids of the tensors that their gradient passes on its way from the loss. */
   readonly penalties: ReadonlyMap<Variable, ReadonlySet<number>>;
-}
-
-interface Use {
-  readonly node: TapeNode;
-  readonly name: string;
-  readonly view: View;
-}
-
-/** The view that `node` gives of `view`, or `undefined` when it does more than show it. */
-function viewThrough(node: TapeNode, view: View): View | undefined {
-  const [output] = node.outputs;
-  if (output?.dtype !== 'float32') return undefined;
-  const shape = output.shape;
-  switch (node.kernel) {
-    case 'Identity':
-    case 'Cast':
-      return view;
-    case 'Reshape': {
-      // The order of the numbers stays; of a transposed matrix only axes of length 1 may come and go.
-      const proper = (lengths: readonly number[]) => lengths.filter((length) => length !== 1).join();
-      return view.transposed && proper(shape) !== proper(view.shape) ? undefined : { ...view, shape };
-    }
-    case 'Transpose': {
-      const { perm } = node.attributes;
-      if (!Array.isArray(perm)) return undefined;
-      const last = perm.length - 1;
-      if (perm.slice(0, -2).some((from, axis) => from !== axis)) return undefined;
-      return { ...view, shape, transposed: perm[last] === last ? view.transposed : !view.transposed };
-    }
-    default:
-      return undefined;
-  }
-}
-
-/**
- * Where the variables are used on the way to the loss, seen through their views, and the tensors that are such views.
- */
-function usesOf(
-  tape: readonly TapeNode[],
-  variables: readonly Variable[],
-): { uses: Use[]; views: ReadonlyMap<number, View> } {
-  const uses: Use[] = [];
-  const views = new Map<number, View>(
-    variables.map((variable) => [variable.id, { variable, transposed: false, shape: variable.shape }]),
-  );
-  for (const node of tape) {
-    for (const [name, input] of node.inputs) {
-      const view = views.get(input.id);
-      if (!view) continue;
-      const shown = VIEWS.includes(node.kernel) ? viewThrough(node, view) : undefined;
-      if (shown) for (const output of node.outputs) views.set(output.id, shown);
-      else uses.push({ node, name, view });
-    }
-  }
-  return { uses, views };
 }
 
 /** Ops that a penalty joins the loss by. */
@@ -115,45 +67,11 @@ function isPenalty(tape: readonly TapeNode[], use: Use, fromVariables: ReadonlyS
   return true;
 }
 
-/** The outputs that a bias may still be added to, by tensor id: those of sites, and of reshapes of nothing but them. */
-function openOutputs(tape: readonly TapeNode[], sites: readonly Site[]): Map<number, Site> {
-  const readers = new Map<number, number>();
-  for (const node of tape) {
-    for (const input of inputsOf(node)) readers.set(input.id, (readers.get(input.id) ?? 0) + 1);
-  }
-  const open = new Map<number, Site>();
-  const offer = (id: number, site: Site) => {
-    if (readers.get(id) === 1) open.set(id, site);
-  };
-  for (const site of sites) {
-    if (site.bias.is === 'addition') for (const output of site.node.outputs) offer(output.id, site);
-  }
-  for (const node of tape) {
-    const [input] = inputsOf(node);
-    const [output] = node.outputs;
-    const site = input && node.kernel === 'Reshape' ? open.get(input.id) : undefined;
-    if (site && output && output.shape.at(-1) === site.outFeatures) offer(output.id, site);
-  }
-  return open;
-}
-
-/** The site that a use adds a bias to, if it does that and nothing else. */
-function siteOfBias(use: Use, sites: readonly Site[], open: ReadonlyMap<number, Site>): Site | undefined {
-  const isRow = (site: Site) =>
-    !use.view.transposed && use.view.variable.size === site.outFeatures && use.view.shape.at(-1) === site.outFeatures;
-  const own = sites.find(({ node, bias }) => node === use.node && bias.is === 'input' && bias.name === use.name);
-  if (own) return isRow(own) ? own : undefined;
-  if (use.node.kernel !== 'Add') return undefined;
-  const other = use.node.inputs.get(use.name === 'a' ? 'b' : 'a');
-  const site = other && open.get(other.id);
-  return site && isRow(site) ? site : undefined;
-}
-
 /**
  * The samples that the rows of a site come from: the least number of rows that its data had on the way through
  * reshapes.
  */
-function samplesOf(site: Site, made: ReadonlyMap<number, TapeNode>): number {
+function samplesOf(site: LayerSite, made: ReadonlyMap<number, TapeNode>): number {
   if (site.samples !== undefined) return site.samples;
   let samples = site.rows;
   let tensor: Tensor | undefined = site.reshapesData ? made.get(site.data.id)?.inputs.get('x') : site.data;
@@ -167,30 +85,38 @@ function samplesOf(site: Site, made: ReadonlyMap<number, TapeNode>): number {
 }
 
 /** What a use makes of its variable. */
-type Role = { readonly is: 'kernel' | 'bias'; readonly site: Site } | { readonly is: 'penalty' | 'other' };
+type Role =
+  | { readonly is: 'kernel'; readonly site: Site }
+  | { readonly is: 'bias'; readonly sites: readonly Site[] }
+  | { readonly is: 'penalty' | 'other' };
 
-function rolesOf(tape: readonly TapeNode[], uses: readonly Use[], views: ReadonlyMap<number, View>): Map<Use, Role> {
+type Roles = ReadonlyMap<Use, Role>;
+
+function rolesOf(tape: readonly TapeNode[], { uses, views }: Uses): Map<Use, Role> {
   const roles = new Map<Use, Role>();
   for (const use of uses) {
     const site = KINDS.map((kind) => kind.siteAt(use.node, use.name, use.view)).find((found) => found !== undefined);
-    if (site && !views.has(site.data.id)) roles.set(use, { is: 'kernel', site });
+    const shown = site && (site.takesTiled === true || !use.view.tiled);
+    if (site && shown && !views.has(site.data.id)) roles.set(use, { is: 'kernel', site });
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
   const open = openOutputs(tape, sites);
   const fromVariables = dependents(tape, views.keys());
   for (const use of uses) {
     if (roles.has(use)) continue;
-    const site = siteOfBias(use, sites, open);
-    roles.set(use, site ? { is: 'bias', site } : { is: isPenalty(tape, use, fromVariables) ? 'penalty' : 'other' });
+    const of = sitesOfBias(use, sites, open);
+    const other = () => (isPenalty(tape, use, fromVariables) ? 'penalty' : 'other');
+    roles.set(use, of.length > 0 ? { is: 'bias', sites: of } : { is: other() });
   }
   return roles;
 }
 
-/** The sites of the variables that are kernels, or biases, and penalised at most besides. */
-function sitesOf(roles: ReadonlyMap<Use, Role>, is: 'kernel' | 'bias'): Map<Variable, Site[]> {
-  const found = new Map<Variable, Site[]>();
-  for (const [{ view }, role] of roles) {
-    if (role.is === is) found.set(view.variable, [...(found.get(view.variable) ?? []), role.site]);
+/** The variables whose uses have one role, penalties apart, each with these uses. */
+function usedAs(roles: Roles, is: 'kernel' | 'bias'): Map<Variable, (readonly [Use, Role])[]> {
+  const found = new Map<Variable, (readonly [Use, Role])[]>();
+  for (const [use, role] of roles) {
+    const { variable } = use.view;
+    if (role.is === is) found.set(variable, [...(found.get(variable) ?? []), [use, role]]);
   }
   for (const [{ view }, role] of roles) {
     if (role.is !== is && role.is !== 'penalty') found.delete(view.variable);
@@ -198,21 +124,52 @@ function sitesOf(roles: ReadonlyMap<Use, Role>, is: 'kernel' | 'bias'): Map<Vari
   return found;
 }
 
+/** The parts of each kernel with their sites, in the order of their first use; of those that are used in one form. */
+function groupsOf(tape: readonly TapeNode[], roles: Roles): Group[][] {
+  return [...usedAs(roles, 'kernel').values()].flatMap((uses): Group[][] => {
+    const found = byPart(
+      uses.flatMap(([{ view }, role]) => (role.is === 'kernel' ? [[view, role.site] as const] : [])),
+    );
+    if (!makeUpWhole(found.map(({ part }) => part)) || !found.every(({ of }) => haveOneForm(of))) return [];
+    return [
+      found.map(({ part: { variable, range }, of }) => {
+        return { part: { variable, range }, sites: of, recurrent: isRecurrent(tape, of) };
+      }),
+    ];
+  });
+}
+
+/** The parts of each bias, with the sites of each use. */
+function biasUsesOf(roles: Roles): BiasUses[][] {
+  return [...usedAs(roles, 'bias').values()].map((uses) =>
+    byPart(uses.flatMap(([{ view }, role]) => (role.is === 'bias' ? [[view, role.sites] as const] : []))).map(
+      ({ part: { variable, range }, of }) => ({ part: { variable, range }, uses: of }),
+    ),
+  );
+}
+
 function haveOneForm([first, ...others]: readonly Site[]): boolean {
   return others.every(
     (site) =>
       site.kernelLayout === first?.kernelLayout &&
       site.inFeatures === first.inFeatures &&
-      site.outFeatures === first.outFeatures,
+      site.outFeatures === first.outFeatures &&
+      site.form === first.form,
   );
 }
 
+/** Whether one of the sites works on what another one made. */
+function isRecurrent(tape: readonly TapeNode[], sites: readonly Site[]): boolean {
+  if (sites.length < 2) return false;
+  const made = dependents(
+    tape,
+    sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
+  );
+  return sites.some(({ data }) => made.has(data.id));
+}
+
 /** The ids that the gradient of a variable's penalties passes. */
-function penaltiesOf(
-  tape: readonly TapeNode[],
-  roles: ReadonlyMap<Use, Role>,
-  views: ReadonlyMap<number, View>,
-): Map<Variable, Set<number>> {
+function penaltiesOf(tape: readonly TapeNode[], roles: Roles, views: Uses['views']): Map<Variable, Set<number>> {
   const penalties = new Map<Variable, Set<number>>();
   for (const [{ view, node }, role] of roles) {
     if (role.is !== 'penalty') continue;
@@ -229,13 +186,21 @@ function penaltiesOf(
   return penalties;
 }
 
+/** The share of a variable that its views show, where none shows what another one does. */
+function usedShare(views: readonly Part[]): number {
+  return byPart(views.map((view) => [view, view] as const)).reduce(
+    (share, { part: { range } }) => share + (range ? (range.to - range.from) / range.length : 1),
+    0,
+  );
+}
+
 /** Why a variable is not preconditioned: the op that uses it, where that is one that no kind of layer knows. */
-function reasonOf(variable: Variable, roles: ReadonlyMap<Use, Role>): string {
+function reasonOf(variable: Variable, roles: Roles): string {
   const own = [...roles].filter(([use]) => use.view.variable === variable);
   const [other] = own.find(([, role]) => role.is === 'other') ?? [];
   if (other) return other.node.kernel;
   const is = (name: Role['is']) => own.some(([, role]) => role.is === name);
-  if (is('kernel')) return 'used in two forms';
+  if (is('kernel')) return usedShare(own.map(([{ view }]) => view)) < 1 ? 'used in part' : 'used in two forms';
   return is('bias') ? 'a bias of no one kernel' : 'only in a penalty';
 }
 
@@ -243,7 +208,7 @@ function reasonOf(variable: Variable, roles: ReadonlyMap<Use, Role>): string {
  * The ops that use a variable, penalties apart. Of a loss that depends on its variables in penalties alone these are
  * what it is.
  */
-function nodesOf(variable: Variable, roles: ReadonlyMap<Use, Role>): TapeNode[] {
+function nodesOf(variable: Variable, roles: Roles): TapeNode[] {
   const all = [...roles.values()].every(({ is }) => is === 'penalty');
   return [...roles].flatMap(([{ view, node }, { is }]) =>
     view.variable === variable && (all || is !== 'penalty') ? [node] : [],
@@ -252,28 +217,29 @@ function nodesOf(variable: Variable, roles: ReadonlyMap<Use, Role>): TapeNode[] 
 
 /**
  * Sorts the trainable `variables` that the loss depends on into layers, which are preconditioned as one block each, and
- * lone variables. Regularisation does not keep a kernel from being one; any other use that is
- * not a site does.
+ * lone variables. A kernel of which every part is used in products of its own is a layer for each part that has inputs
+ * of its own. Regularisation does not keep a kernel from being one; any other use that is not a site does.
  */
 export function findLayers(tape: readonly TapeNode[], variables: readonly Variable[], loss: Tensor): Layers {
   const live = leadingTo(tape, loss.id);
   const made = producers(live);
-  const { uses, views } = usesOf(live, variables);
-  const roles = rolesOf(live, uses, views);
-  const biases = sitesOf(roles, 'bias');
-  const layers: Layer[] = [];
-  for (const [kernel, sites] of sitesOf(roles, 'kernel')) {
-    if (!haveOneForm(sites)) continue;
-    // The bias is added at every site of the kernel, and at no other's.
-    const [bias] =
-      [...biases].find(([, at]) => at.length === sites.length && sites.every((site) => at.includes(site))) ?? [];
-    const [first, ...others] = sites.map((site) => ({ ...site, samples: samplesOf(site, made) }));
-    if (first) layers.push({ kernel, bias, sites: [first, ...others] });
-  }
+  const uses = usesOf(live, variables);
+  const roles = rolesOf(live, uses);
+  const kernels = groupsOf(live, roles);
+  const biases = biasesOf(biasUsesOf(roles), kernels.flat());
+  const found = kernels.flatMap((groups) =>
+    runsOf(groups, biases, made).map((run): FoundLayer => {
+      const { kernel, bias } = run;
+      const known = (site: LayerSite) => ({ ...site, samples: samplesOf(site, made) });
+      const [first, ...others] = layerSites(run);
+      return { kernel, bias, sites: [known(first), ...others.map(known)], recurrent: run.groups[0].recurrent };
+    }),
+  );
+  const layers = found.filter(({ bias, sites: [site] }) => !site.needsBias || bias !== undefined);
   const preconditioned = new Set(layers.flatMap(variablesOf));
-  const used = new Set(uses.map((use) => use.view.variable));
+  const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))
     .map((variable) => ({ variable, reason: reasonOf(variable, roles), nodes: nodesOf(variable, roles) }));
-  return { layers, lone, penalties: penaltiesOf(live, roles, views) };
+  return { layers, lone, penalties: penaltiesOf(live, roles, uses.views) };
 }

@@ -107,7 +107,8 @@ function commonOf(node: TapeNode, operands: Operands, form: Form, saved: Tensor)
     ...form,
     rows: saved.size / form.inFeatures,
     skipKernelGradient: () => skipKernelGradient(node, operands.kernel),
-    registration: (bias: boolean) => registrationOf(form, bias),
+    takesSlices: true,
+    registration: (bias: boolean, outFeatures: number) => registrationOf({ ...form, outFeatures }, bias),
   };
 }
 

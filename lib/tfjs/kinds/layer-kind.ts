@@ -5,15 +5,16 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { KernelLayout, Preconditioner } from '../../adapter-kit';
 import type { OpKind, TapeNode } from '../tape/tape';
+import { nameOf, type Part } from './part';
 
-/** A variable as an op sees it, after reshapes and transpositions. */
-export interface View {
-  /** The variable beneath. */
-  readonly variable: Variable;
+/** A variable, or a range of one of its axes, as an op sees it after reshapes, transpositions, slices and splits. */
+export interface View extends Part {
   /** Whether the last two axes stand in the other order than in the variable. */
   readonly transposed: boolean;
-  /** The shape that the op sees. */
+  /** The shape that the op sees, or, of a view that is tiled, saw before. */
   readonly shape: readonly number[];
+  /** Whether axes of length 1 are repeated, so that numbers stand for several. */
+  readonly tiled: boolean;
 }
 
 /**
@@ -42,10 +43,28 @@ export interface Site {
   readonly rows: number;
   /** Width of a row of inputs, without a bias. */
   readonly inFeatures: number;
-  /** Width of a row of output gradients. */
+  /** Width of a row of output gradients; of a convolution that of one position. */
   readonly outFeatures: number;
+  /** Numbers of a row of output gradients, where it holds several positions. Default: outFeatures. */
+  readonly gradWidth?: number;
+  /** What sites of one layer have in common besides the kernel's form, in words. */
+  readonly form?: string;
+  /**
+   * Whether the gradient of the kernel is the framework's own, not that of the rows, which factors alone are made of:
+   * they are then needed where these are refreshed.
+   */
+  readonly given?: true;
+  /** Whether a variable may be repeated along axes of length 1. */
+  readonly takesTiled?: true;
+  /** Whether the block is one of a kernel and a bias together. */
+  readonly needsBias?: true;
   /** How the variable stores the kernel: `'in-out'` is (inFeatures × outFeatures), row-major. */
   readonly kernelLayout: KernelLayout;
+  /**
+   * Whether sites of slices of a kernel that share their data can be put together: the gradient of a slice of outputs
+   * is that of the whole kernel, sliced.
+   */
+  readonly takesSlices?: boolean;
   /** The data that the kernel is applied to, as the op gets it. */
   readonly data: Tensor;
   /** Whether the gradient of its data can be had for the first rows of the output gradients alone. */
@@ -56,17 +75,30 @@ export interface Site {
   readonly samples?: number;
   /** How a bias comes to the op. */
   readonly bias: BiasRole;
-  /** Reads the inputs, (rows × inFeatures), row-major. The array may be the tensor's own: it must not be written to. */
-  readInputs(): Float32Array;
   /**
-   * Reads the output gradients, (rows × outFeatures), row-major, from the gradient of the op's output. The array may be
+   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array may
+   * be the tensor's own: it must not be written to.
+   */
+  readInputs(): Float32Array | Int32Array;
+  /**
+   * Reads the output gradients, (rows × gradWidth), row-major, from the gradient of the op's output. The array may be
    * the tensor's own: it must not be written to.
    */
   readOutputGrads(outputGradient: Tensor): Float32Array;
   /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
-  skipKernelGradient(): void;
-  /** What registers the layer of this site, with a bias or without. */
-  registration(bias: boolean): Registration;
+  skipKernelGradient?(): void;
+  /** What registers the layer of this site, or of several side by side, with a bias or without. */
+  registration(bias: boolean, outFeatures: number): Registration;
+}
+
+/**
+ * Where a layer uses its kernel: one site, or those of slices of the kernel that stand side by side and share their
+ * data.
+ */
+export interface LayerSite
+  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'readOutputGrads' | 'skipKernelGradient'> {
+  /** The sites, in the order of their outputs. */
+  readonly ops: readonly [Site, ...Site[]];
 }
 
 /** A kind of layer: what it tells the tape of its ops, and the sites that it knows. */
@@ -84,15 +116,34 @@ export function registerLone({ size, shape }: Variable): Registration {
   };
 }
 
-/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
-export interface Layer {
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
-  /** At least one; several where the layer is shared or unrolled in time. */
-  readonly sites: readonly [Site, ...Site[]];
+/** The parts of variables that a block of the Fisher matrix is of. */
+export interface Block {
+  readonly kernel: Part;
+  readonly bias: Part | undefined;
 }
 
-/** The variables of a layer, the kernel first. */
-export function variablesOf({ kernel, bias }: Pick<Layer, 'kernel' | 'bias'>): Variable[] {
+/** A kernel, its bias, and all the sites that use them: one block of the Fisher matrix. */
+export interface Layer extends Block {
+  /** At least one; several where the layer is shared or unrolled in time. */
+  readonly sites: readonly [LayerSite, ...LayerSite[]];
+}
+
+/** Whether the gradient of a layer is the framework's own, and its rows are for its factors alone. */
+export function isGiven({ sites: [site] }: Pick<Layer, 'sites'>): boolean {
+  return site.given === true;
+}
+
+/** The parts of a block, the kernel first. */
+export function partsOf({ kernel, bias }: Block): Part[] {
   return bias ? [kernel, bias] : [kernel];
+}
+
+/** The variables of a block, that of the kernel first. */
+export function variablesOf(block: Block): Variable[] {
+  return [...new Set(partsOf(block).map(({ variable }) => variable))];
+}
+
+/** What a block is called: the name of its kernel. */
+export function blockName({ kernel }: Pick<Block, 'kernel'>): string {
+  return nameOf(kernel);
 }

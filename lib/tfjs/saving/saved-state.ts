@@ -2,7 +2,7 @@
 import { isFloat32Array } from 'node:util/types';
 import type { Variable } from '@tensorflow/tfjs-core';
 import type { AdaptationState, Preset, StoredLayer, StoredVector } from '../../adapter-kit';
-import { variablesOf } from '../kinds/layer-kind';
+import { type Block, variablesOf } from '../kinds/layer-kind';
 
 /** The average of a variable. */
 export interface SavedAverage {
@@ -15,7 +15,7 @@ export interface SavedAverage {
 export interface SavedLayer {
   readonly name: string;
   readonly state: StoredLayer;
-  /** The averages of the kernel and of the bias. */
+  /** The averages of the variables of the kernel and of the bias; where several layers have parts of one, once. */
   readonly averages: readonly [SavedAverage | undefined, SavedAverage | undefined];
 }
 
@@ -46,10 +46,8 @@ export interface SavedState {
 export type SavedParts = Pick<SavedState, 'layers' | 'plain'>;
 
 /** A layer and its state. */
-export interface StatedLayer {
+export interface StatedLayer extends Block {
   readonly name: string;
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
   /** Whether it is a lone variable. */
   readonly lone: boolean;
   readonly state: StoredLayer;
@@ -67,19 +65,23 @@ export interface ReadableAverages {
 export function savedParts(layers: readonly StatedLayer[], averages: ReadableAverages): SavedParts {
   const averaged = averages.variables();
   const places = new Map([...averaged].sort((a, b) => a.id - b.id).map((variable, created) => [variable, created]));
+  const saved = new Set<Variable>();
+  // of a variable that several layers have parts of with the first of them
   const averageOf = (variable: Variable | undefined): SavedAverage | undefined => {
-    const created = variable && places.get(variable);
-    const values = variable && averages.read(variable);
+    if (variable === undefined || saved.has(variable)) return undefined;
+    saved.add(variable);
+    const created = places.get(variable);
+    const values = averages.read(variable);
     return created === undefined || values === undefined ? undefined : { created, values };
   };
   const known = new Set(layers.flatMap(variablesOf));
   const lone = layers.filter((layer) => layer.lone);
   return {
     layers: layers.flatMap(({ name, kernel, bias, state, lone: isLone }): SavedLayer[] =>
-      isLone ? [] : [{ name, state, averages: [averageOf(kernel), averageOf(bias)] }],
+      isLone ? [] : [{ name, state, averages: [averageOf(kernel.variable), averageOf(bias?.variable)] }],
     ),
     plain: [
-      ...lone.map(({ name, kernel, state }) => ({ name, average: averageOf(kernel), state })),
+      ...lone.map(({ name, kernel, state }) => ({ name, average: averageOf(kernel.variable), state })),
       ...averaged.flatMap((variable) =>
         known.has(variable) ? [] : [{ name: variable.name, average: averageOf(variable) }],
       ),

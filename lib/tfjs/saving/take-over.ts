@@ -1,13 +1,13 @@
 /** What of a saved state goes to the layers and variables that a step meets for the first time. */
 import type { Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, type StoredLayer } from '../../adapter-kit';
+import type { Block } from '../kinds/layer-kind';
+import type { Part } from '../kinds/part';
 import type { SavedAverage, SavedState } from './saved-state';
 
 /** A layer, or a lone variable, that a step meets for the first time. */
-export interface NewLayer {
+export interface NewLayer extends Block {
   readonly name: string;
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
   /** Whether it is a lone variable. */
   readonly lone: boolean;
 }
@@ -47,8 +47,8 @@ export function takeOver(saved: SavedState, fresh: readonly NewLayer[]): TakenOv
   const taken = partsOf(saved.layers, layers);
   const takenAlone = partsOf(saved.plain, alone);
   const averages: (readonly [Variable, SavedAverage])[] = [];
-  const give = (variable: Variable | undefined, average: SavedAverage | undefined) => {
-    if (variable && average) averages.push([variable, average]);
+  const give = (part: Part | undefined, average: SavedAverage | undefined) => {
+    if (part && average) averages.push([part.variable, average]);
   };
   layers.forEach(({ kernel, bias }, index) => {
     const [ofKernel, ofBias] = taken[index]?.averages ?? [];

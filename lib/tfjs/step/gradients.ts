@@ -1,7 +1,8 @@
 /** The gradients that a step is given, and what makes them unusable. */
 import { mul, type NamedTensorMap, type Scalar, sum, type Tensor, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../../adapter-kit';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, variablesOf } from '../kinds/layer-kind';
+import { type Part, readPart } from '../kinds/part';
 import type { NamedTensor } from '../tape/named-tensor';
 import type { KeptStep, Step } from './step';
 
@@ -44,7 +45,7 @@ export function requireKnown({ layers, lone }: Step, gradients: ReadonlyMap<stri
   }
 }
 
-/** A gradient of one layer, in the layout of its kernel. */
+/** A gradient of one layer, in the layout of its kernel: of its parts of the variables. */
 export interface LayerGradient {
   readonly kernel: Float32Array;
   readonly bias: Float32Array | undefined;
@@ -55,31 +56,26 @@ export interface LayerGradient {
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a missing gradient.
  */
-export function readGradient(
-  { kernel, bias }: Pick<Layer, 'kernel' | 'bias'>,
-  gradients: ReadonlyMap<string, Tensor>,
-): LayerGradient {
-  const read = ({ name }: Variable): Float32Array => {
+export function readGradient({ kernel, bias }: Block, gradients: ReadonlyMap<string, Tensor>): LayerGradient {
+  const read = (part: Part): Float32Array => {
+    const { name } = part.variable;
     const values = gradients.get(name)?.dataSync<'float32'>();
     if (!values) throw noCapture(`a gradient of ${name}`, 'none');
-    return values;
+    return readPart(part, values);
   };
   return { kernel: read(kernel), bias: bias && read(bias) };
 }
 
 /** The variable of a layer whose gradient holds a NaN or an infinity, if there is one. */
-export function notFinite(
-  { kernel, bias }: Pick<Layer, 'kernel' | 'bias'>,
-  gradient: LayerGradient,
-): Variable | undefined {
+export function notFinite({ kernel, bias }: Block, gradient: LayerGradient): Variable | undefined {
   // One number that is not finite makes the sum one that is not: |float32| sums stay far within a double.
   const finite = (values: Float32Array) => {
     let sumOfSizes = 0;
     for (const value of values) sumOfSizes += Math.abs(value);
     return Number.isFinite(sumOfSizes);
   };
-  if (!finite(gradient.kernel)) return kernel;
-  return gradient.bias && !finite(gradient.bias) ? bias : undefined;
+  if (!finite(gradient.kernel)) return kernel.variable;
+  return gradient.bias && !finite(gradient.bias) ? bias?.variable : undefined;
 }
 
 /** Whether all numbers of a tensor are finite, read back as one number: 0·∞ is NaN. */
@@ -92,15 +88,15 @@ function allFinite(values: Tensor): boolean {
 export function unusable(
   step: Step | KeptStep,
   gradients: ReadonlyMap<string, Tensor>,
-  read: readonly LayerGradient[] | undefined,
+  read: readonly (LayerGradient | undefined)[],
 ): string | undefined {
   if (!('kept' in step)) {
     if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
     if (Number.isNaN(step.floor)) return 'the gradient of the loss is not finite';
   }
   const bad =
-    step.layers.flatMap((layer: Pick<Layer, 'kernel' | 'bias'>, index) => {
-      const gradient = read?.[index];
+    step.layers.flatMap((layer: Block, index) => {
+      const gradient = read[index];
       return (gradient && notFinite(layer, gradient)) ?? [];
     })[0] ??
     step.lone.find(({ variable }) => {

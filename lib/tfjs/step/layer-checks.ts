@@ -1,11 +1,15 @@
 import type { NamedTensorMap } from '@tensorflow/tfjs-core';
-import type { Capture, CapturedLayer } from '../capture/capture';
+import { type Capture, refusedOf } from '../capture/capture';
 import { discrepancyOf } from '../capture/self-check';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { blockName, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
 import { notFinite, readGradient } from './gradients';
 
 /** Why a layer that failed its check is not preconditioned. */
 const REFUSED = 'gradient differs from that of its rows';
+
+function keyOf(layer: Layer): string {
+  return `${layer.kernel.variable.id} ${blockName(layer)}`;
+}
 
 /** A layer whose rows do not give the gradient that the framework computed. */
 export interface FailedCheck {
@@ -23,34 +27,34 @@ export interface CheckedCapture {
 
 /** The check of each layer at its first step: its rows must give the gradient that the framework computed. */
 export class LayerChecks {
-  /** What came of a check, by the id of the kernel. */
-  readonly #results = new Map<number, 'passed' | 'failed'>();
+  /** What came of a check, by the id of the kernel and the name of the layer. */
+  readonly #results = new Map<string, 'passed' | 'failed'>();
 
-  /** Whether a layer is still to be checked. */
-  isDue({ kernel }: Layer): boolean {
-    return !this.#results.has(kernel.id);
+  /** Whether a layer is still to be checked: not one whose gradient is the framework's own. */
+  isDue(layer: Layer): boolean {
+    return !isGiven(layer) && !this.#results.has(keyOf(layer));
   }
 
   /** Why a layer is not to be preconditioned; `undefined` of one that has not failed. */
-  refused({ kernel }: Layer): string | undefined {
-    return this.#results.get(kernel.id) === 'failed' ? REFUSED : undefined;
+  refused(layer: Layer): string | undefined {
+    return this.#results.get(keyOf(layer)) === 'failed' ? REFUSED : undefined;
   }
 
   /** Compares the layers that are still to be checked with the framework's gradients. */
   check(captured: Capture, grads: NamedTensorMap): CheckedCapture {
     const gradients = new Map(Object.entries(grads));
-    const layers: CapturedLayer[] = [];
     const failed: FailedCheck[] = [];
     for (const layer of captured.layers) {
       const gradient = this.isDue(layer) ? readGradient(layer, gradients) : undefined;
       // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
       const comparable = gradient !== undefined && notFinite(layer, gradient) === undefined;
       const difference = comparable ? discrepancyOf(layer, gradient) : undefined;
-      if (comparable) this.#results.set(layer.kernel.id, difference === undefined ? 'passed' : 'failed');
-      if (difference === undefined) layers.push(layer);
-      else failed.push({ layer, difference });
+      if (comparable) this.#results.set(keyOf(layer), difference === undefined ? 'passed' : 'failed');
+      if (difference !== undefined) failed.push({ layer, difference });
     }
-    const refused = failed.flatMap(({ layer }) => variablesOf(layer));
+    const reasons = refusedOf(captured.layers, (layer) => this.refused(layer));
+    const layers = captured.layers.filter((layer) => !reasons.has(layer));
+    const refused = [...new Set([...reasons.keys()].flatMap(variablesOf))];
     const alone = refused.map((variable) => ({
       variable,
       reason: REFUSED,

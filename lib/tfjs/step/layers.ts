@@ -10,17 +10,24 @@ import {
   resolvePreconditionerOptions,
   type StoredLayer,
 } from '../../adapter-kit';
-import { type Layer, type LayerPlace, type Registration, registerLone, variablesOf } from '../kinds/layer-kind';
+import {
+  type Block,
+  blockName,
+  type Layer,
+  type LayerPlace,
+  type Registration,
+  registerLone,
+  variablesOf,
+} from '../kinds/layer-kind';
+import { isSamePart, whole } from '../kinds/part';
 import type { SavedState } from '../saving/saved-state';
 import { unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
 
 /** A layer, or a lone variable, that a step has met. */
-export interface KnownLayer {
+export interface KnownLayer extends Block {
   /** What the preconditioner calls it: the name of its kernel, or of itself, numbered where several have that. */
   readonly name: string;
-  readonly kernel: Variable;
-  readonly bias: Variable | undefined;
   readonly register: Registration;
   readonly place: LayerPlace;
   /** Whether it is a lone variable. */
@@ -104,7 +111,7 @@ export class RecipeLayers {
   }
 
   /** Whether all layers and lone variables are known, and none of them is new to the preconditioner. */
-  know(blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]): boolean {
+  know(blocks: readonly Block[]): boolean {
     return blocks.every((layer) => this.#find(this.#known, layer) !== undefined);
   }
 
@@ -117,27 +124,28 @@ export class RecipeLayers {
     lone: readonly { readonly variable: Variable; readonly recurrent: boolean }[],
   ): NamedLayers {
     const known = [...this.#known];
-    const nameOf = (
-      block: Pick<Layer, 'kernel' | 'bias'>,
-      more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias'>,
-    ) => {
+    const nameOf = (block: Block, more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias'>) => {
       const found = this.#find(known, block);
       if (found) return found.name;
       const { kernel, bias } = block;
-      let name = kernel.name;
-      for (let use = 2; known.some((each) => each.name === name); use++) name = `${kernel.name}#${use}`;
+      let name = blockName(block);
+      for (let use = 2; known.some((each) => each.name === name); use++) name = `${blockName(block)}#${use}`;
       known.push({ name, kernel, bias, ...more() });
       return name;
     };
     const names = layers.map((layer) =>
       nameOf(layer, () => {
         const { bias, sites, recurrent, output } = layer;
-        return { register: sites[0].registration(bias !== undefined), place: { recurrent, output }, lone: false };
+        return {
+          register: sites[0].registration(bias !== undefined, sites[0].outFeatures),
+          place: { recurrent, output },
+          lone: false,
+        };
       }),
     );
-    const loneNames = lone.map(({ variable: kernel, recurrent }) =>
-      nameOf({ kernel, bias: undefined }, () => {
-        return { register: registerLone(kernel), place: { recurrent, output: false }, lone: true };
+    const loneNames = lone.map(({ variable, recurrent }) =>
+      nameOf({ kernel: whole(variable), bias: undefined }, () => {
+        return { register: registerLone(variable), place: { recurrent, output: false }, lone: true };
       }),
     );
     return { names, loneNames, fresh: known.slice(this.#known.length) };
@@ -145,7 +153,7 @@ export class RecipeLayers {
 
   /** What the preconditioner calls a lone variable; `undefined` of one that it has not. */
   nameOf(variable: Variable): string | undefined {
-    return this.#find(this.#known, { kernel: variable, bias: undefined })?.name;
+    return this.#find(this.#known, { kernel: whole(variable), bias: undefined })?.name;
   }
 
   /** Takes in layers that no step has met before. */
@@ -191,8 +199,8 @@ export class RecipeLayers {
     this.#known = [];
   }
 
-  #find(known: readonly KnownLayer[], layer: Pick<Layer, 'kernel' | 'bias'>): KnownLayer | undefined {
-    return known.find(({ kernel, bias }) => kernel === layer.kernel && bias === layer.bias);
+  #find(known: readonly KnownLayer[], layer: Block): KnownLayer | undefined {
+    return known.find(({ kernel, bias }) => isSamePart(kernel, layer.kernel) && isSamePart(bias, layer.bias));
   }
 
   /** A preconditioner of the layers `known`, with a state where there is one. */

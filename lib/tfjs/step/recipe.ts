@@ -4,7 +4,8 @@
 import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
 import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
+import { whole } from '../kinds/part';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
 import { readState, stateTensors } from '../saving/state-tensors';
 import { takeOver, withoutRate } from '../saving/take-over';
@@ -83,7 +84,7 @@ export class Recipe {
    * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
    * of all of them are older ones, and the length of the step does not need them.
    */
-  share({ targets, samples }: Sampling, blocks: readonly Pick<Layer, 'kernel' | 'bias'>[]): number {
+  share({ targets, samples }: Sampling, blocks: readonly Block[]): number {
     const preconditioner = this.#open();
     const { preset, stepRule } = this.#layers.options ?? {};
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
@@ -102,12 +103,13 @@ export class Recipe {
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     // the rows say it all where no gradient but their own can be there
     const own = step.own && !step.penalised;
-    const read =
-      own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
+    const read = step.layers.map((layer) =>
+      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? readGradient(layer, gradients) : undefined,
+    );
     const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const lossGrads = step.layers.map(requiredGrads);
+    const lossGrads = step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical'));
     const moving = this.#moving(step, gradients);
     const variables = moving.map(({ variable }) => variable);
     const { names, loneNames } = this.#admit(step, moving);
@@ -119,7 +121,7 @@ export class Recipe {
       return { next: [], report: reportOf(step) };
     }
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
-    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, this.#settings);
+    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, !own, this.#settings);
     this.#lossFloor = summary.lossFloor;
     const rate = this.#rate(preconditioner);
     if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;
@@ -157,7 +159,15 @@ export class Recipe {
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
     // lone variables do not decay
-    const next = step.layers.flatMap((layer) => layerValues([layer], [layer.name], updates, layer.lone ? 1 : decay));
+    const valuesOf = (layers: KeptStep['layers'], by: number) =>
+      layerValues(
+        layers,
+        layers.map(({ name }) => name),
+        updates,
+        by,
+      );
+    const [lone, layers] = [true, false].map((is) => step.layers.filter((each) => each.lone === is));
+    const next = [...valuesOf(layers ?? [], decay), ...valuesOf(lone ?? [], 1)];
     return { next, report };
   }
 
@@ -191,7 +201,7 @@ export class Recipe {
     const report = this.#layers.report();
     if (report === undefined) return undefined;
     const averaged = new Set(
-      this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel) ? [name] : [])),
+      this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel.variable) ? [name] : [])),
     );
     const reasons = new Map([...this.#lone].map(([variable, reason]) => [this.#layers.nameOf(variable), reason]));
     const implied = this.#settings.impliedPreset;
@@ -323,7 +333,7 @@ export class Recipe {
   #moving({ lone, sampled }: Step, gradients: ReadonlyMap<string, Tensor>): Omit<LoneStep, 'name'>[] {
     return lone.flatMap(({ variable, curved, recurrent, sampledSum }) => {
       const gradient = gradients.get(variable.name)?.dataSync<'float32'>();
-      const known = this.#layers.know([{ kernel: variable, bias: undefined }]);
+      const known = this.#layers.know([{ kernel: whole(variable), bias: undefined }]);
       const usable = this.fisher === 'empirical' || sampledSum !== undefined || (known && sampled === 0);
       return gradient && curved && usable ? [{ variable, gradient, recurrent, sampledSum }] : [];
     });

@@ -63,7 +63,7 @@ export class RecipeSettings {
   refused({ kernel }: Layer): string | undefined {
     const { skipLayers } = this.#options.given as { readonly skipLayers?: readonly (string | RegExp)[] };
     const pattern = skipLayers?.find((each) =>
-      typeof each === 'string' ? each === kernel.name : kernel.name.search(each) >= 0,
+      typeof each === 'string' ? each === kernel.variable.name : kernel.variable.name.search(each) >= 0,
     );
     return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
   }

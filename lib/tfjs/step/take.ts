@@ -1,7 +1,8 @@
 /** How a captured step is recorded and taken. */
 import type { Variable } from '@tensorflow/tfjs-core';
 import { type NaturalGradientsResult, normOf, type Preconditioner, type WeightVector } from '../../adapter-kit';
-import { type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, partsOf } from '../kinds/layer-kind';
+import { readPart, whole } from '../kinds/part';
 import type { LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
@@ -20,13 +21,13 @@ function times(values: Float32Array, factor: number): Float32Array {
 
 /** ‖W‖ of kernels and their biases by name, each read when it is asked for. */
 export function normsOf(
-  layers: readonly { readonly name: string; readonly layer: Pick<Layer, 'kernel' | 'bias'> }[],
+  layers: readonly { readonly name: string; readonly layer: Block }[],
 ): Readonly<Record<string, number>> {
   return Object.defineProperties(
     {},
     Object.fromEntries(
       layers.map(({ name, layer }) => {
-        const get = () => normOf(variablesOf(layer).map((variable) => variable.dataSync<'float32'>()));
+        const get = () => normOf(partsOf(layer).map((part) => readPart(part, part.variable.dataSync<'float32'>())));
         return [name, { get, enumerable: true }];
       }),
     ),
@@ -52,7 +53,8 @@ export interface LoneStep {
  * @param names - What the preconditioner calls the layers of the step, in their order.
  * @param lone - The lone variables that take part.
  * @param lossGrads - The output gradients of the loss, layer by layer and site by site.
- * @param gradients - The gradients that are given, where they may hold more than those of the rows.
+ * @param gradients - The gradients of layers whose own is not that of their rows; of all where `all`.
+ * @param all - Whether all gradients are given, since they may hold more than those of the rows.
  * @param settings - What the output factors are made of, and L_min where it is given.
  */
 export function takeStep(
@@ -61,7 +63,8 @@ export function takeStep(
   names: readonly string[],
   lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
-  gradients: readonly LayerGradient[] | undefined,
+  gradients: readonly (LayerGradient | undefined)[],
+  all: boolean,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
   const floor = given ?? found;
@@ -70,7 +73,7 @@ export function takeStep(
   const lossFloor = rounded ? loss : floor;
   const weightNorms = normsOf([
     ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
-    ...lone.map(({ name, variable }) => ({ name, layer: { kernel: variable, bias: undefined } })),
+    ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
   const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
   try {
@@ -80,9 +83,10 @@ export function takeStep(
       const largest = Math.max(...batches);
       for (const [site, inputs] of siteInputs.entries()) {
         const batch = batches[site] ?? samples;
-        const own = lossGrads[index]?.[site] ?? inputs;
+        const own = lossGrads[index]?.[site];
         // each batch's gradients are multiplied by its size, and the sum is divided by that of the largest
-        preconditioner.record(name, { inputs, lossGrads: times(own, largest / batch), batch, site });
+        const rows = own && { lossGrads: times(own, largest / batch) };
+        preconditioner.record(name, { inputs, ...rows, batch, site });
       }
       // sampled errors are those of single samples: a batch of one, as far as its reduction goes
       for (const outputGrads of siteSampled ?? [])
@@ -94,9 +98,12 @@ export function takeStep(
       const outputGrads = times(sampledSum, 1 / sampled);
       preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
     }
-    if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
+    const given = gradients.flatMap((gradient, index) =>
+      gradient ? [[names[index] ?? '', copyOf(gradient)] as const] : [],
+    );
+    if (!all) return preconditioner.naturalGradientsSync({ ...options, gradients: Object.fromEntries(given) });
     const updates = Object.fromEntries([
-      ...gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)] as const),
+      ...given,
       ...lone.map(({ name, gradient }) => [name, gradient.slice()] as const),
     ]);
     return { summary: preconditioner.stepSync(updates, options), updates };

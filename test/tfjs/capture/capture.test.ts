@@ -16,7 +16,7 @@ describe('a capture', () => {
     const { taken, grads } = capturedRows(loss, [w, b]);
     const [layer] = taken.layers;
     if (!layer) throw new Error('the layer was not found');
-    expect(layer.bias).toBe(b);
+    expect(layer.bias?.variable).toBe(b);
     const rows = gradientsOfRows(layer);
     for (const [variable, ofRows] of [
       [w, rows.kernel],

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
 import { uniforms } from '../../../lib/adapter-kit';
+import { outputsOf } from '../../../lib/tfjs/capture/fisher';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
 import { curvatureSeeds } from '../../../lib/tfjs/heads/curvature';
 import { findMetric } from '../../../lib/tfjs/heads/find';
@@ -40,8 +41,7 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
       withoutRecording(() =>
         tf.tidy(() => {
           const { layers } = findLayers(tape, weights, result);
-          const nodes = layers.flatMap(({ sites }) => sites.map(({ node }) => node));
-          const ids = nodes.flatMap((node) => node.outputs.map(({ id }) => id));
+          const ids = [...outputsOf(layers.flatMap(({ sites }) => sites))];
           const { other } = findMetric(tape, result, new Set(ids));
           if (other === undefined) throw new Error('a known head');
           const order = (id: number) => ids.indexOf(id);

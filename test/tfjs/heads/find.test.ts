@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
+import { outputsOf } from '../../../lib/tfjs/capture/fisher';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
 import { findMetric, type Metric } from '../../../lib/tfjs/heads/find';
 import type { Head } from '../../../lib/tfjs/heads/head';
@@ -26,10 +27,8 @@ function metricOf(loss: Loss, y: tf.Tensor, width = D): Metric {
         withoutRecording(() =>
           tf.tidy(() => {
             const { layers } = findLayers(tape, [w], result);
-            const outputs = layers.flatMap(({ sites }) =>
-              sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
-            );
-            metric = findMetric(tape, result, new Set(outputs));
+            const outputs = outputsOf(layers.flatMap(({ sites }) => sites));
+            metric = findMetric(tape, result, outputs);
           }),
         );
       },

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { variablesOf } from '../../../lib/tfjs/kinds/layer-kind';
 import { relativeError, useBackend } from '../support/backends';
 import { capturedRows, FLOAT32_SUM, gradientsOfRows } from '../support/capture';
 import { denseNetworks, SAMPLES } from '../support/networks';
@@ -10,14 +11,12 @@ describe.each(['cpu', 'wasm'] as const)('capture on %s', (backend) => {
     const network = make();
     const { taken, grads } = capturedRows(network.loss, network.variables);
     expect(taken.lone).toEqual([]);
-    expect(new Set(taken.layers.flatMap(({ kernel, bias }) => [kernel, bias].filter(Boolean)))).toEqual(
-      new Set(network.variables),
-    );
+    expect(new Set(taken.layers.flatMap(variablesOf))).toEqual(new Set(network.variables));
     for (const layer of taken.layers) {
       const rows = gradientsOfRows(layer);
-      expect(relativeError(rows.kernel, grads[layer.kernel.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
+      expect(relativeError(rows.kernel, grads[layer.kernel.variable.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
       if (layer.bias)
-        expect(relativeError(rows.bias, grads[layer.bias.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
+        expect(relativeError(rows.bias, grads[layer.bias.variable.name]?.dataSync() ?? [])).toBeLessThan(FLOAT32_SUM);
     }
     tf.dispose(grads);
     network.dispose();

@@ -1,8 +1,10 @@
 import { classifications } from './classification';
+import { convolutions } from './convolutions';
 import type { Program } from './making';
 import { pictures } from './pictures';
 import { regressions } from './regression';
 import { sequences } from './sequences';
+import { texts } from './text';
 import { variational } from './variational';
 
 /** All programs of the suite `tasks`, in order. */
@@ -12,4 +14,6 @@ export const programs: readonly Program[] = [
   ...variational,
   ...sequences,
   ...pictures,
+  ...convolutions,
+  ...texts,
 ];

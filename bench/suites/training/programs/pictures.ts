@@ -1,64 +1,19 @@
 /** Programs of handwritten digits and of fashion images: classifiers, a recurrent one, autoencoders. */
-import type { Tensor } from '@tensorflow/tfjs-core';
-import { fetchFashion, loadFashion } from '../../../../datasets/fashion';
 import { PIXELS, type PictureSets, type Pictures } from '../../../../datasets/pictures';
 import { digits, once } from './digits';
 import {
   type Activation,
-  type Batch,
-  type Data,
   dense,
   feedForward,
   glorot,
   type Making,
   normal,
-  oneHot,
   type Program,
   split,
   uniformNumbers,
   usualSteps,
 } from './making';
-
-const CLASSES = 10;
-const BATCH = 256;
-const SIDE = 28;
-
-const fashion = once(() => loadFashion(fetchFashion()));
-
-/** What a program sees of pictures: inputs of a shape, and targets that are their classes or themselves. */
-interface Seen {
-  /** Batches of the usual size that are trained on, at the most; all by default. */
-  readonly most?: number;
-  readonly figureBatches?: number;
-  readonly shape?: readonly number[];
-  readonly targets: (pictures: Pictures, x: Tensor) => Tensor;
-}
-
-function pictureData(making: Making, sets: PictureSets, { most, figureBatches, shape, targets }: Seen): Data {
-  const { tf, batchFactor } = making;
-  const size = Math.round(BATCH * batchFactor);
-  const part = ({ pixels, labels }: Pictures, first: number, count: number): Batch => {
-    const own = {
-      pixels: pixels.subarray(first * PIXELS, (first + count) * PIXELS),
-      labels: labels.subarray(first, first + count),
-    };
-    const x = tf.tensor(own.pixels, [count, ...(shape ?? [PIXELS])]);
-    return [x, targets(own, x)];
-  };
-  const used = Math.min(sets.training.labels.length, (most ?? Number.POSITIVE_INFINITY) * BATCH);
-  const batches = Array.from({ length: Math.floor(used / size) }, (_, batch) =>
-    part(sets.training, batch * size, size),
-  );
-  const heldOut = [part(sets.heldOut, 0, sets.heldOut.labels.length)];
-  return { batches, heldOut, ...(figureBatches === undefined ? {} : { figureBatches }) };
-}
-
-const classes =
-  (making: Making): Seen['targets'] =>
-  ({ labels }) =>
-    oneHot(making, [...labels], CLASSES);
-
-const itself: Seen['targets'] = (_, x) => x;
+import { CLASSES, classes, fashion, fashionUnavailable, itself, pictureData, type Seen, SIDE } from './picture-data';
 
 /** A share of the labels at random, the same at every seed. */
 function withNoise({ training, heldOut }: PictureSets, share: number): PictureSets {
@@ -163,17 +118,34 @@ const deepAutoencoder: Program = {
   }),
 };
 
-/** Why the fashion images are not here, and could not be fetched. */
-function fashionUnavailable(): string | undefined {
-  try {
-    fashion();
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
+/** A dense layer of so many units whose sums are normalised, scaled and shifted before relu. */
+const normalised = (making: Making, units: number, place: number, more: object = {}) => [
+  dense(making, units, 'linear', place, more),
+  making.tfl.layers.layerNormalization(),
+  making.tfl.layers.reLU(),
+];
 
-/** All programs whose data are pictures. */
+const layerNorm: Program = {
+  name: 'layer-norm',
+  about: 'digits, three hidden layers of 200 relu with layer normalisation',
+  told: usualSteps,
+  cost: 9,
+  make: (making) => ({
+    kind: 'compiled',
+    model: making.tfl.sequential({
+      layers: [
+        ...normalised(making, 200, 0, { inputShape: [PIXELS] }),
+        ...normalised(making, 200, 1),
+        ...normalised(making, 200, 2),
+        dense(making, CLASSES, 'softmax', 3),
+      ],
+    }),
+    loss: 'categoricalCrossentropy',
+    data: pictureData(making, digits(), { figureBatches: 20, targets: classes(making) }),
+  }),
+};
+
+/** All programs of pictures as rows of pixels. */
 export const pictures: readonly Program[] = [
   smallAutoencoder,
   classifier({
@@ -199,7 +171,7 @@ export const pictures: readonly Program[] = [
     about: 'fashion images, 500-300 relu, no image twice',
     told: [10, 25, 50, 100],
     cost: 9,
-    unavailable: once(fashionUnavailable),
+    unavailable: fashionUnavailable,
     layers: hidden500,
     sets: fashion,
     seen: { most: 100, figureBatches: 20 },
@@ -213,6 +185,7 @@ export const pictures: readonly Program[] = [
     sets: digits,
     seen: { figureBatches: 20 },
   }),
+  layerNorm,
   rowsOfDigits,
   deepAutoencoder,
 ];

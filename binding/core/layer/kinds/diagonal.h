@@ -1,11 +1,11 @@
 #pragma once
 
-#include "core/layer/kinds/kinds.h"
+#include "core/layer/kinds/dense.h"
 
 namespace cgfac {
 
-/// The Fisher block of weights of which nothing is known but their gradients: 1 ⊗ diag(D), with rows g of outFeatures
-/// numbers and a single input, which is 1:
+/// Weights of which nothing is known but their gradients: 1 ⊗ diag(D), with rows g of outFeatures numbers and a single
+/// input, which is 1:
 ///
 ///   D = factor² · Σ g²/N    over N samples; rows of single samples, or one of the sum over them
 ///
@@ -14,12 +14,20 @@ namespace cgfac {
 ///
 /// Source: S. Becker and Y. LeCun, "Improving the convergence of back-propagation learning with second order methods",
 /// 1988 (a diagonal in the place of the matrix); J. Martens and R. Grosse, 2015, §5 (sampled targets).
-[[nodiscard]] FisherBlock diagonal_block(const LayerShape& shape, const LayerRows& rows);
+class DiagonalKind final : public KindOfLayer {
+ public:
+  [[nodiscard]] FisherBlock block(const LayerShape& shape, const LayerRows& rows, DrawnRows& memory) const override;
+  void form_gradient(const LayerShape& shape, MatrixView<const float> inputs, MatrixView<const float> output_grads,
+                     double scale, const WeightView<float>& v) const override;
+  void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
+                MatrixView<const float> output_grads, std::span<double> products) const override;
+  /// The factor 1.
+  [[nodiscard]] Factor input_factor(const LayerShape& shape, const FactorOptions& options) const override;
+  /// D as a running average.
+  [[nodiscard]] Factor output_factor(const LayerShape& shape, const FactorOptions& options) const override;
 
-/// D as a running average.
-[[nodiscard]] FactorOptions diagonal_factor(const LayerShape& shape, const FactorOptions& options);
-
-/// The factor 1 of its other side.
-[[nodiscard]] FactorOptions unit_factor(const FactorOptions& options);
+ private:
+  DenseKind dense_;
+};
 
 }  // namespace cgfac

@@ -1,19 +1,35 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
 
 #include "core/base/names.h"
 #include "core/block/fisher_block.h"
+#include "core/block/patches.h"
+#include "core/factor/damped_inverse.h"
 #include "core/factor/factor.h"
 
 namespace cgfac {
 
 /// The kinds of layers that differ in the Fisher block that their rows make.
-enum class Kind { dense, diagonal };
+enum class Kind { dense, diagonal, convolution, transposed_convolution, depthwise_convolution, embedding, scale_shift };
 
 /// The names of the kinds as options.
 template <>
-inline constexpr std::array<std::string_view, 2> names_of<Kind>{"dense", "diagonal"};
+inline constexpr std::array<std::string_view, 7> names_of<Kind>{
+    "dense", "diagonal", "convolution", "transposedConvolution", "depthwiseConvolution", "embedding", "scaleShift"};
+
+/// What positions that share weights make of a sample: a row each, or one of all of them.
+enum class WeightSharing {
+  expand,  ///< A = Σ aaᵀ/B over positions, G the mean of ggᵀ over rows
+  reduce,  ///< A of the mean of a over positions, G of the sum of g
+};
+
+/// The names of the sharings as options.
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<WeightSharing>{"expand", "reduce"};
 
 /// What the caller's output gradients are gradients of.
 enum class LossReduction {
@@ -33,7 +49,12 @@ struct LayerShape {
   bool bias = false;
   LossReduction loss_reduction = LossReduction::sum;
   KernelLayout layout = KernelLayout::out_in;
-  std::size_t columns = 0;  ///< of a diagonal kind: those of the matrix that its weights are, or 0
+  std::size_t columns = 0;     ///< of a diagonal kind: those of the matrix that its weights are, or 0
+  PatchShape patches{};        ///< of convolutions: of the data, or where transposed of what comes out
+  std::size_t multiplier = 1;  ///< of a depthwise convolution: outputs of a channel
+  WeightSharing weight_sharing = WeightSharing::expand;  ///< of convolutions
+  std::size_t max_rows = 0;  ///< of convolutions: rows of each side that a factor takes in at the most
+  bool mask_zero = false;    ///< of an embedding: whether the id 0 stands for no token
 
   [[nodiscard]] std::size_t cols() const { return in_features + (bias ? 1 : 0); }  ///< n
   [[nodiscard]] std::size_t size() const { return out_features * cols(); }         ///< m·n
@@ -49,24 +70,90 @@ void each_option(LayerShape& shape, const Visit& visit) {
   visit("lossReduction", shape.loss_reduction);
   visit("kernelLayout", shape.layout);
   visit("columns", shape.columns);
+  visit("size", shape.patches.size);
+  visit("channels", shape.patches.channels);
+  visit("kernel", shape.patches.kernel);
+  visit("strides", shape.patches.strides);
+  visit("dilations", shape.patches.dilations);
+  visit("pad", shape.patches.pad);
+  visit("out", shape.patches.out);
+  visit("multiplier", shape.multiplier);
+  visit("weightSharing", shape.weight_sharing);
+  visit("maxRows", shape.max_rows);
+  visit("maskZero", shape.mask_zero);
 }
 
-/// The rows of a layer's two sides, and what makes factors of them.
-struct LayerRows {
-  MatrixView<const float> inputs;        ///< N_a rows of the input side: one per sample, or per sample and position
-  MatrixView<const float> output_grads;  ///< N_g rows of the output side
-  std::size_t samples = 0;               ///< B, that the inputs come from
-  std::size_t output_samples = 0;        ///< that the output gradients come from
-  double factor = 1;                     ///< makes output gradients those of a sample's own loss
+/// Samples of a step, numbered through its batches: sites that share weights see the same ones.
+struct SampleRange {
+  std::size_t first = 0;
+  std::size_t count = 0;
 };
 
-/// The Fisher block of rows, by the kind of the layer.
-[[nodiscard]] FisherBlock layer_block(const LayerShape& shape, const LayerRows& rows);
+/// Rows of the step that were recorded together: so many for each sample, sample by sample.
+struct RecordedPart {
+  std::size_t first_row = 0;
+  std::size_t rows = 0;
+  SampleRange samples{};
+};
 
-/// How the factors of a layer are averaged, by its kind.
-[[nodiscard]] FactorOptions input_factor(const LayerShape& shape, const FactorOptions& options);
-/// How its output factor is.
-[[nodiscard]] FactorOptions output_factor(const LayerShape& shape, const FactorOptions& options);
+/// The rows of a layer's two sides as they were recorded, and what makes factors of them.
+struct LayerRows {
+  MatrixView<const float> inputs;              ///< of the input side: one per sample, or per sample and position
+  MatrixView<const float> output_grads;        ///< of the output side
+  std::size_t samples = 0;                     ///< B, that the inputs come from
+  std::size_t output_samples = 0;              ///< that the output gradients come from
+  double factor = 1;                           ///< makes output gradients those of a sample's own loss
+  std::span<const RecordedPart> parts{};       ///< that the inputs were recorded in
+  std::span<const std::size_t> output_rows{};  ///< of each part: its first ones; empty where they do not belong to them
+};
+
+/// Memory of rows that a factor takes in, where they do not lie as they were recorded.
+struct DrawnRows {
+  std::vector<float> inputs;
+  std::vector<float> output_grads;
+  std::uint64_t stream = 0;  ///< another draw for each
+};
+
+/// What the layers of a kind have in common. `inputs` and `output_grads` are rows as they were recorded, as many of
+/// each.
+class KindOfLayer {
+ public:
+  KindOfLayer() = default;
+  KindOfLayer(const KindOfLayer&) = delete;
+  KindOfLayer& operator=(const KindOfLayer&) = delete;
+  virtual ~KindOfLayer() = default;
+
+  /// Numbers of a recorded row of the input side.
+  [[nodiscard]] virtual std::size_t input_width(const LayerShape& shape) const { return shape.in_features; }
+  /// Numbers of a recorded row of the output side.
+  [[nodiscard]] virtual std::size_t output_width(const LayerShape& shape) const { return shape.out_features; }
+  /// Whether factors are made of the rows as they lie, so that a direction may be the product of multiplied rows.
+  [[nodiscard]] virtual bool by_rows() const { return false; }
+  /// Whether the solvers of a Kronecker-factored block apply; else directions come from both factors' own inverses.
+  [[nodiscard]] virtual bool any_solver() const { return false; }
+  /// The rows that the factors take in.
+  [[nodiscard]] virtual FisherBlock block(const LayerShape& shape, const LayerRows& rows, DrawnRows& memory) const = 0;
+  /// v ← scale · Σ over rows and positions of g [a 1]ᵀ
+  virtual void form_gradient(const LayerShape& shape, MatrixView<const float> inputs,
+                             MatrixView<const float> output_grads, double scale, const WeightView<float>& v) const = 0;
+  /// products_r ← Σ over the positions of row r of gᵀ X [a 1]
+  virtual void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
+                        MatrixView<const float> output_grads, std::span<double> products) const = 0;
+  /// The input factor, and how it is averaged.
+  [[nodiscard]] virtual Factor input_factor(const LayerShape& shape, const FactorOptions& options) const {
+    return {shape.in_features, shape.bias, options};
+  }
+  /// The output factor, and how it is averaged.
+  [[nodiscard]] virtual Factor output_factor(const LayerShape& shape, const FactorOptions& options) const {
+    return {shape.out_features, false, options};
+  }
+  /// x ← the inverses of both factors times x.
+  virtual void apply_inverses(const LayerShape& shape, DampedInverse& input, DampedInverse& output,
+                              const WeightView<float>& x) const;
+};
+
+/// The kind of a layer.
+[[nodiscard]] const KindOfLayer& kind_of(const LayerShape& shape);
 
 /// The block of a layer without rows: its shape and layout.
 [[nodiscard]] FisherBlock shape_block(const LayerShape& shape);
@@ -82,14 +169,17 @@ struct Batch {
   return shape.loss_reduction == LossReduction::mean ? static_cast<double>(batch) : 1;
 }
 
-/// The Fisher block of a batch.
+/// The Fisher block of a batch of dense rows.
 [[nodiscard]] inline FisherBlock fisher_block(const LayerShape& shape, const Batch& batch) {
   const std::size_t samples = batch.inputs.rows;
-  return layer_block(shape, {.inputs = batch.inputs,
-                             .output_grads = batch.output_grads,
-                             .samples = samples,
-                             .output_samples = batch.output_grads.rows,
-                             .factor = sample_factor(shape, samples)});
+  DrawnRows none;
+  return kind_of(shape).block(shape,
+                              {.inputs = batch.inputs,
+                               .output_grads = batch.output_grads,
+                               .samples = samples,
+                               .output_samples = batch.output_grads.rows,
+                               .factor = sample_factor(shape, samples)},
+                              none);
 }
 
 }  // namespace cgfac

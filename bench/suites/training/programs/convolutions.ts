@@ -1,0 +1,165 @@
+/** Convolutional programs: classifiers of fashion images and of digits, an autoencoder of digits. */
+import type { layers, Sequential } from '@tensorflow/tfjs-layers';
+import { PIXELS } from '../../../../datasets/pictures';
+import { digits } from './digits';
+import { type Activation, dense, glorot, type Making, type Program, usualSteps } from './making';
+import { CLASSES, classes, fashion, fashionUnavailable, itself, pictureData, SIDE } from './picture-data';
+
+const BATCH = 128;
+const SHAPE = [SIDE, SIDE, 1];
+/** Batches whose losses are told, of those that are trained on and of those that are not. */
+const TOLD = { figureBatches: 8, heldOut: 16 };
+
+type Layer = layers.Layer;
+
+/** What the convolutions of a network are made with. */
+interface Convolution {
+  readonly filters: number;
+  readonly place: number;
+  readonly activation: Activation;
+  readonly strides?: number;
+  readonly inputShape?: number[];
+}
+
+const options = (making: Making, { place, ...convolution }: Convolution) => ({
+  kernelSize: 3,
+  padding: 'same' as const,
+  kernelInitializer: glorot(making, place),
+  ...convolution,
+});
+
+const halved = ({ tfl }: Making): Layer => tfl.layers.maxPooling2d({ poolSize: 2 });
+
+/** A convolution, relu, and half of the rows and columns. */
+const plain = (making: Making, convolution: Omit<Convolution, 'activation'>): Layer[] => [
+  making.tfl.layers.conv2d(options(making, { activation: 'relu', ...convolution })),
+  halved(making),
+];
+
+/**
+ * The same with batch normalisation before relu, which makes a bias idle. Its averages for evaluation forget a tenth at
+ * each step: with the hundredth that is the default they would still be those of no data where losses are told.
+ */
+const normalised = (making: Making, convolution: Omit<Convolution, 'activation'>): Layer[] => [
+  making.tfl.layers.conv2d({ ...options(making, { activation: 'linear', ...convolution }), useBias: false }),
+  making.tfl.layers.batchNormalization({ momentum: 0.9 }),
+  making.tfl.layers.reLU(),
+  halved(making),
+];
+
+/** Three blocks of 16, 32 and 64 filters, and two dense layers behind them. */
+function convnet(making: Making, block: typeof plain): Sequential {
+  return making.tfl.sequential({
+    layers: [
+      ...block(making, { filters: 16, place: 0, inputShape: SHAPE }),
+      ...block(making, { filters: 32, place: 1 }),
+      ...block(making, { filters: 64, place: 2 }),
+      making.tfl.layers.flatten(),
+      dense(making, 64, 'relu', 3),
+      dense(making, CLASSES, 'softmax', 4),
+    ],
+  });
+}
+
+const classifier = (name: string, about: string, block: typeof plain): Program => ({
+  name,
+  about: `fashion images, ${about} of 16, 32 and 64 filters with max pooling, 64 relu`,
+  told: usualSteps,
+  cost: 60,
+  unavailable: fashionUnavailable,
+  make: (making) => ({
+    kind: 'compiled',
+    model: convnet(making, block),
+    loss: 'categoricalCrossentropy',
+    data: pictureData(making, fashion(), {
+      ...TOLD,
+      batch: BATCH,
+      most: 200,
+      shape: SHAPE,
+      targets: classes(making),
+    }),
+  }),
+});
+
+/** A depthwise and a pointwise convolution in one layer, whose kernels have the initial weights of two places. */
+function separable(making: Making, filters: number, place: number): Layer[] {
+  const { kernelInitializer, ...convolution } = options(making, { filters, place, activation: 'relu' });
+  return [
+    making.tfl.layers.separableConv2d({
+      ...convolution,
+      depthwiseInitializer: kernelInitializer,
+      pointwiseInitializer: glorot(making, place + 1),
+    }),
+    halved(making),
+  ];
+}
+
+const depthwise: Program = {
+  name: 'depthwise',
+  about: 'digits, a 3 × 3 convolution of 16 filters, separable ones of 32 and 64, max pooling',
+  told: usualSteps,
+  cost: 40,
+  make: (making) => ({
+    kind: 'compiled',
+    model: making.tfl.sequential({
+      layers: [
+        ...plain(making, { filters: 16, place: 0, inputShape: SHAPE }),
+        ...separable(making, 32, 1),
+        ...separable(making, 64, 3),
+        making.tfl.layers.flatten(),
+        dense(making, CLASSES, 'softmax', 5),
+      ],
+    }),
+    loss: 'categoricalCrossentropy',
+    data: pictureData(making, digits(), {
+      figureBatches: 8,
+      batch: BATCH,
+      shape: SHAPE,
+      targets: classes(making),
+    }),
+  }),
+};
+
+/** Side and channels of what the encoder's convolutions make of a picture. */
+const INNER = { side: 7, channels: 32 };
+const CODE = 16;
+
+function autoencoder(making: Making): Sequential {
+  const { layers: make } = making.tfl;
+  const { side, channels } = INNER;
+  return making.tfl.sequential({
+    layers: [
+      make.conv2d(options(making, { filters: 16, place: 0, activation: 'relu', strides: 2, inputShape: SHAPE })),
+      make.conv2d(options(making, { filters: channels, place: 1, activation: 'relu', strides: 2 })),
+      make.flatten(),
+      dense(making, CODE, 'linear', 2),
+      dense(making, side * side * channels, 'relu', 3),
+      make.reshape({ targetShape: [side, side, channels] }),
+      make.conv2dTranspose(options(making, { filters: 16, place: 4, activation: 'relu', strides: 2 })),
+      make.conv2dTranspose(options(making, { filters: 1, place: 5, activation: 'sigmoid', strides: 2 })),
+    ],
+  });
+}
+
+const convolutionalAutoencoder: Program = {
+  name: 'convolutional-autoencoder',
+  about: `digits, convolutions of stride 2 with 16 and 32 filters, ${CODE} linear, and the same backwards, cross-entropy`,
+  told: usualSteps,
+  factor: PIXELS,
+  unit: 'nats per image',
+  cost: 30,
+  make: (making) => ({
+    kind: 'compiled',
+    model: autoencoder(making),
+    loss: 'binaryCrossentropy',
+    data: pictureData(making, digits(), { figureBatches: 8, batch: BATCH, shape: SHAPE, targets: itself }),
+  }),
+};
+
+/** All programs with convolutions. */
+export const convolutions: readonly Program[] = [
+  classifier('convnet', '3 × 3 convolutions', plain),
+  classifier('convnet-batchnorm', '3 × 3 convolutions with batch normalisation', normalised),
+  depthwise,
+  convolutionalAutoencoder,
+];

@@ -1,0 +1,30 @@
+/** What layers of all kinds may say of themselves. */
+import { boolean } from '../../base/validate';
+import { vectorArrays, type WeightVector } from '../../base/weight-vector';
+import type { NetworkShape, ParsedLayer } from './layer-kind';
+
+/** The options that layers of every kind have. */
+export interface LayerRole {
+  /** The weights of the layer, borrowed for good: updated by `naturalGradients`, averaged, decayed. Default: none. */
+  readonly weights?: WeightVector;
+  /**
+   * Whether it is used again on what it made itself, as a recurrent kernel is: `maxRelativeChange` is a tenth for it.
+   * Default: false.
+   */
+  readonly recurrent?: boolean;
+  /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
+  readonly output?: boolean;
+}
+
+/** The names of {@link LayerRole}. */
+export const roleNames = ['weights', 'recurrent', 'output'];
+
+/** A layer of that shape with its role, checked. */
+export function withRole(shape: NetworkShape, { weights, recurrent = false, output = false }: LayerRole): ParsedLayer {
+  return {
+    shape,
+    weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
+    recurrent: boolean(recurrent, 'recurrent'),
+    output: boolean(output, 'output'),
+  };
+}

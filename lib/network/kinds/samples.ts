@@ -1,0 +1,30 @@
+/** Rows of layers whose data is recorded as whole samples, or whose inputs are few numbers: their checks. */
+import { describe, typeError } from '../../base/validate';
+import { float32 } from '../../base/weight-vector';
+
+/** How many rows of a width an array holds, checked: a whole number of them. */
+function rowsIn(array: unknown, width: number): number {
+  const length = ArrayBuffer.isView(array) && 'length' in array ? Number(array.length) : 0;
+  return Math.max(1, Math.floor(length / width));
+}
+
+/** An array of a whole number of rows, and that number: a multiple of `samples`, if these are told. */
+export function wholeRows(array: unknown, name: string, width: number, words: string, samples = 1) {
+  const rows = Math.max(samples, Math.floor(rowsIn(array, width) / samples) * samples);
+  return { rows, numbers: float32(array, name, rows * width, `rows ${rows} × ${words}`) };
+}
+
+/** The output gradients of the loss, a row for each row of inputs; `undefined` where none are given. */
+export function ownGrads(array: unknown, rows: number, width: number, words: string): Float32Array | undefined {
+  return array === undefined ? undefined : float32(array, 'lossGrads', rows * width, `rows ${rows} × ${words}`);
+}
+
+/** Ids of rows of a table as the core takes them. */
+export function idsOf(ids: unknown, samples: number, inputDim: number): Float32Array {
+  if (!(ids instanceof Int32Array)) throw typeError('an Int32Array of ids', 'inputs', ids);
+  if (ids.length === 0 || ids.length % samples !== 0)
+    throw typeError(`as many ids for each of ${samples} samples`, 'inputs', ids);
+  const bad = ids.findIndex((id) => id < 0 || id >= inputDim);
+  if (bad >= 0) throw typeError(`ids from 0 to ${inputDim - 1}`, `inputs[${bad}]`, `${describe(ids[bad])}`);
+  return Float32Array.from(ids);
+}
