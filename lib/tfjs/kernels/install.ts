@@ -194,7 +194,7 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
- * 3·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
+ * 2·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
  * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
  * that broadcast to each other) are computed here in any size.
  *
