@@ -21,10 +21,19 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** The gradients of a framework's convolutions, on the pool. */
+export {
+  type ConvolutionGeometry,
+  type ConvolutionGradient,
+  convolutionGradient,
+  type Extents,
+} from './kernels/convolutions';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */
 export { type Distribution, sampledErrors } from './kernels/sampled-errors';
+/** Sums of rows by segment, on the pool. */
+export { segmentSums } from './kernels/segment-sums';
 /** How far a preconditioner has adapted its steps. */
 export type { AdaptationState } from './network/adaptation';
 /** The rows of a preconditioner's options, which an adapter's rows may take over. */
@@ -39,8 +48,8 @@ export {
   type Schedule,
   scheduled,
 } from './network/options';
-/** The preconditioner. */
-export { Preconditioner } from './network/preconditioner';
+/** The preconditioner, and what layers are registered with. */
+export { type Padding, Preconditioner, type WindowOptions } from './network/preconditioner';
 /** The saved state of a preconditioner. */
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 /** The norm of a layer's weights. */

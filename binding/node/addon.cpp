@@ -8,6 +8,7 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/convolutions.h"
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
@@ -34,6 +35,8 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("firstNotFinite", first_not_finite);
   define("square", square);
   define("matrixProducts", matrix_products);
+  define("convolutionGradient", convolution_gradient);
+  define("segmentSum", segment_sum);
   define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }

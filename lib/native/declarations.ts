@@ -2,7 +2,13 @@
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
  */
-import type { MaybeArray, NativeMatrixProducts, NativeSampling } from './kernels';
+import type {
+  MaybeArray,
+  NativeConvolutionGradient,
+  NativeMatrixProducts,
+  NativeSampling,
+  NativeSegmentSum,
+} from './kernels';
 
 /** What a bare solve says of itself; reason and space by the names of the reports. */
 export interface NativeSummary {
@@ -342,5 +348,7 @@ export interface Native {
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
   matrixProducts(products: NativeMatrixProducts): void;
+  convolutionGradient(gradient: NativeConvolutionGradient): void;
+  segmentSum(segments: NativeSegmentSum): void;
   sampleErrors(sampling: NativeSampling): void;
 }

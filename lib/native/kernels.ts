@@ -28,6 +28,36 @@ export interface NativeMatrixProducts {
   readonly slopesShape: Uint32Array | undefined;
 }
 
+/**
+ * The gradient of a convolution with respect to `gradientOf`, which is written: the kernel w or the input x. The other
+ * one, and dy, are read. The six triples are of depth, height and width; see binding/core/kernels/conv_geometry.h.
+ */
+export interface NativeConvolutionGradient {
+  readonly gradientOf: 'kernel' | 'input';
+  readonly depthwise: boolean;
+  readonly x: Float32Array;
+  readonly dy: Float32Array;
+  readonly w: Float32Array;
+  readonly batch: number;
+  readonly channels: number;
+  readonly filters: number;
+  readonly input: Uint32Array;
+  readonly output: Uint32Array;
+  readonly kernel: Uint32Array;
+  readonly stride: Uint32Array;
+  readonly dilation: Uint32Array;
+  readonly padding: Uint32Array;
+}
+
+/** out[s] ← Σ x[i] over the rows i of `width` numbers with ids[i] = s; other ids are dropped. */
+export interface NativeSegmentSum {
+  readonly x: Float32Array | Int32Array;
+  readonly ids: Int32Array;
+  readonly width: number;
+  /** Of the type of x. */
+  readonly out: Float32Array | Int32Array;
+}
+
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
 export interface NativeSampling {
   readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';

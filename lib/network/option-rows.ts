@@ -281,6 +281,22 @@ const networkRows = {
     default: ofPreset(({ fisherFraction }) => fisherFraction),
     text: 'Share of a batch whose targets are sampled for the output factor: for whoever samples.',
   },
+  weightSharing: {
+    kind: kinds.choice(['expand', 'reduce']),
+    default: is('expand'),
+    values: {
+      expand: { text: 'a row each' },
+      reduce: { text: 'one row, of the mean of a and the sum of g over them' },
+    },
+    text: 'What the positions of a convolution make of a sample, where its own options do not say.',
+  },
+  maxRows: {
+    kind: kinds.positiveInteger,
+    default: is(256),
+    text:
+      'Positions of a batch, of all its samples, that a factor of a convolution takes in at the most, drawn at each ' +
+      'refresh, where its own options do not say.',
+  },
   accumulationSteps: {
     kind: kinds.positiveInteger,
     default: is(1),

@@ -172,6 +172,16 @@ export interface PreconditionerOptions {
    */
   readonly fisherFraction?: Schedule<number>;
   /**
+   * What the positions of a convolution make of a sample, where its own options do not say. `'expand'`: a row each.
+   * `'reduce'`: one row, of the mean of a and the sum of g over them. Default: 'expand'.
+   */
+  readonly weightSharing?: 'expand' | 'reduce';
+  /**
+   * Positions of a batch, of all its samples, that a factor of a convolution takes in at the most, drawn at each
+   * refresh, where its own options do not say. A positive integer. Default: 256.
+   */
+  readonly maxRows?: number;
+  /**
    * Batches that make a step, where the loss of each is divided by their number: recorded gradients are multiplied by
    * it. Batches whose losses are not divided accumulate without it. A positive integer. Default: 1.
    */

@@ -27,11 +27,11 @@ export type {
   Conv2dLayerOptions,
   Conv2dTransposeLayerOptions,
   DepthwiseConv2dLayerOptions,
-  SharingOptions,
 } from './kinds/convolution';
 export type { DenseLayerOptions } from './kinds/dense';
 export type { DiagonalLayerOptions } from './kinds/diagonal';
 export type { EmbeddingLayerOptions } from './kinds/embedding';
+export type { SharingOptions } from './kinds/layer-kind';
 export type { LayerRole } from './kinds/role';
 export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
 export type { Padding, WindowOptions } from './kinds/windows';

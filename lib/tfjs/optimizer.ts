@@ -146,6 +146,7 @@ export class CgfacOptimizer extends Optimizer {
         share: (sampling, layers) => recipe.share(sampling, layers),
         uniform: uniforms(recipe.seed, this.iterations),
         lossGrads: true,
+        empirical: recipe.fisher === 'empirical',
         kernelsMayBeSkipped: own,
         refused: (layer) => checks.refused(layer) ?? recipe.refused(layer),
         checked: (layer) => checks.isDue(layer),

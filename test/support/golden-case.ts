@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WeightVector } from 'cgfac';
 
-interface Entry {
+/** Where an array of a golden case stands, and what it is. */
+export interface GoldenArray {
   readonly name: string;
-  readonly dtype: 'float32' | 'float64';
+  readonly dtype: 'float32' | 'float64' | 'int32';
   readonly shape: readonly number[];
   readonly offset: number;
 }
@@ -16,7 +17,7 @@ interface Manifest {
   readonly outFeatures: number;
   readonly bias: boolean;
   readonly dampings: readonly number[];
-  readonly arrays: readonly Entry[];
+  readonly arrays: readonly GoldenArray[];
 }
 
 /** The names of all golden cases of test/golden. */
@@ -33,27 +34,16 @@ export const goldenNames = [
   'real-encoder-layer',
 ];
 
-/** One golden case: float32 inputs and the float64 results of independent code (test/golden/generate.py). */
-export class GoldenCase {
-  readonly manifest: Manifest;
+/** A manifest, and the arrays that it names: NAME.json and NAME.bin of test/golden, or of test/golden/kinds. */
+export class GoldenFile<M extends { readonly arrays: readonly GoldenArray[] }> {
+  readonly manifest: M;
   readonly #bytes: Buffer;
 
-  constructor(name: string) {
+  /** @param name - Where it is beneath test/golden. */
+  constructor(readonly name: string) {
     const path = join(__dirname, '../golden', name);
-    this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as Manifest;
+    this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as M;
     this.#bytes = readFileSync(`${path}.bin`);
-  }
-
-  /** The layer's options but for the damping. */
-  get layer() {
-    const { inFeatures, outFeatures, bias } = this.manifest;
-    return { inFeatures, outFeatures, bias, lossReduction: 'sum' } as const;
-  }
-
-  /** The rows as `record` and `FisherOperator` take them. */
-  get rows() {
-    const { batch, fisherRows } = this.manifest;
-    return { inputs: this.float32('inputs'), outputGrads: this.float32('outputGrads'), batch, fisherRows };
   }
 
   has(name: string): boolean {
@@ -70,6 +60,43 @@ export class GoldenCase {
     return Float64Array.from({ length: size }, (_, i) => this.#bytes.readDoubleLE(start + 8 * i));
   }
 
+  int32(name: string): Int32Array {
+    const { start, size } = this.#locate(name, 'int32');
+    return Int32Array.from({ length: size }, (_, i) => this.#bytes.readInt32LE(start + 4 * i));
+  }
+
+  /** The extents of an array. */
+  shape(name: string): readonly number[] {
+    return this.#entry(name).shape;
+  }
+
+  #entry(name: string): GoldenArray {
+    const entry = this.manifest.arrays.find((candidate) => candidate.name === name);
+    if (entry === undefined) throw new Error(`no array ${name} in ${this.name}`);
+    return entry;
+  }
+
+  #locate(name: string, dtype: GoldenArray['dtype']) {
+    const entry = this.#entry(name);
+    if (entry.dtype !== dtype) throw new Error(`no ${dtype} array ${name} in ${this.name}`);
+    return { start: entry.offset, size: entry.shape.reduce((product, extent) => product * extent, 1) };
+  }
+}
+
+/** One golden case: float32 inputs and the float64 results of independent code (test/golden/generate.py). */
+export class GoldenCase extends GoldenFile<Manifest> {
+  /** The layer's options but for the damping. */
+  get layer() {
+    const { inFeatures, outFeatures, bias } = this.manifest;
+    return { inFeatures, outFeatures, bias, lossReduction: 'sum' } as const;
+  }
+
+  /** The rows as `record` and `FisherOperator` take them. */
+  get rows() {
+    const { batch, fisherRows } = this.manifest;
+    return { inputs: this.float32('inputs'), outputGrads: this.float32('outputGrads'), batch, fisherRows };
+  }
+
   /** A float32 m × n array as a vector of the public face: with a bias its last column is taken apart. */
   vector(name: string): WeightVector {
     const matrix = this.float32(name);
@@ -82,12 +109,6 @@ export class GoldenCase {
       ),
       bias: Float32Array.from({ length: outFeatures }, (_, i) => at(matrix, i * n + inFeatures)),
     };
-  }
-
-  #locate(name: string, dtype: Entry['dtype']) {
-    const entry = this.manifest.arrays.find((candidate) => candidate.name === name);
-    if (entry?.dtype !== dtype) throw new Error(`no ${dtype} array ${name}`);
-    return { start: entry.offset, size: entry.shape.reduce((product, extent) => product * extent, 1) };
   }
 }
 

@@ -1,14 +1,6 @@
 /** Golden cases of kinds of layers: float32 inputs and the float64 results of independent code, test/golden/kinds. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Preconditioner, type PreconditionerOptions, type WeightVector } from 'cgfac';
-
-interface Entry {
-  readonly name: string;
-  readonly dtype: 'float32' | 'float64' | 'int32';
-  readonly shape: readonly number[];
-  readonly offset: number;
-}
+import { type GoldenArray, GoldenFile } from './golden-case';
 
 interface Manifest {
   readonly kind: string;
@@ -19,7 +11,7 @@ interface Manifest {
   readonly dilations?: readonly number[];
   readonly padding: 'same' | 'valid';
   readonly bias: boolean;
-  readonly arrays: readonly Entry[];
+  readonly arrays: readonly GoldenArray[];
 }
 
 /** How positions share weights. */
@@ -43,42 +35,14 @@ export const kindCases = [
 ] as const;
 
 /** One case. */
-export class GoldenKind {
-  readonly manifest: Manifest;
-  readonly #bytes: Buffer;
-
-  constructor(readonly name: string) {
-    const path = join(__dirname, '../golden/kinds', name);
-    this.manifest = JSON.parse(readFileSync(`${path}.json`, 'utf8')) as Manifest;
-    this.#bytes = readFileSync(`${path}.bin`);
+export class GoldenKind extends GoldenFile<Manifest> {
+  constructor(name: string) {
+    super(`kinds/${name}`);
   }
 
   /** The sharings that it has a direction of. */
   get sharings(): readonly Sharing[] {
     return ['embedding', 'scaleShift'].includes(this.manifest.kind) ? ['expand'] : ['expand', 'reduce'];
-  }
-
-  shape(name: string): readonly number[] {
-    return this.#entry(name).shape;
-  }
-
-  has(name: string): boolean {
-    return this.manifest.arrays.some((entry) => entry.name === name);
-  }
-
-  float32(name: string): Float32Array {
-    const { offset, shape } = this.#entry(name);
-    return Float32Array.from({ length: sizeOf(shape) }, (_, i) => this.#bytes.readFloatLE(offset + 4 * i));
-  }
-
-  int32(name: string): Int32Array {
-    const { offset, shape } = this.#entry(name);
-    return Int32Array.from({ length: sizeOf(shape) }, (_, i) => this.#bytes.readInt32LE(offset + 4 * i));
-  }
-
-  float64(name: string): Float64Array {
-    const { offset, shape } = this.#entry(name);
-    return Float64Array.from({ length: sizeOf(shape) }, (_, i) => this.#bytes.readDoubleLE(offset + 8 * i));
   }
 
   /** Takes the case's layer under care by the name 'layer'. */
@@ -142,16 +106,7 @@ export class GoldenKind {
     preconditioner.recordFisher('layer', { outputGrads: this.float32('fisherGrads'), batch: fisherBatch });
     return preconditioner;
   }
-
-  #entry(name: string): Entry {
-    const found = this.manifest.arrays.find((entry) => entry.name === name);
-    if (found === undefined) throw new Error(`no array ${name} in ${this.name}`);
-    return found;
-  }
 }
-
-/** Numbers of an array. */
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
 /** A vector of the public face of one or two float64 arrays, rounded. */
 export function vectorOf([kernel = new Float64Array(), bias]: readonly Float64Array[]): WeightVector {

@@ -135,7 +135,7 @@ const failing: Readonly<Record<string, Failing>> = {
     code: 'ERR_CGFAC_TFJS_KERNEL',
     message: new RegExp(
       "^Expected a kernel 'Conv2DBackpropFilter' of the TensorFlow.js backend 'wasm' " +
-        'for the training step but received none',
+        'for the training step but received none; call installKernels\\(tf\\) of cgfac/tfjs, which adds it$',
     ),
     shapes: [
       [2, 2, 1, 2],
@@ -154,9 +154,19 @@ const failing: Readonly<Record<string, Failing>> = {
   'a backend without the kernel of the loss': {
     backend: 'wasm',
     code: 'ERR_CGFAC_TFJS_KERNEL',
-    message: /^Expected a kernel 'Einsum' of the TensorFlow.js backend 'wasm'/,
+    message: /^Expected a kernel 'Einsum' of the TensorFlow.js backend 'wasm' .* call installKernels\(tf\)/,
     shapes: [[4, 3]],
     loss: (p) => tf.mean(tf.einsum('bi,ij->bj', tf.tanh(tf.matMul(normal([6, 4], 1), kernel(p))), tf.ones([3, 2]))),
+  },
+  'a backend without a kernel that nobody here has': {
+    backend: 'wasm',
+    code: 'ERR_CGFAC_TFJS_KERNEL',
+    message: /^Expected a kernel 'Complex' of the TensorFlow.js backend 'wasm' .* register one with tf.registerKernel/,
+    shapes: [[4, 3]],
+    loss: (p) => {
+      const z = tf.matMul(normal([6, 4], 1), kernel(p));
+      return tf.mean(tf.abs(tf.complex(z, z)));
+    },
   },
   'an f that throws': {
     backend: 'cpu',

@@ -135,14 +135,21 @@ test.each(Object.entries(programs))('%s', async (name, [make, targets, loss, inp
   const [model, x, y] = [make(), tf.tidy(inputs), tf.tidy(targets)];
   const optimizer = cgfac({ seed: 1 });
   model.compile({ optimizer, loss: loss as string });
-  const { history } = await model.fit(x, y, { batchSize: B, epochs: 30, shuffle: false, verbose: 0 });
+  const told: { readonly loss: number; readonly heads: readonly (string | undefined)[] }[] = [];
+  const onBatchEnd = (_: number, logs?: Record<string, number>) => {
+    const heads = optimizer.lastStep?.heads.map(({ distribution, metric }) => distribution ?? metric) ?? [];
+    told.push({ loss: logs?.loss ?? Number.NaN, heads });
+  };
+  const callbacks = { onBatchEnd };
+  const { history } = await model.fit(x, y, { batchSize: B, epochs: 30, shuffle: false, verbose: 0, callbacks });
   const [first = Number.NaN, last = Number.NaN] = [history.loss?.[0] as number, history.loss?.[29] as number];
   expect(first).toBeGreaterThan(0);
   expect(last).toBeLessThan(0.9 * first);
   // at a loss of 0 there is nothing to do
   if (last > 0) expect(optimizer.lastStep?.summary?.skippedSteps.total).toBe(0);
-  const told = optimizer.lastStep?.heads.map(({ distribution, metric }) => distribution ?? metric);
-  expect([...new Set(told)]).toEqual([headOf(name)]);
+  // next to its least the loss has next to no gradient, which fits several distributions
+  const far = told.filter(({ loss: each }, step) => step === 0 || each - last > 1e-3 * (first - last));
+  expect([...new Set(far.flatMap(({ heads: found }) => found))]).toEqual([headOf(name)]);
   optimizer.dispose();
   model.dispose();
   tf.dispose([x, y]);

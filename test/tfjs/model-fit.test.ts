@@ -118,7 +118,7 @@ describe('under model.compile and model.fit', () => {
     const net = sequential({
       layers: [
         dense(6, 1, { inputShape: [4] }),
-        layers.batchNormalization({ name: 'norm' }),
+        layers.prelu({ name: 'slopes', alphaInitializer: 'ones' }),
         dense(3, 2, { activation: 'softmax' }),
       ],
     });
@@ -132,10 +132,10 @@ describe('under model.compile and model.fit', () => {
     });
     net.compile({ optimizer, loss: 'categoricalCrossentropy' });
     const [x, y] = [normal([12, 4], 3), oneHot(12, 4)];
-    const beta = () => net.getLayer('norm').getWeights()[1]?.dataSync().slice() ?? [];
-    let expected = Array.from(beta());
+    const slopes = () => net.getLayer('slopes').getWeights()[0]?.dataSync().slice() ?? [];
+    let expected = Array.from(slopes());
     optimizer.applyGradients = function (this: CgfacOptimizer, gradients) {
-      const v = Array.from((gradients as tf.NamedTensorMap)['norm/beta']?.dataSync() ?? []);
+      const v = Array.from((gradients as tf.NamedTensorMap)['slopes/alpha']?.dataSync() ?? []);
       const squares = v.map((value) => 12 * value ** 2); // of the sum over the samples, over their number
       const gamma = (0.5 * squares.reduce((sum, each) => sum + each, 0)) / v.length;
       expected = expected.map((value, at) => value - (v[at] ?? Number.NaN) / ((squares[at] ?? Number.NaN) + gamma));
@@ -143,17 +143,14 @@ describe('under model.compile and model.fit', () => {
     };
     await net.trainOnBatch(x, y);
     await net.trainOnBatch(x, y);
-    expect(relativeError(beta(), expected)).toBeLessThan(1e-6);
-    expect(optimizer.lastStep?.lone.map(({ name }) => name)).toEqual(['norm/gamma', 'norm/beta']);
-    expect(optimizer.lastStep?.summary?.layers).toHaveLength(4);
+    expect(relativeError(slopes(), expected)).toBeLessThan(1e-6);
+    expect(optimizer.lastStep?.lone.map(({ name }) => name)).toEqual(['slopes/alpha']);
+    expect(optimizer.lastStep?.summary?.layers).toHaveLength(3);
     expect(optimizer.report()?.layers.filter(({ method }) => method === 'diagonal')).toMatchObject([
-      { name: 'norm/gamma', shape: '6, diagonal', weights: 6, reason: expect.any(String) },
-      { name: 'norm/beta', reason: expect.any(String) },
+      { name: 'slopes/alpha', shape: '6, diagonal', weights: 6, reason: expect.any(String) },
     ]);
     expect(warnings.infos).toHaveLength(1);
-    expect(warnings.infos[0]?.[0]).toMatch(
-      /^cgfac: no kind of layer has these variables, .*norm\/gamma \(\w+\), norm\/beta \(\w+\)$/,
-    );
+    expect(warnings.infos[0]?.[0]).toMatch(/^cgfac: no kind of layer has these variables, .*slopes\/alpha \(\w+\)$/);
     net.dispose();
   });
 

@@ -1,5 +1,7 @@
 #include "core/linalg/simd.h"
 
+#include <array>
+
 // Sanitizers intercept too early for functions that the loader chooses.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(CGFAC_SANITIZED)
 #define CGFAC_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -118,6 +120,37 @@ CGFAC_CLONES
 void axpy(std::size_t count, double alpha, const double* p, double* x) {
 #pragma omp simd
   for (std::size_t i = 0; i < count; ++i) x[i] += alpha * p[i];
+}
+
+CGFAC_CLONES
+void add_column_sums(std::size_t count, std::size_t width, std::size_t step, const float* x, const float* y,
+                     float* sums) {
+  std::size_t j = 0;
+  for (; j + lanes <= width; j += lanes) {
+    std::array<float, lanes> sum{};
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* const x_i = x + (i * step) + j;
+      const float* const y_i = y + (i * width) + j;
+#pragma omp simd
+      for (std::size_t lane = 0; lane < lanes; ++lane) sum[lane] += x_i[lane] * y_i[lane];
+    }
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) sums[j + lane] += sum[lane];
+  }
+  for (; j < width; ++j) {
+    float sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += x[(i * step) + j] * y[(i * width) + j];
+    sums[j] += sum;
+  }
+}
+
+CGFAC_CLONES
+void add_scaled_columns(std::size_t count, std::size_t width, std::size_t step, const float* y, const float* w,
+                        float* x) {
+  for (std::size_t i = 0; i < count; ++i) {
+#pragma omp simd
+    for (std::size_t j = 0; j < width; ++j) x[(i * step) + j] += y[(i * width) + j] * w[j];
+  }
 }
 
 }  // namespace cgfac::simd

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-/// The element-wise loops of an iteration in Gram space, each one pass over its arrays; compiled for several
-/// processors, of which the loader takes the best one.
+/// The element-wise loops of an iteration in Gram space and of convolutions channel by channel, each one pass over its
+/// arrays; compiled for several processors, of which the loader takes the best one.
 namespace cgfac::simd {
 
 /// The sums of `direct`.
@@ -44,5 +44,13 @@ void solve_tridiagonal(std::size_t count, const double* d, const double* e, doub
 
 /// x ← x + α p
 void axpy(std::size_t count, double alpha, const double* p, double* x);
+
+/// sums[j] ← sums[j] + Σ_i x[i·step + j] · y[i·width + j], i below `count`, j below `width`.
+void add_column_sums(std::size_t count, std::size_t width, std::size_t step, const float* x, const float* y,
+                     float* sums);
+
+/// x[i·step + j] ← x[i·step + j] + y[i·width + j] · w[j], i below `count`, j below `width`.
+void add_scaled_columns(std::size_t count, std::size_t width, std::size_t step, const float* y, const float* w,
+                        float* x);
 
 }  // namespace cgfac::simd

@@ -1,6 +1,8 @@
 #include "node/convert/arrays.h"
 
 #include <functional>
+#include <initializer_list>
+#include <limits>
 #include <string>
 
 #include "core/base/error.h"
@@ -81,8 +83,32 @@ std::span<std::uint32_t> uint32_array(const Napi::Value& value, std::string_view
   return array_of<std::uint32_t>(value, napi_uint32_array, "Uint32Array", name, length);
 }
 
+std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name, std::size_t length) {
+  return array_of<std::int32_t>(value, napi_int32_array, "Int32Array", name, length);
+}
+
+std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name) {
+  return int32_array(value, name, array_info(value, napi_int32_array).length);
+}
+
+bool is_int32_array(const Napi::Value& value) {
+  return array_info(value, napi_int32_array).fits;
+}
+
 std::size_t size_of(const Napi::Value& value) {
   return value.As<Napi::Number>().Uint32Value();
+}
+
+std::size_t volume(std::initializer_list<std::size_t> sizes) {
+  std::size_t product = 1;
+  for (const std::size_t size : sizes) {
+    if (size == 0 || size > std::numeric_limits<std::uint32_t>::max() / product) {
+      throw expected(ErrorCode::invalid_value, "positive sizes with a product below 2^32", "a shape",
+                     std::to_string(size));
+    }
+    product *= size;
+  }
+  return product;
 }
 
 double number_of(const Napi::Value& value) {

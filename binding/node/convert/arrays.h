@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -26,7 +27,15 @@ namespace cgfac::node {
 [[nodiscard]] std::span<double> float64_array(const Napi::Value& value, std::string_view name);
 /// The memory of a Uint32Array of whatever length.
 [[nodiscard]] std::span<std::uint32_t> uint32_array(const Napi::Value& value, std::string_view name);
+/// The memory of an Int32Array of that length.
+[[nodiscard]] std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name, std::size_t length);
+/// The memory of an Int32Array of whatever length.
+[[nodiscard]] std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name);
+/// Whether a value is an Int32Array.
+[[nodiscard]] bool is_int32_array(const Napi::Value& value);
 
+/// The product of sizes. Throws where one is 0, or where it exceeds what an array can hold.
+[[nodiscard]] std::size_t volume(std::initializer_list<std::size_t> sizes);
 /// A positive count, as the facade has checked it.
 [[nodiscard]] std::size_t size_of(const Napi::Value& value);
 /// The value of a JavaScript number.

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <span>
 #include <string>
 
@@ -13,19 +12,6 @@
 
 namespace cgfac::node {
 namespace {
-
-// The product of sizes, each of them positive; refused where it exceeds what an array can hold.
-std::size_t volume(std::initializer_list<std::size_t> sizes) {
-  std::size_t product = 1;
-  for (const std::size_t size : sizes) {
-    if (size == 0 || size > std::numeric_limits<std::uint32_t>::max() / product) {
-      throw expected(ErrorCode::invalid_value, "positive sizes with a product below 2^32", "a shape",
-                     std::to_string(size));
-    }
-    product *= size;
-  }
-  return product;
-}
 
 // The matrices of an array: rows × cols, or stored the other way round.
 MatrixBatch matrices(const Napi::Value& value, const char* name, std::size_t count, std::size_t rows, std::size_t cols,

@@ -2,9 +2,9 @@
 import { boolean, checkOptions, checkRequired, oneOf, positiveInteger, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
 import type { NativePatches } from '../../native/declarations';
-import type { LayerKind, NetworkShape } from './layer-kind';
+import type { LayerKind, NetworkShape, SharingOptions } from './layer-kind';
 import { type LayerRole, roleNames, withRole } from './role';
-import { ownGrads, samplesOf, wholeRows } from './samples';
+import { ownGrads, wholeRows } from './samples';
 import {
   describeWindow,
   extents,
@@ -15,21 +15,6 @@ import {
   windowNames,
   windowsOver,
 } from './windows';
-
-/** What the factors of a convolution are made of. */
-export interface SharingOptions {
-  /**
-   * What positions make of a sample. `'expand'`: a row each, A = Σ aaᵀ/B and G the mean of ggᵀ (Grosse and Martens,
-   * 2016). `'reduce'`: one row, of the mean of a and the sum of g over positions (Eschenhagen et al., 2023). Default:
-   * 'expand'.
-   */
-  readonly weightSharing?: 'expand' | 'reduce';
-  /**
-   * Positions of a batch, of all its samples, that a factor takes in at the most with 'expand': drawn at each refresh,
-   * one from each stretch of them. Default: 256.
-   */
-  readonly maxRows?: number;
-}
 
 /** A convolution, for {@link Preconditioner.registerConv2d}: kernels are [kh, kw, C, filters], data NHWC. */
 export interface Conv2dLayerOptions extends WindowOptions, SharingOptions, LayerRole {
@@ -56,13 +41,12 @@ export interface Conv2dTransposeLayerOptions extends WindowOptions, SharingOptio
   readonly bias?: false;
 }
 
-const DEFAULT_ROWS = 256;
-
 /** The names of {@link SharingOptions}. */
 export const sharingNames = ['weightSharing', 'maxRows'];
 
 /** The sharing of a convolution, checked. */
-export function sharingOf({ weightSharing = 'expand', maxRows = DEFAULT_ROWS }: SharingOptions) {
+export function sharingOf(given: SharingOptions, defaults: Required<SharingOptions>): Required<SharingOptions> {
+  const { weightSharing = defaults.weightSharing, maxRows = defaults.maxRows } = given;
   return {
     weightSharing: oneOf(weightSharing, 'weightSharing', ['expand', 'reduce']),
     maxRows: positiveInteger(maxRows, 'maxRows'),
@@ -81,7 +65,7 @@ const required = {
   filters: 'a positive integer',
 };
 
-function parseConvolution(given: unknown, owner: string, axes: 2 | 3) {
+function parseConvolution(given: unknown, defaults: Required<SharingOptions>, owner: string, axes: 2 | 3) {
   checkOptions(given, owner, ['inputShape', 'filters', 'bias', ...windowNames, ...sharingNames, ...roleNames]);
   checkRequired(given, owner, required);
   const options = given as Conv2dLayerOptions;
@@ -94,45 +78,34 @@ function parseConvolution(given: unknown, owner: string, axes: 2 | 3) {
     kernelLayout: 'in-out',
     columns: 0,
     patches,
-    ...sharingOf(options),
+    ...sharingOf(options, defaults),
   };
   checkSize(shape.inFeatures, shape.outFeatures);
   return withRole(shape, options);
 }
 
-/** Samples of data, and all positions of what comes out. */
+/** Samples of data, and all positions of what comes out: as many of the batch's samples, or a multiple of them. */
 const samples: Pick<LayerKind, 'required' | 'rows' | 'fisherRows'> = {
   required: { inputs: 'a Float32Array' },
 
   rows: (shape, inputs, lossGrads, batch) => {
     const patches = patchesOf(shape);
+    const words = [...patches.size, patches.channels].join(' × ');
+    const { rows, numbers } = wholeRows(inputs, 'inputs', sampleOf(patches), words, batch);
     const width = positionsOf(patches) * shape.outFeatures;
-    return {
-      rows: batch,
-      inputs: samplesOf(
-        inputs,
-        'inputs',
-        batch,
-        sampleOf(patches),
-        `inputShape ${[...patches.size, patches.channels]}`,
-      ),
-      lossGrads: ownGrads(lossGrads, batch, width, `${positionsOf(patches)} positions × filters ${shape.outFeatures}`),
-    };
+    return { rows, inputs: numbers, lossGrads: ownGrads(lossGrads, rows, width, gradsInWords(shape)) };
   },
 
   fisherRows: (shape, outputGrads, batch) => {
-    const patches = patchesOf(shape);
-    const words = `${positionsOf(patches)} positions × filters ${shape.outFeatures}`;
-    const { rows, numbers } = wholeRows(
-      outputGrads,
-      'outputGrads',
-      positionsOf(patches) * shape.outFeatures,
-      words,
-      batch,
-    );
+    const width = positionsOf(patchesOf(shape)) * shape.outFeatures;
+    const { rows, numbers } = wholeRows(outputGrads, 'outputGrads', width, gradsInWords(shape), batch);
     return { rows, outputGrads: numbers };
   },
 };
+
+function gradsInWords(shape: NetworkShape): string {
+  return `${positionsOf(patchesOf(shape))} positions × ${shape.outFeatures} channels`;
+}
 
 function describe(shape: NetworkShape): string {
   return `${describeWindow(patchesOf(shape))} → ${shape.outFeatures}${shape.bias ? ' + bias' : ''}`;
@@ -141,14 +114,14 @@ function describe(shape: NetworkShape): string {
 /** Convolutions over images. */
 export const conv2d: LayerKind = {
   ...samples,
-  parse: (given) => parseConvolution(given, 'registerConv2d', 2),
+  parse: (given, defaults) => parseConvolution(given, defaults, 'registerConv2d', 2),
   describe,
 };
 
 /** Convolutions over volumes. */
 export const conv3d: LayerKind = {
   ...samples,
-  parse: (given) => parseConvolution(given, 'registerConv3d', 3),
+  parse: (given, defaults) => parseConvolution(given, defaults, 'registerConv3d', 3),
   describe,
 };
 
@@ -177,7 +150,7 @@ function transposedWindows(options: Conv2dTransposeLayerOptions, input: readonly
 export const conv2dTranspose: LayerKind = {
   required: samples.required,
 
-  parse: (given) => {
+  parse: (given, defaults) => {
     const owner = 'registerConv2dTranspose';
     const names = ['inputShape', 'filters', 'bias', 'outputShape', ...windowNames, ...sharingNames, ...roleNames];
     checkOptions(given, owner, names);
@@ -196,7 +169,7 @@ export const conv2dTranspose: LayerKind = {
       kernelLayout: 'out-in',
       columns: 0,
       patches,
-      ...sharingOf(options),
+      ...sharingOf(options, defaults),
     };
     checkSize(shape.inFeatures, shape.outFeatures);
     return withRole(shape, options);
@@ -205,11 +178,9 @@ export const conv2dTranspose: LayerKind = {
   rows: (shape, inputs, lossGrads, batch) => {
     const patches = patchesOf(shape);
     const words = `${positionsOf(patches)} positions × ${shape.inFeatures} channels`;
-    return {
-      rows: batch,
-      inputs: samplesOf(inputs, 'inputs', batch, positionsOf(patches) * shape.inFeatures, words),
-      lossGrads: ownGrads(lossGrads, batch, sampleOf(patches), `an output of ${sampleOf(patches)} numbers`),
-    };
+    const { rows, numbers } = wholeRows(inputs, 'inputs', positionsOf(patches) * shape.inFeatures, words, batch);
+    const grads = ownGrads(lossGrads, rows, sampleOf(patches), `an output of ${sampleOf(patches)} numbers`);
+    return { rows, inputs: numbers, lossGrads: grads };
   },
 
   fisherRows: (shape, outputGrads, batch) => {
@@ -236,7 +207,7 @@ export interface DepthwiseConv2dLayerOptions extends WindowOptions, SharingOptio
 export const depthwiseConv2d: LayerKind = {
   ...samples,
 
-  parse: (given) => {
+  parse: (given, defaults) => {
     const owner = 'registerDepthwiseConv2d';
     checkOptions(given, owner, [
       'inputShape',
@@ -259,7 +230,7 @@ export const depthwiseConv2d: LayerKind = {
       columns: 0,
       patches,
       multiplier,
-      ...sharingOf(options),
+      ...sharingOf(options, defaults),
     };
     checkSize(shape.inFeatures, shape.outFeatures);
     return withRole(shape, options);

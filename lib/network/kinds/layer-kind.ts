@@ -5,6 +5,21 @@ import type { BatchRows, FisherRows, ReducedShape } from '../../layer/layer';
 /** A layer's kind, shape and layout. */
 export type NetworkShape = Omit<ReducedShape, 'lossReduction'>;
 
+/** What the factors of a convolution are made of. */
+export interface SharingOptions {
+  /**
+   * What positions make of a sample. `'expand'`: a row each, A = Σ aaᵀ/B and G the mean of ggᵀ (Grosse and Martens,
+   * 2016). `'reduce'`: one row, of the mean of a and the sum of g over positions (Eschenhagen et al., 2023). Default:
+   * that of the preconditioner, 'expand'.
+   */
+  readonly weightSharing?: 'expand' | 'reduce';
+  /**
+   * Positions of a batch, of all its samples, that a factor takes in at the most with 'expand': drawn at each refresh,
+   * one from each stretch of them. Default: that of the preconditioner, 256.
+   */
+  readonly maxRows?: number;
+}
+
 /** A layer's options, checked. */
 export interface ParsedLayer {
   readonly shape: NetworkShape;
@@ -20,8 +35,8 @@ export interface ParsedLayer {
 export interface LayerKind {
   /** What `record` needs besides the number of samples, by name, and in words. */
   readonly required: Readonly<Record<string, string>>;
-  /** Checks the options of a layer. */
-  parse(options: unknown): ParsedLayer;
+  /** Checks the options of a layer; `defaults` are those of its network. */
+  parse(options: unknown, defaults: Required<SharingOptions>): ParsedLayer;
   /** Checks a batch's rows: so many per sample. */
   rows(
     shape: NetworkShape,

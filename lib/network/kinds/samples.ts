@@ -8,11 +8,6 @@ function rowsIn(array: unknown, width: number): number {
   return Math.max(1, Math.floor(length / width));
 }
 
-/** An array of as many samples as the batch has. */
-export function samplesOf(array: unknown, name: string, samples: number, width: number, words: string): Float32Array {
-  return float32(array, name, samples * width, `batch ${samples} × ${words}`);
-}
-
 /** An array of a whole number of rows, and that number: a multiple of `samples`, if these are told. */
 export function wholeRows(array: unknown, name: string, width: number, words: string, samples = 1) {
   const rows = Math.max(samples, Math.floor(rowsIn(array, width) / samples) * samples);

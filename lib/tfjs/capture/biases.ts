@@ -66,7 +66,8 @@ export function sitesOfBias(
 ): readonly Site[] {
   const width = view.shape.at(-1);
   const size = view.shape.reduce((product, length) => product * length, 1);
-  const isRow = ({ outFeatures }: Site) => !view.transposed && size === outFeatures && width === outFeatures;
+  const isRow = ({ outFeatures, takesTiled }: Site) =>
+    !view.transposed && (!view.tiled || takesTiled === true) && size === outFeatures && width === outFeatures;
   const own = sites.filter((site) => site.node === node && site.bias.is === 'input' && site.bias.name === name);
   if (own.length > 0) return own.filter(isRow);
   if (node.kernel !== 'Add') return [];

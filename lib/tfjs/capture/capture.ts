@@ -4,20 +4,32 @@ import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
-import { type Block, blockName, type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import {
+  type Block,
+  blockName,
+  isGiven,
+  type Layer,
+  type LayerSite,
+  type Site,
+  variablesOf,
+} from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
-import { backward, dependents, inputsOf } from '../tape/graph';
+import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
+import { type CapturedVariable, capturedVariable } from './lone';
 import { type FoundLayer, findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
 import { sideBySide } from './slices';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends FoundLayer {
-  /** (rows × inFeatures), row-major, site by site; must not be written to. */
-  readonly siteInputs: readonly Float32Array[];
-  /** All of them, one after the other. */
+  /**
+   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given, where
+   * no factor is refreshed.
+   */
+  readonly siteInputs: readonly (Float32Array | Int32Array)[];
+  /** All of them, one after the other, of a layer whose gradient is that of its rows. */
   readonly inputs: Float32Array;
   /** Samples that the rows come from. */
   readonly samples: number;
@@ -33,16 +45,6 @@ export interface CapturedLayer extends FoundLayer {
   readonly lossGrads: (Float32Array | undefined)[];
   /** The gradient of the penalties on a variable, where they were asked for and there are any. */
   readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
-}
-
-/** What is known of a lone variable at one step. */
-export interface CapturedVariable extends LoneVariable {
-  /** The sum of its gradients over the sampled samples; `undefined` without any, or where none reaches it. */
-  readonly sampledSum: Float32Array | undefined;
-  /** Whether it has curvature: it is used by more than penalties. */
-  readonly curved: boolean;
-  /** Whether it works on what it made itself. */
-  readonly recurrent: boolean;
 }
 
 /** What one step leaves for the solver. */
@@ -89,8 +91,10 @@ export interface CaptureOptions {
   readonly share: (sampling: Sampling, blocks: readonly Block[]) => number;
   /** Uniform numbers for the sampled targets. */
   readonly uniform: UniformNumbers;
-  /** Whether the loss's own output gradients are wanted of every layer. */
+  /** Whether the loss's own output gradients are wanted of every layer whose gradient is that of its rows. */
   readonly lossGrads: boolean;
+  /** Whether factors are made of them. */
+  readonly empirical: boolean;
   /**
    * Whether gradients of kernels may be left out, where every layer is checked and none has penalties: they are zero
    * then.
@@ -134,11 +138,13 @@ export function reachedGrads(layer: CapturedLayer): Float32Array | undefined {
 }
 
 /**
- * The gradients of the loss at each site, which a step cannot do without.
+ * The gradients of the loss at each site, which a step cannot do without where they make the gradient of the layer, or
+ * its factors; none of others.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` where the backward pass did not reach them all.
  */
-export function requiredGrads(layer: CapturedLayer): readonly Float32Array[] {
+export function requiredGrads(layer: CapturedLayer, empirical: boolean): readonly Float32Array[] {
+  if (isGiven(layer) && !empirical) return [];
   const reached = layer.lossGrads.flatMap((gradients) => gradients ?? []);
   if (reached.length === layer.sites.length) return reached;
   throw new CgfacError(
@@ -202,23 +208,6 @@ function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
   return { ...found, layers, lone: [...found.lone, ...alone.values()] };
 }
 
-/** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
-function worksOnItself(tape: readonly TapeNode[], { id }: Variable): boolean {
-  const own = new Set([id]);
-  const makers = new Map<number, ReadonlySet<string>>(); // the kernels of the uses that a tensor depends on
-  for (const node of tape) {
-    const inputs = inputsOf(node);
-    const data = inputs.filter((input) => !own.has(input.id));
-    if (data.length === 0 && inputs.length > 0) for (const output of node.outputs) own.add(output.id);
-    const uses = data.length > 0 && data.length < inputs.length;
-    const behind = data.flatMap((input) => [...(makers.get(input.id) ?? [])]);
-    if (uses && behind.includes(node.kernel)) return true;
-    const kernels = new Set(uses ? [...behind, node.kernel] : behind);
-    if (kernels.size > 0) for (const output of node.outputs) makers.set(output.id, kernels);
-  }
-  return false;
-}
-
 /** Whether what a layer gives enters the loss without an activation. */
 function isOutput(
   { sites }: Layer,
@@ -249,15 +238,6 @@ function wholeMetric(
   return beside.length === 0 ? metric : withOutputs(tape, loss, metric, idsOf(beside));
 }
 
-function capturedVariable(
-  tape: readonly TapeNode[],
-  { variable, reason, nodes }: UsedVariable,
-  sums: ReadonlyMap<Variable, Float32Array> | undefined,
-): CapturedVariable {
-  const recurrent = worksOnItself(tape, variable);
-  return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sums?.get(variable) };
-}
-
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
 function captureLayers(
   tape: readonly TapeNode[],
@@ -283,17 +263,20 @@ function captureLayers(
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
-    for (const op of sites.flatMap(({ ops }) => ops)) op.skipKernelGradient();
+    for (const op of sites.flatMap(({ ops }) => ops)) op.skipKernelGradient?.();
   }
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
-    const siteInputs = layer.sites.map((site) => site.readInputs());
+    const given = isGiven(layer);
+    const needed = !given || sampled !== undefined || options.empirical;
+    const siteInputs = needed ? layer.sites.map((site) => site.readInputs()) : [];
+    const wanted = given ? options.empirical : options.lossGrads || !sampled || checked;
     const siteSampled = sampled && layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? []);
     return {
       ...layer,
       siteInputs,
       get inputs() {
-        return concatenated(siteInputs);
+        return concatenated(siteInputs.flatMap((rows) => (rows instanceof Float32Array ? [rows] : [])));
       },
       samples: samplesIn(layer, metric),
       siteSampled,
@@ -301,7 +284,7 @@ function captureLayers(
         return siteSampled && concatenated(siteSampled);
       },
       output: isOutput(layer, linear, ends),
-      lossGrads: options.lossGrads || !sampled || checked ? lossGradsOf(layer) : [],
+      lossGrads: wanted ? lossGradsOf(layer) : [],
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });

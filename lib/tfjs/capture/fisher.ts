@@ -19,7 +19,7 @@ export interface SampledGradients {
   /** The samples of the batch whose targets were sampled: the first ones. */
   readonly samples: number;
   /**
-   * The output gradients of each site, (rows × outFeatures), row-major, per sample: not divided by the size of the
+   * The output gradients of each site, (rows × gradWidth), row-major, per sample: not divided by the size of the
    * batch. Their mean is that over the rows of the sampled samples; the rows may be fewer than the site's.
    */
   readonly outputGrads: ReadonlyMap<LayerSite, Float32Array>;
@@ -78,7 +78,7 @@ function ofSampled(
   const fewer = new Map<LayerSite, Float32Array>();
   for (const [site, rows] of found) {
     const count = (sampled * site.rows) / samples;
-    const kept = Number.isInteger(count) ? gathered(rows, site.outFeatures, count) : undefined;
+    const kept = Number.isInteger(count) ? gathered(rows, site.gradWidth ?? site.outFeatures, count) : undefined;
     // the sites of a shared layer are averaged together: all in one way
     if (!kept)
       return new Map([...found].map(([each, all]) => [each, all.map((value) => value * Math.sqrt(samples / sampled))]));

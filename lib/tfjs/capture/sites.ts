@@ -96,7 +96,8 @@ function rolesOf(tape: readonly TapeNode[], { uses, views }: Uses): Map<Use, Rol
   const roles = new Map<Use, Role>();
   for (const use of uses) {
     const site = KINDS.map((kind) => kind.siteAt(use.node, use.name, use.view)).find((found) => found !== undefined);
-    if (site && !views.has(site.data.id)) roles.set(use, { is: 'kernel', site });
+    const shown = site && (site.takesTiled === true || !use.view.tiled);
+    if (site && shown && !views.has(site.data.id)) roles.set(use, { is: 'kernel', site });
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
   const open = openOutputs(tape, sites);
@@ -152,7 +153,8 @@ function haveOneForm([first, ...others]: readonly Site[]): boolean {
     (site) =>
       site.kernelLayout === first?.kernelLayout &&
       site.inFeatures === first.inFeatures &&
-      site.outFeatures === first.outFeatures,
+      site.outFeatures === first.outFeatures &&
+      site.form === first.form,
   );
 }
 
@@ -225,7 +227,7 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   const roles = rolesOf(live, uses);
   const kernels = groupsOf(live, roles);
   const biases = biasesOf(biasUsesOf(roles), kernels.flat());
-  const layers = kernels.flatMap((groups) =>
+  const found = kernels.flatMap((groups) =>
     runsOf(groups, biases, made).map((run): FoundLayer => {
       const { kernel, bias } = run;
       const known = (site: LayerSite) => ({ ...site, samples: samplesOf(site, made) });
@@ -233,6 +235,7 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
       return { kernel, bias, sites: [known(first), ...others.map(known)], recurrent: run.groups[0].recurrent };
     }),
   );
+  const layers = found.filter(({ bias, sites: [site] }) => !site.needsBias || bias !== undefined);
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables

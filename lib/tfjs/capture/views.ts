@@ -24,6 +24,7 @@ const proper = (lengths: readonly number[]) => lengths.filter((length) => length
 /** The numbers stay, in another form. Of a transposed matrix, or a range, only axes of length 1 may come and go. */
 function reshaped(view: View, shape: readonly number[]): View | undefined {
   const free = !view.transposed && view.range === undefined;
+  if (view.tiled) return undefined;
   return free || proper(shape) === proper(view.shape) ? { ...view, shape } : undefined;
 }
 
@@ -32,6 +33,12 @@ function transposed(view: View, shape: readonly number[], perm: unknown): View |
   const last = perm.length - 1;
   if (perm.slice(0, -2).some((from, axis) => from !== axis)) return undefined;
   return { ...view, shape, transposed: perm[last] === last ? view.transposed : !view.transposed };
+}
+
+/** The view of what is repeated along axes of length 1; the shape stays what it was. */
+function tiled(view: View, reps: unknown): View | undefined {
+  if (!Array.isArray(reps) || reps.some((times, axis) => times !== 1 && view.shape[axis] !== 1)) return undefined;
+  return { ...view, tiled: true };
 }
 
 /** Places `from` up to `to` of an axis of a view; of a range of an axis only a range of the same one. */
@@ -104,6 +111,8 @@ function viewsThrough(node: TapeNode, view: View): (View | undefined)[] {
       return [ofSlice(view, output, node.attributes.begin)];
     case 'SplitV':
       return ofSplit(view, node.outputs, node.attributes.axis);
+    case 'Tile':
+      return [tiled(view, node.attributes.reps)];
     case 'Unpack':
       return ofUnstack(view, node.outputs, node.attributes.axis);
     default:
@@ -115,7 +124,10 @@ function viewsThrough(node: TapeNode, view: View): (View | undefined)[] {
 export function usesOf(tape: readonly TapeNode[], variables: readonly Variable[]): Uses {
   const uses: Use[] = [];
   const views = new Map<number, View>(
-    variables.map((variable) => [variable.id, { ...whole(variable), transposed: false, shape: variable.shape }]),
+    variables.map((variable) => [
+      variable.id,
+      { ...whole(variable), transposed: false, tiled: false, shape: variable.shape },
+    ]),
   );
   for (const node of tape) {
     for (const [name, input] of node.inputs) {

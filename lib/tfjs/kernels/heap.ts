@@ -1,14 +1,19 @@
-/** The memory of the wasm backend, and products on it. */
+/** The memory of the wasm backend, and what is computed on it. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { CgfacError, describe, matrixProducts } from '../../adapter-kit';
-import { type BroadcastInput, type Epilogue, type Product, size, stacked } from './product';
+import { CgfacError, describe } from '../../adapter-kit';
 
 /** What is used of the wasm backend. */
 export interface WasmBackend {
   readonly wasm: { readonly HEAPU8: Uint8Array };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
-  makeOutput(shape: number[], dtype: 'float32'): TensorInfo;
+  makeOutput(shape: number[], dtype: 'float32' | 'int32'): TensorInfo;
   disposeData(dataId: object): boolean;
+}
+
+/** The numbers of tensors, where they lie. */
+export interface Heap {
+  floats(tensor: TensorInfo): Float32Array;
+  integers(tensor: TensorInfo): Int32Array;
 }
 
 function formError(expected: string, name: string, received: unknown): CgfacError {
@@ -35,18 +40,23 @@ export function wasmBackend(candidate: unknown): WasmBackend {
   return backend as WasmBackend;
 }
 
+/** How many numbers a shape holds. */
+export const size = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
+
 /**
- * Computes a product on the wasm heap, and returns its output.
+ * Makes a tensor on the wasm heap and has it computed from others, whose numbers are read where they lie.
  *
+ * @param inputs - The tensors that `compute` reads; one of another backend is moved here first.
+ * @param compute - Writes the output. Allocates nothing on the heap, which would replace its memory.
  * @throws {@link CgfacError} `ERR_CGFAC_OUT_OF_MEMORY` where the heap cannot grow any more, `ERR_CGFAC_TFJS_BACKEND`
  * for a tensor whose memory is not found.
  */
-export function computeProduct(
+export function computeOnHeap(
   backend: WasmBackend,
-  a: TensorInfo,
-  b: TensorInfo,
-  product: Product,
-  epilogue: Epilogue,
+  inputs: readonly TensorInfo[],
+  shape: readonly number[],
+  dtype: 'float32' | 'int32',
+  compute: (heap: Heap, out: TensorInfo) => void,
 ): TensorInfo {
   const offset = ({ dataId }: TensorInfo): number => {
     const data = backend.dataIdMap.get(dataId);
@@ -54,33 +64,23 @@ export function computeProduct(
       throw formError('a number memoryOffset', 'a tensor of the wasm backend', data?.memoryOffset);
     return data.memoryOffset;
   };
-  const place = (tensor: TensorInfo) => ({ start: offset(tensor), length: size(tensor.shape) });
-  const placeOf = (input: BroadcastInput | undefined) => input && { ...place(input.tensor), shape: input.shape };
   // Each of these may make the heap grow: a tensor of another backend is moved here when it is first looked up.
-  const [atA, atB, atBias, atSlopes] = [place(a), place(b), placeOf(epilogue.bias), placeOf(epilogue.slopes)];
-  const out = backend.makeOutput([...product.shape], 'float32');
+  for (const tensor of inputs) offset(tensor);
+  const out = backend.makeOutput([...shape], dtype);
   try {
-    const atOut = place(out);
-    if (atOut.start === 0) {
+    if (offset(out) === 0) {
       throw new CgfacError(
         'ERR_CGFAC_OUT_OF_MEMORY',
-        `Expected memory of the wasm heap for a product of shape ${product.shape} but received none`,
+        `Expected memory of the wasm heap for a result of shape ${shape} but received none`,
       );
     }
     // from here on nothing allocates there, so the buffer stays what it is
-    const heap = backend.wasm.HEAPU8.buffer;
-    const values = ({ start, length }: ReturnType<typeof place>) => new Float32Array(heap, start, length);
-    const { shape: _, ...matrices } = stacked(product, epilogue);
-    matrixProducts({
-      ...matrices,
-      a: values(atA),
-      b: values(atB),
-      out: values(atOut),
-      bias: atBias && { values: values(atBias), shape: atBias.shape },
-      activation: epilogue.activation,
-      slope: epilogue.slope,
-      slopes: atSlopes && { values: values(atSlopes), shape: atSlopes.shape },
-    });
+    const { buffer } = backend.wasm.HEAPU8;
+    const heap: Heap = {
+      floats: (tensor) => new Float32Array(buffer, offset(tensor), size(tensor.shape)),
+      integers: (tensor) => new Int32Array(buffer, offset(tensor), size(tensor.shape)),
+    };
+    compute(heap, out);
     return out;
   } catch (error) {
     backend.disposeData(out.dataId);

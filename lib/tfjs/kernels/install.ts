@@ -1,13 +1,15 @@
 /**
- * The matrix products of the wasm backend on the package's own threads. A kernel in front of the stock one takes what
- * is worth a native call, on the memory of the wasm heap itself, and hands everything else on.
+ * The kernels of the wasm backend that are computed on the package's own threads. A kernel in front of the stock one
+ * takes what is worth a native call, on the memory of the wasm heap itself, and hands everything else on; a kernel that
+ * the backend lacks takes everything.
  */
 
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import * as tfjsCore from '@tensorflow/tfjs-core';
 import { CgfacError, typeError } from '../../adapter-kit';
-import { computeProduct, type WasmBackend, wasmBackend } from './heap';
-import { epilogueOf, PLAIN, productOf, worthwhile } from './product';
+import { type WasmBackend, wasmBackend } from './heap';
+import { type KernelCall, type NativeKernel, THRESHOLDS, type Thresholds } from './kernel';
+import { kernels, productNames } from './table';
 
 /**
  * What {@link installKernels} uses of TensorFlow.js: the module `@tensorflow/tfjs-core`, or `@tensorflow/tfjs`, has it.
@@ -17,65 +19,107 @@ export type TfjsKernelRegistry = Pick<
   'backend' | 'getBackend' | 'getKernel' | 'registerKernel' | 'unregisterKernel'
 >;
 
+/** The calls of a kernel since the installation. */
+export interface KernelCalls {
+  /** Computed by this package. */
+  readonly native: number;
+  /** Left to the stock kernel. */
+  readonly stock: number;
+}
+
 /** What {@link installKernels} has installed. */
 export interface InstalledKernels {
-  /** Whether products of the wasm backend come here: true until {@link InstalledKernels.uninstall}. */
+  /** Whether the kernels of the wasm backend come here: true until {@link InstalledKernels.uninstall}. */
   readonly installed: boolean;
-  /** Products computed by this package since the installation; a batch of matrices counts once. */
+  /** Matrix products computed by this package since the installation; a batch of matrices counts once. */
   readonly nativeProducts: number;
-  /** Products left to the stock kernel since the installation. */
+  /** Matrix products left to the stock kernel since the installation. */
   readonly stockProducts: number;
+  /** The calls of each installed kernel, by the name that TensorFlow.js has for it. */
+  readonly calls: Readonly<Record<string, KernelCalls>>;
   /**
-   * Puts the stock kernels back. A kernel that was registered over ours meanwhile stays. A second call does nothing.
+   * Puts the stock kernels back, and takes those away that the backend lacks. A kernel that was registered over ours
+   * meanwhile stays. A second call does nothing.
    */
   uninstall(): void;
 }
 
 const WASM = 'wasm';
-const names = ['BatchMatMul', '_FusedMatMul'] as const;
 const functions = ['backend', 'getBackend', 'getKernel', 'registerKernel', 'unregisterKernel'] as const;
+
+/** A kernel of ours, the one it stands in front of, and its calls. */
+interface Installed {
+  readonly kernel: NativeKernel;
+  readonly own: KernelConfig;
+  readonly stock: KernelConfig | undefined;
+  native: number;
+  left: number;
+}
 
 class Installation implements InstalledKernels {
   readonly #tf: TfjsKernelRegistry;
-  readonly #pairs: { readonly stock: KernelConfig; readonly own: KernelConfig }[];
+  readonly #thresholds: Thresholds;
+  readonly #installed: readonly Installed[];
   readonly #known = new WeakSet<object>();
-  #installed = true;
-  #native = 0;
-  #stock = 0;
+  #active = true;
 
-  constructor(tf: TfjsKernelRegistry, stock: readonly KernelConfig[]) {
+  constructor(tf: TfjsKernelRegistry, thresholds: Thresholds) {
     this.#tf = tf;
-    this.#pairs = stock.map((config) => ({ stock: config, own: this.#configOf(config) }));
-    for (const { own } of this.#pairs) replace(tf, own);
-    for (const { own } of this.#pairs) installations.set(own, this);
+    this.#thresholds = thresholds;
+    this.#installed = kernels.map((kernel) => this.#install(kernel));
+    for (const { own } of this.#installed) installations.set(own, this);
   }
 
   get installed(): boolean {
-    return this.#installed;
+    return this.#active;
   }
 
   get nativeProducts(): number {
-    return this.#native;
+    return this.#sum(({ native }) => native);
   }
 
   get stockProducts(): number {
-    return this.#stock;
+    return this.#sum(({ left }) => left);
+  }
+
+  get calls(): Readonly<Record<string, KernelCalls>> {
+    return Object.fromEntries(
+      this.#installed.map(({ kernel, native, left }) => [kernel.kernelName, { native, stock: left }]),
+    );
   }
 
   uninstall(): void {
-    if (!this.#installed) return;
-    this.#installed = false;
-    for (const { stock, own } of this.#pairs) {
-      if (this.#tf.getKernel(own.kernelName, WASM) === own) replace(this.#tf, stock);
+    if (!this.#active) return;
+    this.#active = false;
+    for (const { kernel, own, stock } of this.#installed) {
+      if (this.#tf.getKernel(kernel.kernelName, WASM) === own) replace(this.#tf, kernel.kernelName, stock);
     }
   }
 
-  #configOf(stock: KernelConfig): KernelConfig {
+  #sum(count: (installed: Installed) => number): number {
+    return this.#installed.reduce(
+      (sum, installed) => sum + (productNames.includes(installed.kernel.kernelName) ? count(installed) : 0),
+      0,
+    );
+  }
+
+  #install(kernel: NativeKernel): Installed {
+    const { kernelName } = kernel;
+    const stock = this.#tf.getKernel(kernelName, WASM);
     const setupFunc = (backend: object) => {
       this.#backend(backend);
-      stock.setupFunc?.(backend);
+      stock?.setupFunc?.(backend);
     };
-    return { ...stock, setupFunc, kernelFunc: (args) => this.#run(stock, args) };
+    const own: KernelConfig = {
+      ...stock,
+      kernelName,
+      backendName: WASM,
+      setupFunc,
+      kernelFunc: (args) => this.#run(installed, args),
+    };
+    const installed: Installed = { kernel, own, stock, native: 0, left: 0 };
+    replace(this.#tf, kernelName, own);
+    return installed;
   }
 
   #backend(candidate: object): WasmBackend {
@@ -85,33 +129,51 @@ class Installation implements InstalledKernels {
     return backend;
   }
 
-  #run(stock: KernelConfig, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] {
-    const { a, b } = args.inputs;
-    const { transposeA, transposeB } = args.attrs ?? {};
-    const product = this.#installed && a && b ? productOf(a, b, Boolean(transposeA), Boolean(transposeB)) : undefined;
-    const epilogue = product && (stock.kernelName === 'BatchMatMul' ? PLAIN : epilogueOf(args, product));
-    if (a && b && product && epilogue && worthwhile(product, epilogue)) {
-      const out = computeProduct(this.#backend(args.backend as object), a, b, product, epilogue);
-      this.#native++;
+  #run(installed: Installed, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] {
+    const { kernel, stock } = installed;
+    const out = this.#active || !stock ? this.#compute(kernel, args) : undefined;
+    if (out) {
+      installed.native++;
       return out;
     }
-    if (this.#installed) this.#stock++;
-    return stock.kernelFunc(args);
+    if (this.#active) installed.left++;
+    if (stock) return stock.kernelFunc(args);
+    throw new CgfacError(
+      'ERR_CGFAC_TFJS_KERNEL',
+      `Expected attributes that the kernel '${kernel.kernelName}' of this package takes but received others`,
+    );
+  }
+
+  #compute(kernel: NativeKernel, args: Parameters<KernelFunc>[0]): TensorInfo | undefined {
+    const backend = this.#backend(args.backend as object);
+    const made: TensorInfo[] = [];
+    let out: TensorInfo | undefined;
+    const run: KernelCall['run'] = (name, inputs, attrs = {}) => {
+      const result = this.#tf.getKernel(name, WASM).kernelFunc({ inputs, backend, attrs } as typeof args) as TensorInfo;
+      made.push(result);
+      return result;
+    };
+    try {
+      const { inputs, attrs = {} } = args;
+      out = kernel.compute({ inputs, attrs, backend, thresholds: this.#thresholds, run } as KernelCall);
+      return out;
+    } finally {
+      for (const tensor of made) if (tensor !== out) backend.disposeData(tensor.dataId);
+    }
   }
 }
 
 /** The installation that a registered kernel belongs to. */
-const installations = new WeakMap<KernelConfig, Installation>();
+const installations = new WeakMap<object, Installation>();
 
-/** Registers a kernel in the place of another, without the warning that an overwritten one gives. */
-function replace(tf: TfjsKernelRegistry, config: KernelConfig): void {
-  if (tf.getKernel(config.kernelName, WASM)) tf.unregisterKernel(config.kernelName, WASM);
-  tf.registerKernel(config);
+/** Registers a kernel in the place of another, without the warning that an overwritten one gives; or none. */
+function replace(tf: TfjsKernelRegistry, kernelName: string, config: KernelConfig | undefined): void {
+  if (tf.getKernel(kernelName, WASM)) tf.unregisterKernel(kernelName, WASM);
+  if (config) tf.registerKernel(config);
 }
 
-function stockKernel(tf: TfjsKernelRegistry, name: string): KernelConfig {
-  const config = tf.getKernel(name, WASM);
-  if (typeof config?.kernelFunc === 'function') return config;
+function requireStock(tf: TfjsKernelRegistry, name: string): void {
+  if (typeof tf.getKernel(name, WASM)?.kernelFunc === 'function') return;
   throw new CgfacError(
     'ERR_CGFAC_TFJS_BACKEND',
     `Expected a kernel '${name}' of the TensorFlow.js backend '${WASM}' for installKernels but received none; ` +
@@ -120,15 +182,22 @@ function stockKernel(tf: TfjsKernelRegistry, name: string): KernelConfig {
 }
 
 /**
- * Has the matrix products of the TensorFlow.js wasm backend (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two
- * products of their backward pass) computed by this package: float32, every transpose, bias, activation and broadcast
- * of batch dimensions, for every model and every optimizer of the process, until it is undone.
+ * Has this package compute what the wasm backend of TensorFlow.js is slow at, and what it lacks, for every model and
+ * every optimizer of the process, until it is undone:
  *
- * A product is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
- * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel is what is small
- * (below 5·10⁴ flops, 4·10³ where an operand is transposed), what is not float32, and what it refuses. What the stock
- * kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes that
- * broadcast to each other) is computed here in any size.
+ * - the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
+ *   float32, every transpose, bias, activation and broadcast of batch dimensions;
+ * - the gradients of convolutions in one to three dimensions with respect to kernels and inputs, and of depthwise ones,
+ *   without which the backend trains no convolution;
+ * - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding;
+ * - `tf.einsum`, by one product.
+ *
+ * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
+ * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
+ * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
+ * 3·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
+ * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
+ * that broadcast to each other) are computed here in any size.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.
@@ -137,17 +206,22 @@ function stockKernel(tf: TfjsKernelRegistry, name: string): KernelConfig {
  * with every copy of it in the process.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_BACKEND` where the wasm backend was not imported, or has another form than
  * that of version 4; `ERR_CGFAC_INVALID_ARG_TYPE` for a `tf` that is not TensorFlow.js. The kernels throw
- * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more.
+ * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do not
+ * fit each other.
  */
 export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKernels {
+  return install(tf, THRESHOLDS);
+}
+
+/** {@link installKernels} with thresholds of the caller's own. */
+export function install(tf: TfjsKernelRegistry, thresholds: Thresholds): InstalledKernels {
   const lacking = functions.find((name) => typeof (tf as Partial<TfjsKernelRegistry> | null)?.[name] !== 'function');
   if (lacking !== undefined) throw typeError(`a module with a function ${lacking}`, 'tf', tf);
-  const [before] = names.flatMap((name) => installations.get(stockKernel(tf, name)) ?? []);
-  if (before && names.every((name) => installations.get(stockKernel(tf, name)) === before)) return before;
+  for (const { kernelName, stock } of kernels) if (stock) requireStock(tf, kernelName);
+  const found = kernels.map(({ kernelName }) => installations.get(tf.getKernel(kernelName, WASM) ?? {}));
+  const before = found.find((installation) => installation !== undefined);
+  if (before && found.every((installation) => installation === before)) return before;
   if (tf.getBackend() === WASM) wasmBackend(tf.backend());
   before?.uninstall();
-  return new Installation(
-    tf,
-    names.map((name) => stockKernel(tf, name)),
-  );
+  return new Installation(tf, thresholds);
 }

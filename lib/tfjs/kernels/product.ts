@@ -1,11 +1,10 @@
 /** The products that TensorFlow.js asks its wasm backend for, in terms of matrices. */
-import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { Activation, BroadcastNumbers, MatrixProducts } from '../../adapter-kit';
+import { size } from './heap';
+import type { KernelCall, Thresholds } from './kernel';
 
 const activations: readonly Activation[] = ['linear', 'relu', 'relu6', 'prelu', 'leakyrelu', 'sigmoid', 'elu'];
-
-/** Flops from which a product is computed here (docs/decisions/ has the measurements). */
-const nativeFlops = { plain: 5e4, transposed: 4e3 } as const;
 
 /** A product in terms of matrices. */
 export interface Product
@@ -34,9 +33,6 @@ export interface Epilogue {
 export const PLAIN: Epilogue = { bias: undefined, activation: 'linear', slope: 0, slopes: undefined };
 
 const onePair = Uint32Array.of(0, 0);
-
-/** How many numbers a shape holds. */
-export const size = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
 
 /** The shape to which two batch shapes broadcast; undefined where they do not. */
 function broadcastShape(a: readonly number[], b: readonly number[]): number[] | undefined {
@@ -95,17 +91,15 @@ function broadcastInput(tensor: TensorInfo, { pairs, rows, cols }: Product): Bro
 }
 
 /** What a fused product asks for after the product; undefined where it cannot be done here. */
-export function epilogueOf(args: Parameters<KernelFunc>[0], product: Product): Epilogue | undefined {
-  const { bias, preluActivationWeights: weights } = args.inputs as Readonly<
-    Record<string, TensorInfo | null | undefined>
-  >;
-  const activation = activations.find((candidate) => candidate === args.attrs?.activation);
+export function epilogueOf({ inputs, attrs }: KernelCall, product: Product): Epilogue | undefined {
+  const { bias, preluActivationWeights: weights } = inputs;
+  const activation = activations.find((candidate) => candidate === attrs.activation);
   // beyond rank 3 a bias is not made for the tensor that the kernel gets
   if (activation === undefined || product.shape.length > 3) return undefined;
   const ownBias = bias ? broadcastInput(bias, product) : undefined;
   const slopes = activation === 'prelu' && weights ? broadcastInput(weights, product) : undefined;
   if ((bias && !ownBias) || (activation === 'prelu' && !slopes)) return undefined;
-  return { bias: ownBias, activation, slope: Number(args.attrs?.leakyreluAlpha ?? 0), slopes };
+  return { bias: ownBias, activation, slope: Number(attrs.leakyreluAlpha ?? 0), slopes };
 }
 
 const perColumn = (input: BroadcastInput | undefined): boolean =>
@@ -129,8 +123,8 @@ export function stacked(product: Product, { bias, slopes }: Epilogue): Product {
 }
 
 /** Whether a product is computed here: where it is large, or the stock kernel would not compute it. */
-export function worthwhile(product: Product, epilogue: Epilogue): boolean {
+export function worthwhile(product: Product, epilogue: Epilogue, thresholds: Thresholds): boolean {
   const flops = 2 * size(product.shape) * product.inner;
-  const least = product.transposeA || product.transposeB ? nativeFlops.transposed : nativeFlops.plain;
+  const least = product.transposeA || product.transposeB ? thresholds.transposedProduct : thresholds.product;
   return flops >= least || !stockComputes(product, epilogue);
 }

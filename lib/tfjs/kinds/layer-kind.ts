@@ -11,8 +11,10 @@ import { nameOf, type Part } from './part';
 export interface View extends Part {
   /** Whether the last two axes stand in the other order than in the variable. */
   readonly transposed: boolean;
-  /** The shape that the op sees. */
+  /** The shape that the op sees, or, of a view that is tiled, saw before. */
   readonly shape: readonly number[];
+  /** Whether axes of length 1 are repeated, so that numbers stand for several. */
+  readonly tiled: boolean;
 }
 
 /**
@@ -41,8 +43,21 @@ export interface Site {
   readonly rows: number;
   /** Width of a row of inputs, without a bias. */
   readonly inFeatures: number;
-  /** Width of a row of output gradients. */
+  /** Width of a row of output gradients; of a convolution that of one position. */
   readonly outFeatures: number;
+  /** Numbers of a row of output gradients, where it holds several positions. Default: outFeatures. */
+  readonly gradWidth?: number;
+  /** What sites of one layer have in common besides the kernel's form, in words. */
+  readonly form?: string;
+  /**
+   * Whether the gradient of the kernel is the framework's own, not that of the rows, which factors alone are made of:
+   * they are then needed where these are refreshed.
+   */
+  readonly given?: true;
+  /** Whether a variable may be repeated along axes of length 1. */
+  readonly takesTiled?: true;
+  /** Whether the block is one of a kernel and a bias together. */
+  readonly needsBias?: true;
   /** How the variable stores the kernel: `'in-out'` is (inFeatures × outFeatures), row-major. */
   readonly kernelLayout: KernelLayout;
   /**
@@ -60,15 +75,18 @@ export interface Site {
   readonly samples?: number;
   /** How a bias comes to the op. */
   readonly bias: BiasRole;
-  /** Reads the inputs, (rows × inFeatures), row-major. The array may be the tensor's own: it must not be written to. */
-  readInputs(): Float32Array;
   /**
-   * Reads the output gradients, (rows × outFeatures), row-major, from the gradient of the op's output. The array may be
+   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array may
+   * be the tensor's own: it must not be written to.
+   */
+  readInputs(): Float32Array | Int32Array;
+  /**
+   * Reads the output gradients, (rows × gradWidth), row-major, from the gradient of the op's output. The array may be
    * the tensor's own: it must not be written to.
    */
   readOutputGrads(outputGradient: Tensor): Float32Array;
   /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
-  skipKernelGradient(): void;
+  skipKernelGradient?(): void;
   /** What registers the layer of this site, or of several side by side, with a bias or without. */
   registration(bias: boolean, outFeatures: number): Registration;
 }
@@ -78,7 +96,7 @@ export interface Site {
  * data.
  */
 export interface LayerSite
-  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'readOutputGrads' | 'skipKernelGradient'> {
+  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'readOutputGrads' | 'skipKernelGradient'> {
   /** The sites, in the order of their outputs. */
   readonly ops: readonly [Site, ...Site[]];
 }
@@ -108,6 +126,11 @@ export interface Block {
 export interface Layer extends Block {
   /** At least one; several where the layer is shared or unrolled in time. */
   readonly sites: readonly [LayerSite, ...LayerSite[]];
+}
+
+/** Whether the gradient of a layer is the framework's own, and its rows are for its factors alone. */
+export function isGiven({ sites: [site] }: Pick<Layer, 'sites'>): boolean {
+  return site.given === true;
 }
 
 /** The parts of a block, the kernel first. */

@@ -88,7 +88,7 @@ function allFinite(values: Tensor): boolean {
 export function unusable(
   step: Step | KeptStep,
   gradients: ReadonlyMap<string, Tensor>,
-  read: readonly LayerGradient[] | undefined,
+  read: readonly (LayerGradient | undefined)[],
 ): string | undefined {
   if (!('kept' in step)) {
     if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
@@ -96,7 +96,7 @@ export function unusable(
   }
   const bad =
     step.layers.flatMap((layer: Block, index) => {
-      const gradient = read?.[index];
+      const gradient = read[index];
       return (gradient && notFinite(layer, gradient)) ?? [];
     })[0] ??
     step.lone.find(({ variable }) => {

@@ -1,7 +1,7 @@
 import type { NamedTensorMap } from '@tensorflow/tfjs-core';
 import { type Capture, refusedOf } from '../capture/capture';
 import { discrepancyOf } from '../capture/self-check';
-import { blockName, type Layer, variablesOf } from '../kinds/layer-kind';
+import { blockName, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
 import { notFinite, readGradient } from './gradients';
 
 /** Why a layer that failed its check is not preconditioned. */
@@ -30,9 +30,9 @@ export class LayerChecks {
   /** What came of a check, by the id of the kernel and the name of the layer. */
   readonly #results = new Map<string, 'passed' | 'failed'>();
 
-  /** Whether a layer is still to be checked. */
+  /** Whether a layer is still to be checked: not one whose gradient is the framework's own. */
   isDue(layer: Layer): boolean {
-    return !this.#results.has(keyOf(layer));
+    return !isGiven(layer) && !this.#results.has(keyOf(layer));
   }
 
   /** Why a layer is not to be preconditioned; `undefined` of one that has not failed. */

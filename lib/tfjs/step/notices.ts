@@ -1,5 +1,5 @@
 import { Variable } from '@tensorflow/tfjs-core';
-import type { CapturedVariable } from '../capture/capture';
+import type { CapturedVariable } from '../capture/lone';
 import { variablesOf } from '../kinds/layer-kind';
 import type { FailedCheck } from './layer-checks';
 import type { StepReport } from './report';

@@ -4,7 +4,7 @@
 import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
 import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
-import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
 import { readState, stateTensors } from '../saving/state-tensors';
@@ -103,12 +103,13 @@ export class Recipe {
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     // the rows say it all where no gradient but their own can be there
     const own = step.own && !step.penalised;
-    const read =
-      own || !Number.isFinite(step.loss) ? undefined : step.layers.map((layer) => readGradient(layer, gradients));
+    const read = step.layers.map((layer) =>
+      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? readGradient(layer, gradients) : undefined,
+    );
     const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const lossGrads = step.layers.map(requiredGrads);
+    const lossGrads = step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical'));
     const moving = this.#moving(step, gradients);
     const variables = moving.map(({ variable }) => variable);
     const { names, loneNames } = this.#admit(step, moving);
@@ -120,7 +121,7 @@ export class Recipe {
       return { next: [], report: reportOf(step) };
     }
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
-    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, this.#settings);
+    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, !own, this.#settings);
     this.#lossFloor = summary.lossFloor;
     const rate = this.#rate(preconditioner);
     if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;

@@ -53,7 +53,8 @@ export interface LoneStep {
  * @param names - What the preconditioner calls the layers of the step, in their order.
  * @param lone - The lone variables that take part.
  * @param lossGrads - The output gradients of the loss, layer by layer and site by site.
- * @param gradients - The gradients that are given, where they may hold more than those of the rows.
+ * @param gradients - The gradients of layers whose own is not that of their rows; of all where `all`.
+ * @param all - Whether all gradients are given, since they may hold more than those of the rows.
  * @param settings - What the output factors are made of, and L_min where it is given.
  */
 export function takeStep(
@@ -62,7 +63,8 @@ export function takeStep(
   names: readonly string[],
   lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
-  gradients: readonly LayerGradient[] | undefined,
+  gradients: readonly (LayerGradient | undefined)[],
+  all: boolean,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
   const floor = given ?? found;
@@ -81,9 +83,10 @@ export function takeStep(
       const largest = Math.max(...batches);
       for (const [site, inputs] of siteInputs.entries()) {
         const batch = batches[site] ?? samples;
-        const own = lossGrads[index]?.[site] ?? inputs;
+        const own = lossGrads[index]?.[site];
         // each batch's gradients are multiplied by its size, and the sum is divided by that of the largest
-        preconditioner.record(name, { inputs, lossGrads: times(own, largest / batch), batch, site });
+        const rows = own && { lossGrads: times(own, largest / batch) };
+        preconditioner.record(name, { inputs, ...rows, batch, site });
       }
       // sampled errors are those of single samples: a batch of one, as far as its reduction goes
       for (const outputGrads of siteSampled ?? [])
@@ -95,9 +98,12 @@ export function takeStep(
       const outputGrads = times(sampledSum, 1 / sampled);
       preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
     }
-    if (gradients === undefined) return preconditioner.naturalGradientsSync(options);
+    const given = gradients.flatMap((gradient, index) =>
+      gradient ? [[names[index] ?? '', copyOf(gradient)] as const] : [],
+    );
+    if (!all) return preconditioner.naturalGradientsSync({ ...options, gradients: Object.fromEntries(given) });
     const updates = Object.fromEntries([
-      ...gradients.map((gradient, index) => [names[index] ?? '', copyOf(gradient)] as const),
+      ...given,
       ...lone.map(({ name, gradient }) => [name, gradient.slice()] as const),
     ]);
     return { summary: preconditioner.stepSync(updates, options), updates };

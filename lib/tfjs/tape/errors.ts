@@ -1,6 +1,7 @@
 /** The errors of a tape of another form, and of backends and ops that lack what a step needs. */
 import { version_core as tfjsVersion } from '@tensorflow/tfjs-core';
 import { CgfacError } from '../../adapter-kit';
+import { lackingNames } from '../kernels/table';
 
 /** The error of a TensorFlow.js whose tape has another form. */
 export function versionError(expected: string, received: string): CgfacError {
@@ -32,10 +33,14 @@ export function explain(error: unknown): unknown {
   if (ungraded) return noGradient(ungraded, error);
   const [, kernel, backend] = /[Kk]ernel '(\w+)' (?:not registered )?for backend '(\w+)'/.exec(message) ?? [];
   if (!kernel) return error;
+  const remedy =
+    backend === 'wasm' && lackingNames.includes(kernel)
+      ? 'call installKernels(tf) of cgfac/tfjs, which adds it'
+      : 'register one with tf.registerKernel or train on another backend';
   return new CgfacError(
     'ERR_CGFAC_TFJS_KERNEL',
     `Expected a kernel '${kernel}' of the TensorFlow.js backend '${backend}' for the training step ` +
-      'but received none; register one with tf.registerKernel or train on another backend',
+      `but received none; ${remedy}`,
     { cause: error },
   );
 }

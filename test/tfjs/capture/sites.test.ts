@@ -19,12 +19,15 @@ describe('variables that are not preconditioned', () => {
       plain: { 1: 'Multiply' },
       layers: 1,
     },
-    'an embedding': {
+    'columns gathered from a table': {
       shapes: [
         [5, 4],
         [4, 3],
       ],
-      loss: ([e, w]) => tf.matMul(tf.gather(e as tf.Tensor, tf.tensor1d([0, 1, 2, 0, 4, 1], 'int32')), w as tf.Tensor),
+      loss: ([e, w]) => {
+        const columns = tf.gather(e as tf.Tensor, tf.tensor1d([0, 1, 2, 0], 'int32'), 1);
+        return tf.matMul(columns, w as tf.Tensor);
+      },
       plain: { 0: 'GatherV2' },
       layers: 1,
     },

@@ -65,12 +65,13 @@ export function quietWarnings(): { readonly calls: readonly unknown[][]; readonl
 }
 
 /** On the cpu backend: every test in a scope of its own, with its warnings kept back. */
-export function quietScopes(): void {
+export function quietScopes(): ReturnType<typeof quietWarnings> {
   beforeAll(() => useBackend('cpu'));
-  quietWarnings();
+  const warnings = quietWarnings();
   beforeEach(() => tf.engine().startScope());
   afterEach(() => {
     tf.engine().endScope();
     tf.disposeVariables();
   });
+  return warnings;
 }

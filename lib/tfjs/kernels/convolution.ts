@@ -1,0 +1,171 @@
+/** The gradients of convolutions that TensorFlow.js asks its wasm backend for. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util } from '@tensorflow/tfjs-core';
+import { CgfacError, type ConvolutionGeometry, convolutionGradient } from '../../adapter-kit';
+import { computeOnHeap, size } from './heap';
+import { cast, input, type KernelCall, type NativeKernel } from './kernel';
+
+type Shape2d = [number, number, number, number];
+type Shape3d = [number, number, number, number, number];
+
+/** The attributes of a convolution's gradient, as the op has checked them. */
+interface ConvolutionAttributes {
+  readonly strides: number | [number, number];
+  readonly pad: 'valid' | 'same' | number | backend_util.ExplicitPadding;
+  readonly dilations?: number | [number, number];
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  readonly dataFormat?: 'NHWC' | 'NCHW';
+  readonly filterShape: Shape2d;
+  readonly inputShape: Shape2d;
+}
+
+interface Convolution3dAttributes {
+  readonly strides: number | [number, number, number];
+  readonly pad: 'valid' | 'same';
+  readonly filterShape: Shape3d;
+  readonly inputShape: Shape3d;
+}
+
+function geometry2d(
+  xShape: Shape2d,
+  filterShape: Shape2d,
+  attributes: ConvolutionAttributes,
+  depthwise: boolean,
+): ConvolutionGeometry {
+  const { strides, dilations = 1, pad, dimRoundingMode } = attributes;
+  const info = backend_util.computeConv2DInfo(
+    xShape,
+    filterShape,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+    depthwise,
+    'channelsLast',
+  );
+  return {
+    batch: info.batchSize,
+    channels: info.inChannels,
+    filters: info.outChannels,
+    depthwise,
+    input: [1, info.inHeight, info.inWidth],
+    output: [1, info.outHeight, info.outWidth],
+    kernel: [1, info.filterHeight, info.filterWidth],
+    stride: [1, info.strideHeight, info.strideWidth],
+    dilation: [1, info.dilationHeight, info.dilationWidth],
+    padding: [0, info.padInfo.top, info.padInfo.left],
+  };
+}
+
+function geometry3d(
+  xShape: Shape3d,
+  filterShape: Shape3d,
+  { strides, pad }: Convolution3dAttributes,
+): ConvolutionGeometry {
+  const info = backend_util.computeConv3DInfo(xShape, filterShape, strides, 1, pad);
+  return {
+    batch: info.batchSize,
+    channels: info.inChannels,
+    filters: info.outChannels,
+    depthwise: false,
+    input: [info.inDepth, info.inHeight, info.inWidth],
+    output: [info.outDepth, info.outHeight, info.outWidth],
+    kernel: [info.filterDepth, info.filterHeight, info.filterWidth],
+    stride: [info.strideDepth, info.strideHeight, info.strideWidth],
+    dilation: [1, 1, 1],
+    padding: [info.padInfo.front, info.padInfo.top, info.padInfo.left],
+  };
+}
+
+/** Whether a gradient is worth a native call where a stock kernel could compute it. */
+function worthwhile({ thresholds }: KernelCall, { batch, channels, filters, output, kernel }: ConvolutionGeometry) {
+  return 2 * batch * size(output) * size(kernel) * channels * filters >= thresholds.convolution;
+}
+
+/**
+ * dy as far as the convolution has outputs: where an op drops the rounding mode of a padded size, or a transposed
+ * convolution is asked for an output of another size, dy has more of them, and TensorFlow.js leaves these out.
+ */
+function cropped(call: KernelCall, { batch, filters, output }: ConvolutionGeometry, dy: TensorInfo): TensorInfo {
+  const shape = [batch, ...output.slice(5 - dy.shape.length), filters];
+  const fits = (extent: number, axis: number) =>
+    axis === 0 || axis === shape.length - 1 ? dy.shape[axis] === extent : (dy.shape[axis] ?? 0) >= extent;
+  if (shape.every((extent, axis) => dy.shape[axis] === extent)) return dy;
+  if (shape.every(fits)) return call.run('Slice', { x: dy }, { begin: shape.map(() => 0), size: shape });
+  throw new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', `Expected a shape [${shape}] for dy but received [${dy.shape}]`);
+}
+
+/** The gradient with respect to one array of a convolution, from dy and the other array. */
+function gradient(
+  call: KernelCall,
+  geometry: ConvolutionGeometry,
+  gradientOf: 'kernel' | 'input',
+  arrays: readonly [other: TensorInfo, dy: TensorInfo],
+  shape: readonly number[],
+): TensorInfo {
+  const other = arrays[0];
+  const dy = cropped(call, geometry, arrays[1]);
+  return computeOnHeap(call.backend, [other, dy], shape, 'float32', (heap, out) => {
+    const [x, w] = gradientOf === 'kernel' ? [other, out] : [out, other];
+    if (size(x.shape) * size(dy.shape) * size(w.shape) === 0) heap.floats(out).fill(0);
+    else convolutionGradient(geometry, { gradientOf, x: heap.floats(x), dy: heap.floats(dy), w: heap.floats(w) });
+  });
+}
+
+const attributesOf = <T>({ attrs }: KernelCall): T => attrs as unknown as T;
+const floats = (call: KernelCall, name: string): TensorInfo => cast(call, input(call, name), 'float32');
+const transposed = (call: KernelCall, x: TensorInfo, perm: readonly number[]): TensorInfo =>
+  call.run('Transpose', { x }, { perm });
+
+/** The gradient of a kernel; channels that come first are moved to the end, where they are read. */
+function kernelGradient2d(call: KernelCall, depthwise: boolean): TensorInfo {
+  const attributes = attributesOf<ConvolutionAttributes>(call);
+  const channelsLast = (x: TensorInfo) => (attributes.dataFormat === 'NCHW' ? transposed(call, x, [0, 2, 3, 1]) : x);
+  const [x, dy] = [channelsLast(floats(call, 'x')), channelsLast(floats(call, 'dy'))];
+  const { filterShape } = attributes;
+  const geometry = geometry2d(x.shape as Shape2d, filterShape, attributes, depthwise);
+  return gradient(call, geometry, 'kernel', [x, dy], filterShape);
+}
+
+function inputGradient2d(call: KernelCall, depthwise: boolean): TensorInfo | undefined {
+  const attributes = attributesOf<ConvolutionAttributes>(call);
+  const { inputShape } = attributes;
+  const [filter, dy] = [floats(call, 'filter'), floats(call, 'dy')];
+  const geometry = geometry2d(inputShape, filter.shape as Shape2d, attributes, depthwise);
+  if (!depthwise && !worthwhile(call, geometry)) return undefined;
+  return gradient(call, geometry, 'input', [filter, dy], inputShape);
+}
+
+/** The kernels of convolutions' gradients. */
+export const convolutionKernels: readonly NativeKernel[] = [
+  { kernelName: 'Conv2DBackpropFilter', stock: false, compute: (call) => kernelGradient2d(call, false) },
+  {
+    kernelName: 'Conv2DBackpropInput',
+    stock: true,
+    compute: (call) => (call.attrs.dataFormat === 'NCHW' ? undefined : inputGradient2d(call, false)),
+  },
+  { kernelName: 'DepthwiseConv2dNativeBackpropFilter', stock: false, compute: (call) => kernelGradient2d(call, true) },
+  { kernelName: 'DepthwiseConv2dNativeBackpropInput', stock: false, compute: (call) => inputGradient2d(call, true) },
+  {
+    kernelName: 'Conv3DBackpropFilterV2',
+    stock: true,
+    compute: (call) => {
+      const attributes = attributesOf<Convolution3dAttributes>(call);
+      const { filterShape } = attributes;
+      const [x, dy] = [floats(call, 'x'), floats(call, 'dy')];
+      const geometry = geometry3d(x.shape as Shape3d, filterShape, attributes);
+      return worthwhile(call, geometry) ? gradient(call, geometry, 'kernel', [x, dy], filterShape) : undefined;
+    },
+  },
+  {
+    kernelName: 'Conv3DBackpropInputV2',
+    stock: true,
+    compute: (call) => {
+      const attributes = attributesOf<Convolution3dAttributes>(call);
+      const { inputShape } = attributes;
+      const [filter, dy] = [floats(call, 'filter'), floats(call, 'dy')];
+      const geometry = geometry3d(inputShape, filter.shape as Shape3d, attributes);
+      return worthwhile(call, geometry) ? gradient(call, geometry, 'input', [filter, dy], inputShape) : undefined;
+    },
+  },
+];

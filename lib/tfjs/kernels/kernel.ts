@@ -1,0 +1,48 @@
+/** What a kernel of this package is: the computation of one op, where it is worth a native call. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { WasmBackend } from './heap';
+
+/** Flops from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
+export interface Thresholds {
+  /** Of a matrix product. */
+  readonly product: number;
+  /** Of a matrix product with a transposed operand. */
+  readonly transposedProduct: number;
+  /** Of a gradient of a convolution. */
+  readonly convolution: number;
+}
+
+/** The thresholds of an installation. */
+export const THRESHOLDS: Thresholds = { product: 5e4, transposedProduct: 4e3, convolution: 3e4 };
+
+/** A call of a kernel, as TensorFlow.js makes it. */
+export interface KernelCall {
+  readonly inputs: Readonly<Record<string, TensorInfo | null | undefined>>;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly backend: WasmBackend;
+  readonly thresholds: Thresholds;
+  /** Runs another kernel of the backend; its output is disposed of after the call, unless the call returns it. */
+  run(kernelName: string, inputs: Readonly<Record<string, TensorInfo>>, attrs?: object): TensorInfo;
+}
+
+/** A kernel of this package. */
+export interface NativeKernel {
+  /** The name that TensorFlow.js has for it. */
+  readonly kernelName: string;
+  /** Whether the wasm backend of TensorFlow.js 4 has a kernel of that name, which takes what is left to it. */
+  readonly stock: boolean;
+  /** The output; undefined where the stock kernel is to compute it. */
+  compute(call: KernelCall): TensorInfo | undefined;
+}
+
+/** An input that the op always has. */
+export function input({ inputs }: KernelCall, name: string): TensorInfo {
+  const tensor = inputs[name];
+  if (!tensor) throw new TypeError(`Expected a tensor for ${name} but received ${tensor}`);
+  return tensor;
+}
+
+/** A tensor as one of a type. */
+export function cast(call: KernelCall, x: TensorInfo, dtype: 'float32' | 'int32'): TensorInfo {
+  return x.dtype === dtype ? x : call.run('Cast', { x }, { dtype });
+}

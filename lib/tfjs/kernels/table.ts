@@ -1,0 +1,20 @@
+/** The kernels of this package. */
+import { convolutionKernels } from './convolution';
+import { einsumKernel } from './einsum';
+import type { NativeKernel } from './kernel';
+import { productKernels } from './matrix-products';
+import { segmentSumKernel } from './segment-sum';
+
+/** All of them. */
+export const kernels: readonly NativeKernel[] = [
+  ...productKernels,
+  ...convolutionKernels,
+  segmentSumKernel,
+  einsumKernel,
+];
+
+/** The names of those that multiply matrices. */
+export const productNames: readonly string[] = productKernels.map(({ kernelName }) => kernelName);
+
+/** The names of those that the wasm backend of TensorFlow.js 4 lacks. */
+export const lackingNames: readonly string[] = kernels.flatMap(({ kernelName, stock }) => (stock ? [] : [kernelName]));

@@ -1,0 +1,69 @@
+/**
+ * Transposed convolutions over images, of which the kernel is trained. A row of inputs is a sample, and a row of output
+ * gradients all of what comes out.
+ */
+import { conv2d, type Tensor } from '@tensorflow/tfjs-core';
+import type { InputGradients, TapeNode } from '../tape/tape';
+import type { LayerKind, Registration, Site, View } from './layer-kind';
+import { read, sampleSize, windowsOf } from './windows';
+
+/** The gradient of a convolution for its data, which a transposed one is: inputs 'dy', the data, and 'filter'. */
+const KERNEL = 'Conv2DBackpropInput';
+
+function gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly string[]): InputGradients | undefined {
+  if (node.kernel !== KERNEL || wanted.length !== 1 || wanted[0] !== 'dy') return undefined;
+  const [, filter] = node.saved;
+  const { strides, pad, dataFormat, dimRoundingMode } = node.attributes as {
+    readonly strides: [number, number] | number;
+    readonly pad: 'valid' | 'same' | number;
+    readonly dataFormat?: 'NHWC' | 'NCHW';
+    readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  };
+  if (!filter || dataFormat === 'NCHW') return undefined;
+  const gradient = () =>
+    conv2d(outputGradient as never, filter as never, strides, pad, 'NHWC', 1, dimRoundingMode) as Tensor;
+  return { dy: gradient };
+}
+
+/** Made apart from the site: a function keeps all that was in reach where it was made. */
+function registrationOf(options: Parameters<Parameters<Registration>[0]['registerConv2dTranspose']>[1]): Registration {
+  return (preconditioner, name, { recurrent, output }) => {
+    preconditioner.registerConv2dTranspose(name, { ...options, recurrent, output });
+  };
+}
+
+function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined {
+  if (node.kernel !== KERNEL || name !== 'filter') return undefined;
+  const [output] = node.outputs;
+  const [data] = node.saved;
+  const input = node.inputs.get('dy');
+  const windows = windowsOf(node, shape, 2);
+  if (!output || !data || !input || !windows) return undefined;
+  const [filters = 0, channels = 0] = shape.slice(2);
+  const options = {
+    ...windows,
+    inputShape: data.shape.slice(1),
+    outputShape: output.shape.slice(1, 3),
+    filters,
+  };
+  return {
+    node,
+    rows: data.shape[0] ?? 1,
+    inFeatures: channels,
+    outFeatures: windows.kernelSize.reduce((product, extent) => product * extent, filters),
+    gradWidth: sampleSize(output),
+    kernelLayout: 'out-in',
+    form: JSON.stringify(options),
+    given: true,
+    data: input,
+    takesFewerRows: true,
+    reshapesData: false,
+    bias: { is: 'unknown' },
+    readInputs: () => read(data),
+    readOutputGrads: read,
+    registration: () => registrationOf(options),
+  };
+}
+
+/** Transposed convolutions, by the op that TensorFlow.js has for them. */
+export const transposedConvolution: LayerKind = { fusedKernels: [], gradientsFor, siteAt };
