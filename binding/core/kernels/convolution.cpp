@@ -122,7 +122,8 @@ class InputPieces {
     const Range samples{.first = cut(g_.batch, group, groups_), .last = cut(g_.batch, group + 1, groups_)};
     const std::size_t outputs = volume_of(g_.output);
     Box box = whole(g_.input);
-    if (bands_ == 1) return {.samples = samples, .box = box, .rows = {samples.first * outputs, samples.last * outputs}};
+    const Range rows{.first = samples.first * outputs, .last = samples.last * outputs};
+    if (bands_ == 1) return {.samples = samples, .box = box, .rows = rows};
 
     // a band of one sample: the outputs o with a tap in it, band.first − reach ≤ o·stride − padding < band.last
     Range& band = box[axis_];
@@ -132,8 +133,9 @@ class InputPieces {
     const Range from = steps_within(start, g_.stride[axis_], band, g_.output[axis_]);
     const Range to = steps_within(start - static_cast<std::ptrdiff_t>(reach), g_.stride[axis_], band, g_.output[axis_]);
     const std::size_t inner = outputs / g_.output[axis_];
-    const std::size_t before = samples.first * outputs;
-    return {.samples = samples, .box = box, .rows = {before + (from.first * inner), before + (to.last * inner)}};
+    return {.samples = samples,
+            .box = box,
+            .rows = {.first = rows.first + (from.first * inner), .last = rows.first + (to.last * inner)}};
   }
 
  private:

@@ -206,8 +206,8 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * with every copy of it in the process.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_BACKEND` where the wasm backend was not imported, or has another form than
  * that of version 4; `ERR_CGFAC_INVALID_ARG_TYPE` for a `tf` that is not TensorFlow.js. The kernels throw
- * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do not
- * fit each other.
+ * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do
+ * not fit each other.
  */
 export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKernels {
   return install(tf, THRESHOLDS);
