@@ -64,6 +64,7 @@ export type {
   NaturalGradientsResult,
   NetworkMemory,
   NetworkReport,
+  ReportedFactor,
   ReportedLayer,
   SkippedLayer,
   StepOptions,

@@ -186,11 +186,10 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * every optimizer of the process, until it is undone:
  *
  * - the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
- *   float32, every transpose, bias, activation and broadcast of batch dimensions;
- * - the gradients of convolutions in one to three dimensions with respect to kernels and inputs, and of depthwise ones,
- *   without which the backend trains no convolution;
- * - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding;
- * - `tf.einsum`, by one product.
+ * float32, every transpose, bias, activation and broadcast of batch dimensions; - the gradients of convolutions in one
+ * to three dimensions with respect to kernels and inputs, and of depthwise ones,   without which the backend trains no
+ * convolution; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding; -
+ * `tf.einsum`, by one product.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
