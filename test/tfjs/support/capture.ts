@@ -16,6 +16,7 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
     share: () => (fisher === 'true' ? 1 : 0),
     uniform: uniforms(seed, 0),
     lossGrads: false,
+    empirical: fisher === 'empirical',
     kernelsMayBeSkipped: false,
     refused: () => undefined,
     checked: () => checked,
