@@ -97,8 +97,9 @@ async function main(signal: AbortSignal): Promise<void> {
   const perEpoch = Math.ceil(images / BATCH);
   console.log(
     `Convolutional network 16-32-64-64-10${options.batchnorm ? ' with batch normalisation' : ''}: ` +
-      `${images.toLocaleString('en')} fashion images for training, ${heldOut.labels.length.toLocaleString('en')} held ` +
-      `out; ${perEpoch} steps of ${BATCH} to an epoch; seed ${options.seed}; ` +
+      `${images.toLocaleString('en')} fashion images for training, ` +
+      `${heldOut.labels.length.toLocaleString('en')} held out; ` +
+      `${perEpoch} steps of ${BATCH} to an epoch; seed ${options.seed}; ` +
       `TensorFlow.js ${tf.version_core} on wasm with the kernels of cgfac`,
   );
   const optimizers = { cgfac: () => cgfac({ seed: options.seed }), adam: () => tf.train.adam(ADAM) };

@@ -24,9 +24,7 @@ export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
 /** The gradients of a framework's convolutions, on the pool. */
 export {
   type ConvolutionGeometry,
-  type ConvolutionGradient,
   convolutionGradient,
-  type Extents,
 } from './kernels/convolutions';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
@@ -64,6 +62,7 @@ export type {
   NaturalGradientsResult,
   NetworkMemory,
   NetworkReport,
+  ReportedFactor,
   ReportedLayer,
   SkippedLayer,
   StepOptions,

@@ -43,6 +43,7 @@ export type {
   NetworkReport,
   RecordedBatchRows,
   RecordedFisherRows,
+  ReportedFactor,
   ReportedLayer,
   SkippedLayer,
   StepOptions,

@@ -52,5 +52,5 @@ export function convolutionGradient(geometry: ConvolutionGeometry, arrays: Convo
     dilation: Uint32Array.from(geometry.dilation),
     padding: Uint32Array.from(geometry.padding),
   };
-  callNative(() => native.convolutionGradient({ ...geometry, ...triples, ...arrays }));
+  callNative(() => native.convolutionGradient({ ...arrays, ...geometry, ...triples }));
 }

@@ -2,7 +2,9 @@ import { callNative } from '../native/call';
 import type { NativeSegmentSum } from '../native/kernels';
 import { native } from '../native/load';
 
-/** Rows, the segments they belong to, and where the sums go: `out` is of the type of `x` and shares no memory with it. */
+/**
+ * Rows, the segments they belong to, and where the sums go: `out` is of the type of `x` and shares no memory with it.
+ */
 export type SegmentSums = NativeSegmentSum;
 
 /**

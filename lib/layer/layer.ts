@@ -2,15 +2,9 @@
 import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type {
-  NativeBatchRows,
-  NativeKindShape,
-  NativeLayer,
-  NativePatches,
-  NativeShape,
-  NativeState,
-} from '../native/declarations';
+import type { NativeBatchRows, NativeLayer, NativeState } from '../native/declarations';
 import { native } from '../native/load';
+import type { NativeKindShape, NativePatches, NativeShape } from '../native/shapes';
 import type { layerPreconditionerRows, layerRows } from './option-rows';
 
 /** Rows of each side that a layer's factors took in last. */
@@ -124,6 +118,11 @@ export class Layer {
   recordFisher({ outputGrads, rows, factor, forFactors, samples }: FisherRows): void {
     callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors, samples));
     this.#sampled = true;
+  }
+
+  /** The windows of a convolution whose data has another size from now on; refused where rows are recorded. */
+  setPatches(patches: NativePatches): void {
+    callNative(() => this.native.setPatches(patches));
   }
 
   /** Refuses recorded rows that are not finite. */

@@ -3,13 +3,12 @@ import { CgfacError } from '../base/errors';
 import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
-import { Layer } from '../layer/layer';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
 import { InputRows } from './input-rows';
-import type { LayerKind, NetworkShape } from './kinds/layer-kind';
+import type { LayerKind } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { type NetworkEntry, requireArrays, requireWeights } from './registry';
+import { type NetworkEntry, newLayer, requireArrays, requireWeights, resizeEntry } from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
@@ -102,12 +101,13 @@ export class Network {
     }
     if (this.options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
     const average = this.options.useEma && weights !== undefined ? copied(weights) : undefined;
-    const layer = this.#newLayer(shape);
+    const layer = newLayer(shape, this.options);
     const registered = this.counts.steps;
     this.entries.set(name, {
       name,
       kind,
       shape,
+      options,
       weights,
       recurrent,
       output,
@@ -121,20 +121,10 @@ export class Network {
     return true;
   }
 
-  #newLayer(shape: NetworkShape): Layer {
-    const { method, window } = this.options;
-    return new Layer(
-      { ...shape, lossReduction: 'sum' },
-      {
-        ...this.options,
-        damping: 1, // each step sets its own
-        block: 'kronecker',
-        factorUpdateSteps: 1,
-        window: window ?? 1,
-        // not where averages make up for it
-        fillsUp: window === undefined && method !== 'kfac',
-      },
-    );
+  /** Has the samples of a layer have another size from now on; see {@link Preconditioner.resize}. */
+  resize(name: string, size: object): void {
+    const entry = this.entry(name);
+    if (entry) resizeEntry(entry, size, this.options);
   }
 
   /** A layer that is preconditioned; `undefined` of one that is skipped. */

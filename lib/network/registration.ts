@@ -1,4 +1,5 @@
 /** How layers come under the care of a {@link Preconditioner}: a method for each kind. */
+import { checkOptions } from '../base/validate';
 import {
   type Conv2dLayerOptions,
   type Conv2dTransposeLayerOptions,
@@ -18,6 +19,7 @@ import { type ScaleShiftLayerOptions, scaleShift } from './kinds/scale-shift';
 interface Registry {
   requireIdle(call: string): void;
   register(name: unknown, kind: LayerKind, options: unknown): boolean;
+  resize(name: string, size: object): void;
 }
 
 /** The kinds of layers of a {@link Preconditioner}. */
@@ -67,8 +69,8 @@ export abstract class LayerRegistration {
 
   /**
    * Takes a convolution over images under its care, unless `skipLayers` names it: a dense layer over the patches of its
-   * data, of which no more than `maxRows` are gathered at a refresh. `record` takes whole samples (`inputs` batch × H × W
-   * × C, `lossGrads` batch × H' × W' × filters), and so does `recordFisher`; a step may be given the layer's gradient
+   * data, of which no more than `maxRows` are gathered at a refresh. `record` takes whole samples (`inputs` batch × H ×
+   * W × C, `lossGrads` batch × H' × W' × filters), and so does `recordFisher`; a step may be given the layer's gradient
    * instead of `lossGrads`. A convolution over sequences is one of height 1.
    *
    * Source: R. Grosse and J. Martens, "A Kronecker-factored approximate Fisher matrix for convolution layers", 2016.
@@ -97,8 +99,8 @@ export abstract class LayerRegistration {
 
   /**
    * Takes a transposed convolution under its care, unless `skipLayers` names it: at each position of its input the
-   * channels are the row a, and the patch of output gradients that it reaches is g. `record` takes `inputs` batch × H × W
-   * × C and `lossGrads` of the whole output. A bias is registered by {@link Preconditioner.registerDiagonal}.
+   * channels are the row a, and the patch of output gradients that it reaches is g. `record` takes `inputs` batch × H ×
+   * W × C and `lossGrads` of the whole output. A bias is registered by {@link Preconditioner.registerDiagonal}.
    *
    * @param name - What it is called in every other method.
    * @param options - See {@link Conv2dTransposeLayerOptions}. Kernels are [kh, kw, filters, C].
@@ -125,9 +127,9 @@ export abstract class LayerRegistration {
   }
 
   /**
-   * Takes an embedding under its care, unless `skipLayers` names it: A is an average of the counts of ids, G of g at each
-   * position; rows that a batch does not use cost nothing but their momentum. `record` takes an Int32Array of ids, batch
-   * × positions, and `lossGrads` for each; the solver is the exact one whatever the `method`.
+   * Takes an embedding under its care, unless `skipLayers` names it: A is an average of the counts of ids, G of g at
+   * each position; rows that a batch does not use cost nothing but their momentum. `record` takes an Int32Array of ids,
+   * batch × positions, and `lossGrads` for each; the solver is the exact one whatever the `method`.
    *
    * @param name - What it is called in every other method.
    * @param options - See {@link EmbeddingLayerOptions}. Vectors are one array, the table.
@@ -140,9 +142,9 @@ export abstract class LayerRegistration {
 
   /**
    * Takes the scale and shift of a normalisation under its care, unless `skipLayers` names them: a 2 × 2 block for each
-   * channel, F = Σ uuᵀ/B with u the sums of g x̂ and of g over the positions of a sample, damped by λ = ρ² times the mean
-   * of F's eigenvalues with damping `{ relative: ρ }`. `record` takes the normalised rows x̂; `recordFisher` gradients of
-   * the first samples of these.
+   * channel, F = Σ uuᵀ/B with u the sums of g x̂ and of g over the positions of a sample, damped by λ = ρ² times the
+   * mean of F's eigenvalues with damping `{ relative: ρ }`. `record` takes the normalised rows x̂; `recordFisher`
+   * gradients of the first samples of these.
    *
    * Source: K. Osawa et al., "Large-scale distributed second-order optimization using Kronecker-factored approximate
    * curvature for deep convolutional neural networks", 2019.
@@ -154,5 +156,23 @@ export abstract class LayerRegistration {
    */
   registerScaleShift(name: string, options: ScaleShiftLayerOptions): boolean {
     return this.#register('registerScaleShift()', name, scaleShift, options);
+  }
+
+  /**
+   * Has the samples of a convolution have another size from now on; its factors stay what they are. No rows may be
+   * recorded for the step to come.
+   *
+   * @param name - The layer.
+   * @param size - `inputShape`, as it was registered with, and of a transposed one perhaps `outputShape`.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`,
+   * `ERR_CGFAC_BUSY`.
+   */
+  resize(
+    name: string,
+    size: { readonly inputShape: readonly number[]; readonly outputShape?: readonly number[] },
+  ): void {
+    this.#registry.requireIdle('resize()');
+    checkOptions(size, 'resize', ['inputShape', 'outputShape']);
+    this.#registry.resize(name, size);
   }
 }

@@ -1,17 +1,20 @@
 /** The layers that a {@link Preconditioner} knows, and what goes with each. */
 import { CgfacError } from '../base/errors';
-import { describe } from '../base/validate';
+import { describe, valueError } from '../base/validate';
 import { vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
-import type { Layer } from '../layer/layer';
+import { Layer } from '../layer/layer';
 import type { InputRows } from './input-rows';
 import type { LayerKind, NetworkShape } from './kinds/layer-kind';
+import type { ResolvedPreconditionerOptions } from './options';
 
 /** A registered layer and what goes with it. */
 export interface NetworkEntry {
   readonly name: string;
   readonly kind: LayerKind;
-  readonly shape: NetworkShape;
+  shape: NetworkShape;
+  /** What it was registered with. */
+  readonly options: unknown;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
   /** Whether it is used again on what it made itself, as a recurrent kernel is. */
@@ -62,4 +65,32 @@ export function countSamples({ samples }: NetworkEntry, site: number, batch: num
   const firstSample = samples.get(site) ?? 0;
   samples.set(site, firstSample + batch);
   return { samples: Math.max(0, ...samples.values()) - before, firstSample };
+}
+
+/** The core's half of a layer of that shape. */
+export function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOptions): Layer {
+  const { method, window } = options;
+  return new Layer(
+    { ...shape, lossReduction: 'sum' },
+    {
+      ...options,
+      damping: 1, // each step sets its own
+      block: 'kronecker',
+      factorUpdateSteps: 1,
+      window: window ?? 1,
+      // not where averages make up for it
+      fillsUp: window === undefined && method !== 'kfac',
+    },
+  );
+}
+
+/** Has the samples of a convolution have another size from now on. */
+export function resizeEntry(entry: NetworkEntry, size: object, options: ResolvedPreconditionerOptions): void {
+  const { shape } = entry.kind.parse({ ...(entry.options as object), ...size }, options);
+  if (shape.patches === undefined) throw valueError('the name of a convolution', 'the layer', entry.name);
+  if (shape.inFeatures !== entry.shape.inFeatures || shape.outFeatures !== entry.shape.outFeatures)
+    throw valueError('a size with as many channels as before', 'inputShape', shape.patches.channels);
+  if (JSON.stringify(shape.patches) === JSON.stringify(entry.shape.patches)) return;
+  entry.layer.setPatches(shape.patches);
+  entry.shape = shape;
 }

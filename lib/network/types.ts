@@ -33,8 +33,8 @@ export interface RecordedBatchRows {
 /** Output gradients for the output factor, for {@link Preconditioner.recordFisher}. */
 export interface RecordedFisherRows {
   /**
-   * Gradients of sampled targets' loss, in the form of `lossGrads`; of as many samples as you like, of a scale and shift
-   * those of the first samples that were recorded. Copied.
+   * Gradients of sampled targets' loss, in the form of `lossGrads`; of as many samples as you like, of a scale and
+   * shift those of the first samples that were recorded. Copied.
    */
   readonly outputGrads: Float32Array;
   /** Samples that they come from. */
@@ -78,8 +78,8 @@ export type LayerVectors = Readonly<Record<string, WeightVector>>;
 /** What {@link Preconditioner.naturalGradients} takes besides. */
 export interface NaturalGradientsOptions extends StepOptions {
   /**
-   * Gradients of layers whose own is not that of the rows they recorded, or is not to be formed again, by name; they are
-   * read alone.
+   * Gradients of layers whose own is not that of the rows they recorded, or is not to be formed again, by name; they
+   * are read alone.
    */
   readonly gradients?: LayerVectors;
 }
@@ -95,12 +95,38 @@ export interface NaturalGradientsResult {
   readonly updates: LayerVectors;
 }
 
+/** One side of a layer's block, as its factor is kept. */
+export interface ReportedFactor {
+  /** Its dimension; of blocks those of each, of an embedding's ids the rows of its table. */
+  readonly dimension: number;
+  /**
+   * `'rows'` of a batch, a low-rank `'panel'`, a `'dense'` average, an average of the `'diagonal'`, one of `'blocks'`
+   * for each channel, or 1, which needs none (`'one'`).
+   */
+  readonly form: 'rows' | 'panel' | 'dense' | 'diagonal' | 'blocks' | 'one';
+  /** Rows that it took in last; 0 before it has any. */
+  readonly rows: number;
+}
+
 /** A layer that is preconditioned. */
 export interface ReportedLayer {
   /** The name it was registered under. */
   readonly name: string;
-  /** outFeatures × inFeatures, and whether there is a bias. */
+  /** What kind of layer it is. */
+  readonly kind:
+    | 'dense'
+    | 'diagonal'
+    | 'convolution'
+    | 'transposedConvolution'
+    | 'depthwiseConvolution'
+    | 'embedding'
+    | 'scaleShift';
+  /** outFeatures × inFeatures, and whether there is a bias; of other kinds what they are. */
   readonly shape: string;
+  /** A, the factor of the input side. */
+  readonly input: ReportedFactor;
+  /** G, the factor of the output side. */
+  readonly output: ReportedFactor;
   /** Weights, the bias among them. */
   readonly weights: number;
   /** How it is preconditioned: by the `method`, or `'diagonal'`. */
@@ -145,4 +171,6 @@ export interface NetworkMemory {
   readonly averages: number;
   /** The sum. */
   readonly total: number;
+  /** The sum of each layer, by the names they were registered under. */
+  readonly layers: readonly { readonly name: string; readonly total: number }[];
 }

@@ -7,6 +7,7 @@ export {
   type NetworkMemory,
   type NetworkReport,
   type Preset,
+  type ReportedFactor,
   type ReportedLayer,
   type Schedule,
   type SkippedLayer,

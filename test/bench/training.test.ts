@@ -29,13 +29,16 @@ test('names are told apart, and none has a comma, which separates them on the co
   expect(names.filter((name) => name.includes(','))).toEqual([]);
 });
 
-test.each(['cgfac', 'cg', 'adam 0.01', 'sgd 0.3', 'rho/3', 'batch/3', 'loss*1000'])('%s trains', async (contender) => {
-  const { start, told, failed, diverged } = await trained('hinge', contender, [2, 4]);
-  expect([failed, diverged]).toEqual([undefined, undefined]);
-  expect(told.map(({ step }) => step)).toEqual([2, 4]);
-  expect(told[1]?.train).toBeLessThan(start ?? Number.NaN);
-  expect(told[1]?.heldOut).not.toBe(told[1]?.averaged);
-});
+test.each(['cgfac', 'cg', 'adam 0.01', 'sgd 0.3', 'rho/3', 'T 20', 'batch/3', 'loss*1000'])(
+  '%s trains',
+  async (contender) => {
+    const { start, told, failed, diverged } = await trained('hinge', contender, [2, 4]);
+    expect([failed, diverged]).toEqual([undefined, undefined]);
+    expect(told.map(({ step }) => step)).toEqual([2, 4]);
+    expect(told[1]?.train).toBeLessThan(start ?? Number.NaN);
+    expect(told[1]?.heldOut).not.toBe(told[1]?.averaged);
+  },
+);
 
 test('a loss that is multiplied is told in its own units', async () => {
   const [own, multiplied] = [await trained('hinge', 'cgfac', [3]), await trained('hinge', 'loss*1000', [3])];
@@ -44,7 +47,7 @@ test('a loss that is multiplied is told in its own units', async () => {
   expect(multiplied.told[0]?.train).toBeCloseTo(own.told[0]?.train ?? Number.NaN, 3);
 });
 
-test.each(['hinge', 'variational-squared'])(
+test.each(['hinge', 'variational-squared', 'embedding-mean', 'convolutional-autoencoder'])(
   '%s has the same losses again, and leaves no tensor behind',
   async (task) => {
     const first = await trained(task, 'cgfac', [2]);

@@ -28,6 +28,7 @@ const memory = {
   momentum: 11_349_256,
   averages: 0,
   total: 63_155_208,
+  layers: [],
 };
 
 test('a column for steps 10, 25 and 50, and a line for averaged weights', () => {

@@ -26,8 +26,8 @@ test('cgfac ahead: the first epoch with errors as few as the fewest of Adam coun
 
 test('cgfac behind: its fewest errors are told beside those of Adam', () => {
   expect(verdict([outcome('cgfac', 140, [16, 14, 15]), adam], PER_EPOCH)).toBe(
-    'cgfac had no fewer than 14.00 % errors after 2 epochs and 20.0 s, adam 12.50 % errors after 2 epochs and 20.0 s. ' +
-      'A step took 1.40 × as long.',
+    'cgfac had no fewer than 14.00 % errors after 2 epochs and 20.0 s, adam 12.50 % errors after 2 epochs and ' +
+      '20.0 s. A step took 1.40 × as long.',
   );
 });
 

@@ -72,6 +72,11 @@ const options: readonly Contender[] = [
   ours('cap*3', 'variation', { maxRelativeChange: 3 }),
 ];
 
+/** Factors that take in a batch more seldom than at every fifth step: what that costs networks of convolutions. */
+const refreshes: readonly Contender[] = [10, 20, 50].map((steps) =>
+  ours(`T ${steps}`, 'variation', { factorUpdateSteps: steps }),
+);
+
 /** cgfac() without options on other batches or on the loss times a number; and targets sampled for fewer or for all. */
 const conditions: readonly Contender[] = [
   ours('batch/3', 'variation', {}, { batchFactor: 1 / 3 }),
@@ -83,7 +88,7 @@ const conditions: readonly Contender[] = [
 ];
 
 /** All contenders, by the order of tables. */
-export const contenders: readonly Contender[] = [...usual, ...options, ...conditions];
+export const contenders: readonly Contender[] = [...usual, ...options, ...refreshes, ...conditions];
 
 const names = (list: readonly Contender[]) => list.map(({ name }) => name);
 
@@ -91,5 +96,6 @@ const names = (list: readonly Contender[]) => list.map(({ name }) => name);
 export const groups = {
   usual: names(usual),
   variations: ['cgfac', ...names(options)],
+  refreshes: ['cgfac', ...names(refreshes)],
   conditions: ['cgfac', ...names(conditions)],
 };

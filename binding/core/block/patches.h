@@ -14,6 +14,8 @@ namespace cgfac {
 struct PatchShape {
   using Extents = std::array<std::size_t, 3>;
 
+  bool operator==(const PatchShape&) const = default;
+
   Extents size{};            ///< of a sample's data
   std::size_t channels = 0;  ///< of the data
   Extents kernel{};          ///< of the window

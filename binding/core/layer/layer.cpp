@@ -98,6 +98,15 @@ void Layer::record_fisher(MatrixView<const float> output_grads, double factor, b
   fresh_ = false;
 }
 
+void Layer::set_patches(const PatchShape& patches) {
+  if (!rows_->empty())
+    throw expected(ErrorCode::shape_mismatch, "samples of one size in a step", "inputs", "two sizes");
+  shape_.patches = patches;
+  spare_.clear();
+  rows_ = std::make_shared<RecordedRows>(shape_);
+  fresh_ = false;
+}
+
 void Layer::require_finite() {
   rows_->require_finite();
 }

@@ -38,6 +38,9 @@ class Layer {
 
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
   [[nodiscard]] const LayerOptions& options() const { return options_; }
+  /// The windows of a convolution whose data has another size from now on. Throws Error(shape_mismatch) where rows of
+  /// another size are recorded.
+  void set_patches(const PatchShape& patches);
   /// Of the solves to come.
   void set_damping(const Damping& damping) { options_.damping = damping; }
 

@@ -24,6 +24,7 @@ Napi::Function LayerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::record_fisher>("recordFisher"),
        InstanceMethod<&Wrap::require_finite>("requireFinite"), InstanceMethod<&Wrap::roll_back>("rollBack"),
        InstanceMethod<&Wrap::clear>("clear"), InstanceMethod<&Wrap::set_damping>("setDamping"),
+       InstanceMethod<&Wrap::set_patches>("setPatches"),
        InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::state>("state"),
        InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::reset>("reset"),
        InstanceMethod<&Wrap::dispose>("dispose")});
@@ -209,6 +210,13 @@ void LayerWrap::clear(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "clear()");
     layer_->clear();
+  });
+}
+
+void LayerWrap::set_patches(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    require_idle(info.Env(), "resize()");
+    layer_->set_patches(layer_shape(info[0].As<Napi::Object>()).patches);
   });
 }
 

@@ -62,6 +62,7 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
 
   // --- What is kept
   /// ({ damping }): of the calls to come
+  void set_patches(const Napi::CallbackInfo& info);
   void set_damping(const Napi::CallbackInfo& info);
   /// () → { recorded, workspace, previous, factors }, bytes
   Napi::Value memory_usage(const Napi::CallbackInfo& info);

@@ -1,7 +1,7 @@
 /** Convolutions of a {@link Preconditioner}, plain and transposed: their options, and the samples that they take. */
 import { boolean, checkOptions, checkRequired, oneOf, positiveInteger, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
-import type { NativePatches } from '../../native/declarations';
+import type { NativePatches } from '../../native/shapes';
 import type { LayerKind, NetworkShape, SharingOptions } from './layer-kind';
 import { type LayerRole, roleNames, withRole } from './role';
 import { ownGrads, wholeRows } from './samples';

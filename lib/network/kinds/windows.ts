@@ -1,6 +1,6 @@
 /** How the windows of convolutions move: their geometry, as TensorFlow.js has it, data NHWC. */
 import { oneOf, positiveInteger, typeError, valueError } from '../../base/validate';
-import type { NativePatches } from '../../native/declarations';
+import type { NativePatches } from '../../native/shapes';
 
 /**
  * The zeros around data: `'valid'` none, `'same'` as many as give an output for each stride, more of them behind than

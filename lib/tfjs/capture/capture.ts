@@ -19,14 +19,14 @@ import { type TapeNode, withoutRecording } from '../tape/tape';
 import { outputsOf, sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
 import { type CapturedVariable, capturedVariable } from './lone';
-import { type FoundLayer, findLayers, type Layers, type LoneVariable, type UsedVariable } from './sites';
+import { type FoundLayer, findLayers, type Layers, type LoneVariable, refusedOf, type UsedVariable } from './sites';
 import { sideBySide } from './slices';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
 export interface CapturedLayer extends FoundLayer {
   /**
-   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given, where
-   * no factor is refreshed.
+   * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given,
+   * where no factor is refreshed.
    */
   readonly siteInputs: readonly (Float32Array | Int32Array)[];
   /** All of them, one after the other, of a layer whose gradient is that of its rows. */
@@ -168,30 +168,6 @@ function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
       });
   }
   return gradients;
-}
-
-/**
- * Sorts layers by whether they are refused, and why: with a layer the others of its variables are, for a variable
- * belongs to layers wholly, or is alone.
- */
-export function refusedOf<T extends Block>(
-  layers: readonly T[],
-  refused: (layer: T) => string | undefined,
-): ReadonlyMap<T, string> {
-  const reasons = new Map<T, string>();
-  for (const layer of layers) {
-    const reason = refused(layer);
-    if (reason !== undefined) reasons.set(layer, reason);
-  }
-  for (let known = -1; known < reasons.size; ) {
-    known = reasons.size;
-    const alone = new Map([...reasons].flatMap(([layer, reason]) => variablesOf(layer).map((each) => [each, reason])));
-    for (const layer of layers) {
-      const reason = variablesOf(layer).flatMap((variable) => alone.get(variable) ?? [])[0];
-      if (reason !== undefined && !reasons.has(layer)) reasons.set(layer, reason);
-    }
-  }
-  return reasons;
 }
 
 /** The layers that are not refused; the variables of the others are alone, for the reason given. */

@@ -4,7 +4,7 @@
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { KINDS } from '../kinds/kinds';
-import { type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import { type Block, type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
 import { makeUpWhole, type Part } from '../kinds/part';
 import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
@@ -194,11 +194,20 @@ function usedShare(views: readonly Part[]): number {
   );
 }
 
+/** Of the bias of a transposed convolution, whose block is a diagonal by design. */
+export const TRANSPOSED_BIAS = 'bias of a transposed convolution';
+
+/** Whether a use adds the variable to what a transposed convolution makes. */
+function addsToTransposed({ node, name }: Use, made: ReadonlyMap<number, TapeNode>): boolean {
+  const other = node.inputs.get(name === 'a' ? 'b' : 'a');
+  return node.kernel === 'Add' && other !== undefined && made.get(other.id)?.kernel === 'Conv2DBackpropInput';
+}
+
 /** Why a variable is not preconditioned: the op that uses it, where that is one that no kind of layer knows. */
-function reasonOf(variable: Variable, roles: Roles): string {
+function reasonOf(variable: Variable, roles: Roles, made: ReadonlyMap<number, TapeNode>): string {
   const own = [...roles].filter(([use]) => use.view.variable === variable);
   const [other] = own.find(([, role]) => role.is === 'other') ?? [];
-  if (other) return other.node.kernel;
+  if (other) return addsToTransposed(other, made) ? TRANSPOSED_BIAS : other.node.kernel;
   const is = (name: Role['is']) => own.some(([, role]) => role.is === name);
   if (is('kernel')) return usedShare(own.map(([{ view }]) => view)) < 1 ? 'used in part' : 'used in two forms';
   return is('bias') ? 'a bias of no one kernel' : 'only in a penalty';
@@ -213,6 +222,30 @@ function nodesOf(variable: Variable, roles: Roles): TapeNode[] {
   return [...roles].flatMap(([{ view, node }, { is }]) =>
     view.variable === variable && (all || is !== 'penalty') ? [node] : [],
   );
+}
+
+/**
+ * The layers that are refused, and why: with a layer the others of its variables are, for a variable belongs to layers
+ * wholly, or is alone.
+ */
+export function refusedOf<T extends Block>(
+  layers: readonly T[],
+  refused: (layer: T) => string | undefined,
+): ReadonlyMap<T, string> {
+  const reasons = new Map<T, string>();
+  for (const layer of layers) {
+    const reason = refused(layer);
+    if (reason !== undefined) reasons.set(layer, reason);
+  }
+  for (let known = -1; known < reasons.size; ) {
+    known = reasons.size;
+    const alone = new Map([...reasons].flatMap(([layer, reason]) => variablesOf(layer).map((each) => [each, reason])));
+    for (const layer of layers) {
+      const reason = variablesOf(layer).flatMap((variable) => alone.get(variable) ?? [])[0];
+      if (reason !== undefined && !reasons.has(layer)) reasons.set(layer, reason);
+    }
+  }
+  return reasons;
 }
 
 /**
@@ -235,11 +268,12 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
       return { kernel, bias, sites: [known(first), ...others.map(known)], recurrent: run.groups[0].recurrent };
     }),
   );
-  const layers = found.filter(({ bias, sites: [site] }) => !site.needsBias || bias !== undefined);
+  const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? 'no bias' : undefined));
+  const layers = found.filter((layer) => !lacking.has(layer));
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))
-    .map((variable) => ({ variable, reason: reasonOf(variable, roles), nodes: nodesOf(variable, roles) }));
+    .map((variable) => ({ variable, reason: reasonOf(variable, roles, made), nodes: nodesOf(variable, roles) }));
   return { layers, lone, penalties: penaltiesOf(live, roles, uses.views) };
 }

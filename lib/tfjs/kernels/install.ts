@@ -186,16 +186,15 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * every optimizer of the process, until it is undone:
  *
  * - the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
- *   float32, every transpose, bias, activation and broadcast of batch dimensions;
- * - the gradients of convolutions in one to three dimensions with respect to kernels and inputs, and of depthwise ones,
- *   without which the backend trains no convolution;
- * - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding;
- * - `tf.einsum`, by one product.
+ * float32, every transpose, bias, activation and broadcast of batch dimensions; - the gradients of convolutions in one
+ * to three dimensions with respect to kernels and inputs, and of depthwise ones,   without which the backend trains no
+ * convolution; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding; -
+ * `tf.einsum`, by one product.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
- * 3·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
+ * 2·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
  * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
  * that broadcast to each other) are computed here in any size.
  *
@@ -206,8 +205,8 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * with every copy of it in the process.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_BACKEND` where the wasm backend was not imported, or has another form than
  * that of version 4; `ERR_CGFAC_INVALID_ARG_TYPE` for a `tf` that is not TensorFlow.js. The kernels throw
- * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do not
- * fit each other.
+ * `ERR_CGFAC_OUT_OF_MEMORY` where the wasm heap cannot grow any more, `ERR_CGFAC_SHAPE_MISMATCH` for tensors that do
+ * not fit each other.
  */
 export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKernels {
   return install(tf, THRESHOLDS);

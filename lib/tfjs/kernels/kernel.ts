@@ -13,7 +13,7 @@ export interface Thresholds {
 }
 
 /** The thresholds of an installation. */
-export const THRESHOLDS: Thresholds = { product: 5e4, transposedProduct: 4e3, convolution: 3e4 };
+export const THRESHOLDS: Thresholds = { product: 5e4, transposedProduct: 4e3, convolution: 2e4 };
 
 /** A call of a kernel, as TensorFlow.js makes it. */
 export interface KernelCall {

@@ -1,6 +1,6 @@
 /**
- * Convolutions over images and volumes, of which the kernel is trained: plain ops, and those fused with a bias. Rows are
- * whole samples, which the core gathers patches of; the gradient of the kernel is the framework's.
+ * Convolutions over images and volumes, of which the kernel is trained: plain ops, and those fused with a bias. Rows
+ * are whole samples, which the core gathers patches of; the gradient of the kernel is the framework's.
  */
 import { conv2dTranspose, reshape, type Tensor } from '@tensorflow/tfjs-core';
 import type { InputGradients, TapeNode } from '../tape/tape';
@@ -80,6 +80,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
     readInputs: () => read(saved),
     readOutputGrads: (outputGradient) => read(reshape(outputGradient, [-1])),
+    resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options, volumes),
   };
 }

@@ -76,8 +76,8 @@ export interface Site {
   /** How a bias comes to the op. */
   readonly bias: BiasRole;
   /**
-   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array may
-   * be the tensor's own: it must not be written to.
+   * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array
+   * may be the tensor's own: it must not be written to.
    */
   readInputs(): Float32Array | Int32Array;
   /**
@@ -87,6 +87,8 @@ export interface Site {
   readOutputGrads(outputGradient: Tensor): Float32Array;
   /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
   skipKernelGradient?(): void;
+  /** Has a layer that is registered take samples of this site's size. */
+  readonly resize?: (preconditioner: Preconditioner, name: string) => void;
   /** What registers the layer of this site, or of several side by side, with a bias or without. */
   registration(bias: boolean, outFeatures: number): Registration;
 }

@@ -61,6 +61,8 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     bias: { is: 'unknown' },
     readInputs: () => read(data),
     readOutputGrads: read,
+    resize: (preconditioner, layer) =>
+      preconditioner.resize(layer, { inputShape: options.inputShape, outputShape: options.outputShape }),
     registration: () => registrationOf(options),
   };
 }

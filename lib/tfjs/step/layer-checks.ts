@@ -1,6 +1,7 @@
 import type { NamedTensorMap } from '@tensorflow/tfjs-core';
-import { type Capture, refusedOf } from '../capture/capture';
+import type { Capture } from '../capture/capture';
 import { discrepancyOf } from '../capture/self-check';
+import { refusedOf } from '../capture/sites';
 import { blockName, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
 import { notFinite, readGradient } from './gradients';
 

@@ -1,5 +1,6 @@
 import { Variable } from '@tensorflow/tfjs-core';
 import type { CapturedVariable } from '../capture/lone';
+import { TRANSPOSED_BIAS } from '../capture/sites';
 import { variablesOf } from '../kinds/layer-kind';
 import type { FailedCheck } from './layer-checks';
 import type { StepReport } from './report';
@@ -104,7 +105,7 @@ export class Notices {
 
   /** Tells of variables that no layer has, and were not named before. */
   tellOfLone(lone: readonly CapturedVariable[]): void {
-    const untold = lone.filter(({ variable }) => !this.#named.has(variable.name));
+    const untold = lone.filter(({ variable, reason }) => !this.#named.has(variable.name) && reason !== TRANSPOSED_BIAS);
     for (const { variable } of untold) this.#named.add(variable.name);
     const named = (chosen: readonly CapturedVariable[]) =>
       chosen.map(({ variable, reason }) => `${variable.name} (${reason})`).join(', ');

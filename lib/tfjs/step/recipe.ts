@@ -16,7 +16,7 @@ import { readGradient, unusable } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
 import { layerValues, loneValues } from './next-values';
-import { type HeadReport, headsAfter, type OptimizerReport, reportOf } from './report';
+import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
@@ -26,8 +26,6 @@ const FEW_SAMPLES = 32;
 
 /** In so many steps, and where targets are soft, those of all are sampled. */
 const EARLY_STEPS = 10;
-
-const NOTHING_KEPT: NetworkMemory = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0, total: 0 };
 
 /** Takes steps, and keeps what has to be kept between them. */
 export class Recipe {

@@ -1,4 +1,4 @@
-import type { NetworkReport, StepSummary } from '../../adapter-kit';
+import type { NetworkMemory, NetworkReport, StepSummary } from '../../adapter-kit';
 import type { HeadReport } from '../capture/head-report';
 import type { LoneVariable } from '../capture/sites';
 
@@ -79,3 +79,14 @@ export function reportOf({ kept, iteration, heads, lone }: Reported, summary?: S
     ...(summary && { summary }),
   };
 }
+
+/** What is kept before the first step. */
+export const NOTHING_KEPT: NetworkMemory = {
+  recorded: 0,
+  factors: 0,
+  workspace: 0,
+  momentum: 0,
+  averages: 0,
+  total: 0,
+  layers: [],
+};

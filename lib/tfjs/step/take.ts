@@ -81,6 +81,7 @@ export function takeStep(
       const name = names[index] ?? '';
       const batches = sites.map(({ rows }) => (rows % samples === 0 ? samples : rows));
       const largest = Math.max(...batches);
+      if (siteInputs.length > 0) sites[0].resize?.(preconditioner, name);
       for (const [site, inputs] of siteInputs.entries()) {
         const batch = batches[site] ?? samples;
         const own = lossGrads[index]?.[site];

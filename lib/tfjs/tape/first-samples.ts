@@ -10,8 +10,10 @@ import type { TapeNode } from './tape';
 const ELEMENTWISE: ReadonlySet<string> = new Set([
   ...['Tanh', 'Sigmoid', 'Relu', 'Relu6', 'Elu', 'Selu', 'LeakyRelu', 'Softplus'],
 ]);
+/** Ops of one input that treat samples apart, and whose gradient functions need no more than what they have saved. */
+const SAMPLEWISE: ReadonlySet<string> = new Set(['MaxPool', 'AvgPool', 'MaxPool3D', 'AvgPool3D']);
 /** Ops that show numbers in another form. */
-const VIEWS: ReadonlySet<string> = new Set(['Identity', 'Reshape']);
+const VIEWS: ReadonlySet<string> = new Set(['Identity', 'Reshape', 'Cast']);
 
 /** The axis of the samples: the first one, behind one of length 1 at the most. */
 function axisOf({ shape }: Tensor, samples: number): number | undefined {
@@ -57,12 +59,10 @@ function treatsApart(node: TapeNode, wanted: readonly (readonly [string, Tensor]
   const [from, to] = [axisOf(input, samples), axisOf(output, samples)];
   if (from === undefined || to === undefined) return false;
   if (byRows(node) || VIEWS.has(node.kernel)) return true;
-  return (
-    name === 'x' &&
-    ELEMENTWISE.has(node.kernel) &&
-    getGradient(node.kernel) !== undefined &&
-    node.saved.every((saved) => axisOf(saved, samples) === to && saved.size === output.size)
-  );
+  if (name !== 'x' || getGradient(node.kernel) === undefined) return false;
+  const samplesFirst = node.saved.every((saved) => axisOf(saved, samples) === to);
+  if (SAMPLEWISE.has(node.kernel)) return samplesFirst;
+  return ELEMENTWISE.has(node.kernel) && samplesFirst && node.saved.every(({ size }) => size === output.size);
 }
 
 /** The nodes that the pass meets, in its order, with the inputs that it goes on to; `undefined` where it cannot be. */
@@ -91,7 +91,7 @@ function gradientOf(node: TapeNode, [name, input]: readonly [string, Tensor], dy
   const { samples, count } = of;
   const shape = shapeOfSome(input, samples, count);
   if (of.byRows(node)) return reshape(tidy(node.gradient([dy], [name])[name] as () => Tensor), shape);
-  if (!ELEMENTWISE.has(node.kernel)) return reshape(dy, shape);
+  if (!ELEMENTWISE.has(node.kernel) && !SAMPLEWISE.has(node.kernel)) return reshape(dy, shape);
   const saved = node.saved.map((each) => someOf(each, samples, count));
   const found = getGradient(node.kernel).gradFunc(dy, saved, node.attributes as never);
   return tidy((found as { readonly x: () => Tensor }).x);

@@ -252,7 +252,8 @@ const table: Case[] = [
     what: 'a signal for a synchronous step',
     code: unknown,
     message:
-      'Expected one of loss, lossFloor, targets, stepSize, weightNorms, gradients for an option of naturalGradientsSync but ' +
+      'Expected one of loss, lossFloor, targets, stepSize, weightNorms, gradients for an option of ' +
+      'naturalGradientsSync but ' +
       "received 'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),
   },

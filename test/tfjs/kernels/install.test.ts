@@ -7,7 +7,21 @@ import { install, numbers, uninstalledAfterEach } from '../support/kernels';
 const warnings = uninstalledAfterEach();
 
 describe('installing', () => {
-  const registered = () => ['BatchMatMul', '_FusedMatMul'].map((name) => tf.getKernel(name, 'wasm'));
+  const lacking = [
+    'Conv2DBackpropFilter',
+    'DepthwiseConv2dNativeBackpropFilter',
+    'DepthwiseConv2dNativeBackpropInput',
+    'UnsortedSegmentSum',
+    'Einsum',
+  ];
+  const stocked = [
+    'BatchMatMul',
+    '_FusedMatMul',
+    'Conv2DBackpropInput',
+    'Conv3DBackpropFilterV2',
+    'Conv3DBackpropInputV2',
+  ];
+  const registered = () => [...stocked, ...lacking].map((name) => tf.getKernel(name, 'wasm'));
   const large = () => tf.tidy(() => tf.matMul(tf.ones([100, 100]), tf.ones([100, 100])));
   beforeEach(() => useBackend('wasm'));
 
@@ -25,9 +39,15 @@ describe('installing', () => {
     expect(kernels.installed).toBe(false);
     registered().forEach((config, which) => {
       expect(config).toBe(stock[which]);
+      expect(config === undefined).toBe(which >= stocked.length);
     });
     large().dispose();
     expect([kernels.nativeProducts, kernels.stockProducts]).toEqual([1, 0]);
+    expect(kernels.calls).toEqual(
+      Object.fromEntries(
+        [...stocked, ...lacking].map((name) => [name, { native: name === 'BatchMatMul' ? 1 : 0, stock: 0 }]),
+      ),
+    );
     expect(warnings.calls).toEqual([]);
   });
 
@@ -56,6 +76,17 @@ describe('installing', () => {
     expect(tf.getKernel('BatchMatMul', 'wasm')).toBe(other);
     tf.unregisterKernel('BatchMatMul', 'wasm');
     tf.registerKernel(stock as tf.KernelConfig);
+  });
+
+  it('puts a kernel back that somebody else had added', () => {
+    const other: tf.KernelConfig = { kernelName: 'UnsortedSegmentSum', backendName: 'wasm', kernelFunc: jest.fn() };
+    tf.registerKernel(other);
+    const kernels = install();
+    tf.tidy(() => tf.unsortedSegmentSum(tf.ones([2]), tf.tensor1d([0, 0], 'int32'), 1)).dispose();
+    expect(other.kernelFunc).not.toHaveBeenCalled();
+    kernels.uninstall();
+    expect(tf.getKernel('UnsortedSegmentSum', 'wasm')).toBe(other);
+    tf.unregisterKernel('UnsortedSegmentSum', 'wasm');
   });
 
   it('before the backend is set up lasts over its set-up', async () => {

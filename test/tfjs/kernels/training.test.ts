@@ -115,3 +115,122 @@ describe('training', () => {
     },
   );
 });
+
+/** Models that the stock wasm backend cannot train, and the shape of one of their inputs. */
+const untrained: Readonly<Record<string, readonly [number[], () => layers.Layer[]]>> = {
+  'a convnet': [
+    [12, 12, 2],
+    () => [
+      layers.conv2d({ filters: 6, kernelSize: 3, padding: 'same', activation: 'relu', kernelInitializer: seeded(1) }),
+      layers.maxPooling2d({ poolSize: 2 }),
+      layers.conv2d({ filters: 8, kernelSize: [2, 3], strides: 2, activation: 'tanh', kernelInitializer: seeded(2) }),
+    ],
+  ],
+  'separable and depthwise convolutions': [
+    [9, 8, 3],
+    () => [
+      layers.separableConv2d({
+        filters: 6,
+        kernelSize: 3,
+        depthwiseInitializer: seeded(1),
+        pointwiseInitializer: seeded(2),
+      }),
+      layers.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, padding: 'same', depthwiseInitializer: seeded(3) }),
+    ],
+  ],
+  'transposed convolutions': [
+    [4, 4, 3],
+    () => [
+      layers.conv2dTranspose({ filters: 5, kernelSize: 3, strides: 2, padding: 'same', kernelInitializer: seeded(1) }),
+      layers.conv2dTranspose({ filters: 4, kernelSize: 2, activation: 'relu', kernelInitializer: seeded(2) }),
+    ],
+  ],
+  'convolutions of sequences': [
+    [20, 3],
+    () => [
+      layers.conv1d({ filters: 8, kernelSize: 3, activation: 'relu', kernelInitializer: seeded(1) }),
+      layers.conv1d({ filters: 4, kernelSize: 2, strides: 2, kernelInitializer: seeded(2) }),
+    ],
+  ],
+  'convolutions of volumes': [
+    [6, 6, 5, 2],
+    () => [
+      layers.conv3d({ filters: 5, kernelSize: 3, padding: 'same', activation: 'relu', kernelInitializer: seeded(1) }),
+      layers.conv3d({ filters: 4, kernelSize: 2, strides: 2, kernelInitializer: seeded(2) }),
+    ],
+  ],
+  'an embedding': [[7], () => [layers.embedding({ inputDim: 11, outputDim: 6, embeddingsInitializer: seeded(1) })]],
+};
+const seeded = (seed: number) => initializers.randomNormal({ seed, stddev: 0.3 });
+
+describe('what the stock backend cannot train', () => {
+  const batch = 16;
+  const setup = ([inputShape, build]: readonly [number[], () => layers.Layer[]]) => {
+    const x = tf.tidy(() => {
+      const numbers = normal([batch, ...inputShape], 7);
+      return inputShape.length === 1 ? tf.clipByValue(tf.floor(tf.abs(tf.mul(numbers, 3.9))), 0, 10) : numbers;
+    });
+    const y = tf.tidy(() =>
+      tf.oneHot(
+        tf.tensor1d(
+          Array.from({ length: batch }, (_, i) => i % 3),
+          'int32',
+        ),
+        3,
+      ),
+    ); // prettier-ignore
+    const net = sequential({
+      layers: [
+        layers.inputLayer({ inputShape }),
+        ...build(),
+        layers.flatten(),
+        layers.dense({ units: 3, activation: 'softmax', kernelInitializer: seeded(9) }),
+      ],
+    });
+    return { x, y, net };
+  };
+
+  it.each(Object.entries(untrained))('%s: gradients equal those of the cpu backend', async (_, given) => {
+    const gradients = () => {
+      const { x, y, net } = setup(given);
+      const before = tf.memory().numTensors;
+      const loss = () => tf.losses.softmaxCrossEntropy(y, net.apply(x, { training: true }) as tf.Tensor) as tf.Scalar;
+      const { value, grads } = tf.variableGrads(loss);
+      const arrays = Object.values(grads).map((gradient) => numbers(gradient));
+      value.dispose();
+      expect(tf.memory().numTensors).toBe(before);
+      net.dispose();
+      tf.dispose([x, y]);
+      return arrays;
+    };
+    await useBackend('cpu');
+    const expected = gradients();
+    await useBackend('wasm');
+    install();
+    const own = gradients();
+    expect(own).toHaveLength(expected.length);
+    own.forEach((gradient, which) => {
+      expect(relativeError(gradient, expected[which] ?? [])).toBeLessThanOrEqual(TOLERANCE);
+    });
+  });
+
+  const optimizers = { adam: () => tf.train.adam(0.01), cgfac: () => cgfac({ seed: 1 }) };
+  const cases = Object.entries(untrained).flatMap(([name, given]) =>
+    Object.entries(optimizers).map(([called, optimizer]) => [name, called, given, optimizer] as const),
+  );
+  it.each(cases)('%s with %s: the loss falls, and no tensor is kept', async (_, __, given, optimizer) => {
+    await useBackend('wasm');
+    install();
+    const { x, y, net } = setup(given);
+    net.compile({ optimizer: optimizer(), loss: 'categoricalCrossentropy' });
+    const step = async () => (await net.trainOnBatch(x, y)) as number;
+    const first = await step();
+    await step();
+    const before = tf.memory().numTensors;
+    for (let steps = 0; steps < 18; steps++) await step();
+    expect(tf.memory().numTensors).toBe(before);
+    expect(await step()).toBeLessThan(0.9 * first);
+    net.dispose();
+    tf.dispose([x, y]);
+  });
+});

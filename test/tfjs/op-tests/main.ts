@@ -8,6 +8,7 @@ import '@tensorflow/tfjs-core/dist/tests';
 import { writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import { install } from '../../../lib/tfjs/kernels/install';
+import { NO_THRESHOLDS } from '../support/thresholds';
 
 /** What became of the specs: nothing for one that passed, else what was wrong. */
 export interface OpTestResults {
@@ -17,7 +18,7 @@ export interface OpTestResults {
 }
 
 const [, , file = '', kernels] = process.argv;
-const installed = kernels === 'kernels' ? install(tf, { product: 0, transposedProduct: 0, convolution: 0 }) : undefined;
+const installed = kernels === 'kernels' ? install(tf, NO_THRESHOLDS) : undefined;
 const specs: Record<string, string | null> = {};
 environment.configure({ random: false });
 environment.addReporter({

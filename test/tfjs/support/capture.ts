@@ -15,6 +15,7 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
   return {
     share: () => (fisher === 'true' ? 1 : 0),
     uniform: uniforms(seed, 0),
+    empirical: fisher === 'empirical',
     lossGrads: false,
     empirical: fisher === 'empirical',
     kernelsMayBeSkipped: false,

@@ -1,6 +1,8 @@
 /** What the tests of the kernels share: numbers, the heap, and an installation that each test undoes. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type InstalledKernels, installKernels } from '../../../lib/tfjs';
+import type { InstalledKernels } from '../../../lib/tfjs';
+import { install as installWith } from '../../../lib/tfjs/kernels/install';
+import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
 import { normal as draw, quietWarnings } from './backends';
 
 /** The tolerance of float32 sums of up to a thousand terms, in another order than the cpu backend's. */
@@ -27,8 +29,8 @@ export function normal(shape: number[], seed: number): tf.Tensor {
 let installed: InstalledKernels | undefined;
 
 /** Installs the kernels until the test under way ends. */
-export function install(): InstalledKernels {
-  installed = installKernels(tf);
+export function install(thresholds = THRESHOLDS): InstalledKernels {
+  installed = installWith(tf, thresholds);
   return installed;
 }
 

@@ -58,6 +58,26 @@ const dense = (units: number, activation: Parameters<typeof layers.dense>[0]['ac
 describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
+  it.each(['max', 'average'] as const)('has the first rows of the whole pass through %s pooling', (pooling) => {
+    const pool = { max: tfLayers.maxPooling2d, average: tfLayers.averagePooling2d }[pooling];
+    const net = sequential({
+      layers: [
+        dense(3, 'tanh', { inputShape: [32] }),
+        tfLayers.reshape({ targetShape: [3, 1, 1] }),
+        pool({ poolSize: [2, 1], strides: 1 }),
+        tfLayers.flatten(),
+        dense(3, undefined),
+      ],
+    });
+    const x = normal([B, 32], 1);
+    const variables = net.trainableWeights.map((weight) => weight.read() as tf.Variable);
+    const { had, rows, error } = compared((input) => net.apply(input) as tf.Tensor, variables, x);
+    expect([had, rows]).toEqual([true, 2]);
+    expect(error).toBeLessThan(1e-6);
+    net.dispose();
+    x.dispose();
+  });
+
   it.each(['tanh', 'sigmoid', 'relu', 'elu', 'selu', 'softplus', 'linear'] as const)(
     'has the first rows of the whole pass, layers with %s between',
     (activation) => {

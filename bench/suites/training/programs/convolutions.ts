@@ -143,7 +143,7 @@ function autoencoder(making: Making): Sequential {
 
 const convolutionalAutoencoder: Program = {
   name: 'convolutional-autoencoder',
-  about: `digits, convolutions of stride 2 with 16 and 32 filters, ${CODE} linear, and the same backwards, cross-entropy`,
+  about: `digits, strides of 2 to 16 and 32 filters, ${CODE} linear, and the same backwards, cross-entropy`,
   told: usualSteps,
   factor: PIXELS,
   unit: 'nats per image',

@@ -127,7 +127,7 @@ const normalised = (making: Making, units: number, place: number, more: object =
 
 const layerNorm: Program = {
   name: 'layer-norm',
-  about: 'digits, three hidden layers of 200 relu with layer normalisation',
+  about: 'digits, two hidden layers of 200 relu with layer normalisation, batches of 128',
   told: usualSteps,
   cost: 9,
   make: (making) => ({
@@ -136,12 +136,11 @@ const layerNorm: Program = {
       layers: [
         ...normalised(making, 200, 0, { inputShape: [PIXELS] }),
         ...normalised(making, 200, 1),
-        ...normalised(making, 200, 2),
-        dense(making, CLASSES, 'softmax', 3),
+        dense(making, CLASSES, 'softmax', 2),
       ],
     }),
     loss: 'categoricalCrossentropy',
-    data: pictureData(making, digits(), { figureBatches: 20, targets: classes(making) }),
+    data: pictureData(making, digits(), { batch: 128, figureBatches: 20, targets: classes(making) }),
   }),
 };
 

@@ -172,7 +172,16 @@ it('moves and averages registered weights', () => {
     before.map((value, j) => value - (x[j] ?? 0)),
   );
   expect(preconditioner.report().layers).toEqual([
-    { name: 'w', shape: '6, diagonal', weights: D, method: 'diagonal', averaged: true },
+    {
+      name: 'w',
+      kind: 'diagonal',
+      shape: '6, diagonal',
+      input: { dimension: 1, form: 'one', rows: B },
+      output: { dimension: D, form: 'diagonal', rows: B },
+      weights: D,
+      method: 'diagonal',
+      averaged: true,
+    },
   ]);
 });
 

@@ -1,0 +1,203 @@
+#include "core/kernels/convolution.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "core/kernels/depthwise.h"
+#include "core/threads/thread_pool.h"
+#include "support/reference.h"
+
+using namespace cgfac;
+using namespace cgfac::test;
+
+namespace {
+
+using Numbers = std::vector<float>;
+
+Numbers empty(std::size_t size) {
+  return Numbers(size, std::numeric_limits<float>::quiet_NaN());  // nothing of it may be read
+}
+
+// Outputs of an axis for zeros on both sides, as many after the last input as `after` says.
+std::size_t outputs(std::size_t input, std::size_t kernel, std::size_t stride, std::size_t dilation, std::size_t before,
+                    std::size_t after) {
+  return ((input + before + after - ((kernel - 1) * dilation) - 1) / stride) + 1;
+}
+
+ConvGeometry geometry(std::size_t batch, std::size_t channels, std::size_t filters, Extents input, Extents kernel,
+                      Extents stride = {1, 1, 1}, Extents dilation = {1, 1, 1}, Extents before = {0, 0, 0},
+                      Extents after = {0, 0, 0}) {
+  ConvGeometry g{.batch = batch,
+                 .channels = channels,
+                 .filters = filters,
+                 .input = input,
+                 .kernel = kernel,
+                 .stride = stride,
+                 .dilation = dilation,
+                 .padding = before};
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    g.output[axis] = outputs(input[axis], kernel[axis], stride[axis], dilation[axis], before[axis], after[axis]);
+  }
+  return g;
+}
+
+// One number; one, two and three dimensions; padding that is uneven, wider than the kernel, or all that some patches
+// see; strides beyond the kernel; pointwise; and what is cut: into parts, into blocks of filters, into groups of
+// samples, into bands of rows, of columns and of planes.
+const std::array<ConvGeometry, 15> geometries{
+    geometry(1, 1, 1, {1, 1, 1}, {1, 1, 1}),
+    geometry(2, 3, 2, {1, 1, 9}, {1, 1, 3}, {1, 1, 2}),
+    geometry(3, 2, 4, {1, 5, 6}, {1, 3, 2}),
+    geometry(2, 2, 3, {1, 6, 5}, {1, 3, 3}, {1, 2, 1}, {1, 1, 1}, {0, 1, 0}, {0, 1, 2}),
+    geometry(2, 3, 2, {1, 8, 9}, {1, 3, 2}, {1, 1, 1}, {1, 2, 3}, {0, 2, 1}, {0, 2, 2}),
+    geometry(1, 2, 2, {1, 4, 4}, {1, 2, 2}, {1, 3, 3}, {1, 1, 1}, {0, 3, 4}, {0, 3, 0}),
+    geometry(2, 2, 3, {4, 3, 5}, {2, 3, 2}, {2, 1, 1}, {1, 1, 2}, {1, 1, 0}, {0, 1, 1}),
+    geometry(2, 5, 7, {1, 4, 4}, {1, 1, 1}),
+    geometry(2, 5, 7, {1, 5, 5}, {1, 1, 1}, {1, 2, 2}),
+    geometry(40, 8, 16, {1, 14, 14}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}),
+    geometry(2, 8, 300, {1, 12, 12}, {1, 3, 3}),
+    geometry(1, 16, 16, {1, 60, 40}, {1, 3, 3}, {1, 2, 1}, {1, 2, 1}, {0, 2, 1}, {0, 1, 1}),
+    geometry(1, 32, 32, {1, 3, 2000}, {1, 3, 5}, {1, 1, 2}),
+    geometry(1, 8, 16, {40, 9, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+    geometry(3, 64, 64, {1, 16, 16}, {1, 1, 1}),
+};
+
+// Calls visit(row of dy, number of its patch, input) for every number of every patch that is not padding.
+template <typename Visit>
+void for_each_number(const ConvGeometry& g, Visit visit) {
+  const auto& [kd, kh, kw] = g.kernel;
+  for (std::size_t row = 0; row < g.rows(); ++row) {
+    const Position position = Position::of_row(g, row);
+    for (std::size_t tap = 0; tap < kd * kh * kw; ++tap) {
+      const Extents taps{tap / (kh * kw), tap / kw % kh, tap % kw};
+      std::size_t place = position.sample;
+      bool inside = true;
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        const std::size_t padded = (position.place[axis] * g.stride[axis]) + (taps[axis] * g.dilation[axis]);
+        inside = inside && padded >= g.padding[axis] && padded - g.padding[axis] < g.input[axis];
+        place = (place * g.input[axis]) + padded - g.padding[axis];
+      }
+      if (inside) visit(row, tap, place);
+    }
+  }
+}
+
+// The difference of two arrays relative to the second one; NaN where a number is.
+double difference(const Numbers& a, const std::vector<double>& b) {
+  double error = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    size += b[i] * b[i];
+  }
+  return std::sqrt(error / size);
+}
+
+// Sums of float32 products: at most 12000 of them, in chunks, of random signs.
+constexpr double tolerance = 2e-6;
+
+struct Problem {
+  explicit Problem(const ConvGeometry& geometry, std::size_t read_channels)
+      : g(geometry), w_size(volume_of(g.kernel) * read_channels * g.filters) {}
+
+  ConvGeometry g;
+  std::size_t w_size;
+  Numbers x = random_numbers<float>(g.batch * volume_of(g.input) * g.channels, 1);
+  Numbers dy = random_numbers<float>(g.rows() * g.filters, 2);
+  Numbers w = random_numbers<float>(w_size, 3);
+
+  // Both gradients in float64: each number of a patch meets the filters that read its channel.
+  [[nodiscard]] std::pair<std::vector<double>, std::vector<double>> gradients() const {
+    const std::size_t read = w_size / (volume_of(g.kernel) * g.filters);
+    const std::size_t multiplier = g.filters / g.channels;
+    std::vector<double> dw(w.size());
+    std::vector<double> dx(x.size());
+    for_each_number(g, [&](std::size_t row, std::size_t tap, std::size_t place) {
+      for (std::size_t c = 0; c < g.channels; ++c) {
+        const std::size_t from = read == 1 ? c * multiplier : 0;
+        const std::size_t count = read == 1 ? multiplier : g.filters;
+        for (std::size_t f = from; f < from + count; ++f) {
+          const std::size_t at = (((tap * read) + (read == 1 ? 0 : c)) * g.filters) + f;
+          const auto error = static_cast<double>(dy[(row * g.filters) + f]);
+          dw[at] += error * static_cast<double>(x[(place * g.channels) + c]);
+          dx[(place * g.channels) + c] += error * static_cast<double>(w[at]);
+        }
+      }
+    });
+    return {dw, dx};
+  }
+};
+
+// Runs `compute` with one, two and five threads, and has the bits compared.
+template <typename Compute>
+Numbers same_for_any_threads(std::size_t size, Compute compute) {
+  const std::size_t before = ThreadPool::shared().size();
+  std::vector<Numbers> results;
+  for (const std::size_t threads : {1U, 2U, 5U}) {
+    ThreadPool::shared().resize(threads);
+    compute(results.emplace_back(empty(size)));
+  }
+  ThreadPool::shared().resize(before);
+  for (const Numbers& result : results) {
+    CHECK(std::memcmp(result.data(), results[0].data(), size * sizeof(float)) == 0);
+  }
+  return results[0];
+}
+
+}  // namespace
+
+TEST_CASE("patches: what the taps of a position read, and zeros outside of the input") {
+  for (const ConvGeometry& g : geometries) {
+    const Problem problem(g, g.channels);
+    Numbers expected(g.rows() * g.patch());
+    for_each_number(g, [&](std::size_t row, std::size_t tap, std::size_t place) {
+      for (std::size_t c = 0; c < g.channels; ++c) {
+        expected[(row * g.patch()) + (tap * g.channels) + c] = problem.x[(place * g.channels) + c];
+      }
+    });
+    const std::size_t first = g.rows() / 3;
+    Numbers patches = empty((g.rows() - first) * g.patch());
+    gather_patches(g, problem.x, first, {patches.data(), g.rows() - first, g.patch()});
+    CHECK(std::ranges::equal(patches, std::span(expected).subspan(first * g.patch())));
+  }
+}
+
+TEST_CASE("convolution: both gradients are the sums over patches, with the same bits for any number of threads") {
+  for (std::size_t which = 0; which < geometries.size(); ++which) {
+    CAPTURE(which);
+    const ConvGeometry& g = geometries[which];
+    const Problem problem(g, g.channels);
+    const auto [dw, dx] = problem.gradients();
+    const Numbers of_kernel =
+        same_for_any_threads(dw.size(), [&](Numbers& out) { conv_kernel_gradient(g, problem.x, problem.dy, out); });
+    const Numbers of_input =
+        same_for_any_threads(dx.size(), [&](Numbers& out) { conv_input_gradient(g, problem.dy, problem.w, out); });
+    CHECK(difference(of_kernel, dw) <= tolerance);
+    CHECK(difference(of_input, dx) <= tolerance);
+  }
+}
+
+TEST_CASE("depthwise convolution: both gradients, for one filter of a channel and for several") {
+  for (ConvGeometry g : geometries) {
+    if (g.input[0] > 1) continue;
+    for (const std::size_t multiplier : {1U, 3U}) {
+      CAPTURE(multiplier);
+      g.channels = std::min<std::size_t>(g.channels * 3, 40);  // whole lanes, and a rest
+      g.filters = g.channels * multiplier;
+      const Problem problem(g, 1);
+      const auto [dw, dx] = problem.gradients();
+      const Numbers of_kernel = same_for_any_threads(
+          dw.size(), [&](Numbers& out) { depthwise_kernel_gradient(g, problem.x, problem.dy, out); });
+      const Numbers of_input = same_for_any_threads(
+          dx.size(), [&](Numbers& out) { depthwise_input_gradient(g, problem.dy, problem.w, out); });
+      CHECK(difference(of_kernel, dw) <= tolerance);
+      CHECK(difference(of_input, dx) <= tolerance);
+    }
+  }
+}
