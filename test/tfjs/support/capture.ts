@@ -17,7 +17,6 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
     uniform: uniforms(seed, 0),
     empirical: fisher === 'empirical',
     lossGrads: false,
-    empirical: fisher === 'empirical',
     kernelsMayBeSkipped: false,
     refused: () => undefined,
     checked: () => checked,
