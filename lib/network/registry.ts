@@ -86,11 +86,12 @@ export function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOpt
 
 /** Has the samples of a convolution have another size from now on. */
 export function resizeEntry(entry: NetworkEntry, size: object, options: ResolvedPreconditionerOptions): void {
+  const { patches } = entry.shape;
+  if (patches === undefined) throw valueError('the name of a convolution', 'the layer', entry.name);
   const { shape } = entry.kind.parse({ ...(entry.options as object), ...size }, options);
-  if (shape.patches === undefined) throw valueError('the name of a convolution', 'the layer', entry.name);
   if (shape.inFeatures !== entry.shape.inFeatures || shape.outFeatures !== entry.shape.outFeatures)
-    throw valueError('a size with as many channels as before', 'inputShape', shape.patches.channels);
-  if (JSON.stringify(shape.patches) === JSON.stringify(entry.shape.patches)) return;
+    throw valueError('a size with as many channels as before', 'inputShape', shape.patches?.channels);
+  if (shape.patches === undefined || JSON.stringify(shape.patches) === JSON.stringify(patches)) return;
   entry.layer.setPatches(shape.patches);
   entry.shape = shape;
 }

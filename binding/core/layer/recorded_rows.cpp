@@ -130,7 +130,8 @@ FisherBlock RecordedRows::block() const {
 const FisherBlock& RecordedRows::draw(std::uint64_t stream) {
   drawn_.stream = stream;
   block_ = made(drawn_);
-  if (traces_.input == 0) traces_ = cgfac::traces(block_);
+  // those of an earlier draw are not this one's
+  if (traces_.input == 0 || !kind_of(shape_).by_rows()) traces_ = cgfac::traces(block_);
   return block_;
 }
 

@@ -1,4 +1,5 @@
 /** Convolutions of a {@link Preconditioner}, plain and transposed: their options, and the samples that they take. */
+import { CgfacError } from '../../base/errors';
 import { boolean, checkOptions, checkRequired, oneOf, positiveInteger, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
 import type { NativePatches } from '../../native/shapes';
@@ -8,6 +9,7 @@ import { ownGrads, wholeRows } from './samples';
 import {
   describeWindow,
   extents,
+  inWords,
   positionsOf,
   sampleOf,
   tapsOf,
@@ -142,7 +144,11 @@ function transposedWindows(options: Conv2dTransposeLayerOptions, input: readonly
   const patches = windowsOver([height, width, filters], options, 2);
   const made = patches.out.slice(1);
   if (made.some((out, axis) => out !== input[axis]))
-    throw valueError(`an output that ${input.slice(0, 2).join('×')} positions reach`, 'outputShape', [height, width]);
+    throw new CgfacError(
+      'ERR_CGFAC_INVALID_ARG_VALUE',
+      `Expected an output of as many windows as the data has positions, ${inWords(input.slice(0, 2))}, for outputShape ` +
+        `but received ${inWords([height, width])} of ${inWords(made)} windows`,
+    );
   return patches;
 }
 

@@ -1,5 +1,6 @@
 /** Rows of layers whose data is recorded as whole samples, or whose inputs are few numbers: their checks. */
-import { describe, typeError } from '../../base/validate';
+import { CgfacError } from '../../base/errors';
+import { describe, typeError, valueError } from '../../base/validate';
 import { float32 } from '../../base/weight-vector';
 
 /** How many rows of a width an array holds, checked: a whole number of them. */
@@ -23,8 +24,11 @@ export function ownGrads(array: unknown, rows: number, width: number, words: str
 export function idsOf(ids: unknown, samples: number, inputDim: number): Float32Array {
   if (!(ids instanceof Int32Array)) throw typeError('an Int32Array of ids', 'inputs', ids);
   if (ids.length === 0 || ids.length % samples !== 0)
-    throw typeError(`as many ids for each of ${samples} samples`, 'inputs', ids);
+    throw new CgfacError(
+      'ERR_CGFAC_SHAPE_MISMATCH',
+      `Expected as many ids for each of ${samples} samples for inputs but received ${describe(ids)}`,
+    );
   const bad = ids.findIndex((id) => id < 0 || id >= inputDim);
-  if (bad >= 0) throw typeError(`ids from 0 to ${inputDim - 1}`, `inputs[${bad}]`, `${describe(ids[bad])}`);
+  if (bad >= 0) throw valueError(`an id from 0 to ${inputDim - 1}`, `inputs[${bad}]`, ids[bad]);
   return Float32Array.from(ids);
 }

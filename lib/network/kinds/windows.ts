@@ -1,5 +1,6 @@
 /** How the windows of convolutions move: their geometry, as TensorFlow.js has it, data NHWC. */
-import { oneOf, positiveInteger, typeError, valueError } from '../../base/validate';
+import { CgfacError } from '../../base/errors';
+import { oneOf, positiveInteger, typeError } from '../../base/validate';
 import type { NativePatches } from '../../native/shapes';
 
 /**
@@ -61,6 +62,17 @@ const threeAxes = (numbers: readonly number[], fill: number) => [
   ...numbers,
 ];
 
+/** Extents in words. */
+export const inWords = (numbers: readonly number[]) => numbers.join('×');
+
+function tooLarge(kernel: readonly number[], dilations: readonly number[], size: readonly number[]): CgfacError {
+  const dilated = dilations.some((dilation) => dilation > 1) ? ` with dilations ${inWords(dilations)}` : '';
+  return new CgfacError(
+    'ERR_CGFAC_INVALID_ARG_VALUE',
+    `Expected a window that the data of ${inWords(size)} holds for kernelSize but received ${inWords(kernel)}${dilated}`,
+  );
+}
+
 /**
  * The windows over data.
  *
@@ -73,7 +85,7 @@ export function windowsOver(size: readonly number[], options: WindowOptions, axe
   const places = kernel.map((extent, axis) =>
     along(size[axis] ?? 0, extent, strides[axis] ?? 1, dilations[axis] ?? 1, options.padding ?? 'valid', axis),
   );
-  if (places.some(({ out }) => out < 1)) throw valueError('no more than the data holds', 'kernelSize', kernel);
+  if (places.some(({ out }) => out < 1)) throw tooLarge(kernel, dilations, size.slice(0, axes));
   return {
     size: threeAxes(size.slice(0, axes), 1),
     channels: size[axes] ?? 0,

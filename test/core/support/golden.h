@@ -2,42 +2,29 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "core/layer/kinds/kinds.h"
-#include "support/golden_manifest.h"
+#include "support/golden_file.h"
 #include "support/reference.h"
 
 namespace cgfac::test {
 
 /// One golden case: float32 inputs, and what independent float64 arithmetic makes of them (test/golden/generate.py).
-class GoldenCase {
+class GoldenCase : public GoldenFile {
  public:
-  explicit GoldenCase(const std::string& name) {
-    const std::string path = std::string(CGFAC_GOLDEN_DIR) + "/" + name;
-    manifest_ = read_golden_manifest(path + ".json");
-    std::ifstream data(path + ".bin", std::ios::binary);
-    bytes_.assign(std::istreambuf_iterator<char>(data), {});
-    inputs_ = numbers<float>("inputs");
-    output_grads_ = numbers<float>("outputGrads");
-    loss_grads_ = numbers<float>("lossGrads");
-  }
+  explicit GoldenCase(const std::string& name)
+      : GoldenFile(name),
+        inputs_(numbers<float>("inputs")),
+        output_grads_(numbers<float>("outputGrads")),
+        loss_grads_(numbers<float>("lossGrads")) {}
 
-  [[nodiscard]] bool has(const std::string& name) const {
-    return std::ranges::any_of(manifest_.arrays, [&](const auto& array) { return array.name == name; });
-  }
   /// The rows that the batch's own gradient is made of: those of the output gradients themselves where they are the
   /// same.
   [[nodiscard]] MatrixView<const float> loss_grads() const {
     const float* const data = loss_grads_ == output_grads_ ? output_grads_.data() : loss_grads_.data();
-    return {data, manifest_.batch, shape().out_features};
+    return {data, manifest().batch, shape().out_features};
   }
   /// lossGradsᵀ [inputs 1]/B in float64, as weight-space numbers.
   [[nodiscard]] std::vector<double> own_gradient() const {
@@ -78,29 +65,17 @@ class GoldenCase {
     }
     return norm(x);
   }
-  [[nodiscard]] std::vector<double> dampings() const { return manifest_.dampings; }
+  [[nodiscard]] std::vector<double> dampings() const { return manifest().dampings; }
   [[nodiscard]] LayerShape shape() const {
-    return {.in_features = manifest_.in_features, .out_features = manifest_.out_features, .bias = manifest_.bias};
+    return {.in_features = manifest().in_features, .out_features = manifest().out_features, .bias = manifest().bias};
   }
   [[nodiscard]] Batch batch() const {
     const LayerShape layer = shape();
-    return {.inputs = {inputs_.data(), manifest_.batch, layer.in_features},
-            .output_grads = {output_grads_.data(), manifest_.fisher_rows, layer.out_features}};
+    return {.inputs = {inputs_.data(), manifest().batch, layer.in_features},
+            .output_grads = {output_grads_.data(), manifest().fisher_rows, layer.out_features}};
   }
   [[nodiscard]] FisherBlock block() const { return fisher_block(shape(), batch()); }
 
-  /// An array as it is in the file.
-  template <typename T>
-  [[nodiscard]] std::vector<T> numbers(const std::string& name) const {
-    for (const GoldenManifest::Array& array : manifest_.arrays) {
-      if (array.name != name) continue;
-      if (array.single != std::is_same_v<T, float>) throw std::runtime_error(name + " has another type");
-      std::vector<T> result(array.size);
-      std::memcpy(result.data(), bytes_.data() + array.offset, array.size * sizeof(T));
-      return result;
-    }
-    throw std::runtime_error("no array " + name);
-  }
   /// An m × n array of the file, whose last column is the bias, as weight-space numbers: the kernel, then the bias.
   template <typename T>
   [[nodiscard]] std::vector<T> weights(const std::string& name) const {
@@ -119,8 +94,6 @@ class GoldenCase {
   }
 
  private:
-  GoldenManifest manifest_;
-  std::vector<char> bytes_;
   std::vector<float> inputs_;
   std::vector<float> output_grads_;
   std::vector<float> loss_grads_;
