@@ -83,6 +83,8 @@ export const NOTHING: Capture = {
 /** What is known of a loss when it is asked of how many samples targets are to be sampled. */
 export interface Sampling extends Pick<Capture, 'targets'> {
   readonly samples: number;
+  /** Whether a head is a cross-entropy. */
+  readonly crossEntropy: boolean;
 }
 
 /** How a step is to be captured. */
@@ -230,7 +232,8 @@ function captureLayers(
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const targets =
     metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
-  const sampling = { targets, samples: samplesOf(metric) } as const;
+  const crossEntropy = metric.heads.some(({ distribution }) => distribution !== 'gaussian');
+  const sampling = { targets, samples: samplesOf(metric), crossEntropy } as const;
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
