@@ -17,7 +17,7 @@ export interface KindLayer {
   readonly outputs: number;
   /** Ids are below this; of kinds that take numbers none. */
   readonly ids?: number;
-  /** z of a sample's inputs and of a kernel and a bias, in float64, where a test compares with it. */
+  /** What a sample's inputs become by a kernel and a bias, in float64, where a test compares with it. */
   output?(inputs: ArrayLike<number>, kernel: ArrayLike<number>, bias: ArrayLike<number> | undefined): Float64Array;
 }
 

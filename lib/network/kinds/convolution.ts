@@ -146,8 +146,8 @@ function transposedWindows(options: Conv2dTransposeLayerOptions, input: readonly
   if (made.some((out, axis) => out !== input[axis]))
     throw new CgfacError(
       'ERR_CGFAC_INVALID_ARG_VALUE',
-      `Expected an output of as many windows as the data has positions, ${inWords(input.slice(0, 2))}, for outputShape ` +
-        `but received ${inWords([height, width])} of ${inWords(made)} windows`,
+      `Expected an output of as many windows as the data has positions, ${inWords(input.slice(0, 2))}, for ` +
+        `outputShape but received ${inWords([height, width])} of ${inWords(made)} windows`,
     );
   return patches;
 }

@@ -62,14 +62,15 @@ const threeAxes = (numbers: readonly number[], fill: number) => [
   ...numbers,
 ];
 
-/** Extents in words. */
+/** Extents in the words of messages. */
 export const inWords = (numbers: readonly number[]) => numbers.join('×');
 
 function tooLarge(kernel: readonly number[], dilations: readonly number[], size: readonly number[]): CgfacError {
   const dilated = dilations.some((dilation) => dilation > 1) ? ` with dilations ${inWords(dilations)}` : '';
   return new CgfacError(
     'ERR_CGFAC_INVALID_ARG_VALUE',
-    `Expected a window that the data of ${inWords(size)} holds for kernelSize but received ${inWords(kernel)}${dilated}`,
+    `Expected a window that the data of ${inWords(size)} holds for kernelSize but received ` +
+      `${inWords(kernel)}${dilated}`,
   );
 }
 
