@@ -78,8 +78,8 @@ export const recipeRows = {
     ...preconditionerRows.fisherFraction,
     text:
       'Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset ' +
-      'samples those of all in batches of fewer than 32 samples and, of cross-entropies of soft targets, in the first ' +
-      'ten steps.',
+      'samples those of all in batches of fewer than 32 samples and, of cross-entropies of soft targets, in the ' +
+      'first ten steps.',
   },
   ...ownRows,
 } satisfies OptionRows;
