@@ -37,7 +37,9 @@ export type { PreconditionerState, StoredLayer, StoredVector } from './network/s
 export type { EffectiveRanks } from './network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';
 export type {
+  LayerBytes,
   LayerVectors,
+  NaturalGradientsOptions,
   NaturalGradientsResult,
   NetworkMemory,
   NetworkReport,

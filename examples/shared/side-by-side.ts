@@ -15,7 +15,7 @@ export interface Competitor<Name extends string = string> {
   readonly optimizer: tf.Optimizer;
 }
 
-/** Inputs and targets. */
+/** Inputs and targets of several samples. */
 export type Samples = readonly [x: tf.Tensor, y: tf.Tensor];
 
 /** What is trained, how long, and how often it is evaluated. */

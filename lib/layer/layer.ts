@@ -25,7 +25,7 @@ export interface LayerState extends NativeState {
 
 /** A layer's kind, shape and layout, and what its gradients are gradients of. */
 export interface ReducedShape extends LayerShape, Pick<NativeShape, 'kind' | 'columns'>, NativeKindShape {
-  /** Of a convolution: the windows over its data, or where it is transposed over what comes out. */
+  /** The windows of a convolution over its data, or where it is transposed over what comes out. */
   readonly patches?: NativePatches;
   readonly kernelLayout: KernelLayout;
   readonly lossReduction: LossReduction;

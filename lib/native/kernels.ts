@@ -54,7 +54,7 @@ export interface NativeSegmentSum {
   readonly x: Float32Array | Int32Array;
   readonly ids: Int32Array;
   readonly width: number;
-  /** Of the type of x. */
+  /** An array of the type of x, whole rows. */
   readonly out: Float32Array | Int32Array;
 }
 

@@ -97,7 +97,7 @@ export interface NaturalGradientsResult {
 
 /** One side of a layer's block, as its factor is kept. */
 export interface ReportedFactor {
-  /** Its dimension; of blocks those of each, of an embedding's ids the rows of its table. */
+  /** The dimension of the factor; of blocks that of each, of an embedding's ids the rows of its table. */
   readonly dimension: number;
   /**
    * `'rows'` of a batch, a low-rank `'panel'`, a `'dense'` average, an average of the `'diagonal'`, one of `'blocks'`
@@ -157,6 +157,14 @@ export interface NetworkReport {
   readonly skipped: readonly SkippedLayer[];
 }
 
+/** Bytes that a {@link Preconditioner} keeps of one layer. */
+export interface LayerBytes {
+  /** The name it was registered under. */
+  readonly name: string;
+  /** The sum of all that is kept of it. */
+  readonly total: number;
+}
+
 /** Bytes that a {@link Preconditioner} keeps between steps. */
 export interface NetworkMemory {
   /** The recorded rows. */
@@ -171,6 +179,6 @@ export interface NetworkMemory {
   readonly averages: number;
   /** The sum. */
   readonly total: number;
-  /** The sum of each layer, by the names they were registered under. */
-  readonly layers: readonly { readonly name: string; readonly total: number }[];
+  /** The bytes of each layer. */
+  readonly layers: readonly LayerBytes[];
 }

@@ -14,7 +14,7 @@ export {
   type SkippedSteps,
   type StepSummary,
 } from '../adapter-kit';
-export { type InstalledKernels, installKernels, type TfjsKernelRegistry } from './kernels/install';
+export { type InstalledKernels, installKernels, type KernelCalls, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
 export type { LossAndGradients } from './step/gradients';

@@ -101,6 +101,8 @@ function demandOf({ text, scope, first, last }) {
     .replace(/^template <.*?> /, '')
     .replace(/^requires ?\((?:[^()]|\([^()]*\))*\) /, '');
   if (/= (default|delete);$/.test(plain)) return 'none';
+  // the comment is that of what it overrides
+  if (/\boverride\b/.test(plain)) return 'none';
   if (new RegExp(`^(explicit\\s|constexpr\\s|virtual\\s|~)*~?${scope.name}\\(`).test(plain)) return 'none';
   if (!/\(/.test(plain) || /^(using|friend|static constexpr|static_assert)\b/.test(plain)) return 'none';
   if (/^[\w:<>,*&\s]+(\{.*\}|= .*)?;$/.test(plain)) return 'none';

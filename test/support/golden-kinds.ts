@@ -34,7 +34,7 @@ export const kindCases = [
   'scale-shift-dense',
 ] as const;
 
-/** One case. */
+/** One golden case of a kind of layer. */
 export class GoldenKind extends GoldenFile<Manifest> {
   constructor(name: string) {
     super(`kinds/${name}`);

@@ -94,7 +94,7 @@ function counting(batch: number) {
   return { x, y };
 }
 
-/** Draws the vectors of tokens and of places as GPT-2 starts with them; the package leaves them zero, to load others. */
+/** Draws the vectors of tokens and of places as GPT-2 starts with them; the package leaves zeros, to load others. */
 function drawEmbeddings(model: tfl.LayersModel): void {
   for (const [seed, name] of ['transformer/wte', 'transformer/wpe'].entries()) {
     const layer = model.getLayer(name);

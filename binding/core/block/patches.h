@@ -54,7 +54,7 @@ struct SideRows {
   /// No more than `most` rows, in `memory`: all of them, or one drawn from each of as many stretches, another one for
   /// each `stream`.
   [[nodiscard]] MatrixView<const float> drawn(std::size_t most, std::uint64_t stream, std::vector<float>& memory) const;
-  /// Of each sample the sum of its rows times a factor, in `memory`.
+  /// The sum of the rows of each sample, times a factor, in `memory`.
   [[nodiscard]] MatrixView<const float> summed(double factor, std::vector<float>& memory) const;
 };
 

@@ -56,7 +56,7 @@ using Box = std::array<Range, 3>;
 
 /// All inputs of a sample.
 [[nodiscard]] inline Box whole(const Extents& input) {
-  return {Range{0, input[0]}, Range{0, input[1]}, Range{0, input[2]}};
+  return {Range{.last = input[0]}, Range{.last = input[1]}, Range{.last = input[2]}};
 }
 
 /// The indices i ≥ 0 below `limit` with low ≤ start + i·step < high.

@@ -14,7 +14,7 @@ constexpr std::size_t numbers_at_once = 65536;
 // Sums of pieces that are added up in the end: 32 MiB at most.
 constexpr std::size_t most_sums = std::size_t{1} << 23U;
 
-double flops(const ConvGeometry& g) {
+double conv_flops(const ConvGeometry& g) {
   return product_flops(g.rows(), g.patch(), g.filters);
 }
 
@@ -29,7 +29,7 @@ struct KernelPieces {
   std::size_t blocks = 1;
 
   explicit KernelPieces(const ConvGeometry& g) {
-    if (flops(g) < worth_pieces) return;
+    if (conv_flops(g) < worth_pieces) return;
     blocks = std::clamp<std::size_t>(g.filters / 128, 1, most_pieces);
     const std::size_t kernel = g.patch() * g.filters;
     parts = std::max<std::size_t>(
@@ -68,7 +68,7 @@ void conv_kernel_gradient(const ConvGeometry& geometry, std::span<const float> x
     return MatrixView<float>(part == 0 ? dw.data() : others.data() + ((part - 1) * dw.size()), patch, filters);
   };
 
-  parallel_for(pieces.parts * pieces.blocks, flops(geometry), [&](std::size_t piece) {
+  parallel_for(pieces.parts * pieces.blocks, conv_flops(geometry), [&](std::size_t piece) {
     const std::size_t part = piece / pieces.blocks;
     const std::size_t block = piece % pieces.blocks;
     const std::size_t left = cut(filters, block, pieces.blocks);
@@ -107,7 +107,7 @@ struct InputPiece {
 class InputPieces {
  public:
   explicit InputPieces(const ConvGeometry& g) : g_(g) {
-    if (flops(g) < worth_pieces) return;
+    if (conv_flops(g) < worth_pieces) return;
     groups_ = std::min(g.batch, most_pieces);
     while (axis_ < 2 && g.output[axis_] == 1) ++axis_;
     const std::size_t shared = (g.kernel[axis_] - 1) * g.dilation[axis_];
@@ -122,7 +122,8 @@ class InputPieces {
     const Range samples{.first = cut(g_.batch, group, groups_), .last = cut(g_.batch, group + 1, groups_)};
     const std::size_t outputs = volume_of(g_.output);
     Box box = whole(g_.input);
-    if (bands_ == 1) return {.samples = samples, .box = box, .rows = {samples.first * outputs, samples.last * outputs}};
+    const Range rows{.first = samples.first * outputs, .last = samples.last * outputs};
+    if (bands_ == 1) return {.samples = samples, .box = box, .rows = rows};
 
     // a band of one sample: the outputs o with a tap in it, band.first − reach ≤ o·stride − padding < band.last
     Range& band = box[axis_];
@@ -132,8 +133,9 @@ class InputPieces {
     const Range from = steps_within(start, g_.stride[axis_], band, g_.output[axis_]);
     const Range to = steps_within(start - static_cast<std::ptrdiff_t>(reach), g_.stride[axis_], band, g_.output[axis_]);
     const std::size_t inner = outputs / g_.output[axis_];
-    const std::size_t before = samples.first * outputs;
-    return {.samples = samples, .box = box, .rows = {before + (from.first * inner), before + (to.last * inner)}};
+    return {.samples = samples,
+            .box = box,
+            .rows = {.first = rows.first + (from.first * inner), .last = rows.first + (to.last * inner)}};
   }
 
  private:
@@ -177,7 +179,7 @@ void conv_input_gradient(const ConvGeometry& geometry, std::span<const float> dy
   const MatrixView<const float> all(dy.data(), geometry.rows(), geometry.filters);
   const MatrixView<const float> kernel(w.data(), patch, geometry.filters);
   const InputPieces pieces(geometry);
-  parallel_for(pieces.count(), flops(geometry), [&](std::size_t index) {
+  parallel_for(pieces.count(), conv_flops(geometry), [&](std::size_t index) {
     const InputPiece piece = pieces[index];
     const bool direct = geometry.pointwise();
     if (!direct) clear(geometry, piece, dx);

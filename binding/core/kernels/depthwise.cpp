@@ -9,7 +9,7 @@
 namespace cgfac {
 namespace {
 
-double flops(const ConvGeometry& g) {
+double depthwise_flops(const ConvGeometry& g) {
   return product_flops(g.rows(), volume_of(g.kernel), g.filters);
 }
 
@@ -90,10 +90,11 @@ void gradient_of_row(const ConvGeometry& g, const float* dy, const float* w, std
 void depthwise_kernel_gradient(const ConvGeometry& geometry, std::span<const float> x, std::span<const float> dy,
                                std::span<float> dw) {
   const std::size_t rows = geometry.batch * geometry.output[1];
-  const std::size_t parts = flops(geometry) < worth_pieces ? 1 : std::clamp<std::size_t>(rows / 4, 1, most_pieces);
+  const std::size_t parts =
+      depthwise_flops(geometry) < worth_pieces ? 1 : std::clamp<std::size_t>(rows / 4, 1, most_pieces);
   Scratch scratch;
   const std::span<float> others = scratch.span((parts - 1) * dw.size());
-  parallel_for(parts, flops(geometry), [&](std::size_t part) {
+  parallel_for(parts, depthwise_flops(geometry), [&](std::size_t part) {
     const std::span<float> sums = part == 0 ? dw : others.subspan((part - 1) * dw.size(), dw.size());
     add_rows(geometry, x.data(), dy.data(), {.first = cut(rows, part, parts), .last = cut(rows, part + 1, parts)},
              sums);
@@ -107,7 +108,7 @@ void depthwise_input_gradient(const ConvGeometry& geometry, std::span<const floa
   const std::size_t width = geometry.input[2] * geometry.channels;
   const std::size_t multiplier = geometry.filters / geometry.channels;
   const std::size_t pieces = std::min(rows, most_pieces);
-  parallel_for(pieces, flops(geometry), [&](std::size_t piece) {
+  parallel_for(pieces, depthwise_flops(geometry), [&](std::size_t piece) {
     Scratch scratch;
     for (std::size_t row = cut(rows, piece, pieces); row < cut(rows, piece + 1, pieces); ++row) {
       const std::span<float> gradient = dx.subspan(row * width, width);

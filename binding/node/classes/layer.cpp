@@ -24,10 +24,9 @@ Napi::Function LayerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::record>("record"), InstanceMethod<&Wrap::record_fisher>("recordFisher"),
        InstanceMethod<&Wrap::require_finite>("requireFinite"), InstanceMethod<&Wrap::roll_back>("rollBack"),
        InstanceMethod<&Wrap::clear>("clear"), InstanceMethod<&Wrap::set_damping>("setDamping"),
-       InstanceMethod<&Wrap::set_patches>("setPatches"),
-       InstanceMethod<&Wrap::memory_usage>("memoryUsage"), InstanceMethod<&Wrap::state>("state"),
-       InstanceMethod<&Wrap::restore>("restore"), InstanceMethod<&Wrap::reset>("reset"),
-       InstanceMethod<&Wrap::dispose>("dispose")});
+       InstanceMethod<&Wrap::set_patches>("setPatches"), InstanceMethod<&Wrap::memory_usage>("memoryUsage"),
+       InstanceMethod<&Wrap::state>("state"), InstanceMethod<&Wrap::restore>("restore"),
+       InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
 LayerWrap::LayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerWrap>(info) {

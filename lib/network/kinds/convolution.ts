@@ -113,14 +113,14 @@ function describe(shape: NetworkShape): string {
   return `${describeWindow(patchesOf(shape))} → ${shape.outFeatures}${shape.bias ? ' + bias' : ''}`;
 }
 
-/** Convolutions over images. */
+/** The kind of convolutions over images. */
 export const conv2d: LayerKind = {
   ...samples,
   parse: (given, defaults) => parseConvolution(given, defaults, 'registerConv2d', 2),
   describe,
 };
 
-/** Convolutions over volumes. */
+/** The kind of convolutions over volumes. */
 export const conv3d: LayerKind = {
   ...samples,
   parse: (given, defaults) => parseConvolution(given, defaults, 'registerConv3d', 3),

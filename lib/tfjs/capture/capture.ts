@@ -83,6 +83,8 @@ export const NOTHING: Capture = {
 /** What is known of a loss when it is asked of how many samples targets are to be sampled. */
 export interface Sampling extends Pick<Capture, 'targets'> {
   readonly samples: number;
+  /** Whether a head is a cross-entropy. */
+  readonly crossEntropy: boolean;
 }
 
 /** How a step is to be captured. */
@@ -214,6 +216,13 @@ function wholeMetric(
   return beside.length === 0 ? metric : withOutputs(tape, loss, metric, idsOf(beside));
 }
 
+/** What is known of a loss by its metric and the outputs of sites that reach it without an activation. */
+function samplingOf(metric: Metric, linear: ReadonlyMap<number, unknown>): Sampling {
+  const soft = metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id));
+  const crossEntropy = metric.heads.some(({ distribution }) => distribution !== 'gaussian');
+  return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy };
+}
+
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
 function captureLayers(
   tape: readonly TapeNode[],
@@ -228,9 +237,7 @@ function captureLayers(
   const metric = wholeMetric(tape, loss, sites, used);
   const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
-  const targets =
-    metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id)) ? 'soft' : 'hard';
-  const sampling = { targets, samples: samplesOf(metric) } as const;
+  const sampling = samplingOf(metric, linear);
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
@@ -271,7 +278,7 @@ function captureLayers(
     samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
     floor,
-    targets,
+    targets: sampling.targets,
     sampled: sampled?.samples ?? 0,
     penalised,
   };

@@ -194,7 +194,7 @@ function usedShare(views: readonly Part[]): number {
   );
 }
 
-/** Of the bias of a transposed convolution, whose block is a diagonal by design. */
+/** Why the bias of a transposed convolution is alone: its block is a diagonal by design. */
 export const TRANSPOSED_BIAS = 'bias of a transposed convolution';
 
 /** Whether a use adds the variable to what a transposed convolution makes. */

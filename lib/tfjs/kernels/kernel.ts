@@ -4,11 +4,11 @@ import type { WasmBackend } from './heap';
 
 /** Flops from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
 export interface Thresholds {
-  /** Of a matrix product. */
+  /** The least flops of a matrix product whose operands are not transposed. */
   readonly product: number;
-  /** Of a matrix product with a transposed operand. */
+  /** The least flops of a matrix product with a transposed operand. */
   readonly transposedProduct: number;
-  /** Of a gradient of a convolution. */
+  /** The least flops of a gradient of a convolution. */
   readonly convolution: number;
 }
 

@@ -1,11 +1,11 @@
-/** The kernels of this package. */
+/** The list of the kernels of this package. */
 import { convolutionKernels } from './convolution';
 import { einsumKernel } from './einsum';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
 import { segmentSumKernel } from './segment-sum';
 
-/** All of them. */
+/** All kernels that are installed, in the order of their installation. */
 export const kernels: readonly NativeKernel[] = [
   ...productKernels,
   ...convolutionKernels,

@@ -24,7 +24,7 @@ import { type LoneStep, takeStep } from './take';
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
 
-/** In so many steps, and where targets are soft, those of all are sampled. */
+/** In so many steps, and where the loss is a cross-entropy of soft targets, those of all are sampled. */
 const EARLY_STEPS = 10;
 
 /** Takes steps, and keeps what has to be kept between them. */
@@ -82,13 +82,13 @@ export class Recipe {
    * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
    * of all of them are older ones, and the length of the step does not need them.
    */
-  share({ targets, samples }: Sampling, blocks: readonly Block[]): number {
+  share({ targets, samples, crossEntropy }: Sampling, blocks: readonly Block[]): number {
     const preconditioner = this.#open();
     const { preset, stepRule } = this.#layers.options ?? {};
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
     const refreshes = preconditioner.refreshDue || !this.#layers.know(blocks);
     if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
-    const early = targets === 'soft' && preconditioner.steps < EARLY_STEPS;
+    const early = targets === 'soft' && crossEntropy && preconditioner.steps < EARLY_STEPS;
     const all = preset === 'adaptive' && !this.#settings.choosesFraction && (early || samples < FEW_SAMPLES);
     return all ? 1 : preconditioner.fisherFraction;
   }

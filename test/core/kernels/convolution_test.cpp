@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -88,22 +87,11 @@ void for_each_number(const ConvGeometry& g, Visit visit) {
   }
 }
 
-// The difference of two arrays relative to the second one; NaN where a number is.
-double difference(const Numbers& a, const std::vector<double>& b) {
-  double error = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    error += std::pow(static_cast<double>(a[i]) - b[i], 2);
-    size += b[i] * b[i];
-  }
-  return std::sqrt(error / size);
-}
-
 // Sums of float32 products: at most 12000 of them, in chunks, of random signs.
-constexpr double tolerance = 2e-6;
+constexpr double conv_tolerance = 2e-6;
 
-struct Problem {
-  explicit Problem(const ConvGeometry& geometry, std::size_t read_channels)
+struct ConvProblem {
+  explicit ConvProblem(const ConvGeometry& geometry, std::size_t read_channels)
       : g(geometry), w_size(volume_of(g.kernel) * read_channels * g.filters) {}
 
   ConvGeometry g;
@@ -154,7 +142,7 @@ Numbers same_for_any_threads(std::size_t size, Compute compute) {
 
 TEST_CASE("patches: what the taps of a position read, and zeros outside of the input") {
   for (const ConvGeometry& g : geometries) {
-    const Problem problem(g, g.channels);
+    const ConvProblem problem(g, g.channels);
     Numbers expected(g.rows() * g.patch());
     for_each_number(g, [&](std::size_t row, std::size_t tap, std::size_t place) {
       for (std::size_t c = 0; c < g.channels; ++c) {
@@ -172,14 +160,14 @@ TEST_CASE("convolution: both gradients are the sums over patches, with the same 
   for (std::size_t which = 0; which < geometries.size(); ++which) {
     CAPTURE(which);
     const ConvGeometry& g = geometries[which];
-    const Problem problem(g, g.channels);
+    const ConvProblem problem(g, g.channels);
     const auto [dw, dx] = problem.gradients();
     const Numbers of_kernel =
         same_for_any_threads(dw.size(), [&](Numbers& out) { conv_kernel_gradient(g, problem.x, problem.dy, out); });
     const Numbers of_input =
         same_for_any_threads(dx.size(), [&](Numbers& out) { conv_input_gradient(g, problem.dy, problem.w, out); });
-    CHECK(difference(of_kernel, dw) <= tolerance);
-    CHECK(difference(of_input, dx) <= tolerance);
+    CHECK(relative_error(of_kernel, dw) <= conv_tolerance);
+    CHECK(relative_error(of_input, dx) <= conv_tolerance);
   }
 }
 
@@ -190,14 +178,14 @@ TEST_CASE("depthwise convolution: both gradients, for one filter of a channel an
       CAPTURE(multiplier);
       g.channels = std::min<std::size_t>(g.channels * 3, 40);  // whole lanes, and a rest
       g.filters = g.channels * multiplier;
-      const Problem problem(g, 1);
+      const ConvProblem problem(g, 1);
       const auto [dw, dx] = problem.gradients();
       const Numbers of_kernel = same_for_any_threads(
           dw.size(), [&](Numbers& out) { depthwise_kernel_gradient(g, problem.x, problem.dy, out); });
       const Numbers of_input = same_for_any_threads(
           dx.size(), [&](Numbers& out) { depthwise_input_gradient(g, problem.dy, problem.w, out); });
-      CHECK(difference(of_kernel, dw) <= tolerance);
-      CHECK(difference(of_input, dx) <= tolerance);
+      CHECK(relative_error(of_kernel, dw) <= conv_tolerance);
+      CHECK(relative_error(of_input, dx) <= conv_tolerance);
     }
   }
 }

@@ -27,7 +27,7 @@ const table = ways.flatMap(([name, written]) =>
 
 quietWarnings();
 
-/** The gradients of fewer samples, with zeros for the others, so that the mean of their squares over all is the same. */
+/** Gradients of fewer samples, with zeros for the others, so that the mean of their squares over all is the same. */
 function ofAll(golden: GoldenKind): Float32Array {
   const { batch, fisherBatch } = golden.manifest;
   const grads = golden.float32('fisherGrads');

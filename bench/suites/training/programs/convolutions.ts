@@ -37,12 +37,13 @@ const plain = (making: Making, convolution: Omit<Convolution, 'activation'>): La
 ];
 
 /**
- * The same with batch normalisation before relu, which makes a bias idle. Its averages for evaluation forget a tenth at
- * each step: with the hundredth that is the default they would still be those of no data where losses are told.
+ * The same with batch normalisation before relu, which makes a bias idle. Its averages for evaluation, which training
+ * does not see, forget a half at each step: with the hundredth that is the default, and with a tenth, they would still
+ * be those of no data where the first losses are told.
  */
 const normalised = (making: Making, convolution: Omit<Convolution, 'activation'>): Layer[] => [
   making.tfl.layers.conv2d({ ...options(making, { activation: 'linear', ...convolution }), useBias: false }),
-  making.tfl.layers.batchNormalization({ momentum: 0.9 }),
+  making.tfl.layers.batchNormalization({ momentum: 0.5 }),
   making.tfl.layers.reLU(),
   halved(making),
 ];

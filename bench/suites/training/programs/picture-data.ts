@@ -5,7 +5,7 @@ import { PIXELS, type PictureSets, type Pictures } from '../../../../datasets/pi
 import { once } from './digits';
 import { type Batch, type Data, type Making, oneHot, type Program } from './making';
 
-/** What pictures show. */
+/** The number of things that pictures show. */
 export const CLASSES = 10;
 /** Rows of a picture, and pixels in each. */
 export const SIDE = 28;
@@ -34,12 +34,12 @@ export interface Seen {
   readonly figureBatches?: number;
   /** The first so many batches of what is held out; all of it as one batch by default. */
   readonly heldOut?: number;
-  /** Of one input, a row of pixels by default. */
+  /** The shape of one input, a row of pixels by default. */
   readonly shape?: readonly number[];
   readonly targets: (pictures: Pictures, x: Tensor) => Tensor;
 }
 
-/** Pictures in batches. */
+/** Makes batches of pictures and their labels. */
 export function pictureData(making: Making, sets: PictureSets, seen: Seen): Data {
   const { tf, batchFactor } = making;
   const { batch = BATCH, most, figureBatches, heldOut, shape = [PIXELS], targets } = seen;
