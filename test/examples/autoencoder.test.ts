@@ -146,8 +146,9 @@ test(
     const { share, memory } = run.preconditioner ?? { share: Number.NaN, memory: {} };
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(1);
-    const { total, ...parts } = memory;
+    const { total, layers, ...parts } = memory;
     expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBe(total);
+    expect(layers).toHaveLength(8);
     expect(memory).toMatchObject({ momentum: 4 * weights, averages: 4 * weights });
     expect(stdout).toMatch(
       /% of a step \(median\) is the preconditioner's own; it keeps \d+\.\d MB beside 11\.3 MB of weights/,
