@@ -1,10 +1,12 @@
 /**
  * The main job, run as `npm start` runs it: the compiled program in a process of its own, in a directory of its own.
  */
+
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NetworkMemory } from 'cgfac';
 import { PNG } from 'pngjs';
 import { buildExamples, programFile, startProgram } from '../support/programs';
 
