@@ -60,9 +60,10 @@ function gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly s
 }
 
 /**
- * Has the normal backward pass take zeros for the gradient of the kernel, the input `kernelName`, or compute it. A fused
- * product's own gradient function computes all of its gradients at once, so that its others are replaced too: whether
- * the kernel's is computed or not, which differs between a run and one that is resumed, they have the same bits.
+ * Has the normal backward pass take zeros for the gradient of the kernel, the input `kernelName`, or compute it. A
+ * fused product's own gradient function computes all of its gradients at once, so that its others are replaced too:
+ * whether the kernel's is computed or not, which differs between a run and one that is resumed, they have the same
+ * bits.
  */
 function replaceGradients(node: TapeNode, kernelName: string, kernelGradient: KernelGradient): void {
   const kernel = node.inputs.get(kernelName);

@@ -40,45 +40,45 @@ struct BlockCase {
   }
 };
 
-const std::vector<BlockCase> cases{{{.count = 3, .interleaved = true}, 12, true},
-                                   {{.count = 3, .interleaved = true}, 12, false},
-                                   {{.count = 4}, 8, false},
-                                   {{.count = 5, .interleaved = true, .one_damping = true}, 10, false},
-                                   {{.count = 1}, 3, true}};
+const std::vector<BlockCase> block_cases{{{.count = 3, .interleaved = true}, 12, true},
+                                         {{.count = 3, .interleaved = true}, 12, false},
+                                         {{.count = 4}, 8, false},
+                                         {{.count = 5, .interleaved = true, .one_damping = true}, 10, false},
+                                         {{.count = 1}, 3, true}};
 
-struct Rows {
+struct BlockRows {
   std::vector<float> numbers;
   Side side;
 
-  Rows(const BlockCase& blocks, std::uint64_t seed) : numbers(random_numbers<float>(7 * blocks.features, seed)) {
+  BlockRows(const BlockCase& blocks, std::uint64_t seed) : numbers(random_numbers<float>(7 * blocks.features, seed)) {
     // blocks of other sizes each
     for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] *= 1 + static_cast<float>(i % blocks.features);
     side = {.rows = {numbers.data(), 7, blocks.features}, .homogeneous = blocks.homogeneous, .scale = 0.3};
   }
 };
 
-void take_in(Factor& factor, const BlockCase& blocks, std::uint64_t seed) {
-  const Rows rows(blocks, seed);
+void take_in_blocks(Factor& factor, const BlockCase& blocks, std::uint64_t seed) {
+  const BlockRows rows(blocks, seed);
   factor.refresh({.rows = rows.side, .trace = trace_of(factor_matrix(rows.side))});
 }
 
-std::vector<double> widened(MatrixView<const float> matrix) {
+std::vector<double> widened_block(MatrixView<const float> matrix) {
   return {matrix.data, matrix.data + matrix.size()};
 }
 
 }  // namespace
 
 TEST_CASE("factor of blocks: each is an average that is free of its start") {
-  for (const BlockCase& blocks : cases) {
+  for (const BlockCase& blocks : block_cases) {
     Factor factor = blocks.factor();
     CHECK(factor.block_side() == blocks.side());
     std::vector<DenseAverage> expected(blocks.blocks.count, {.decay = 0.8});
     for (const std::uint64_t seed : {1U, 2U, 3U}) {
-      take_in(factor, blocks, seed);
+      take_in_blocks(factor, blocks, seed);
       double trace = 0;
       for (std::size_t c = 0; c < expected.size(); ++c) {
-        expected[c].add(blocks.block_of(c, Rows(blocks, seed).side));
-        CHECK(relative_error(widened(factor.block(c)), expected[c].mean().numbers) <= 1e-6);
+        expected[c].add(blocks.block_of(c, BlockRows(blocks, seed).side));
+        CHECK(relative_error(widened_block(factor.block(c)), expected[c].mean().numbers) <= 1e-6);
         trace += trace_of(expected[c].mean());
       }
       CHECK(factor.moments().trace == doctest::Approx(trace).epsilon(1e-6));
@@ -88,25 +88,25 @@ TEST_CASE("factor of blocks: each is an average that is free of its start") {
 }
 
 TEST_CASE("factor of blocks: state, restore and roll-back keep every bit") {
-  for (const BlockCase& blocks : cases) {
+  for (const BlockCase& blocks : block_cases) {
     Factor factor = blocks.factor();
-    take_in(factor, blocks, 1);
+    take_in_blocks(factor, blocks, 1);
     factor.roll_back();
     CHECK_FALSE(factor.started());
     for (const std::uint64_t seed : {1U, 2U}) {
-      take_in(factor, blocks, seed);
+      take_in_blocks(factor, blocks, seed);
       factor.settle();
     }
     const FactorState before = factor.state();
     Factor restored = blocks.factor();
     restored.restore(before);
     CHECK(same_bits(restored.state(), before));
-    take_in(factor, blocks, 3);
+    take_in_blocks(factor, blocks, 3);
     CHECK_FALSE(same_bits(factor.state(), before));
     factor.roll_back();
     CHECK(same_bits(factor.state(), before));
-    take_in(factor, blocks, 4);
-    take_in(restored, blocks, 4);
+    take_in_blocks(factor, blocks, 4);
+    take_in_blocks(restored, blocks, 4);
     CHECK(same_bits(factor.state(), restored.state()));
     FactorState other = before;
     other.average.pop_back();
@@ -115,16 +115,16 @@ TEST_CASE("factor of blocks: state, restore and roll-back keep every bit") {
 }
 
 TEST_CASE("damped inverse of blocks: each is the inverse of its own matrix with its own damping") {
-  for (const BlockCase& blocks : cases) {
+  for (const BlockCase& blocks : block_cases) {
     Factor factor = blocks.factor();
-    take_in(factor, blocks, 1);
+    take_in_blocks(factor, blocks, 1);
     const double mean = factor.moments().trace / static_cast<double>(blocks.blocks.count);
     for (const bool relative : {false, true}) {
       const double gamma = 0.3 * mean;
       DampedInverse inverse;
       inverse.damp(factor, gamma, relative);
       for (std::size_t c = 0; c < blocks.blocks.count; ++c) {
-        const DenseMatrix matrix = blocks.block_of(c, Rows(blocks, 1).side);
+        const DenseMatrix matrix = blocks.block_of(c, BlockRows(blocks, 1).side);
         const bool own = relative && !blocks.blocks.one_damping;
         const DenseMatrix f = damped(matrix, own ? gamma * std::max(trace_of(matrix) / mean, 0.01) : gamma);
         const auto x = random_numbers<float>(2 * blocks.side(), 5);

@@ -1,8 +1,8 @@
 /**
- * The rows of canary-kinds.test.ts: models of layers that are no products of matrices. A row is a line here: a name, what
- * makes the model, its data, the kinds of its blocks, and how many of its variables have a diagonal. What is missing is
- * what TensorFlow.js itself cannot train: convolutions with dilations, transposed ones over volumes, and normalisations
- * without a scale or without a shift.
+ * The rows of canary-kinds.test.ts: models of layers that are no products of matrices. A row is a line here: a name,
+ * what makes the model, its data, the kinds of its blocks, and how many of its variables have a diagonal. What is
+ * missing is what TensorFlow.js itself cannot train: convolutions with dilations, transposed ones over volumes, and
+ * normalisations without a scale or without a shift.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers';

@@ -1,14 +1,17 @@
 /** What holds for every layer with weights, on every backend: models, and what is expected of each. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type LayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
-import { Preconditioner, type ReportedLayer } from 'cgfac';
-import { CgfacOptimizer, cgfac, type InstalledKernels, installKernels } from '../../../lib/tfjs';
+import { Preconditioner } from '../../../lib/adapter-kit';
+import { CgfacOptimizer, cgfac, type InstalledKernels, type OptimizerReport } from '../../../lib/tfjs';
 import type { CapturedLayer } from '../../../lib/tfjs/capture/capture';
+import { install } from '../../../lib/tfjs/kernels/install';
+import { THRESHOLDS, type Thresholds } from '../../../lib/tfjs/kernels/kernel';
 import { isGiven, partsOf } from '../../../lib/tfjs/kinds/layer-kind';
 import { readPart } from '../../../lib/tfjs/kinds/part';
 import { normal, relativeError, useBackend } from './backends';
 import { capturedRows, gradientsOfRows } from './capture';
 import { oneHot } from './one-layer';
+import { NO_THRESHOLDS } from './thresholds';
 
 /** Float32 sums of some hundred products, in another order than the framework's. */
 const TOLERANCE = 1e-5;
@@ -23,7 +26,7 @@ export interface Canary {
   readonly between: () => void;
   readonly dispose: () => void;
   /** The kinds of its blocks, as the report names them in order. Default: dense all of them. */
-  readonly kinds?: readonly ReportedLayer['kind'][];
+  readonly kinds?: readonly OptimizerReport['layers'][number]['kind'][];
   /** How many of its variables have a diagonal, for no kind of layer covers them. Default: none. */
   readonly lone?: number;
 }
@@ -181,13 +184,33 @@ async function resumes(make: () => Canary): Promise<void> {
   net.dispose();
 }
 
-/** The tests of each row of a table, on both backends; with kernels of this package on wasm, or without. */
-export function testCanaries(rows: Readonly<Record<string, () => Canary>>, kernels: boolean): void {
-  describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
+/** Where a table is tested: a backend, and how large what the kernels of this package take on it is at the least. */
+export interface Place {
+  readonly name: string;
+  readonly backend: 'cpu' | 'wasm';
+  readonly kernels?: Thresholds;
+}
+
+/** The backends as they are. */
+export const stock: readonly Place[] = [
+  { name: 'cpu', backend: 'cpu' },
+  { name: 'wasm', backend: 'wasm' },
+];
+
+/** The backends with the kernels of this package on wasm, with their own thresholds and with none. */
+export const withKernels: readonly Place[] = [
+  { name: 'cpu', backend: 'cpu' },
+  { name: 'wasm', backend: 'wasm', kernels: THRESHOLDS },
+  { name: 'wasm, all of it by kernels', backend: 'wasm', kernels: NO_THRESHOLDS },
+];
+
+/** The tests of each row of a table, at some places. */
+export function testCanaries(rows: Readonly<Record<string, () => Canary>>, places: readonly Place[]): void {
+  describe.each(places)('on $name', ({ backend, kernels }) => {
     let installed: InstalledKernels | undefined;
     beforeAll(async () => {
       await useBackend(backend);
-      if (kernels && backend === 'wasm') installed = installKernels(tf);
+      if (kernels) installed = install(tf, kernels);
     });
     afterAll(() => installed?.uninstall());
     afterEach(() => tf.disposeVariables());
