@@ -29,7 +29,7 @@ interface Run {
   readonly msPerStep: number;
   readonly weightBytes: number;
   readonly evaluations: readonly Evaluation[];
-  readonly preconditioner?: { readonly share: number; readonly memory: Readonly<Record<string, number>> };
+  readonly preconditioner?: { readonly share: number; readonly memory: NetworkMemory };
 }
 
 let directory = '';
@@ -143,11 +143,14 @@ test(
     );
     expect(run).toMatchObject({ network: 'deep', weightBytes: 4 * weights });
     expect(evaluationAt(2, run).train).toBeLessThan(400); // 543 = 784 ln 2 before the first step
-    const { share, memory } = run.preconditioner ?? { share: Number.NaN, memory: {} };
+    const { preconditioner } = run;
+    if (preconditioner === undefined) throw new Error('no preconditioner was told of');
+    const { share, memory } = preconditioner;
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(1);
-    const { total, ...parts } = memory;
+    const { total, layers, ...parts } = memory;
     expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBe(total);
+    expect(layers).toHaveLength(8);
     expect(memory).toMatchObject({ momentum: 4 * weights, averages: 4 * weights });
     expect(stdout).toMatch(
       /% of a step \(median\) is the preconditioner's own; it keeps \d+\.\d MB beside 11\.3 MB of weights/,

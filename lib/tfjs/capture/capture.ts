@@ -245,8 +245,9 @@ function captureLayers(
   const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, curved, share, options.uniform) : undefined;
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
-  if (options.kernelsMayBeSkipped && !penalised && !layers.some(options.checked)) {
-    for (const op of sites.flatMap(({ ops }) => ops)) op.skipKernelGradient?.();
+  if (options.kernelsMayBeSkipped && !penalised) {
+    const kernelGradient = layers.some(options.checked) ? 'computed' : 'zeros';
+    for (const op of sites.flatMap(({ ops }) => ops)) op.replaceGradients?.(kernelGradient);
   }
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);

@@ -4,7 +4,7 @@
  */
 import { matMul, reshape, sum, type Tensor, transpose, zeros } from '@tensorflow/tfjs-core';
 import type { InputGradients, TapeNode } from '../tape/tape';
-import type { LayerKind, Registration, Site, View } from './layer-kind';
+import type { KernelGradient, LayerKind, Registration, Site, View } from './layer-kind';
 
 /** The plain product: inputs 'a' and 'b', which its gradient saves in this order. */
 const PLAIN = 'BatchMatMul';
@@ -60,20 +60,23 @@ function gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly s
 }
 
 /**
- * Has the normal backward pass take zeros for the gradient of the kernel, the input `kernelName`. A fused product's own
- * gradient function computes all of its gradients at once, so that its others are replaced too.
+ * Has the normal backward pass take zeros for the gradient of the kernel, the input `kernelName`, or compute it. A fused
+ * product's own gradient function computes all of its gradients at once, so that its others are replaced too: whether
+ * the kernel's is computed or not, which differs between a run and one that is resumed, they have the same bits.
  */
-function skipKernelGradient(node: TapeNode, kernelName: string): void {
+function replaceGradients(node: TapeNode, kernelName: string, kernelGradient: KernelGradient): void {
   const kernel = node.inputs.get(kernelName);
   if (!kernel) return;
   node.replaceGradient((outputGradient, own) => {
-    const nothing = { [kernelName]: () => zeros(kernel.shape) };
+    const skipped = kernelGradient === 'zeros';
+    const nothing = skipped ? { [kernelName]: () => zeros(kernel.shape) } : {};
     const data = node.kernel === FUSED ? firstOperandGradient(node, outputGradient) : undefined;
     if (!data) return { ...own(), ...nothing };
     const bias = node.inputs.get('2');
     const width = outputGradient.shape.at(-1) ?? 1;
     const biasGradient = () => reshape(sum(reshape(outputGradient, [-1, width]), 0), bias?.shape ?? []);
     return {
+      ...(skipped ? {} : own()),
       '0': () => reshape(data(), node.inputs.get('0')?.shape ?? []),
       ...nothing,
       ...(bias ? { '2': biasGradient } : {}),
@@ -106,7 +109,7 @@ function commonOf(node: TapeNode, operands: Operands, form: Form, saved: Tensor)
     node,
     ...form,
     rows: saved.size / form.inFeatures,
-    skipKernelGradient: () => skipKernelGradient(node, operands.kernel),
+    replaceGradients: (kernelGradient: KernelGradient) => replaceGradients(node, operands.kernel, kernelGradient),
     takesSlices: true,
     registration: (bias: boolean, outFeatures: number) => registrationOf({ ...form, outFeatures }, bias),
   };

@@ -35,6 +35,9 @@ export interface LayerPlace {
 /** Takes a layer under the care of a preconditioner, by a name. It keeps nothing of the step it was made at. */
 export type Registration = (preconditioner: Preconditioner, name: string, place: LayerPlace) => void;
 
+/** What the normal backward pass does about the gradient of a kernel that the rows give. */
+export type KernelGradient = 'computed' | 'zeros';
+
 /** One use of a kernel: the op that applies it to data, and how to read its rows. */
 export interface Site {
   /** The op. */
@@ -85,8 +88,11 @@ export interface Site {
    * the tensor's own: it must not be written to.
    */
   readOutputGrads(outputGradient: Tensor): Float32Array;
-  /** Has the normal backward pass take zeros for the gradient of the kernel instead of computing it. */
-  skipKernelGradient?(): void;
+  /**
+   * Has the normal backward pass take zeros for the gradient of the kernel, or compute it; the other gradients have the
+   * same bits either way.
+   */
+  replaceGradients?(kernelGradient: KernelGradient): void;
   /** Has a layer that is registered take samples of this site's size. */
   readonly resize?: (preconditioner: Preconditioner, name: string) => void;
   /** What registers the layer of this site, or of several side by side, with a bias or without. */
@@ -98,7 +104,7 @@ export interface Site {
  * data.
  */
 export interface LayerSite
-  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'readOutputGrads' | 'skipKernelGradient'> {
+  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'readOutputGrads' | 'replaceGradients'> {
   /** The sites, in the order of their outputs. */
   readonly ops: readonly [Site, ...Site[]];
 }

@@ -1,40 +1,17 @@
 /**
- * The table of canary.test.ts: models of every layer of TensorFlow.js that has weights. A row is a line here: a name,
- * what makes the model, its data, and its loss.
+ * The rows of canary.test.ts: models of dense and recurrent layers. A row is a line here: a name, what makes the model,
+ * its data, and its loss.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  type LayersModel,
-  layers,
-  model,
-  type Sequential,
-  type SymbolicTensor,
-  sequential,
-} from '@tensorflow/tfjs-layers';
+import { type LayersModel, layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers';
 import { normal } from './backends';
-import { oneHot } from './one-layer';
-
-/** A model with its data and its loss. */
-export interface Canary {
-  /** The variables that are trained. */
-  readonly variables: readonly tf.Variable[];
-  /** The loss of a training step. */
-  readonly loss: () => tf.Scalar;
-  /** What a program does between two steps. */
-  readonly between: () => void;
-  readonly dispose: () => void;
-}
+import { type Canary, CLASSES, canaryOf, classes, inARow, type Layer, type Loss, SAMPLES, squares } from './canary';
 
 /** Samples, positions of a sample, numbers at a position, classes. */
-const [B, T, D, C] = [6, 3, 4, 3];
+const [B, T, D, C] = [SAMPLES, 3, 4, CLASSES];
 
-type Layer = Parameters<Sequential['add']>[0];
-
-type Loss = (prediction: tf.Tensor) => tf.Tensor;
-
-const classes: Loss = (logits) =>
-  tf.losses.softmaxCrossEntropy(tf.reshape(oneHot(logits.size / C, 4), logits.shape), logits);
-const squares: Loss = (prediction) => tf.losses.meanSquaredError(normal(prediction.shape, 5), prediction);
+/** A model on numbers, those of sequences unless others are given. */
+const canary = (net: LayersModel, loss: Loss, x: tf.Tensor = normal([B, T, D], 3)) => canaryOf(net, loss, x);
 
 /** Numbers, of which the last two positions of every other sample are 0. */
 const padded = () =>
@@ -42,22 +19,6 @@ const padded = () =>
     const kept = Array.from({ length: B * T }, (_, at) => (Math.floor(at / T) % 2 === 1 && at % T > 0 ? 0 : 1));
     return tf.mul(normal([B, T, D], 3), tf.tensor(kept, [B, T, 1]));
   });
-
-/** A model on numbers, in training. */
-function canary(net: LayersModel, loss: Loss, x: tf.Tensor = normal([B, T, D], 3)): Canary {
-  return {
-    variables: net.trainableWeights.map((weight) => weight.read() as tf.Variable),
-    loss: () => tf.tidy(() => loss(net.apply(x, { training: true }) as tf.Tensor) as tf.Scalar),
-    between: () => net.resetStates(),
-    dispose: () => {
-      net.dispose();
-      x.dispose();
-    },
-  };
-}
-
-/** Layers one after the other, whose input is (T × D). */
-const inARow = (...stack: Layer[]) => sequential({ layers: stack });
 
 /** The options of a recurrent layer. */
 const cell = (units: number, more: object = {}) => ({

@@ -24,22 +24,18 @@ function convolution(golden: GoldenKind, written: Written): GoldenOps {
   const x = tf.tensor4d(golden.inputs, quadruple(golden.shape('inputs')));
   const filter = zeros(golden, 'kernelGrad', 'kernel') as tf.Variable<tf.Rank.R4>;
   const shift = bias ? (zeros(golden, 'biasGrad', 'bias') as tf.Variable<tf.Rank.R1>) : undefined;
-  const all = { x, filter, strides: [...strides] as [number, number], pad: padding } as const;
-  const own = [...dilations] as [number, number];
-  const { conv2d, depthwiseConv2d } =
-    written === 'fused' ? tf.fused : { conv2d: undefined, depthwiseConv2d: undefined };
+  const step = [...strides] as [number, number];
+  const rate = [...dilations] as [number, number];
+  const images = kind === 'conv2d';
   const plain = () => {
-    const z =
-      kind === 'conv2d'
-        ? tf.conv2d(x, filter, all.strides, padding, 'NHWC', own)
-        : tf.depthwiseConv2d(x, filter, all.strides, padding, 'NHWC', own);
+    const z = (images ? tf.conv2d : tf.depthwiseConv2d)(x, filter, step, padding, 'NHWC', rate);
     return shift ? tf.add(z, shift) : z;
   };
-  const fused = kind === 'conv2d' ? conv2d : depthwiseConv2d;
-  return {
-    variables: shift ? [filter, shift] : [filter],
-    output: () => (fused ? fused({ ...all, dilations: own, ...(shift ? { bias: shift } : {}) }) : plain()),
+  const fused = () => {
+    const all = { x, filter, strides: step, pad: padding, dilations: rate, ...(shift ? { bias: shift } : {}) };
+    return (images ? tf.fused.conv2d : tf.fused.depthwiseConv2d)(all);
   };
+  return { variables: shift ? [filter, shift] : [filter], output: written === 'fused' ? fused : plain };
 }
 
 function transposedConvolution(golden: GoldenKind): GoldenOps {
