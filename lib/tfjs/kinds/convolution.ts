@@ -61,8 +61,9 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
   const input = node.inputs.get(data);
   const [output] = node.outputs;
   const saved = node.saved[node.kernel === FUSED ? 1 : 0];
-  const windows = windowsOf(node, shape, axes);
-  if (name !== kernel || activation !== 'linear' || !input || !output || !saved || !windows) return undefined;
+  if (name !== kernel || activation !== 'linear' || !input || !output || !saved) return undefined;
+  const windows = windowsOf(node, shape, axes, saved.shape, output.shape);
+  if (!windows) return undefined;
   const [channels = 0, filters = 0] = shape.slice(axes);
   const options = { ...windows, inputShape: saved.shape.slice(1), filters };
   return {

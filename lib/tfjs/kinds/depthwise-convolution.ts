@@ -53,8 +53,9 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
   const input = node.inputs.get(data);
   const [output] = node.outputs;
   const saved = savedOf(node);
-  const windows = windowsOf(node, shape, 2);
-  if (name !== kernel || activation !== 'linear' || !input || !output || !saved || !windows) return undefined;
+  if (name !== kernel || activation !== 'linear' || !input || !output || !saved) return undefined;
+  const windows = windowsOf(node, shape, 2, saved.data.shape, output.shape);
+  if (!windows) return undefined;
   const [channels = 0, depthMultiplier = 0] = shape.slice(2);
   const options = { ...windows, inputShape: saved.data.shape.slice(1), depthMultiplier };
   return {

@@ -37,8 +37,9 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
   const [output] = node.outputs;
   const [data] = node.saved;
   const input = node.inputs.get('dy');
-  const windows = windowsOf(node, shape, 2);
-  if (!output || !data || !input || !windows) return undefined;
+  if (!output || !data || !input) return undefined;
+  const windows = windowsOf(node, shape, 2, output.shape, data.shape);
+  if (!windows) return undefined;
   const [filters = 0, channels = 0] = shape.slice(2);
   const options = {
     ...windows,

@@ -55,4 +55,35 @@ describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
     expect(optimizer.report()?.layers.map(({ method }) => method)).toEqual(['diagonal', 'diagonal', 'diagonal']);
     optimizer.dispose();
   });
+
+  it.each([
+    ['zeros that are counted', 3, 1, undefined],
+    ['a last window that is rounded up', 2, 1, 'ceil'],
+    ['a last window that is left out', 2, 1, 'floor'],
+    [
+      'zeros before and behind',
+      2,
+      [
+        [0, 0],
+        [0, 1],
+        [2, 1],
+        [0, 0],
+      ],
+      undefined,
+    ],
+  ] as const)('windows with %s', (_, strides, pad, rounding) => {
+    const { kernel } = made();
+    const optimizer = cgfac({ seed: 1 });
+    const x = images(6, 4);
+    const loss = () =>
+      tf.tidy(() => {
+        const padding = pad as 1; // the type of a list of pairs is of a fixed length
+        return tf.mean(tf.square(tf.sub(tf.conv2d(x, kernel, strides, padding, 'NHWC', 1, rounding), 1))) as tf.Scalar;
+      });
+    const losses = Array.from({ length: 8 }, () => optimizer.minimize(loss, true, [kernel])?.dataSync()[0] ?? 0);
+    // the stock wasm kernel rounds up to places that it then reads elsewhere: its outputs are not those of the cpu's
+    if (rounding !== 'ceil' || backend === 'cpu') expect(losses.at(-1)).toBeLessThan(0.9 * (losses[0] ?? 0));
+    expect(optimizer.report()?.layers).toMatchObject([{ kind: 'convolution' }]);
+    optimizer.dispose();
+  });
 });
