@@ -14,8 +14,6 @@ namespace cgfac {
 struct PatchShape {
   using Extents = std::array<std::size_t, 3>;
 
-  bool operator==(const PatchShape&) const = default;
-
   Extents size{};            ///< of a sample's data
   std::size_t channels = 0;  ///< of the data
   Extents kernel{};          ///< of the window
@@ -24,7 +22,6 @@ struct PatchShape {
   Extents pad{};             ///< zeros before the data
   Extents out{};             ///< windows
 
-  [[nodiscard]] bool given() const { return channels > 0; }
   /// Numbers of a sample.
   [[nodiscard]] std::size_t sample() const { return size[0] * size[1] * size[2] * channels; }
   /// Taps of a window.
