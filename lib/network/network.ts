@@ -90,7 +90,7 @@ export class Network {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights, recurrent, output } = kind.parse(options, this.options);
+    const { shape, weights, recurrent, attended, output } = kind.parse(options, this.options);
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
     const pattern = this.options.skipLayers.find((each) =>
       typeof each === 'string' ? each === name : name.search(each) >= 0,
@@ -110,6 +110,7 @@ export class Network {
       options,
       weights,
       recurrent,
+      attended,
       output,
       layer,
       registered,

@@ -19,6 +19,8 @@ export interface NetworkEntry {
   readonly weights: VectorArrays | undefined;
   /** Whether it is used again on what it made itself, as a recurrent kernel is. */
   readonly recurrent: boolean;
+  /** Whether an attention is computed from what it gives. */
+  readonly attended: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
   readonly layer: Layer;

@@ -155,7 +155,8 @@ export class CgfacOptimizer extends Optimizer {
     try {
       const checked = checks.check(captured, result.grads);
       this.#notices.tellOfFailed(checked.failed);
-      this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own };
+      const computed = gradientsByName(result.grads);
+      this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own, computed };
     } catch (error) {
       dispose([result.value, result.grads]);
       throw error;

@@ -125,10 +125,11 @@ test(
       batch: () => dataset,
       iterator: () => ({ next: () => ({ done: false, value: counting(32) }) }),
     };
-    // With the defaults, steps become too long after these (docs/results.md); maxRelativeChange: 0.1 goes on falling.
-    await made.train(dataset, { maxIter: 7, callbacks: [(_: unknown, loss: number) => void all.push(loss)] });
+    await made.train(dataset, { maxIter: 25, callbacks: [(_: unknown, loss: number) => void all.push(loss)] });
     expectAllCovered(optimizer, made.model);
-    expectFalling(all, 0.95);
+    expect(optimizer.report()?.layers.filter(({ kind }) => kind === 'diagonal')).toEqual([]);
+    // what follows is known: Adam at the best of its rates, 0.01, has 0.02 after as many steps
+    expectFalling(all, 0.001);
   },
   2 * MINUTE,
 );

@@ -16,7 +16,7 @@ export interface DiagonalLayerOptions extends Omit<LayerRole, 'output'> {
   readonly columns?: number;
 }
 
-const names = ['features', 'columns', 'recurrent', 'weights'];
+const names = ['features', 'columns', 'recurrent', 'attended', 'weights'];
 
 /** Whether rows are the one sum over all samples. */
 const isSum = (rows: number, samples: number) => rows === 1 && samples > 1;

@@ -12,19 +12,26 @@ export interface LayerRole {
    * Default: false.
    */
   readonly recurrent?: boolean;
+  /**
+   * Whether an attention is computed from what it gives, as from queries, keys and values and what these come from:
+   * `maxRelativeChange` is a tenth for it. Default: false.
+   */
+  readonly attended?: boolean;
   /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
   readonly output?: boolean;
 }
 
 /** The names of {@link LayerRole}. */
-export const roleNames = ['weights', 'recurrent', 'output'];
+export const roleNames = ['weights', 'recurrent', 'attended', 'output'];
 
 /** A layer of that shape with its role, checked. */
-export function withRole(shape: NetworkShape, { weights, recurrent = false, output = false }: LayerRole): ParsedLayer {
+export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
+  const { weights, recurrent = false, attended = false, output = false } = role;
   return {
     shape,
     weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
     recurrent: boolean(recurrent, 'recurrent'),
+    attended: boolean(attended, 'attended'),
     output: boolean(output, 'output'),
   };
 }

@@ -9,6 +9,10 @@ import type { PreparedStep } from './prepared';
 const RECURRENT = 0.1;
 /** The least scale of a recurrent kernel, for each of its weights. */
 const LEAST_RECURRENT = 0.02;
+/** The bound of what an attention is computed from, relative to that of others: there data are multiplied by data. */
+const ATTENDED = 0.1;
+/** The bound of a scale and shift, relative to that of others: all that goes through a layer is multiplied by it. */
+const SCALE_SHIFT = 0.1;
 
 /** The norm of the numbers of some arrays. */
 export function normOf(arrays: readonly Float32Array[]): number {
@@ -21,15 +25,20 @@ function weightNorm({ name, weights }: NetworkEntry, norms: Readonly<Record<stri
   return normOf(arraysOf(weights));
 }
 
-/** τ of a layer: a tenth of it for a recurrent kernel. */
-const changeOf = ({ recurrent }: NetworkEntry, change: number) => change * (recurrent ? RECURRENT : 1);
+/** τ of a layer: a tenth of it for a recurrent kernel, what an attention is computed from, and a scale and shift. */
+function changeOf({ recurrent, attended, shape: { kind } }: NetworkEntry, change: number): number {
+  if (recurrent) return change * RECURRENT;
+  if (attended) return change * ATTENDED;
+  return kind === 'scaleShift' ? change * SCALE_SHIFT : change;
+}
 
 /**
  * The least R: the norm of weights that an initialisation of Glorot's gives the kernel (X. Glorot and Y. Bengio, 2010);
- * of a recurrent kernel, which is none, a fiftieth for each weight.
+ * of a recurrent kernel, which is none, a fiftieth for each weight; of a scale and shift that of scales of 1.
  */
-function leastScale({ recurrent, shape: { inFeatures, outFeatures } }: NetworkEntry): number {
+function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: NetworkEntry): number {
   const size = inFeatures * outFeatures;
+  if (kind === 'scaleShift') return Math.sqrt(size);
   return recurrent ? LEAST_RECURRENT * Math.sqrt(size) : Math.sqrt((2 * size) / (inFeatures + outFeatures));
 }
 

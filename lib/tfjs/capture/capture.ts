@@ -10,13 +10,14 @@ import {
   isGiven,
   type Layer,
   type LayerSite,
+  outputsOf,
   type Site,
   variablesOf,
 } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
-import { outputsOf, sampledGradients, samplesOf } from './fisher';
+import { sampledGradients, samplesOf } from './fisher';
 import { type HeadReport, headReports } from './head-report';
 import { type CapturedVariable, capturedVariable } from './lone';
 import { type FoundLayer, findLayers, type Layers, type LoneVariable, refusedOf, type UsedVariable } from './sites';
@@ -177,9 +178,10 @@ function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
   const reasons = refusedOf(found.layers, refused);
   const alone = new Map<Variable, UsedVariable>();
   for (const [layer, reason] of reasons) {
+    const { attended } = layer;
     for (const variable of variablesOf(layer)) {
       const nodes = layer.sites.flatMap(({ ops }) => ops.map(({ node }) => node));
-      alone.set(variable, { variable, reason, nodes: [...(alone.get(variable)?.nodes ?? []), ...nodes] });
+      alone.set(variable, { variable, reason, attended, nodes: [...(alone.get(variable)?.nodes ?? []), ...nodes] });
     }
   }
   const layers = found.layers.filter((layer) => !reasons.has(layer));

@@ -8,7 +8,7 @@ import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-ki
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
-import type { LayerSite, Site } from '../kinds/layer-kind';
+import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
@@ -27,11 +27,6 @@ export interface SampledGradients {
   readonly sums: ReadonlyMap<Variable, Float32Array>;
   /** The noise where something else than a head enters the loss. */
   readonly drawn: readonly CurvatureSeed[];
-}
-
-/** The ids of the outputs of sites. */
-export function outputsOf(sites: readonly Pick<LayerSite, 'ops'>[]): Set<number> {
-  return new Set(sites.flatMap(({ ops }) => ops.flatMap(({ node }) => node.outputs.map(({ id }) => id))));
 }
 
 /** The samples of the batch that the loss sees. */

@@ -12,6 +12,8 @@ export interface CapturedVariable extends LoneVariable {
   readonly curved: boolean;
   /** Whether it works on what it made itself. */
   readonly recurrent: boolean;
+  /** Whether an attention is computed from it. */
+  readonly attended: boolean;
 }
 
 /** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
@@ -34,9 +36,9 @@ function worksOnItself(tape: readonly TapeNode[], { id }: Variable): boolean {
 /** What a step leaves of a lone variable, with the sums of sampled gradients. */
 export function capturedVariable(
   tape: readonly TapeNode[],
-  { variable, reason, nodes }: UsedVariable,
+  { variable, reason, nodes, attended }: UsedVariable,
   sums: ReadonlyMap<Variable, Float32Array> | undefined,
 ): CapturedVariable {
   const recurrent = worksOnItself(tape, variable);
-  return { variable, reason, curved: nodes.length > 0, recurrent, sampledSum: sums?.get(variable) };
+  return { variable, reason, curved: nodes.length > 0, recurrent, attended, sampledSum: sums?.get(variable) };
 }

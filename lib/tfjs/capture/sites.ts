@@ -4,10 +4,11 @@
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { KINDS } from '../kinds/kinds';
-import { type Block, type Layer, type LayerSite, type Site, variablesOf } from '../kinds/layer-kind';
+import { type Block, type Layer, type LayerSite, outputsOf, type Site, variablesOf } from '../kinds/layer-kind';
 import { makeUpWhole, type Part } from '../kinds/part';
 import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
+import { attendedOf } from './attention';
 import { type BiasUses, biasesOf, byPart, type Group, openOutputs, sitesOfBias } from './biases';
 import { layerSites, runsOf } from './slices';
 import { type Use, type Uses, usesOf } from './views';
@@ -21,6 +22,8 @@ export interface LoneVariable {
 
 /** A lone variable, and where the loss depends on it. */
 export interface UsedVariable extends LoneVariable {
+  /** Whether an attention is computed from it. */
+  readonly attended: boolean;
   /** The ops that use it, penalties apart. */
   readonly nodes: readonly TapeNode[];
 }
@@ -29,6 +32,8 @@ export interface UsedVariable extends LoneVariable {
 export interface FoundLayer extends Layer {
   /** Whether a site of it works on what another one made. */
   readonly recurrent: boolean;
+  /** Whether an attention is computed from what it gives. */
+  readonly attended: boolean;
 }
 
 /**
@@ -194,6 +199,9 @@ function usedShare(views: readonly Part[]): number {
   );
 }
 
+/** Why a scale is alone: its block is one of a scale and a shift together. */
+const NO_SHIFT = 'no shift';
+
 /** Why the bias of a transposed convolution is alone: its block is a diagonal by design. */
 export const TRANSPOSED_BIAS = 'bias of a transposed convolution';
 
@@ -206,6 +214,7 @@ function addsToTransposed({ node, name }: Use, made: ReadonlyMap<number, TapeNod
 /** Why a variable is not preconditioned: the op that uses it, where that is one that no kind of layer knows. */
 function reasonOf(variable: Variable, roles: Roles, made: ReadonlyMap<number, TapeNode>): string {
   const own = [...roles].filter(([use]) => use.view.variable === variable);
+  if (own.some(([, role]) => role.is === 'kernel' && role.site.needsBias)) return NO_SHIFT;
   const [other] = own.find(([, role]) => role.is === 'other') ?? [];
   if (other) return addsToTransposed(other, made) ? TRANSPOSED_BIAS : other.node.kernel;
   const is = (name: Role['is']) => own.some(([, role]) => role.is === name);
@@ -260,20 +269,26 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   const roles = rolesOf(live, uses);
   const kernels = groupsOf(live, roles);
   const biases = biasesOf(biasUsesOf(roles), kernels.flat());
+  const attended = attendedOf(live, new Set(uses.views.keys()));
   const found = kernels.flatMap((groups) =>
     runsOf(groups, biases, made).map((run): FoundLayer => {
       const { kernel, bias } = run;
       const known = (site: LayerSite) => ({ ...site, samples: samplesOf(site, made) });
       const [first, ...others] = layerSites(run);
-      return { kernel, bias, sites: [known(first), ...others.map(known)], recurrent: run.groups[0].recurrent };
+      const sites: Layer['sites'] = [known(first), ...others.map(known)];
+      const { recurrent } = run.groups[0];
+      return { kernel, bias, sites, recurrent, attended: [...outputsOf(sites)].some((id) => attended.has(id)) };
     }),
   );
-  const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? 'no bias' : undefined));
+  const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? NO_SHIFT : undefined));
   const layers = found.filter((layer) => !lacking.has(layer));
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables
     .filter((variable) => used.has(variable) && !preconditioned.has(variable))
-    .map((variable) => ({ variable, reason: reasonOf(variable, roles, made), nodes: nodesOf(variable, roles) }));
+    .map((variable): UsedVariable => {
+      const reason = reasonOf(variable, roles, made);
+      return { variable, reason, nodes: nodesOf(variable, roles), attended: attended.has(variable.id) };
+    });
   return { layers, lone, penalties: penaltiesOf(live, roles, uses.views) };
 }

@@ -104,6 +104,7 @@ function viewsThrough(node: TapeNode, view: View): (View | undefined)[] {
     case 'Cast':
       return [view];
     case 'Reshape':
+    case 'ExpandDims':
       return [reshaped(view, output.shape)];
     case 'Transpose':
       return [transposed(view, output.shape, node.attributes.perm)];

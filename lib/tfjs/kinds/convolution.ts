@@ -44,12 +44,11 @@ function registrationOf(
   options: Parameters<Parameters<Registration>[0]['registerConv2d']>[1],
   volumes: boolean,
 ): (bias: boolean) => Registration {
-  return (bias) =>
-    (preconditioner, name, { recurrent, output }) => {
-      const all = { ...options, bias, recurrent, output };
-      if (volumes) preconditioner.registerConv3d(name, all);
-      else preconditioner.registerConv2d(name, all);
-    };
+  return (bias) => (preconditioner, name, place) => {
+    const all = { ...options, bias, ...place };
+    if (volumes) preconditioner.registerConv3d(name, all);
+    else preconditioner.registerConv2d(name, all);
+  };
 }
 
 function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined {

@@ -17,6 +17,11 @@ function isOneMatrix(shape: readonly number[]): boolean {
   return shape.length >= 2 && shape.slice(0, -2).every((length) => length === 1);
 }
 
+/** Whether an op sees a view as one matrix, or as a stack of which each is the same one. */
+function isOneKernel({ shape, tiled }: View, operand: Tensor | undefined): boolean {
+  return isOneMatrix(shape) && (!tiled || operand?.shape.slice(-2).join() === shape.slice(-2).join());
+}
+
 /** A matrix, or a stack of matrices, with the last two axes exchanged. */
 function exchangeLastAxes(tensor: Tensor): Tensor {
   const axes = tensor.shape.map((_, axis) => axis);
@@ -99,8 +104,8 @@ type Form = Pick<Site, 'inFeatures' | 'outFeatures' | 'kernelLayout'>;
 /** Made apart from the site: a function keeps all that was in reach where it was made. */
 function registrationOf({ inFeatures, outFeatures, kernelLayout }: Form, bias: boolean): Registration {
   const options = { inFeatures, outFeatures, bias, kernelLayout };
-  return (preconditioner, name, { recurrent, output }) => {
-    preconditioner.registerDense(name, { ...options, recurrent, output });
+  return (preconditioner, name, place) => {
+    preconditioner.registerDense(name, { ...options, ...place });
   };
 }
 
@@ -112,6 +117,7 @@ function commonOf(node: TapeNode, operands: Operands, form: Form, saved: Tensor)
     rows: saved.size / form.inFeatures,
     replaceGradients: (kernelGradient: KernelGradient) => replaceGradients(node, operands.kernel, kernelGradient),
     takesSlices: true,
+    takesTiled: true as const,
     registration: (bias: boolean, outFeatures: number) => registrationOf({ ...form, outFeatures }, bias),
   };
 }
@@ -120,7 +126,7 @@ function commonOf(node: TapeNode, operands: Operands, form: Form, saved: Tensor)
 function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site | undefined {
   const [saved] = node.saved;
   const data = node.inputs.get(operands.data);
-  if (!saved || !data || !isOneMatrix(view.shape)) return undefined;
+  if (!saved || !data || !isOneKernel(view, node.inputs.get(operands.kernel))) return undefined;
   const { transposeData, transposeKernel } = operands;
   const [rows = 0, columns = 0] = view.shape.slice(-2);
   const [inFeatures, outFeatures] = transposeKernel ? [columns, rows] : [rows, columns];
@@ -129,10 +135,10 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
   return {
     ...commonOf(node, operands, { inFeatures, outFeatures, kernelLayout }, saved),
     data,
-    takesFewerRows: !transposeData,
+    takesFewerRows: !transposeData && !view.tiled,
     // a fused product sees its data as a stack of one matrix
     reshapesData: fused,
-    ...(transposeData ? { samples: saved.size / inFeatures } : {}),
+    ...(transposeData && isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: fused && node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
     readInputs: () => readRows(saved, inFeatures, transposeData),
     readOutputGrads: (outputGradient) => readRows(outputGradient, outFeatures, false),
@@ -143,7 +149,7 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
 function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site | undefined {
   const [, saved] = node.saved;
   const data = node.inputs.get(operands.data);
-  if (!saved || !data || !isOneMatrix(view.shape) || !isOneMatrix(saved.shape)) return undefined;
+  if (!saved || !data || !isOneKernel(view, node.inputs.get(operands.kernel))) return undefined;
   const { transposeData, transposeKernel } = operands;
   const [rows = 0, columns = 0] = view.shape.slice(-2);
   const [outFeatures, inFeatures] = transposeKernel ? [columns, rows] : [rows, columns];
@@ -153,7 +159,8 @@ function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site |
     data,
     takesFewerRows: false,
     reshapesData: false,
-    samples: saved.size / inFeatures,
+    // columns of one matrix are samples; of a stack each matrix is one
+    ...(isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: { is: 'unknown' },
     readInputs: () => readRows(saved, inFeatures, !transposeData),
     readOutputGrads: (outputGradient) => readRows(outputGradient, outFeatures, true),

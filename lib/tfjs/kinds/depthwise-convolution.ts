@@ -40,10 +40,9 @@ function gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly s
 function registrationOf(
   options: Parameters<Parameters<Registration>[0]['registerDepthwiseConv2d']>[1],
 ): (bias: boolean) => Registration {
-  return (bias) =>
-    (preconditioner, name, { recurrent, output }) => {
-      preconditioner.registerDepthwiseConv2d(name, { ...options, bias, recurrent, output });
-    };
+  return (bias) => (preconditioner, name, place) => {
+    preconditioner.registerDepthwiseConv2d(name, { ...options, bias, ...place });
+  };
 }
 
 function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined {

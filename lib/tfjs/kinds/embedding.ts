@@ -7,8 +7,8 @@ const KERNEL = 'GatherV2';
 
 /** Made apart from the site: a function keeps all that was in reach where it was made. */
 function registrationOf(inputDim: number, outputDim: number): Registration {
-  return (preconditioner, name, { recurrent, output }) => {
-    preconditioner.registerEmbedding(name, { inputDim, outputDim, recurrent, output });
+  return (preconditioner, name, place) => {
+    preconditioner.registerEmbedding(name, { inputDim, outputDim, ...place });
   };
 }
 

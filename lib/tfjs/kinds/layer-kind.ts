@@ -29,6 +29,7 @@ export type BiasRole =
 /** What a layer is in its network: see the options of `Preconditioner.registerDense`. */
 export interface LayerPlace {
   readonly recurrent: boolean;
+  readonly attended: boolean;
   readonly output: boolean;
 }
 
@@ -109,6 +110,11 @@ export interface LayerSite
   readonly ops: readonly [Site, ...Site[]];
 }
 
+/** The ids of the outputs of sites. */
+export function outputsOf(sites: readonly Pick<LayerSite, 'ops'>[]): Set<number> {
+  return new Set(sites.flatMap(({ ops }) => ops.flatMap(({ node }) => node.outputs.map(({ id }) => id))));
+}
+
 /** A kind of layer: what it tells the tape of its ops, and the sites that it knows. */
 export interface LayerKind extends OpKind {
   /** The site where `node` applies `view`, its input `name`, to data; `undefined` where this kind knows none. */
@@ -119,8 +125,8 @@ export interface LayerKind extends OpKind {
 export function registerLone({ size, shape }: Variable): Registration {
   const last = shape.at(-1) ?? 1;
   const columns = shape.length >= 2 && last > 1 && last < size ? { columns: last } : {};
-  return (preconditioner, name, { recurrent }) => {
-    preconditioner.registerDiagonal(name, { features: size, ...columns, recurrent });
+  return (preconditioner, name, { recurrent, attended }) => {
+    preconditioner.registerDiagonal(name, { features: size, ...columns, recurrent, attended });
   };
 }
 

@@ -27,8 +27,8 @@ function gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly s
 
 /** Made apart from the site: a function keeps all that was in reach where it was made. */
 function registrationOf(options: Parameters<Parameters<Registration>[0]['registerConv2dTranspose']>[1]): Registration {
-  return (preconditioner, name, { recurrent, output }) => {
-    preconditioner.registerConv2dTranspose(name, { ...options, recurrent, output });
+  return (preconditioner, name, place) => {
+    preconditioner.registerConv2dTranspose(name, { ...options, ...place });
   };
 }
 

@@ -61,6 +61,7 @@ export class LayerChecks {
       reason: REFUSED,
       curved: true,
       recurrent: false,
+      attended: false,
       sampledSum: undefined,
     }));
     return { captured: { ...captured, layers, lone: [...captured.lone, ...alone] }, failed };

@@ -121,7 +121,7 @@ export class RecipeLayers {
    */
   named(
     layers: readonly (Layer & LayerPlace)[],
-    lone: readonly { readonly variable: Variable; readonly recurrent: boolean }[],
+    lone: readonly { readonly variable: Variable; readonly recurrent: boolean; readonly attended: boolean }[],
   ): NamedLayers {
     const known = [...this.#known];
     const nameOf = (block: Block, more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias'>) => {
@@ -135,17 +135,17 @@ export class RecipeLayers {
     };
     const names = layers.map((layer) =>
       nameOf(layer, () => {
-        const { bias, sites, recurrent, output } = layer;
+        const { bias, sites, recurrent, attended, output } = layer;
         return {
           register: sites[0].registration(bias !== undefined, sites[0].outFeatures),
-          place: { recurrent, output },
+          place: { recurrent, attended, output },
           lone: false,
         };
       }),
     );
-    const loneNames = lone.map(({ variable, recurrent }) =>
+    const loneNames = lone.map(({ variable, recurrent, attended }) =>
       nameOf({ kernel: whole(variable), bias: undefined }, () => {
-        return { register: registerLone(variable), place: { recurrent, output: false }, lone: true };
+        return { register: registerLone(variable), place: { recurrent, attended, output: false }, lone: true };
       }),
     );
     return { names, loneNames, fresh: known.slice(this.#known.length) };

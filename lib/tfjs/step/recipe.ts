@@ -20,6 +20,7 @@ import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, report
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
+import { whose } from './whose-gradients';
 
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
@@ -94,13 +95,15 @@ export class Recipe {
   }
 
   /** Takes a step, captured or not; the caller gives the variables their new values. */
-  apply(step: Step | KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
-    if ('kept' in step) return this.#applyKept(step, gradients);
+  apply(step: Step | KeptStep, given: ReadonlyMap<string, Tensor>): StepOutcome {
+    if ('kept' in step) return this.#applyKept(step, given);
     this.#prune();
+    this.#open();
+    const { isOwn, gradients } = whose(step, given, this.#layers.options?.stepRule);
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     // the rows say it all where no gradient but their own can be there
-    const own = step.own && !step.penalised;
+    const own = isOwn && !step.penalised;
     const read = step.layers.map((layer) =>
       Number.isFinite(step.loss) && (!own || isGiven(layer)) ? readGradient(layer, gradients) : undefined,
     );
@@ -329,11 +332,11 @@ export class Recipe {
    * are asked for.
    */
   #moving({ lone, sampled }: Step, gradients: ReadonlyMap<string, Tensor>): Omit<LoneStep, 'name'>[] {
-    return lone.flatMap(({ variable, curved, recurrent, sampledSum }) => {
+    return lone.flatMap(({ variable, curved, recurrent, attended, sampledSum }) => {
       const gradient = gradients.get(variable.name)?.dataSync<'float32'>();
       const known = this.#layers.know([{ kernel: whole(variable), bias: undefined }]);
       const usable = this.fisher === 'empirical' || sampledSum !== undefined || (known && sampled === 0);
-      return gradient && curved && usable ? [{ variable, gradient, recurrent, sampledSum }] : [];
+      return gradient && curved && usable ? [{ variable, gradient, recurrent, attended, sampledSum }] : [];
     });
   }
 

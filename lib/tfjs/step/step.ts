@@ -11,6 +11,8 @@ export interface Step extends Capture {
   readonly loss: number;
   /** Whether the gradients are known to be those that `f` gave. */
   readonly own: boolean;
+  /** The gradients that `f` gave, by the names of the variables; the caller owns them. */
+  readonly computed: ReadonlyMap<string, Tensor>;
 }
 
 /** A step of gradients of variables that earlier steps have met, none of a computation that was captured for it. */

@@ -41,6 +41,8 @@ export interface LoneStep {
   readonly variable: Variable;
   /** Whether it works on what it made itself. */
   readonly recurrent: boolean;
+  /** Whether an attention is computed from it. */
+  readonly attended: boolean;
   /** The gradient of the variable, of the mean over the samples. */
   readonly gradient: Float32Array;
   /** The sampled gradient of the variable, the sum over the samples. */

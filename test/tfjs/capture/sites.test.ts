@@ -16,8 +16,26 @@ describe('variables that are not preconditioned', () => {
     'a scale': {
       shapes: [[4, 3], [3]],
       loss: ([w, s]) => tf.mul(tf.matMul(x(), w as tf.Tensor), s as tf.Tensor),
-      plain: { 1: 'Multiply' },
+      plain: { 1: 'no shift' },
       layers: 1,
+    },
+    'a scale of the only row': {
+      shapes: [[3], [3]],
+      loss: ([s, b]) => tf.add(tf.mul(normal([3], 3), s as tf.Tensor), b as tf.Tensor),
+      plain: { 0: 'Multiply', 1: 'Add' },
+      layers: 0,
+    },
+    'a scale of a column': {
+      shapes: [[4, 3], [6, 1], [3]],
+      loss: ([w, s, b]) => tf.add(tf.mul(tf.matMul(x(), w as tf.Tensor), s as tf.Tensor), b as tf.Tensor),
+      plain: { 1: 'Multiply', 2: 'Add' },
+      layers: 1,
+    },
+    'a kernel of one row, repeated to a matrix': {
+      shapes: [[1, 3]],
+      loss: ([w]) => tf.matMul(x(), tf.tile(w as tf.Tensor, [4, 1])),
+      plain: { 0: 'BatchMatMul' },
+      layers: 0,
     },
     'columns gathered from a table': {
       shapes: [

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
 import { uniforms } from '../../../lib/adapter-kit';
-import { outputsOf } from '../../../lib/tfjs/capture/fisher';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
 import { curvatureSeeds } from '../../../lib/tfjs/heads/curvature';
 import { findMetric } from '../../../lib/tfjs/heads/find';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
+import { outputsOf } from '../../../lib/tfjs/kinds/layer-kind';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
 import { normal, useBackend, variable } from '../support/backends';
 

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { metrics } from '@tensorflow/tfjs-layers';
-import { outputsOf } from '../../../lib/tfjs/capture/fisher';
 import { findLayers } from '../../../lib/tfjs/capture/sites';
 import { findMetric, type Metric } from '../../../lib/tfjs/heads/find';
 import type { Head } from '../../../lib/tfjs/heads/head';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
+import { outputsOf } from '../../../lib/tfjs/kinds/layer-kind';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
 

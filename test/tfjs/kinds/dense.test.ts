@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { variablesOf } from '../../../lib/tfjs/kinds/layer-kind';
 import { relativeError, useBackend } from '../support/backends';
 import { capturedRows, FLOAT32_SUM, gradientsOfRows } from '../support/capture';
-import { denseNetworks, SAMPLES } from '../support/networks';
+import { denseNetworks, SAMPLES, sequences } from '../support/networks';
 
 describe.each(['cpu', 'wasm'] as const)('capture on %s', (backend) => {
   beforeAll(() => useBackend(backend));
@@ -32,7 +32,7 @@ describe('the samples of a layer', () => {
     for (const layer of taken.layers) {
       expect(layer.samples).toBe(SAMPLES);
       expect(layer.inputs.length / layer.sites[0].inFeatures).toBe(
-        SAMPLES * (name === 'data of rank 3' ? 5 : 1) * layer.sites.length,
+        SAMPLES * (sequences.has(name) ? 5 : 1) * layer.sites.length,
       );
     }
     tf.dispose(grads);

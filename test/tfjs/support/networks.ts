@@ -37,6 +37,16 @@ const at = (parameters: readonly tf.Variable[], index: number): tf.Variable => {
   return variable;
 };
 
+/** A matrix as a stack of one for each sample. */
+const forEach = (kernel: tf.Tensor) => tf.tile(tf.expandDims(kernel, 0), [SAMPLES, 1, 1]);
+
+/** The networks whose samples have five positions. */
+export const sequences: ReadonlySet<string> = new Set([
+  'data of rank 3',
+  'kernel repeated for each sample',
+  'kernel on the left, repeated for each sample',
+]);
+
 /** Networks whose every variable is part of a dense layer, by the way in which they are written. */
 export const denseNetworks: Readonly<Record<string, () => Network>> = {
   'matMul and add': () => softmaxNetwork([[4, 3], [3]], (p, x) => tf.add(tf.matMul(x, at(p, 0)), at(p, 1))),
@@ -92,6 +102,15 @@ export const denseNetworks: Readonly<Record<string, () => Network>> = {
       (p, x) => tf.add(tf.reshape(tf.matMul(tf.reshape(x, [-1, 4]), at(p, 0)), [SAMPLES, 5, 3]), at(p, 1)),
       [SAMPLES, 5, 4],
     ),
+  'kernel repeated for each sample': () =>
+    softmaxNetwork(
+      [[4, 3], [3]],
+      (p, x) =>
+        tf.add(tf.matMul(x, forEach(at(p, 0))), tf.tile(tf.expandDims(tf.expandDims(at(p, 1))), [SAMPLES, 5, 1])),
+      [SAMPLES, 5, 4],
+    ),
+  'kernel on the left, repeated for each sample': () =>
+    softmaxNetwork([[3, 4]], (p, x) => tf.transpose(tf.matMul(forEach(at(p, 0)), x), [0, 2, 1]), [SAMPLES, 4, 5]),
   'two layers': () =>
     softmaxNetwork([[4, 5], [5], [5, 3], [3]], (p, x) =>
       tf.add(tf.matMul(tf.tanh(tf.add(tf.matMul(x, at(p, 0)), at(p, 1))), at(p, 2)), at(p, 3)),

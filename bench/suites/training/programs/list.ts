@@ -5,6 +5,7 @@ import { pictures } from './pictures';
 import { regressions } from './regression';
 import { sequences } from './sequences';
 import { texts } from './text';
+import { transformers } from './transformer';
 import { variational } from './variational';
 
 /** All programs of the suite `tasks`, in order. */
@@ -16,4 +17,5 @@ export const programs: readonly Program[] = [
   ...pictures,
   ...convolutions,
   ...texts,
+  ...transformers,
 ];

@@ -66,12 +66,12 @@ const WORDS = (
   'known like little long made man more my no not of old on once one or other out said saw sea she so some that ' +
   'the their them then there they this time to two under up was water we were what when which who will with you'
 ).split(' ');
-const LETTERS = [' ', ...'abcdefghijklmnopqrstuvwxyz'];
+export const LETTERS = [' ', ...'abcdefghijklmnopqrstuvwxyz'];
 /** Characters that are seen and foretold in one sample. */
-const SPAN = 24;
+export const SPAN = 24;
 
 /** Text of words each of which is followed by one of eight, as indices of characters. */
-function characters(seed: number, count: number): number[] {
+export function characters(seed: number, count: number): number[] {
   const next = uniformNumbers(seed);
   const followers = WORDS.map(() => Array.from({ length: 8 }, () => Math.floor(next() * WORDS.length)));
   const weights = Array.from({ length: 8 }, (_, rank) => 1 / (rank + 1));

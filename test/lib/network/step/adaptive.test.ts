@@ -79,7 +79,7 @@ test('what a step changes stays within its bound', () => {
   }
 });
 
-test('a recurrent kernel has a tenth of it, and an output none', () => {
+test('a recurrent kernel and what an attention is computed from have a tenth of it, and an output none', () => {
   const made = (more: object) => {
     const preconditioner = new Preconditioner({
       ...{ lossReduction: 'sum', ...adaptive, maxRelativeChange: 1e-3, damping: { relative: 1e-3 } },
@@ -93,7 +93,22 @@ test('a recurrent kernel has a tenth of it, and an output none', () => {
   const glorot = Math.sqrt(48 / 10);
   expect(made({})).toBeCloseTo(1e-3 * glorot, 6);
   expect(made({ recurrent: true })).toBeCloseTo(1e-4 * 0.02 * Math.sqrt(24), 9);
+  expect(made({ attended: true })).toBeCloseTo(1e-4 * glorot, 7);
   expect(made({ output: true })).toBeGreaterThan(1e-2);
+});
+
+test('a scale and shift has a tenth of it, relative to scales of 1 where its own are smaller', () => {
+  const made = (norm: number) => {
+    const preconditioner = new Preconditioner({
+      ...{ lossReduction: 'sum', ...adaptive, maxRelativeChange: 1e-3, damping: { relative: 1e-3 } },
+    });
+    preconditioner.registerScaleShift('only', { features: 9 });
+    const numbers = (factor: number) => Float32Array.from({ length: 90 }, (_, i) => factor * Math.sin(1 + i));
+    preconditioner.record('only', { inputs: numbers(1), lossGrads: numbers(2), batch: 10 });
+    return lengthOf(preconditioner.naturalGradientsSync({ loss: 1e6, weightNorms: { only: norm } }).updates.only);
+  };
+  expect(made(0)).toBeCloseTo(1e-4 * 3, 8);
+  expect(made(50)).toBeCloseTo(1e-4 * 50, 7);
 });
 
 test('the learning rate is a factor of all that moves, and may be 0', () => {
