@@ -66,6 +66,7 @@ const WORDS = (
   'known like little long made man more my no not of old on once one or other out said saw sea she so some that ' +
   'the their them then there they this time to two under up was water we were what when which who will with you'
 ).split(' ');
+/** The characters of texts, the blank first. */
 export const LETTERS = [' ', ...'abcdefghijklmnopqrstuvwxyz'];
 /** Characters that are seen and foretold in one sample. */
 export const SPAN = 24;
