@@ -72,10 +72,16 @@ const options: readonly Contender[] = [
   ours('cap*3', 'variation', { maxRelativeChange: 3 }),
 ];
 
-/** Factors that take in a batch more seldom than at every fifth step: what that costs networks of convolutions. */
-const refreshes: readonly Contender[] = [10, 20, 50].map((steps) =>
-  ours(`T ${steps}`, 'variation', { factorUpdateSteps: steps }),
-);
+/**
+ * Factors of convolutions that take in a batch more seldom than at every fifth step, a quarter of the 256 positions or
+ * four times as many, or one row for each sample.
+ */
+const positions: readonly Contender[] = [
+  ...[10, 20, 50].map((steps) => ours(`T ${steps}`, 'variation', { factorUpdateSteps: steps })),
+  ours('rows/4', 'variation', { maxRows: 64 }),
+  ours('rows*4', 'variation', { maxRows: 1024 }),
+  ours('reduce', 'variation', { weightSharing: 'reduce' }),
+];
 
 /** cgfac() without options on other batches or on the loss times a number; and targets sampled for fewer or for all. */
 const conditions: readonly Contender[] = [
@@ -88,7 +94,7 @@ const conditions: readonly Contender[] = [
 ];
 
 /** All contenders, by the order of tables. */
-export const contenders: readonly Contender[] = [...usual, ...options, ...refreshes, ...conditions];
+export const contenders: readonly Contender[] = [...usual, ...options, ...positions, ...conditions];
 
 const names = (list: readonly Contender[]) => list.map(({ name }) => name);
 
@@ -96,6 +102,6 @@ const names = (list: readonly Contender[]) => list.map(({ name }) => name);
 export const groups = {
   usual: names(usual),
   variations: ['cgfac', ...names(options)],
-  refreshes: ['cgfac', ...names(refreshes)],
+  positions: ['cgfac', ...names(positions)],
   conditions: ['cgfac', ...names(conditions)],
 };
