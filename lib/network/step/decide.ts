@@ -141,7 +141,8 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const stepSizes = entries.map((entry, l) => {
     const step = prepared[l] ?? NO_BOUND;
     if (change === undefined || entry.output) return eta;
-    const own = entry.shape.kind === 'embedding' ? SHORTER * change : change;
+    // what an attention is computed from has less than that
+    const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
     return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, weightNorms));
   });
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
