@@ -21,10 +21,12 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
-/** The gradients of a framework's convolutions, on the pool. */
+/** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
+  convolution,
   convolutionGradient,
+  poolingGradient,
 } from './kernels/convolutions';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';

@@ -35,7 +35,9 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("firstNotFinite", first_not_finite);
   define("square", square);
   define("matrixProducts", matrix_products);
+  define("convolution", convolution);
   define("convolutionGradient", convolution_gradient);
+  define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));

@@ -1,6 +1,7 @@
 import { callNative } from '../native/call';
-import type { NativeConvolutionGradient } from '../native/kernels';
+import type { NativeConvolutionGradient, NativePoolingGradient } from '../native/kernels';
 import { native } from '../native/load';
+import { type BroadcastNumbers, type MatrixProducts, shapeOf } from './matrix-products';
 
 /** A number for each of depth, height and width. */
 export type Extents = readonly [depth: number, height: number, width: number];
@@ -36,6 +37,63 @@ export interface ConvolutionGradient {
   readonly w: Float32Array;
 }
 
+/** A convolution, and what is done to its results: arrays that are row-major, channels last. */
+export interface Convolution extends Pick<MatrixProducts, 'activation' | 'slope'> {
+  /** Inputs, `(batch × input × channels)`. Borrowed for the call. */
+  readonly x: Float32Array;
+  /** The kernel, `(kernel × channels × filters)`. Borrowed for the call. */
+  readonly w: Float32Array;
+  /** Where the results go, `(batch × output × filters)`; shares no memory with what is read. */
+  readonly out: Float32Array;
+  /** Added before the activation, by 1 × all positions of all samples × filters. Default: nothing. */
+  readonly bias: BroadcastNumbers | undefined;
+  /** The slopes of `prelu`, as the bias. */
+  readonly slopes: BroadcastNumbers | undefined;
+}
+
+/** The arrays of a gradient of pooling, row-major, channels last. */
+export interface PoolingGradient {
+  readonly kind: NativePoolingGradient['kind'];
+  /** Inputs, `(batch × input × channels)`. Borrowed for the call. */
+  readonly x: Float32Array;
+  /** Gradients of the results, `(batch × output × channels)`. Borrowed for the call. */
+  readonly dy: Float32Array;
+  /** Where the gradient goes, of the size of x. */
+  readonly dx: Float32Array;
+}
+
+/** A geometry as the addon takes it. */
+const sizesOf = (geometry: ConvolutionGeometry): Uint32Array => {
+  const { batch, channels, filters, input, output, kernel, stride, dilation, padding } = geometry;
+  return Uint32Array.of(batch, channels, filters, ...input, ...output, ...kernel, ...stride, ...dilation, ...padding);
+};
+
+/**
+ * out ← φ(x ∗ w + bias), float32, by products of patches, on the calling thread with the help of idle pool threads; the
+ * same bits with any number of them. Not part of the public face.
+ *
+ * @param geometry - That of a convolution that is not depthwise.
+ * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_INVALID_ARG_VALUE` for arrays that do not fit the
+ * sizes; nothing is written then.
+ */
+export function convolution(geometry: ConvolutionGeometry, arrays: Convolution): void {
+  const { x, w, out, bias, activation, slope, slopes } = arrays;
+  callNative(() =>
+    native.convolution({
+      sizes: sizesOf(geometry),
+      x,
+      w,
+      out,
+      bias: bias?.values,
+      biasShape: shapeOf(bias),
+      activation,
+      slope,
+      slopes: slopes?.values,
+      slopesShape: shapeOf(slopes),
+    }),
+  );
+}
+
 /**
  * The gradient of a convolution with respect to its kernel or to its inputs, float32, on the calling thread with the
  * help of idle pool threads; the same bits with any number of them. Not part of the public face.
@@ -44,13 +102,21 @@ export interface ConvolutionGradient {
  * sizes; nothing is written then.
  */
 export function convolutionGradient(geometry: ConvolutionGeometry, arrays: ConvolutionGradient): void {
-  const triples = {
-    input: Uint32Array.from(geometry.input),
-    output: Uint32Array.from(geometry.output),
-    kernel: Uint32Array.from(geometry.kernel),
-    stride: Uint32Array.from(geometry.stride),
-    dilation: Uint32Array.from(geometry.dilation),
-    padding: Uint32Array.from(geometry.padding),
-  };
-  callNative(() => native.convolutionGradient({ ...arrays, ...geometry, ...triples }));
+  const { gradientOf, x, dy, w } = arrays;
+  const { depthwise } = geometry;
+  callNative(() => native.convolutionGradient({ sizes: sizesOf(geometry), depthwise, gradientOf, x, dy, w }));
+}
+
+/**
+ * The gradient of pooling channel by channel, float32, on the calling thread with the help of idle pool threads; the
+ * same bits with any number of them. Of equal greatest inputs of a window the last has the gradient, NaN and −∞ never;
+ * an average is over all places of its window, inside of the input or not. Not part of the public face.
+ *
+ * @param geometry - The windows are the kernel; `filters` counts for nothing.
+ * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH`, `ERR_CGFAC_INVALID_ARG_VALUE` for arrays that do not fit the
+ * sizes; nothing is written then.
+ */
+export function poolingGradient(geometry: ConvolutionGeometry, arrays: PoolingGradient): void {
+  const { kind, x, dy, dx } = arrays;
+  callNative(() => native.poolingGradient({ sizes: sizesOf(geometry), kind, x, dy, dx }));
 }

@@ -4,8 +4,10 @@
  */
 import type {
   MaybeArray,
+  NativeConvolution,
   NativeConvolutionGradient,
   NativeMatrixProducts,
+  NativePoolingGradient,
   NativeSampling,
   NativeSegmentSum,
 } from './kernels';
@@ -313,7 +315,9 @@ export interface Native {
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
   matrixProducts(products: NativeMatrixProducts): void;
+  convolution(convolution: NativeConvolution): void;
   convolutionGradient(gradient: NativeConvolutionGradient): void;
+  poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
   sampleErrors(sampling: NativeSampling): void;
 }

@@ -29,24 +29,37 @@ export interface NativeMatrixProducts {
 }
 
 /**
+ * out ← φ(x ∗ w + bias), where the results are one matrix of positions × filters. `sizes` are batch, channels and
+ * filters, then depth, height and width of input, output, kernel, stride, dilation and padding: see
+ * binding/core/kernels/conv_geometry.h. One array, for each property costs a call as much as a small convolution.
+ */
+export interface NativeConvolution
+  extends Pick<NativeMatrixProducts, 'bias' | 'biasShape' | 'activation' | 'slope' | 'slopes' | 'slopesShape' | 'out'> {
+  readonly sizes: Uint32Array;
+  readonly x: Float32Array;
+  readonly w: Float32Array;
+}
+
+/**
  * The gradient of a convolution with respect to `gradientOf`, which is written: the kernel w or the input x. The other
- * one, and dy, are read. The six triples are of depth, height and width; see binding/core/kernels/conv_geometry.h.
+ * one, and dy, are read.
  */
 export interface NativeConvolutionGradient {
+  readonly sizes: Uint32Array;
   readonly gradientOf: 'kernel' | 'input';
   readonly depthwise: boolean;
   readonly x: Float32Array;
   readonly dy: Float32Array;
   readonly w: Float32Array;
-  readonly batch: number;
-  readonly channels: number;
-  readonly filters: number;
-  readonly input: Uint32Array;
-  readonly output: Uint32Array;
-  readonly kernel: Uint32Array;
-  readonly stride: Uint32Array;
-  readonly dilation: Uint32Array;
-  readonly padding: Uint32Array;
+}
+
+/** dx ← the gradient of pooling x by windows as large as the kernel; see binding/core/kernels/pooling.h. */
+export interface NativePoolingGradient {
+  readonly sizes: Uint32Array;
+  readonly kind: 'max' | 'average';
+  readonly x: Float32Array;
+  readonly dy: Float32Array;
+  readonly dx: Float32Array;
 }
 
 /** out[s] ← Σ x[i] over the rows i of `width` numbers with ids[i] = s; other ids are dropped. */

@@ -1,6 +1,9 @@
 #include "core/kernels/convolution.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
 
 #include "core/kernels/pieces.h"
 #include "core/linalg/blas.h"
@@ -13,6 +16,9 @@ namespace {
 constexpr std::size_t numbers_at_once = 65536;
 // Sums of pieces that are added up in the end: 32 MiB at most.
 constexpr std::size_t most_sums = std::size_t{1} << 23U;
+
+// Positions of a piece of a convolution, at the least: sgemm arranges W anew for each.
+constexpr std::size_t forward_rows = 128;
 
 double conv_flops(const ConvGeometry& g) {
   return product_flops(g.rows(), g.patch(), g.filters);
@@ -37,6 +43,69 @@ struct KernelPieces {
   }
 };
 
+// A tap of consecutive patches: to[i·step + c] ← line[(start + i·stride)·channels + c] where that is an input, else 0.
+template <std::size_t Channels>
+void gather_tap(const ConvGeometry& g, const float* line, std::ptrdiff_t start, Range inside, MatrixView<float> to) {
+  const auto fill = [&](Range range) {
+    for (std::size_t i = range.first; i < range.last; ++i) std::fill_n(to.data + (i * to.row_stride), Channels, 0.0F);
+  };
+  fill({.first = 0, .last = inside.first});
+  for (std::size_t i = inside.first; i < inside.last; ++i) {
+    const auto input = static_cast<std::size_t>(start + static_cast<std::ptrdiff_t>(i * g.stride[2]));
+    std::copy_n(line + (input * Channels), Channels, to.data + (i * to.row_stride));
+  }
+  fill({.first = inside.last, .last = to.rows});
+}
+
+// Channels up to which patches are gathered tap by tap.
+constexpr std::size_t few_channels = 4;
+constexpr std::array gather_few{gather_tap<1>, gather_tap<2>, gather_tap<3>, gather_tap<few_channels>};
+
+// Patches of consecutive positions on the last axis, tap by tap: faster than one by one where channels are few.
+void gather_line(const ConvGeometry& g, std::span<const float> x, const Position& first, MatrixView<float> patches) {
+  const Taps taps(g, first, whole(g.input));
+  const auto has = [](Range range, std::size_t tap) { return range.first <= tap && tap < range.last; };
+  std::size_t column = 0;
+  for (std::size_t kz = 0; kz < g.kernel[0]; ++kz) {
+    for (std::size_t ky = 0; ky < g.kernel[1]; ++ky) {
+      const bool read = has(taps.inside[0], kz) && has(taps.inside[1], ky);
+      const std::size_t plane = read ? (first.sample * g.input[0]) + taps.input(g, 0, kz) : 0;
+      const std::size_t row = read ? (plane * g.input[1]) + taps.input(g, 1, ky) : 0;
+      const float* const line = x.data() + (row * g.input[2] * g.channels);
+      for (std::size_t kx = 0; kx < g.kernel[2]; ++kx) {
+        const std::ptrdiff_t start = taps.start[2] + static_cast<std::ptrdiff_t>(kx * g.dilation[2]);
+        const Range inside =
+            read ? steps_within(start, g.stride[2], {.first = 0, .last = g.input[2]}, patches.rows) : Range{};
+        gather_few[g.channels - 1](g, line, start, inside, patches.columns(column, g.channels));
+        column += g.channels;
+      }
+    }
+  }
+}
+
+bool all_finite(std::span<const float> numbers) {
+  constexpr std::uint32_t exponent = 0x7f800000U;
+  bool finite = true;
+  for (const float each : numbers) finite &= (std::bit_cast<std::uint32_t>(each) & exponent) != exponent;
+  return finite;
+}
+
+// y ← y + patches · W for the positions from `first` on, without what lies outside of the input.
+void add_inside(const ConvGeometry& g, std::span<const float> x, MatrixView<const float> w, std::size_t first,
+                MatrixView<float> y) {
+  Position position = Position::of_row(g, first);
+  for (std::size_t row = 0; row < y.rows; ++row) {
+    const std::span<float> sums = y.rows_from(row, 1).elements();
+    for_each_run(g, position, Taps(g, position, whole(g.input)),
+                 [&](std::size_t from, std::size_t tap, std::size_t count) {
+                   for (std::size_t i = 0; i < count; ++i) {
+                     for (std::size_t j = 0; j < sums.size(); ++j) sums[j] += x[from + i] * w(tap + i, j);
+                   }
+                 });
+    position.advance(g);
+  }
+}
+
 }  // namespace
 
 void gather_patches(const ConvGeometry& geometry, std::span<const float> x, std::size_t first,
@@ -44,6 +113,15 @@ void gather_patches(const ConvGeometry& geometry, std::span<const float> x, std:
   const Box box = whole(geometry.input);
   const std::size_t taps_of_kernel = volume_of(geometry.kernel);
   Position position = Position::of_row(geometry, first);
+  if (geometry.channels <= few_channels) {
+    for (std::size_t row = 0; row < patches.rows;) {
+      const std::size_t count = std::min(patches.rows - row, geometry.output[2] - position.place[2]);
+      gather_line(geometry, x, position, patches.rows_from(row, count));
+      row += count;
+      position = Position::of_row(geometry, first + row);
+    }
+    return;
+  }
   for (std::size_t row = 0; row < patches.rows; ++row) {
     const std::span<float> patch = patches.rows_from(row, 1).elements();
     const Taps taps(geometry, position, box);
@@ -53,6 +131,42 @@ void gather_patches(const ConvGeometry& geometry, std::span<const float> x, std:
     });
     position.advance(geometry);
   }
+}
+
+void convolution(const ConvGeometry& geometry, std::span<const float> x, std::span<const float> w,
+                 const Epilogue& epilogue, std::span<float> y) {
+  const std::size_t rows = geometry.rows();
+  const std::size_t patch = geometry.patch();
+  const MatrixView<const float> kernel(w.data(), patch, geometry.filters);
+  const MatrixView<float> all(y.data(), rows, geometry.filters);
+  const bool finite = all_finite(w);
+  const bool biased = epilogue.bias.data != nullptr;
+  const std::size_t at_once = std::max(rows_at_once(geometry), forward_rows);
+  const std::size_t parts =
+      conv_flops(geometry) < worth_pieces ? 1 : std::clamp<std::size_t>(rows / at_once, 1, most_pieces);
+  parallel_for(parts, conv_flops(geometry), [&](std::size_t part) {
+    const std::size_t end = cut(rows, part + 1, parts);
+    Scratch own;
+    for (std::size_t at = cut(rows, part, parts); at < end; at += at_once) {
+      const std::size_t count = std::min(at_once, end - at);
+      const Place place{.row = at};
+      const MatrixView<float> results = all.rows_from(at, count);
+      if (biased) fill_bias(epilogue.bias, place, results);
+      if (!finite) {
+        if (!biased) std::ranges::fill(results.elements(), 0.0F);
+        add_inside(geometry, x, kernel, at, results);
+      } else {
+        MatrixView<const float> patches(x.data() + (at * patch), count, patch);
+        if (!geometry.pointwise()) {
+          const MatrixView<float> gathered = own.matrix(count, patch);
+          gather_patches(geometry, x, at, gathered);
+          patches = gathered;
+        }
+        blas::gemm(1.0F, patches, kernel, biased ? 1.0F : 0.0F, results);
+      }
+      activate(epilogue, place, results);
+    }
+  });
 }
 
 void conv_kernel_gradient(const ConvGeometry& geometry, std::span<const float> x, std::span<const float> dy,

@@ -10,13 +10,6 @@
 namespace cgfac {
 namespace {
 
-// A block of a result: where it begins, and its numbers.
-struct Place {
-  std::size_t pair;
-  std::size_t row;
-  std::size_t col;
-};
-
 // The numbers of a row of the block: `step` is 0 where one stands for all.
 struct BroadcastRow {
   const float* data;
@@ -27,19 +20,6 @@ BroadcastRow row_of(const Broadcast& numbers, const Place& place, std::size_t i)
   const std::size_t offset =
       (place.pair * numbers.batch_step) + ((place.row + i) * numbers.row_step) + (place.col * numbers.col_step);
   return {.data = numbers.data + offset, .step = numbers.col_step};
-}
-
-// C ← bias
-void fill(const Broadcast& bias, const Place& place, MatrixView<float> c) {
-  for (std::size_t i = 0; i < c.rows; ++i) {
-    const BroadcastRow row = row_of(bias, place, i);
-    float* const to = c.data + (i * c.row_stride);
-    if (row.step == 1) {
-      std::copy_n(row.data, c.cols, to);
-    } else {
-      std::fill_n(to, c.cols, *row.data);
-    }
-  }
 }
 
 // x ← φ(x) in every place; comparisons are written so that NaN stays NaN.
@@ -56,6 +36,23 @@ void apply_slopes(const Broadcast& slopes, const Place& place, MatrixView<float>
     const BroadcastRow alpha = row_of(slopes, place, i);
     float* const x = c.data + (i * c.row_stride);
     for (std::size_t j = 0; j < c.cols; ++j) x[j] = x[j] < 0 ? alpha.data[j * alpha.step] * x[j] : x[j];
+  }
+}
+
+// Results without blocks of their own are taken several at a time: at most so many turns.
+constexpr std::size_t most_turns = 64;
+
+}  // namespace
+
+void fill_bias(const Broadcast& bias, const Place& place, MatrixView<float> c) {
+  for (std::size_t i = 0; i < c.rows; ++i) {
+    const BroadcastRow row = row_of(bias, place, i);
+    float* const to = c.data + (i * c.row_stride);
+    if (row.step == 1) {
+      std::copy_n(row.data, c.cols, to);
+    } else {
+      std::fill_n(to, c.cols, *row.data);
+    }
   }
 }
 
@@ -87,11 +84,6 @@ void activate(const Epilogue& epilogue, const Place& place, MatrixView<float> c)
   }
 }
 
-// Results without blocks of their own are taken several at a time: at most so many turns.
-constexpr std::size_t most_turns = 64;
-
-}  // namespace
-
 void matrix_products(const MatrixBatch& a, const MatrixBatch& b, std::span<const MatrixPair> pairs,
                      const Epilogue& epilogue, std::span<float> out) {
   const std::size_t m = a.first.rows;
@@ -114,7 +106,7 @@ void matrix_products(const MatrixBatch& a, const MatrixBatch& b, std::span<const
     c = by_rows ? c.rows_from(first, count) : c.columns(first, count);
     const Place place{.pair = p, .row = by_rows ? first : 0, .col = by_rows ? 0 : first};
     const bool biased = epilogue.bias.data != nullptr;
-    if (biased) fill(epilogue.bias, place, c);
+    if (biased) fill_bias(epilogue.bias, place, c);
     blas::gemm(1.0F, left, right, biased ? 1.0F : 0.0F, c);
     activate(epilogue, place, c);
   };

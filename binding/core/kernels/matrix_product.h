@@ -63,6 +63,19 @@ struct Epilogue {
   Broadcast slopes{};  ///< α of prelu
 };
 
+/// A block of a result: which result, and where in it the block begins.
+struct Place {
+  std::size_t pair = 0;
+  std::size_t row = 0;
+  std::size_t col = 0;
+};
+
+/// C ← bias, for the block that begins at a place; there is a bias.
+void fill_bias(const Broadcast& bias, const Place& place, MatrixView<float> c);
+
+/// C ← φ(C), for the block that begins at a place; NaN stays NaN.
+void activate(const Epilogue& epilogue, const Place& place, MatrixView<float> c);
+
 /// `out` has pairs.size() · m · n numbers; the indices of the pairs are in range. Throws Error(shape_mismatch) for
 /// shapes that do not fit.
 void matrix_products(const MatrixBatch& a, const MatrixBatch& b, std::span<const MatrixPair> pairs,

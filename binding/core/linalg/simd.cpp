@@ -1,6 +1,9 @@
 #include "core/linalg/simd.h"
 
 #include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
 
 // Sanitizers intercept too early for functions that the loader chooses.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(CGFAC_SANITIZED)
@@ -150,6 +153,52 @@ void add_scaled_columns(std::size_t count, std::size_t width, std::size_t step, 
   for (std::size_t i = 0; i < count; ++i) {
 #pragma omp simd
     for (std::size_t j = 0; j < width; ++j) x[(i * step) + j] += y[(i * width) + j] * w[j];
+  }
+}
+
+namespace {
+
+using Floats [[gnu::vector_size(lanes * sizeof(float))]] = float;
+using Integers [[gnu::vector_size(lanes * sizeof(float))]] = std::int32_t;
+
+// add_to_last_maxima for `lanes` columns.
+[[gnu::always_inline]] inline void last_maxima(std::size_t count, const std::size_t* taps, const float* x,
+                                               const float* dy, float* dx) {
+  Floats greatest = Floats{} + std::numeric_limits<float>::lowest();
+  Integers last = Integers{} - 1;
+  for (std::size_t t = 0; t < count; ++t) {
+    Floats from;
+    std::memcpy(&from, x + taps[t], sizeof from);
+    const Integers greater = from >= greatest;
+    greatest = greater ? from : greatest;
+    last = greater ? Integers{} + static_cast<std::int32_t>(t) : last;
+  }
+  Floats errors;
+  std::memcpy(&errors, dy, sizeof errors);
+  for (std::size_t t = 0; t < count; ++t) {
+    Floats sums;
+    std::memcpy(&sums, dx + taps[t], sizeof sums);
+    sums += last == static_cast<std::int32_t>(t) ? errors : Floats{};
+    std::memcpy(dx + taps[t], &sums, sizeof sums);
+  }
+}
+
+}  // namespace
+
+CGFAC_CLONES
+void add_to_last_maxima(std::size_t count, const std::size_t* taps, std::size_t width, const float* x, const float* dy,
+                        float* dx) {
+  std::size_t j = 0;
+  for (; j + lanes <= width; j += lanes) last_maxima(count, taps, x + j, dy + j, dx + j);
+  for (; j < width; ++j) {
+    float greatest = std::numeric_limits<float>::lowest();
+    std::size_t last = count;
+    for (std::size_t t = 0; t < count; ++t) {
+      if (!(x[taps[t] + j] >= greatest)) continue;
+      greatest = x[taps[t] + j];
+      last = t;
+    }
+    if (last < count) dx[taps[last] + j] += dy[j];
   }
 }
 

@@ -53,4 +53,9 @@ void add_column_sums(std::size_t count, std::size_t width, std::size_t step, con
 void add_scaled_columns(std::size_t count, std::size_t width, std::size_t step, const float* y, const float* w,
                         float* x);
 
+/// For each column j below `width`: of the taps t below `count` the last one whose x[taps[t] + j] is the greatest gets
+/// dy[j] added to its dx. NaN and −∞ are never the greatest; where there is nothing else, nothing is added.
+void add_to_last_maxima(std::size_t count, const std::size_t* taps, std::size_t width, const float* x, const float* dy,
+                        float* dx);
+
 }  // namespace cgfac::simd

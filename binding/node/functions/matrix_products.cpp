@@ -1,7 +1,6 @@
 #include "node/functions/matrix_products.h"
 
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 
@@ -73,6 +72,19 @@ std::span<const MatrixPair> matrix_pairs(const Napi::Value& value, std::size_t c
 
 }  // namespace
 
+Epilogue epilogue_of(const Napi::Object& call, std::initializer_list<std::size_t> results) {
+  const auto get = [&](const char* name) -> Napi::Value { return call.Get(name); };
+  Epilogue epilogue;
+  epilogue.bias = broadcast(get("bias"), get("biasShape"), "bias", results);
+  epilogue.activation = activation_of(get("activation"));
+  epilogue.slope = get("slope").As<Napi::Number>().FloatValue();
+  epilogue.slopes = broadcast(get("slopes"), get("slopesShape"), "slopes", results);
+  if (epilogue.activation == Activation::prelu && epilogue.slopes.data == nullptr) {
+    throw expected(ErrorCode::shape_mismatch, "slopes", "the activation prelu", "undefined");
+  }
+  return epilogue;
+}
+
 void matrix_products(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const auto call = info[0].As<Napi::Object>();
@@ -85,14 +97,7 @@ void matrix_products(const Napi::CallbackInfo& info) {
     const std::span<const MatrixPair> pairs = matrix_pairs(get("pairs"), count_a, count_b);
     const MatrixBatch a = matrices(get("a"), "a", count_a, rows, inner, get("transposeA").ToBoolean());
     const MatrixBatch b = matrices(get("b"), "b", count_b, inner, cols, get("transposeB").ToBoolean());
-    Epilogue epilogue;
-    epilogue.bias = broadcast(get("bias"), get("biasShape"), "bias", {pairs.size(), rows, cols});
-    epilogue.activation = activation_of(get("activation"));
-    epilogue.slope = get("slope").As<Napi::Number>().FloatValue();
-    epilogue.slopes = broadcast(get("slopes"), get("slopesShape"), "slopes", {pairs.size(), rows, cols});
-    if (epilogue.activation == Activation::prelu && epilogue.slopes.data == nullptr) {
-      throw expected(ErrorCode::shape_mismatch, "slopes", "the activation prelu", "undefined");
-    }
+    const Epilogue epilogue = epilogue_of(call, {pairs.size(), rows, cols});
     const std::span<float> out = float32_array(get("out"), "out", volume({pairs.size(), rows, cols}));
     cgfac::matrix_products(a, b, pairs, epilogue, out);
   });

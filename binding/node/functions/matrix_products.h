@@ -2,7 +2,16 @@
 
 #include <napi.h>
 
+#include <cstddef>
+#include <initializer_list>
+
+#include "core/kernels/matrix_product.h"
+
 namespace cgfac::node {
+
+/// What a call asks for after a product: its bias, biasShape, activation, slope, slopes and slopesShape. Three sizes of
+/// the results: how many, rows, columns.
+[[nodiscard]] Epilogue epilogue_of(const Napi::Object& call, std::initializer_list<std::size_t> results);
 
 /// ({ a, b, out, pairs, countA, countB, rows, cols, inner, transposeA, transposeB, bias, biasShape, activation, slope,
 /// slopes, slopesShape }): out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias), as lib/native declares it.

@@ -1,19 +1,16 @@
 /** The gradients of convolutions that TensorFlow.js asks its wasm backend for. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { backend_util } from '@tensorflow/tfjs-core';
-import { CgfacError, type ConvolutionGeometry, convolutionGradient } from '../../adapter-kit';
+import { type ConvolutionGeometry, convolutionGradient } from '../../adapter-kit';
+import { attributesOf, cropped, flops, geometryOf, type Shape2d, type WindowAttributes } from './geometry';
 import { computeOnHeap, size } from './heap';
 import { cast, input, type KernelCall, type NativeKernel } from './kernel';
 
-type Shape2d = [number, number, number, number];
 type Shape3d = [number, number, number, number, number];
 
-/** The attributes of a convolution's gradient, as the op has checked them. */
-interface ConvolutionAttributes {
-  readonly strides: number | [number, number];
-  readonly pad: 'valid' | 'same' | number | backend_util.ExplicitPadding;
+/** The attributes of a convolution's gradient. */
+interface ConvolutionAttributes extends WindowAttributes {
   readonly dilations?: number | [number, number];
-  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
   readonly dataFormat?: 'NHWC' | 'NCHW';
   readonly filterShape: Shape2d;
   readonly inputShape: Shape2d;
@@ -43,18 +40,7 @@ function geometry2d(
     depthwise,
     'channelsLast',
   );
-  return {
-    batch: info.batchSize,
-    channels: info.inChannels,
-    filters: info.outChannels,
-    depthwise,
-    input: [1, info.inHeight, info.inWidth],
-    output: [1, info.outHeight, info.outWidth],
-    kernel: [1, info.filterHeight, info.filterWidth],
-    stride: [1, info.strideHeight, info.strideWidth],
-    dilation: [1, info.dilationHeight, info.dilationWidth],
-    padding: [0, info.padInfo.top, info.padInfo.left],
-  };
+  return geometryOf(info, depthwise);
 }
 
 function geometry3d(
@@ -78,22 +64,8 @@ function geometry3d(
 }
 
 /** Whether a gradient is worth a native call where a stock kernel could compute it. */
-function worthwhile({ thresholds }: KernelCall, { batch, channels, filters, output, kernel }: ConvolutionGeometry) {
-  return 2 * batch * size(output) * size(kernel) * channels * filters >= thresholds.convolution;
-}
-
-/**
- * dy as far as the convolution has outputs: where an op drops the rounding mode of a padded size, or a transposed
- * convolution is asked for an output of another size, dy has more of them, and TensorFlow.js leaves these out.
- */
-function cropped(call: KernelCall, { batch, filters, output }: ConvolutionGeometry, dy: TensorInfo): TensorInfo {
-  const shape = [batch, ...output.slice(5 - dy.shape.length), filters];
-  const fits = (extent: number, axis: number) =>
-    axis === 0 || axis === shape.length - 1 ? dy.shape[axis] === extent : (dy.shape[axis] ?? 0) >= extent;
-  if (shape.every((extent, axis) => dy.shape[axis] === extent)) return dy;
-  if (shape.every(fits)) return call.run('Slice', { x: dy }, { begin: shape.map(() => 0), size: shape });
-  throw new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', `Expected a shape [${shape}] for dy but received [${dy.shape}]`);
-}
+const worthwhile = ({ thresholds }: KernelCall, geometry: ConvolutionGeometry): boolean =>
+  flops(geometry) >= thresholds.convolution;
 
 /** The gradient with respect to one array of a convolution, from dy and the other array. */
 function gradient(
@@ -112,7 +84,6 @@ function gradient(
   });
 }
 
-const attributesOf = <T>({ attrs }: KernelCall): T => attrs as unknown as T;
 const floats = (call: KernelCall, name: string): TensorInfo => cast(call, input(call, name), 'float32');
 const transposed = (call: KernelCall, x: TensorInfo, perm: readonly number[]): TensorInfo =>
   call.run('Transpose', { x }, { perm });

@@ -18,13 +18,20 @@ function compute(call: KernelCall, a: TensorInfo, b: TensorInfo, product: Produc
   const { bias, activation, slope, slopes } = epilogue;
   const inputs = [a, b, ...[bias, slopes].flatMap((input) => input?.tensor ?? [])];
   return computeOnHeap(call.backend, inputs, product.shape, 'float32', ({ floats }, out) => {
-    const { shape: _, ...matrices } = stacked(product, epilogue);
+    const { pairs, countA, countB, rows, cols, inner, transposeA, transposeB } = stacked(product, epilogue);
     const placed = (input: BroadcastInput | undefined) => input && { values: floats(input.tensor), shape: input.shape };
     matrixProducts({
-      ...matrices,
       a: floats(a),
       b: floats(b),
       out: floats(out),
+      pairs,
+      countA,
+      countB,
+      rows,
+      cols,
+      inner,
+      transposeA,
+      transposeB,
       bias: placed(bias),
       activation,
       slope,

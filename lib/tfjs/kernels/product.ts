@@ -15,6 +15,9 @@ export interface Product
   readonly shape: number[];
 }
 
+/** What a product results in. */
+export type Results = Pick<Product, 'shape' | 'pairs' | 'rows' | 'cols'>;
+
 /** An input for each place of the results, as TensorFlow.js broadcasts it. */
 export interface BroadcastInput {
   readonly tensor: TensorInfo;
@@ -32,7 +35,8 @@ export interface Epilogue {
 /** A product that nothing follows. */
 export const PLAIN: Epilogue = { bias: undefined, activation: 'linear', slope: 0, slopes: undefined };
 
-const onePair = Uint32Array.of(0, 0);
+/** The pairs of a product of one A with one B. */
+export const ONE_PAIR = Uint32Array.of(0, 0);
 
 /** The shape to which two batch shapes broadcast; undefined where they do not. */
 function broadcastShape(a: readonly number[], b: readonly number[]): number[] | undefined {
@@ -58,7 +62,7 @@ function matrixIndices(own: readonly number[], shape: readonly number[]): number
 }
 
 function pairsOf(a: readonly number[], b: readonly number[], shape: readonly number[]): Uint32Array {
-  if (size(shape) === 1) return onePair;
+  if (size(shape) === 1) return ONE_PAIR;
   const right = matrixIndices(b, shape);
   return Uint32Array.from(matrixIndices(a, shape).flatMap((index, at) => [index, right[at] ?? 0]));
 }
@@ -79,7 +83,7 @@ export function productOf(a: TensorInfo, b: TensorInfo, transposeA: boolean, tra
 }
 
 /** How a tensor broadcasts to the results; undefined where it does not. */
-function broadcastInput(tensor: TensorInfo, { pairs, rows, cols }: Product): BroadcastInput | undefined {
+function broadcastInput(tensor: TensorInfo, { pairs, rows, cols }: Results): BroadcastInput | undefined {
   const [batch = 1, height = 1, width = 1] = [
     ...Array<number>(Math.max(0, 3 - tensor.shape.length)).fill(1),
     ...tensor.shape,
@@ -91,7 +95,7 @@ function broadcastInput(tensor: TensorInfo, { pairs, rows, cols }: Product): Bro
 }
 
 /** What a fused product asks for after the product; undefined where it cannot be done here. */
-export function epilogueOf({ inputs, attrs }: KernelCall, product: Product): Epilogue | undefined {
+export function epilogueOf({ inputs, attrs }: KernelCall, product: Results): Epilogue | undefined {
   const { bias, preluActivationWeights: weights } = inputs;
   const activation = activations.find((candidate) => candidate === attrs.activation);
   // beyond rank 3 a bias is not made for the tensor that the kernel gets
@@ -119,7 +123,7 @@ function stockComputes({ pairs, countA, countB, cols }: Product, { bias, slopes 
 export function stacked(product: Product, { bias, slopes }: Epilogue): Product {
   const { countA, countB, transposeA, rows } = product;
   if (countA === 1 || countB > 1 || transposeA || !perColumn(bias) || !perColumn(slopes)) return product;
-  return { ...product, pairs: onePair, countA: 1, rows: countA * rows };
+  return { ...product, pairs: ONE_PAIR, countA: 1, rows: countA * rows };
 }
 
 /** Whether a product is computed here: where it is large, or the stock kernel would not compute it. */

@@ -1,14 +1,18 @@
 /** The list of the kernels of this package. */
 import { convolutionKernels } from './convolution';
+import { forwardKernels } from './convolution-forward';
 import { einsumKernel } from './einsum';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
+import { poolingKernels } from './pooling';
 import { segmentSumKernel } from './segment-sum';
 
 /** All kernels that are installed, in the order of their installation. */
 export const kernels: readonly NativeKernel[] = [
   ...productKernels,
   ...convolutionKernels,
+  ...forwardKernels,
+  ...poolingKernels,
   segmentSumKernel,
   einsumKernel,
 ];

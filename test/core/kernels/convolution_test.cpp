@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -100,6 +101,22 @@ struct ConvProblem {
   Numbers dy = random_numbers<float>(g.rows() * g.filters, 2);
   Numbers w = random_numbers<float>(w_size, 3);
 
+  // relu(patches · W + bias) in float64.
+  [[nodiscard]] std::vector<double> results(const Numbers& bias) const {
+    std::vector<double> y(g.rows() * g.filters);
+    for (std::size_t at = 0; at < y.size(); ++at) y[at] = static_cast<double>(bias[at % g.filters]);
+    for_each_number(g, [&](std::size_t row, std::size_t tap, std::size_t place) {
+      for (std::size_t c = 0; c < g.channels; ++c) {
+        for (std::size_t f = 0; f < g.filters; ++f) {
+          y[(row * g.filters) + f] += static_cast<double>(x[(place * g.channels) + c]) *
+                                      static_cast<double>(w[(((tap * g.channels) + c) * g.filters) + f]);
+        }
+      }
+    });
+    for (double& each : y) each = each < 0 ? 0 : each;
+    return y;
+  }
+
   // Both gradients in float64: each number of a patch meets the filters that read its channel.
   [[nodiscard]] std::pair<std::vector<double>, std::vector<double>> gradients() const {
     const std::size_t read = w_size / (volume_of(g.kernel) * g.filters);
@@ -169,6 +186,38 @@ TEST_CASE("convolution: both gradients are the sums over patches, with the same 
     CHECK(relative_error(of_kernel, dw) <= conv_tolerance);
     CHECK(relative_error(of_input, dx) <= conv_tolerance);
   }
+}
+
+TEST_CASE("convolution: products of patches, bias and activation, with the same bits for any number of threads") {
+  for (std::size_t which = 0; which < geometries.size(); ++which) {
+    CAPTURE(which);
+    const ConvGeometry& g = geometries[which];
+    const ConvProblem problem(g, g.channels);
+    const Numbers bias = random_numbers<float>(g.filters, 4);
+    Epilogue epilogue;
+    epilogue.activation = Activation::relu;
+    epilogue.bias = {.data = bias.data(), .col_step = 1};
+    const std::vector<double> expected = problem.results(bias);
+    const Numbers results = same_for_any_threads(
+        expected.size(), [&](Numbers& out) { convolution(g, problem.x, problem.w, epilogue, out); });
+    CHECK(relative_error(results, expected) <= conv_tolerance);
+  }
+}
+
+TEST_CASE("convolution: what a tap outside of the input holds counts for nothing, be it NaN or infinity") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const ConvGeometry g = geometry(1, 1, 1, {1, 1, 3}, {1, 1, 3}, {1, 1, 1}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1});
+  const std::array<float, 3> x{1, 2, 3};
+  const std::array<float, 1> bias{10};
+  std::array<float, 3> y{};
+  convolution(g, x, std::array<float, 3>{infinity, 1, 0}, {}, y);
+  CHECK(y == std::array<float, 3>{1, infinity, infinity});
+  Epilogue biased;
+  biased.bias = {.data = bias.data()};
+  convolution(g, x, std::array<float, 3>{0, 1, std::numeric_limits<float>::quiet_NaN()}, biased, y);
+  CHECK(std::isnan(y[0]));
+  CHECK(std::isnan(y[1]));
+  CHECK(y[2] == 13);
 }
 
 TEST_CASE("depthwise convolution: both gradients, for one filter of a channel and for several") {
