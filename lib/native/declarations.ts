@@ -5,6 +5,7 @@
 import type {
   MaybeArray,
   NativeConvolutionGradient,
+  NativeElementWise,
   NativeMatrixProducts,
   NativeSampling,
   NativeSegmentSum,
@@ -315,5 +316,6 @@ export interface Native {
   matrixProducts(products: NativeMatrixProducts): void;
   convolutionGradient(gradient: NativeConvolutionGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
+  elementWise(numbers: NativeElementWise): void;
   sampleErrors(sampling: NativeSampling): void;
 }

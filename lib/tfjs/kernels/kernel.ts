@@ -2,7 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from './heap';
 
-/** Flops from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
+/** Flops and numbers from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
 export interface Thresholds {
   /** The least flops of a matrix product whose operands are not transposed. */
   readonly product: number;
@@ -10,10 +10,20 @@ export interface Thresholds {
   readonly transposedProduct: number;
   /** The least flops of a gradient of a convolution. */
   readonly convolution: number;
+  /** The least numbers of a function that the stock kernel computes one by one. */
+  readonly scalar: number;
+  /** The least numbers of a function that the stock kernel computes several at a time. */
+  readonly vectorised: number;
 }
 
 /** The thresholds of an installation. */
-export const THRESHOLDS: Thresholds = { product: 5e4, transposedProduct: 4e3, convolution: 2e4 };
+export const THRESHOLDS: Thresholds = {
+  product: 5e4,
+  transposedProduct: 4e3,
+  convolution: 2e4,
+  scalar: 500,
+  vectorised: 3e3,
+};
 
 /** A call of a kernel, as TensorFlow.js makes it. */
 export interface KernelCall {

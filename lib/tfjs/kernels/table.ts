@@ -1,6 +1,7 @@
 /** The list of the kernels of this package. */
 import { convolutionKernels } from './convolution';
 import { einsumKernel } from './einsum';
+import { elementWiseKernels } from './element-wise';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
 import { segmentSumKernel } from './segment-sum';
@@ -11,6 +12,7 @@ export const kernels: readonly NativeKernel[] = [
   ...convolutionKernels,
   segmentSumKernel,
   einsumKernel,
+  ...elementWiseKernels,
 ];
 
 /** The names of those that multiply matrices. */

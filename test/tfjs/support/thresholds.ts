@@ -1,4 +1,4 @@
 import type { Thresholds } from '../../../lib/tfjs/kernels/kernel';
 
 /** Thresholds that leave nothing to the stock kernels for its size. */
-export const NO_THRESHOLDS: Thresholds = { product: 0, transposedProduct: 0, convolution: 0 };
+export const NO_THRESHOLDS: Thresholds = { product: 0, transposedProduct: 0, convolution: 0, scalar: 0, vectorised: 0 };
