@@ -6,7 +6,7 @@ import { native } from '../native/load';
 export type ElementWise = NativeElementWise;
 
 /**
- * out[i] ← f(x[i]), on the calling thread with the help of idle pool threads, within 2.5 units in the last place of the
+ * out[i] ← f(x[i]), on the calling thread with the help of idle pool threads, within 3 units in the last place of the
  * exact value. Not part of the public face.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths, `ERR_CGFAC_INVALID_ARG_VALUE`

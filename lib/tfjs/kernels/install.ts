@@ -190,11 +190,13 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * to three dimensions with respect to kernels and inputs, and of depthwise ones,   without which the backend trains no
  * convolution; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding; -
  * `tf.einsum`, by one product.
+ * - functions of each number (`tf.tanh`, `tf.exp`, `tf.log`, `tf.sigmoid` and their like): float32, within 3 units in
+ * the last place of the exact value.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
- * 2·10⁴), products that are not of float32, gradients of inputs with channels first, and what it refuses. Products that
+ * 2·10⁴; functions of few numbers), what is not of float32, gradients of inputs with channels first, and what it refuses. Products that
  * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
  * that broadcast to each other) are computed here in any size.
  *

@@ -2,7 +2,7 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { WasmBackend } from './heap';
 
-/** Flops and numbers from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
+/** Sizes from which a stock kernel's work is done here (docs/decisions/ has the measurements). */
 export interface Thresholds {
   /** The least flops of a matrix product whose operands are not transposed. */
   readonly product: number;

@@ -77,13 +77,13 @@ void check_errors(std::span<const float> x) {
     CAPTURE(tested.name);
     const Worst worst = worst_of(tested, x);
     CAPTURE(worst.at);
-    CHECK(worst.error <= 2.5);
+    CHECK(worst.error <= 3);
   }
 }
 
 }  // namespace
 
-TEST_CASE("element-wise functions: within 2.5 units in the last place, over all exponents, subnormal numbers and NaN") {
+TEST_CASE("element-wise functions: within 3 units in the last place, over all exponents, subnormal numbers and NaN") {
   // a step that is odd, so that the last bits take every value
   constexpr std::uint64_t step = 4999;
   std::vector<float> x;
@@ -93,7 +93,7 @@ TEST_CASE("element-wise functions: within 2.5 units in the last place, over all 
   check_errors(x);
 }
 
-TEST_CASE("element-wise functions: within 2.5 units in the last place, densely where they are hard") {
+TEST_CASE("element-wise functions: within 3 units in the last place, densely where they are hard") {
   // where results overflow, become subnormal, 0 or their limit, and where one formula ends and the next begins
   for (const float centre :
        {-104.0F, -103.28F, -88.73F, -87.34F, -17.33F, -9.02F, -1.0F, -0.5F, -0.35F, -0.2929F, 0.35F,
@@ -144,7 +144,7 @@ TEST_CASE("element-wise functions: infinities, zeros of both signs, and what ove
 }
 
 TEST_CASE("element-wise functions: the same bits at every place, in place, and for any number of threads") {
-  constexpr std::size_t count = 150'001;  // several pieces, the last of which ends within a group
+  constexpr std::size_t count = 300'001;  // several pieces, the last of which ends within a group
   std::vector<float> x = random_numbers<float>(count, 1);
   for (float& number : x) number *= 20;
   const std::size_t before = ThreadPool::shared().size();
