@@ -58,7 +58,9 @@ export interface NativeSegmentSum {
   readonly out: Float32Array | Int32Array;
 }
 
-/** out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other way. */
+/**
+ * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other way.
+ */
 export interface NativeElementWise {
   readonly function:
     | 'exp'

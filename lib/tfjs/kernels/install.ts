@@ -196,8 +196,9 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; gradients of convolutions below
- * 2·10⁴; functions of few numbers), what is not of float32, gradients of inputs with channels first, and what it refuses. Products that
- * the stock kernel would not compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
+ * 2·10⁴; functions of fewer than 500 numbers, 3000 for `tf.sigmoid`, `tf.elu` and square roots), what is not of
+ * float32, gradients of inputs with channels first, and what it refuses. Products that the stock kernel would not
+ * compute (a bias of another rank than 1, a slope of prelu for each row, two batch shapes
  * that broadcast to each other) are computed here in any size.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
