@@ -93,8 +93,8 @@ type Rule = Pick<ResolvedPreconditionerOptions, 'fractionRule' | 'maxRelativeCha
 /** Of a layer that nothing is known of. */
 const NO_BOUND = { bound: 0 };
 
-/** ‖M‖ of the quadratic rule beside ‖ηx‖ of the other. */
-const OF_MOMENTUM = 0.3;
+/** ‖M‖ of the quadratic rule, and ‖ηx‖ of embeddings by the other one, beside ‖ηx‖ of all else. */
+const SHORTER = 0.3;
 
 /** What a rule makes of the directions. */
 interface Lengths {
@@ -110,7 +110,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const r = prepared.map(({ innerProduct }) => innerProduct);
   const change = rule.maxRelativeChange;
   const largest = entries.map((entry) =>
-    change === undefined || entry.output ? 0 : longest(entry, OF_MOMENTUM * change, plan.weightNorms),
+    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan.weightNorms),
   );
   const found = layerCoefficients(
     prepared,
@@ -140,8 +140,10 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const change = rule.maxRelativeChange;
   const stepSizes = entries.map((entry, l) => {
     const step = prepared[l] ?? NO_BOUND;
-    if (change === undefined || entry.output || surelyWithin(entry, eta, step, change)) return eta;
-    return limitedStep(entry, eta, step, longest(entry, change, weightNorms));
+    if (change === undefined || entry.output) return eta;
+    // what an attention is computed from has less than that
+    const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
+    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, weightNorms));
   });
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;

@@ -97,6 +97,27 @@ test('a recurrent kernel and what an attention is computed from have a tenth of 
   expect(made({ output: true })).toBeGreaterThan(1e-2);
 });
 
+test.each([
+  ['hard', false, 3e-4],
+  // of a first step by lengths for each layer M is the share 1 − μ
+  ['soft', false, 0.5 * 3e-4],
+  ['hard', true, 1e-4],
+] as const)('an embedding has three tenths of it, %s targets, attended %s', (targets, attended, share) => {
+  const preconditioner = new Preconditioner({
+    ...{ lossReduction: 'sum', ...adaptive, maxRelativeChange: 1e-3, damping: { relative: 1e-3 } },
+  });
+  preconditioner.registerEmbedding('only', { inputDim: 6, outputDim: 4, attended });
+  const numbers = Float32Array.from({ length: 40 }, (_, i) => 2 * Math.sin(1 + i));
+  preconditioner.record('only', {
+    inputs: Int32Array.from({ length: 10 }, (_, i) => i % 6),
+    lossGrads: numbers,
+    batch: 10,
+  });
+  preconditioner.recordFisher('only', { outputGrads: numbers, batch: 10 });
+  const { updates } = preconditioner.naturalGradientsSync({ loss: 1e6, targets });
+  expect(lengthOf(updates.only)).toBeCloseTo(share * Math.sqrt(48 / 10), 7);
+});
+
 test('a scale and shift has a tenth of it, relative to scales of 1 where its own are smaller', () => {
   const made = (norm: number) => {
     const preconditioner = new Preconditioner({
