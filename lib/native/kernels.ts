@@ -59,7 +59,8 @@ export interface NativeSegmentSum {
 }
 
 /**
- * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other way.
+ * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other
+ * way.
  */
 export interface NativeElementWise {
   readonly function:
