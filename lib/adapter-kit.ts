@@ -28,6 +28,8 @@ export {
   convolutionGradient,
   poolingGradient,
 } from './kernels/convolutions';
+/** Functions of each number, on the pool. */
+export { type ElementWise, elementWise } from './kernels/element-wise';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */

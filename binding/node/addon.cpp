@@ -9,6 +9,7 @@
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
 #include "node/functions/convolutions.h"
+#include "node/functions/element_wise.h"
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
@@ -39,6 +40,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("convolutionGradient", convolution_gradient);
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
+  define("elementWise", element_wise);
   define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }

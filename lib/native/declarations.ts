@@ -6,6 +6,7 @@ import type {
   MaybeArray,
   NativeConvolution,
   NativeConvolutionGradient,
+  NativeElementWise,
   NativeMatrixProducts,
   NativePoolingGradient,
   NativeSampling,
@@ -319,5 +320,6 @@ export interface Native {
   convolutionGradient(gradient: NativeConvolutionGradient): void;
   poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
+  elementWise(numbers: NativeElementWise): void;
   sampleErrors(sampling: NativeSampling): void;
 }

@@ -71,6 +71,27 @@ export interface NativeSegmentSum {
   readonly out: Float32Array | Int32Array;
 }
 
+/**
+ * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other
+ * way.
+ */
+export interface NativeElementWise {
+  readonly function:
+    | 'exp'
+    | 'expm1'
+    | 'log'
+    | 'log1p'
+    | 'tanh'
+    | 'sigmoid'
+    | 'elu'
+    | 'softplus'
+    | 'erf'
+    | 'sqrt'
+    | 'rsqrt';
+  readonly x: Float32Array;
+  readonly out: Float32Array;
+}
+
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
 export interface NativeSampling {
   readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';

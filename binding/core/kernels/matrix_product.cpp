@@ -1,9 +1,10 @@
 #include "core/kernels/matrix_product.h"
 
 #include <algorithm>
-#include <cmath>
+#include <span>
 
 #include "core/base/error.h"
+#include "core/kernels/element_wise.h"
 #include "core/linalg/blas.h"
 #include "core/threads/parallel.h"
 
@@ -28,6 +29,13 @@ void transform(MatrixView<float> c, Phi phi) {
   for (std::size_t i = 0; i < c.rows; ++i) {
     float* const x = c.data + (i * c.row_stride);
     for (std::size_t j = 0; j < c.cols; ++j) x[j] = phi(x[j]);
+  }
+}
+
+void transform(MatrixView<float> c, ElementWise phi) {
+  for (std::size_t i = 0; i < c.rows; ++i) {
+    const std::span<float> row(c.data + (i * c.row_stride), c.cols);
+    element_wise_here(phi, row, row);
   }
 }
 
@@ -76,10 +84,10 @@ void activate(const Epilogue& epilogue, const Place& place, MatrixView<float> c)
       transform(c, [alpha = epilogue.slope](float x) { return x < 0 ? alpha * x : x; });
       return;
     case Activation::sigmoid:
-      transform(c, [](float x) { return 1.0F / (1.0F + std::exp(-x)); });
+      transform(c, ElementWise::sigmoid);
       return;
     case Activation::elu:
-      transform(c, [](float x) { return x < 0 ? std::expm1(x) : x; });
+      transform(c, ElementWise::elu);
       return;
   }
 }

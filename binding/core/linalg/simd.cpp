@@ -5,12 +5,7 @@
 #include <cstring>
 #include <limits>
 
-// Sanitizers intercept too early for functions that the loader chooses.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(CGFAC_SANITIZED)
-#define CGFAC_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CGFAC_CLONES
-#endif
+#include "core/linalg/clones.h"
 
 namespace cgfac::simd {
 

@@ -14,6 +14,10 @@ export interface Thresholds {
   readonly forwardConvolution: number;
   /** The least inputs of the gradient of pooling by averages. */
   readonly averagePooling: number;
+  /** The least numbers of a function that the stock kernel computes one by one. */
+  readonly scalar: number;
+  /** The least numbers of a function that the stock kernel computes several at a time. */
+  readonly vectorised: number;
 }
 
 /** The thresholds of an installation. */
@@ -23,6 +27,8 @@ export const THRESHOLDS: Thresholds = {
   convolution: 2e4,
   forwardConvolution: 5e5,
   averagePooling: 500,
+  scalar: 500,
+  vectorised: 3e3,
 };
 
 /** A call of a kernel, as TensorFlow.js makes it. */

@@ -2,6 +2,7 @@
 import { convolutionKernels } from './convolution';
 import { forwardKernels } from './convolution-forward';
 import { einsumKernel } from './einsum';
+import { elementWiseKernels } from './element-wise';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
 import { poolingKernels } from './pooling';
@@ -15,6 +16,7 @@ export const kernels: readonly NativeKernel[] = [
   ...poolingKernels,
   segmentSumKernel,
   einsumKernel,
+  ...elementWiseKernels,
 ];
 
 /** The names of those that multiply matrices. */

@@ -24,6 +24,17 @@ describe('installing', () => {
     'FusedConv2D',
     'MaxPoolGrad',
     'AvgPoolGrad',
+    'Exp',
+    'Expm1',
+    'Log',
+    'Log1p',
+    'Tanh',
+    'Softplus',
+    'Erf',
+    'Sigmoid',
+    'Elu',
+    'Sqrt',
+    'Rsqrt',
   ];
   const registered = () => [...stocked, ...lacking].map((name) => tf.getKernel(name, 'wasm'));
   const large = () => tf.tidy(() => tf.matMul(tf.ones([100, 100]), tf.ones([100, 100])));

@@ -7,4 +7,6 @@ export const NO_THRESHOLDS: Thresholds = {
   convolution: 0,
   forwardConvolution: 0,
   averagePooling: 0,
+  scalar: 0,
+  vectorised: 0,
 };

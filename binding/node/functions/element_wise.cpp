@@ -1,0 +1,49 @@
+#include "node/functions/element_wise.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/kernels/element_wise.h"
+#include "node/convert/arrays.h"
+#include "node/errors.h"
+
+namespace cgfac::node {
+namespace {
+
+ElementWise function_of(const Napi::Value& value) {
+  using enum ElementWise;
+  using Named = std::pair<std::string_view, ElementWise>;
+  static constexpr std::array<Named, 11> functions{{{"exp", exp},
+                                                    {"expm1", expm1},
+                                                    {"log", log},
+                                                    {"log1p", log1p},
+                                                    {"tanh", tanh},
+                                                    {"sigmoid", sigmoid},
+                                                    {"elu", elu},
+                                                    {"softplus", softplus},
+                                                    {"erf", erf},
+                                                    {"sqrt", sqrt},
+                                                    {"rsqrt", rsqrt}}};
+  const std::string name = value.As<Napi::String>().Utf8Value();
+  const auto* const found = std::ranges::find(functions, name, &Named::first);
+  if (found == functions.end()) throw expected(ErrorCode::invalid_value, "a known function", "function", name);
+  return found->second;
+}
+
+}  // namespace
+
+void element_wise(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const auto call = info[0].As<Napi::Object>();
+    const std::span<const float> x = float32_array(call.Get("x"), "x");
+    const std::span<float> out = float32_array(call.Get("out"), "out", x.size());
+    cgfac::element_wise(function_of(call.Get("function")), x, out);
+  });
+}
+
+}  // namespace cgfac::node

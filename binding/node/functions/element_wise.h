@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace cgfac::node {
+
+/// ({ function, x, out }): out[i] ← f(x[i]), as lib/native declares it. Synchronous.
+void element_wise(const Napi::CallbackInfo& info);
+
+}  // namespace cgfac::node
