@@ -83,7 +83,7 @@ void gather_line(const ConvGeometry& g, std::span<const float> x, const Position
   }
 }
 
-bool all_finite(std::span<const float> numbers) {
+bool kernel_is_finite(std::span<const float> numbers) {
   constexpr std::uint32_t exponent = 0x7f800000U;
   bool finite = true;
   for (const float each : numbers) finite &= (std::bit_cast<std::uint32_t>(each) & exponent) != exponent;
@@ -139,7 +139,7 @@ void convolution(const ConvGeometry& geometry, std::span<const float> x, std::sp
   const std::size_t patch = geometry.patch();
   const MatrixView<const float> kernel(w.data(), patch, geometry.filters);
   const MatrixView<float> all(y.data(), rows, geometry.filters);
-  const bool finite = all_finite(w);
+  const bool finite = kernel_is_finite(w);
   const bool biased = epilogue.bias.data != nullptr;
   const std::size_t at_once = std::max(rows_at_once(geometry), forward_rows);
   const std::size_t parts =

@@ -9,8 +9,8 @@
 namespace cgfac {
 namespace {
 
-// Elements of a pass at a time: those of the arrays of a piece fit in a core's cache together.
-constexpr std::size_t piece = 1U << 14U;
+// Elements of a pass at a time: those of the arrays of a piece_length fit in a core's cache together.
+constexpr std::size_t piece_length = 1U << 14U;
 
 // to ← keep·to + factor·from; keep = 0: `to` is not read
 void combine(double keep, double factor, std::span<const float> from, std::span<float> to) {
@@ -86,10 +86,10 @@ void update_by_zero(const LayerUpdate& update) {
 
 void update_all(const LayerUpdate& update, const WeightView<const float>& x) {
   const std::span<const float> kernel = x.kernel.elements();
-  const std::size_t pieces = (kernel.size() + piece - 1) / piece;
+  const std::size_t pieces = (kernel.size() + piece_length - 1) / piece_length;
   parallel_for(pieces, 4 * static_cast<double>(kernel.size()), [&](std::size_t i) {
-    const std::size_t first = i * piece;
-    const std::size_t count = std::min(piece, kernel.size() - first);
+    const std::size_t first = i * piece_length;
+    const std::size_t count = std::min(piece_length, kernel.size() - first);
     update_piece(update, kernel.subspan(first, count), kernel_piece(update, first, count));
   });
   if (!x.bias.empty()) update_piece(update, x.bias, bias_piece(update));
@@ -97,19 +97,19 @@ void update_all(const LayerUpdate& update, const WeightView<const float>& x) {
 
 void finish_all(const LayerUpdate& update) {
   const std::size_t size = update.kept ? update.kept->kernel.size() : 0;
-  const std::size_t pieces = (size + piece - 1) / piece;
+  const std::size_t pieces = (size + piece_length - 1) / piece_length;
   parallel_for(pieces, 4 * static_cast<double>(size), [&](std::size_t i) {
-    const std::size_t first = i * piece;
-    finish_piece(update, kernel_piece(update, first, std::min(piece, size - first)));
+    const std::size_t first = i * piece_length;
+    finish_piece(update, kernel_piece(update, first, std::min(piece_length, size - first)));
   });
   if (update.kept && !update.kept->bias.empty()) finish_piece(update, bias_piece(update));
 }
 
 void average_weights(double decay, std::span<const float> weights, std::span<float> average) {
-  const std::size_t pieces = (average.size() + piece - 1) / piece;
+  const std::size_t pieces = (average.size() + piece_length - 1) / piece_length;
   parallel_for(pieces, 4 * static_cast<double>(average.size()), [&](std::size_t i) {
-    const std::size_t first = i * piece;
-    const std::size_t count = std::min(piece, average.size() - first);
+    const std::size_t first = i * piece_length;
+    const std::size_t count = std::min(piece_length, average.size() - first);
     combine(decay, 1 - decay, weights.subspan(first, count), average.subspan(first, count));
   });
 }
