@@ -167,9 +167,12 @@ export class CgfacOptimizer extends Optimizer {
   /**
    * Changes the variables by one step. All directions are computed before the first variable is changed.
    *
-   * The gradients after a {@link CgfacOptimizer.computeGradients} take the step of the last one's rows and loss. Other
-   * ones, those of `tf.variableGrads` or of a step that was taken before, are preconditioned with the factors that are
-   * kept, which do not take them in; the step is as long as the last captured one, with one length for all layers.
+   * The gradients after a {@link CgfacOptimizer.computeGradients} take the step of the last one's rows and loss. Where
+   * all of them are its gradients times one number > 0, as after a clip of their norm, the step is that of the
+   * gradients themselves, for its length is found from the loss; with `stepRule` 'fixed' or 'kl-clip' the number
+   * counts. Other ones, those of `tf.variableGrads` or of a step that was taken before, are preconditioned with the
+   * factors that are kept, which do not take them in; the step is as long as the last captured one, with one length for
+   * all layers.
    *
    * @param variableGradients - By name: those of {@link CgfacOptimizer.computeGradients}, changed or not (clipped, or
    * averaged over several calls), or others.

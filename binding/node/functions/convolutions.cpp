@@ -89,10 +89,13 @@ void pooling_gradient(const Napi::CallbackInfo& info) {
     const std::span<float> dx = float32_array(get("dx"), "dx", inputs);
     require_steps(geometry);
     require_positive(geometry.kernel, "kernel");
-    if (get("kind").As<Napi::String>().Utf8Value() == "max") {
+    const std::string kind = get("kind").As<Napi::String>().Utf8Value();
+    if (kind == "max") {
       max_pool_gradient(geometry, x, dy, dx);
-    } else {
+    } else if (kind == "average") {
       average_pool_gradient(geometry, dy, dx);
+    } else {
+      throw expected(ErrorCode::invalid_value, "'max' or 'average'", "kind", kind);
     }
   });
 }

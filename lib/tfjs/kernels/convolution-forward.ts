@@ -4,7 +4,7 @@ import { type ConvolutionGeometry, convolution } from '../../adapter-kit';
 import { attributesOf, flops, geometryOf, type Shape2d, type WindowAttributes } from './geometry';
 import { computeOnHeap, size } from './heap';
 import { input, type KernelCall, type NativeKernel } from './kernel';
-import { type BroadcastInput, type Epilogue, epilogueOf, ONE_PAIR, PLAIN } from './product';
+import { type Epilogue, epilogueOf, ONE_PAIR, PLAIN, placed, tensorsOf } from './product';
 
 interface Attributes extends WindowAttributes {
   readonly dilations: number | [number, number];
@@ -34,21 +34,11 @@ function stockComputes(call: KernelCall, { filters }: ConvolutionGeometry, { bia
 function compute(call: KernelCall, geometry: ConvolutionGeometry, epilogue: Epilogue): TensorInfo {
   const [x, filter] = [input(call, 'x'), input(call, 'filter')];
   const { batch, output, filters } = geometry;
-  const { bias, activation, slope, slopes } = epilogue;
   const shape = [batch, output[1], output[2], filters];
-  const inputs = [x, filter, ...[bias, slopes].flatMap((each) => each?.tensor ?? [])];
-  return computeOnHeap(call.backend, inputs, shape, 'float32', ({ floats }, out) => {
+  return computeOnHeap(call.backend, [x, filter, ...tensorsOf(epilogue)], shape, 'float32', (heap, out) => {
     if (size(shape) === 0) return;
-    const placed = (each: BroadcastInput | undefined) => each && { values: floats(each.tensor), shape: each.shape };
-    convolution(geometry, {
-      x: floats(x),
-      w: floats(filter),
-      out: floats(out),
-      bias: placed(bias),
-      activation,
-      slope,
-      slopes: placed(slopes),
-    });
+    const { floats } = heap;
+    convolution(geometry, { x: floats(x), w: floats(filter), out: floats(out), ...placed(epilogue, heap) });
   });
 }
 

@@ -4,22 +4,22 @@ import { matrixProducts } from '../../adapter-kit';
 import { computeOnHeap } from './heap';
 import type { KernelCall, NativeKernel } from './kernel';
 import {
-  type BroadcastInput,
   type Epilogue,
   epilogueOf,
   PLAIN,
   type Product,
+  placed,
   productOf,
   stacked,
+  tensorsOf,
   worthwhile,
 } from './product';
 
 function compute(call: KernelCall, a: TensorInfo, b: TensorInfo, product: Product, epilogue: Epilogue): TensorInfo {
-  const { bias, activation, slope, slopes } = epilogue;
-  const inputs = [a, b, ...[bias, slopes].flatMap((input) => input?.tensor ?? [])];
-  return computeOnHeap(call.backend, inputs, product.shape, 'float32', ({ floats }, out) => {
+  return computeOnHeap(call.backend, [a, b, ...tensorsOf(epilogue)], product.shape, 'float32', (heap, out) => {
+    const { floats } = heap;
     const { pairs, countA, countB, rows, cols, inner, transposeA, transposeB } = stacked(product, epilogue);
-    const placed = (input: BroadcastInput | undefined) => input && { values: floats(input.tensor), shape: input.shape };
+    const { bias, activation, slope, slopes } = placed(epilogue, heap);
     matrixProducts({
       a: floats(a),
       b: floats(b),
@@ -32,10 +32,10 @@ function compute(call: KernelCall, a: TensorInfo, b: TensorInfo, product: Produc
       inner,
       transposeA,
       transposeB,
-      bias: placed(bias),
+      bias,
       activation,
       slope,
-      slopes: placed(slopes),
+      slopes,
     });
   });
 }

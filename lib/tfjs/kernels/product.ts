@@ -1,7 +1,7 @@
 /** The products that TensorFlow.js asks its wasm backend for, in terms of matrices. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { Activation, BroadcastNumbers, MatrixProducts } from '../../adapter-kit';
-import { size } from './heap';
+import { type Heap, size } from './heap';
 import type { KernelCall, Thresholds } from './kernel';
 
 const activations: readonly Activation[] = ['linear', 'relu', 'relu6', 'prelu', 'leakyrelu', 'sigmoid', 'elu'];
@@ -34,6 +34,16 @@ export interface Epilogue {
 
 /** A product that nothing follows. */
 export const PLAIN: Epilogue = { bias: undefined, activation: 'linear', slope: 0, slopes: undefined };
+
+/** The tensors of what follows a product. */
+export const tensorsOf = ({ bias, slopes }: Epilogue): TensorInfo[] =>
+  [bias, slopes].flatMap((input) => input?.tensor ?? []);
+
+/** What follows a product, with its numbers where they lie. */
+export function placed({ bias, activation, slope, slopes }: Epilogue, { floats }: Heap) {
+  const numbers = (input: BroadcastInput | undefined) => input && { values: floats(input.tensor), shape: input.shape };
+  return { bias: numbers(bias), activation, slope, slopes: numbers(slopes) };
+}
 
 /** The pairs of a product of one A with one B. */
 export const ONE_PAIR = Uint32Array.of(0, 0);
