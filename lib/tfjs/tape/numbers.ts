@@ -20,7 +20,7 @@ function holderOf(tensors: readonly TensorInfo[]): Holder | undefined {
   return all ? holder : undefined;
 }
 
-/** Whether products with transposed operands take no longer than others: not by the stock kernel of the wasm backend. */
+/** Whether products with transposed operands take no longer than others: not by the stock kernels of wasm. */
 export function multipliesTransposed(): boolean {
   return getBackend() !== 'wasm' || isInstalled('BatchMatMul');
 }
