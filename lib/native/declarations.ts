@@ -9,6 +9,7 @@ import type {
   NativeElementWise,
   NativeMatrixProducts,
   NativePoolingGradient,
+  NativeReduction,
   NativeSampling,
   NativeSegmentSum,
 } from './kernels';
@@ -321,5 +322,19 @@ export interface Native {
   poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
   elementWise(numbers: NativeElementWise): void;
+  /**
+   * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and the third.
+   */
+  reduce(reduction: NativeReduction, extents: Uint32Array, x: Float32Array, out: Float32Array): void;
+  /**
+   * Copies numbers along `rank` axes. `places` begins with where the first number lies in either array; then come, for
+   * each axis, its extent and how far apart its numbers lie in `from` and in `to`.
+   */
+  stridedCopy(places: Uint32Array, rank: number, from: Float32Array, to: Float32Array): void;
+  /**
+   * to[o, i] ← from[o, ids[i]]; `sizes` are the blocks o, the rows of each, and the numbers of a row. Returns false where
+   * an index is out of range; nothing is written then.
+   */
+  gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
   sampleErrors(sampling: NativeSampling): void;
 }

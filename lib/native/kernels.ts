@@ -92,6 +92,9 @@ export interface NativeElementWise {
   readonly out: Float32Array;
 }
 
+/** What numbers are reduced to; see binding/core/kernels/reduction.h. */
+export type NativeReduction = 'sum' | 'mean' | 'max';
+
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
 export interface NativeSampling {
   readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';
