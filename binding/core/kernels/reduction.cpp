@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -15,10 +14,13 @@ namespace {
 
 // Numbers that are taken in side by side.
 constexpr std::size_t abreast = 16;
-using Abreast [[gnu::vector_size(abreast * sizeof(float))]] = float;
-// Rows whose sum is taken in float32 at once: sixteen times eight.
+using Abreast = std::array<float, abreast>;
+// Rows whose columns are summed in float32 at once: sixteen times eight.
 constexpr std::size_t rows_at_once = 128;
 constexpr std::size_t rows_abreast = 8;
+// Rows that are shorter are taken side by side, number after number.
+constexpr std::size_t wide = 128;
+constexpr float least = -std::numeric_limits<float>::infinity();
 // What a number costs, in flops of a matrix product: 0.2 ns.
 constexpr double flops_of_reduced = 16;
 
@@ -30,112 +32,148 @@ struct Rows {
   const float* x;
 };
 
-[[gnu::always_inline]] inline Abreast loaded(const float* x) {
-  Abreast numbers;
-  std::memcpy(&numbers, x, sizeof numbers);
-  return numbers;
-}
-
-[[gnu::always_inline]] inline Abreast loaded_part(const float* x, std::size_t count, float filling) {
-  Abreast numbers = Abreast{} + filling;
-  for (std::size_t lane = 0; lane < count; ++lane) numbers[lane] = x[lane];
-  return numbers;
-}
-
-// Halves are added until there is one number.
-[[gnu::always_inline]] inline double total_of(Abreast sums) {
-  for (std::size_t half = abreast / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-  }
-  return static_cast<double>(sums[0]);
-}
-
 // totals[j] ← totals[j] + the sum of column j; `block` is as long as a row.
 CGFAC_CLONES void add_columns(const Rows& rows, float* block, double* totals) {
-  for (std::size_t first = 0; first < rows.count; first += rows_at_once) {
-    const std::size_t last = std::min(first + rows_at_once, rows.count);
-    std::fill_n(block, rows.width, 0.0F);
+  const auto [count, width, step, numbers] = rows;
+  for (std::size_t first = 0; first < count; first += rows_at_once) {
+    const std::size_t last = std::min(first + rows_at_once, count);
+    std::fill_n(block, width, 0.0F);
     std::size_t i = first;
     for (; i + rows_abreast <= last; i += rows_abreast) {
-      const float* const x = rows.x + (i * rows.step);
-      const std::size_t step = rows.step;
+      const float* const x = numbers + (i * step);
 #pragma omp simd
-      for (std::size_t j = 0; j < rows.width; ++j) {
+      for (std::size_t j = 0; j < width; ++j) {
         block[j] += ((x[j] + x[j + step]) + (x[j + (2 * step)] + x[j + (3 * step)])) +
                     ((x[j + (4 * step)] + x[j + (5 * step)]) + (x[j + (6 * step)] + x[j + (7 * step)]));
       }
     }
     for (; i < last; ++i) {
-      const float* const x = rows.x + (i * rows.step);
+      const float* const x = numbers + (i * step);
 #pragma omp simd
-      for (std::size_t j = 0; j < rows.width; ++j) block[j] += x[j];
+      for (std::size_t j = 0; j < width; ++j) block[j] += x[j];
     }
 #pragma omp simd
-    for (std::size_t j = 0; j < rows.width; ++j) totals[j] += static_cast<double>(block[j]);
+    for (std::size_t j = 0; j < width; ++j) totals[j] += static_cast<double>(block[j]);
   }
 }
 
+// The sum of numbers, `lanes` side by side in each of some chains; in the end halves are added until one number is
+// left.
+template <std::size_t lanes, std::size_t chains>
+[[gnu::always_inline]] inline float sum_of(const float* x, std::size_t count) {
+  std::array<std::array<float, lanes>, chains> sums{};
+  std::size_t j = 0;
+  for (; j + (chains * lanes) <= count; j += chains * lanes) {
+    for (std::size_t chain = 0; chain < chains; ++chain) {
+#pragma omp simd
+      for (std::size_t lane = 0; lane < lanes; ++lane) sums[chain][lane] += x[j + (chain * lanes) + lane];
+    }
+  }
+  for (; j < count; j += lanes) {
+    for (std::size_t lane = 0; lane < std::min(lanes, count - j); ++lane) sums[0][lane] += x[j + lane];
+  }
+  for (std::size_t half = chains / 2; half > 0; half /= 2) {
+    for (std::size_t chain = 0; chain < half; ++chain) {
+#pragma omp simd
+      for (std::size_t lane = 0; lane < lanes; ++lane) sums[chain][lane] += sums[chain + half][lane];
+    }
+  }
+  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) sums[0][lane] += sums[0][lane + half];
+  }
+  return sums[0][0];
+}
+
 // totals[i] ← totals[i] + the sum of row i
-CGFAC_CLONES void add_rows(const Rows& rows, double* totals) {
+CGFAC_CLONES void add_wide_rows(const Rows& rows, double* totals) {
   constexpr std::size_t chains = 4;
   constexpr std::size_t at_once = 16 * chains * abreast;
   for (std::size_t i = 0; i < rows.count; ++i) {
     const float* const x = rows.x + (i * rows.step);
-    double total = 0;
-    for (std::size_t first = 0; first < rows.width; first += at_once) {
-      const std::size_t last = std::min(first + at_once, rows.width);
-      std::array<Abreast, chains> sums{};
-      std::size_t j = first;
-      for (; j + (chains * abreast) <= last; j += chains * abreast) {
-        for (std::size_t chain = 0; chain < chains; ++chain) sums[chain] += loaded(x + j + (chain * abreast));
+    for (std::size_t first = 0; first < rows.width; first += at_once)
+      totals[i] += static_cast<double>(sum_of<abreast, chains>(x + first, std::min(at_once, rows.width - first)));
+  }
+}
+
+CGFAC_CLONES void add_rows(const Rows& rows, double* totals) {
+  for (std::size_t i = 0; i < rows.count; ++i)
+    totals[i] += static_cast<double>(sum_of<abreast / 2, 1>(rows.x + (i * rows.step), rows.width));
+}
+
+// Rows that are too short to be taken side by side, four of them at a time.
+CGFAC_CLONES void add_narrow_rows(const Rows& rows, double* totals) {
+  constexpr std::size_t at_once = 4;
+  const auto [count, width, step, numbers] = rows;
+  for (std::size_t i = 0; i < count; i += at_once) {
+    const std::size_t some = std::min(at_once, count - i);
+    std::array<float, at_once> sums{};
+    const float* const x = numbers + (i * step);
+    if (some == at_once) {
+      for (std::size_t j = 0; j < width; ++j) {
+        for (std::size_t row = 0; row < at_once; ++row) sums[row] += x[(row * step) + j];
       }
-      for (; j + abreast <= last; j += abreast) sums[0] += loaded(x + j);
-      if (j < last) sums[1] += loaded_part(x + j, last - j, 0);
-      total += total_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    } else {
+      for (std::size_t row = 0; row < some; ++row) {
+        for (std::size_t j = 0; j < width; ++j) sums[row] += x[(row * step) + j];
+      }
     }
-    totals[i] += total;
+    for (std::size_t row = 0; row < some; ++row) totals[i + row] += static_cast<double>(sums[row]);
   }
 }
 
-// A NaN stays: nothing is greater than it.
-[[gnu::always_inline]] inline Abreast greater_of(Abreast maxima, Abreast x) {
-  return (x > maxima) | (x != x) ? x : maxima;
+// The greater of two numbers. A NaN stays: nothing is greater than it.
+template <typename T>
+[[gnu::always_inline]] inline T greater_of(T maximum, T x) {
+  return static_cast<int>(x > maximum) | static_cast<int>(x != x) ? x : maximum;
 }
 
-[[gnu::always_inline]] inline double greater_of(double maximum, double x) {
-  return x > maximum || x != x ? x : maximum;
+[[gnu::always_inline]] inline void raise(double& total, float x) {
+  total = greater_of(total, static_cast<double>(x));
 }
 
-// totals[j] ← the greatest of totals[j] and column j
-CGFAC_CLONES void raise_to_columns(const Rows& rows, double* totals) {
-  for (std::size_t j = 0; j < rows.width; j += abreast) {
-    const std::size_t width = std::min(abreast, rows.width - j);
-    Abreast maxima = Abreast{} - std::numeric_limits<float>::infinity();
-    for (std::size_t i = 0; i < rows.count; ++i) {
-      const float* const x = rows.x + (i * rows.step) + j;
-      maxima = greater_of(maxima, width == abreast ? loaded(x) : loaded_part(x, width, 0));
-    }
-    for (std::size_t lane = 0; lane < width; ++lane)
-      totals[j + lane] = greater_of(totals[j + lane], static_cast<double>(maxima[lane]));
+// totals[j] ← the greatest of totals[j] and column j; `block` is as long as a row.
+CGFAC_CLONES void raise_to_columns(const Rows& rows, float* block, double* totals) {
+  const auto [count, width, step, numbers] = rows;
+  std::fill_n(block, width, least);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float* const x = numbers + (i * step);
+#pragma omp simd
+    for (std::size_t j = 0; j < width; ++j) block[j] = greater_of(block[j], x[j]);
   }
+  for (std::size_t j = 0; j < width; ++j) raise(totals[j], block[j]);
 }
 
 // totals[i] ← the greatest of totals[i] and row i
-CGFAC_CLONES void raise_to_rows(const Rows& rows, double* totals) {
-  constexpr float least = -std::numeric_limits<float>::infinity();
+CGFAC_CLONES void raise_to_wide_rows(const Rows& rows, double* totals) {
   for (std::size_t i = 0; i < rows.count; ++i) {
     const float* const x = rows.x + (i * rows.step);
-    Abreast maxima = Abreast{} + least;
+    std::array<float, 4 * abreast> maxima;
+    maxima.fill(least);
     std::size_t j = 0;
-    for (; j + abreast <= rows.width; j += abreast) maxima = greater_of(maxima, loaded(x + j));
-    if (j < rows.width) maxima = greater_of(maxima, loaded_part(x + j, rows.width - j, least));
-    for (std::size_t half = abreast / 2; half > 0; half /= 2) {
-      for (std::size_t lane = 0; lane < half; ++lane) {
-        const float other = maxima[lane + half];
-        if (other > maxima[lane] || other != other) maxima[lane] = other;
-      }
+    for (; j + maxima.size() <= rows.width; j += maxima.size()) {
+#pragma omp simd
+      for (std::size_t lane = 0; lane < maxima.size(); ++lane) maxima[lane] = greater_of(maxima[lane], x[j + lane]);
     }
-    totals[i] = greater_of(totals[i], static_cast<double>(maxima[0]));
+    for (std::size_t lane = 0; j < rows.width; ++lane, ++j) maxima[lane] = greater_of(maxima[lane], x[j]);
+    for (const float maximum : maxima) raise(totals[i], maximum);
+  }
+}
+
+CGFAC_CLONES void raise_to_narrow_rows(const Rows& rows, double* totals) {
+  const auto [count, width, step, numbers] = rows;
+  std::size_t i = 0;
+  for (; i + abreast <= count; i += abreast) {
+    const float* const x = numbers + (i * step);
+    Abreast maxima;
+    maxima.fill(least);
+    for (std::size_t j = 0; j < width; ++j) {
+#pragma omp simd
+      for (std::size_t lane = 0; lane < abreast; ++lane) maxima[lane] = greater_of(maxima[lane], x[(lane * step) + j]);
+    }
+    for (std::size_t lane = 0; lane < abreast; ++lane) raise(totals[i + lane], maxima[lane]);
+  }
+  for (; i < count; ++i) {
+    for (std::size_t j = 0; j < width; ++j) raise(totals[i], numbers[(i * step) + j]);
   }
 }
 
@@ -166,12 +204,15 @@ class Reducer {
     if (extents_.inner == 1) {
       block.resize(extents.columns);
       const Rows rows{.count = extents.rows, .width = extents.columns, .step = step, .x = x};
-      maxima_ ? raise_to_columns(rows, totals) : add_columns(rows, block.data(), totals);
+      (maxima_ ? raise_to_columns : add_columns)(rows, block.data(), totals);
       return;
     }
+    const auto loop =
+        maxima_ ? (extents_.inner < wide ? raise_to_narrow_rows : raise_to_wide_rows)
+                : (extents_.inner < wide ? (extents_.inner < abreast ? add_narrow_rows : add_rows) : add_wide_rows);
     for (std::size_t r = 0; r < extents.rows; ++r) {
       const Rows rows{.count = extents.columns, .width = extents.inner, .step = extents_.inner, .x = x + (r * step)};
-      maxima_ ? raise_to_rows(rows, totals) : add_rows(rows, totals);
+      loop(rows, totals);
     }
   }
 
@@ -228,9 +269,12 @@ void reduce_reduced(const Reducer& reducer, const ReducedExtents& extents, Axis 
 
 }  // namespace
 
-void reduce(Reduction reduction, const ReducedExtents& extents, std::span<const float> x, std::span<float> out) {
+void reduce(Reduction reduction, const ReducedExtents& given, std::span<const float> x, std::span<float> out) {
   constexpr std::size_t least_columns = 64;  // four cache lines
   constexpr std::size_t least_inner = 1024;
+  // of rows alone all are one block
+  const ReducedExtents extents =
+      given.rows == 1 ? ReducedExtents{.columns = given.outer * given.columns, .inner = given.inner} : given;
   const Reducer reducer(reduction, extents, x);
   const double flops = flops_of_reduced * static_cast<double>(extents.numbers());
   const std::size_t pieces = flops < worth_pieces ? 1 : most_pieces;

@@ -64,13 +64,55 @@ function outputOn(backend: WasmBackend, shape: readonly number[], dtype: 'float3
   );
 }
 
-/** The heap as it is until something allocates there. */
+/** The most views that are kept of a heap: those of a step of some thousand kernels. */
+const MOST_VIEWS = 8192;
+
+/**
+ * Views of a heap. They are kept: tensors come to lie in the same places step after step, and a fresh view costs a call
+ * of the addon more than all the rest of a small kernel.
+ */
+class Views implements Heap {
+  readonly buffer: ArrayBufferLike;
+  readonly #floats = new Map<number, Float32Array>();
+  readonly #integers = new Map<number, Int32Array>();
+
+  constructor(backend: WasmBackend, buffer: ArrayBufferLike) {
+    this.buffer = buffer;
+    this.floats = (tensor) => {
+      const [offset, length] = [offsetOf(backend, tensor), size(tensor.shape)];
+      return kept(this.#floats, offset, length) ?? keep(this.#floats, new Float32Array(buffer, offset, length));
+    };
+    this.integers = (tensor) => {
+      const [offset, length] = [offsetOf(backend, tensor), size(tensor.shape)];
+      return kept(this.#integers, offset, length) ?? keep(this.#integers, new Int32Array(buffer, offset, length));
+    };
+  }
+
+  readonly floats: Heap['floats'];
+  readonly integers: Heap['integers'];
+}
+
+function kept<T extends Float32Array | Int32Array>(views: Map<number, T>, offset: number, length: number) {
+  const view = views.get(offset);
+  return view?.length === length ? view : undefined;
+}
+
+function keep<T extends Float32Array | Int32Array>(views: Map<number, T>, view: T): T {
+  if (views.size >= MOST_VIEWS) views.clear();
+  views.set(view.byteOffset, view);
+  return view;
+}
+
+const viewsOf = new WeakMap<WasmBackend, Views>();
+
+/** The heap as it is until something allocates there, which may give it another buffer. */
 function heapOf(backend: WasmBackend): Heap {
   const { buffer } = backend.wasm.HEAPU8;
-  return {
-    floats: (tensor) => new Float32Array(buffer, offsetOf(backend, tensor), size(tensor.shape)),
-    integers: (tensor) => new Int32Array(buffer, offsetOf(backend, tensor), size(tensor.shape)),
-  };
+  const before = viewsOf.get(backend);
+  if (before?.buffer === buffer) return before;
+  const views = new Views(backend, buffer);
+  viewsOf.set(backend, views);
+  return views;
 }
 
 /**
