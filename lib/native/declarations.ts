@@ -7,7 +7,7 @@ import type {
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
-  NativeMatrixProducts,
+  NativeEpilogue,
   NativePoolingGradient,
   NativeReduction,
   NativeSampling,
@@ -316,12 +316,25 @@ export interface Native {
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
-  matrixProducts(products: NativeMatrixProducts): void;
+  /**
+   * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
+   * in storage where the flag says so. `sizes` are the numbers of matrices a and b, rows, cols and inner, and the two
+   * flags, 0 or 1.
+   */
+  matrixProducts(
+    sizes: Uint32Array,
+    pairs: Uint32Array,
+    a: Float32Array,
+    b: Float32Array,
+    out: Float32Array,
+    epilogue: NativeEpilogue | undefined,
+  ): void;
   convolution(convolution: NativeConvolution): void;
   convolutionGradient(gradient: NativeConvolutionGradient): void;
   poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
-  elementWise(numbers: NativeElementWise): void;
+  /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
+  elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
   /**
    * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and the third.
    */
