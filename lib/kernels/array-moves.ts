@@ -28,7 +28,7 @@ const sizesOfCall = new Uint32Array(3);
  * extents; nothing is written then.
  */
 export function reduce(reduction: Reduction, extents: ReducedExtents, x: Float32Array, out: Float32Array): void {
-  extentsOfCall.set(extents);
+  [extentsOfCall[0], extentsOfCall[1], extentsOfCall[2], extentsOfCall[3]] = extents;
   callNative(() => native.reduce(reduction, extentsOfCall, x, out));
 }
 
@@ -49,8 +49,11 @@ export function stridedCopy(
 ): void {
   placesOfCall[0] = fromFirst;
   placesOfCall[1] = toFirst;
-  let at = 2;
-  for (const axis of axes) for (const number of axis) placesOfCall[at++] = number;
+  axes.forEach(([extent, fromStep, toStep], axis) => {
+    placesOfCall[2 + 3 * axis] = extent;
+    placesOfCall[3 + 3 * axis] = fromStep;
+    placesOfCall[4 + 3 * axis] = toStep;
+  });
   callNative(() => native.stridedCopy(placesOfCall, axes.length, from, to));
 }
 
@@ -68,6 +71,6 @@ export function gatherRows(
   ids: Int32Array,
   to: Float32Array,
 ): boolean {
-  sizesOfCall.set(sizes);
+  [sizesOfCall[0], sizesOfCall[1], sizesOfCall[2]] = sizes;
   return callNative(() => native.gatherRows(sizesOfCall, from, ids, to));
 }

@@ -155,7 +155,9 @@ function joined(call: KernelCall, tensors: readonly TensorInfo[], shapes: readon
     out.every((extent, which) => which === axis || shapes[at]?.[which] === extent);
   if ((dtype !== 'float32' && dtype !== 'int32') || out.length > MOST_COPIED_AXES || tensors.length < 2)
     return undefined;
-  if (size(out.slice(0, axis)) === 1 || !isWorth(call, size(out)) || !tensors.every(fits)) return undefined;
+  const outer = size(out.slice(0, axis));
+  if (outer === 1 || outer * tensors.length < call.thresholds.runs) return undefined;
+  if (!isWorth(call, size(out)) || !tensors.every(fits)) return undefined;
   return computeOnHeap(call.backend, tensors, out, dtype, ({ floats }, { dataId }) => {
     const to = floats({ dataId, dtype, shape: [...out] });
     let begin = 0;

@@ -18,10 +18,14 @@ export interface Thresholds {
   readonly scalar: number;
   /** The least numbers of a function that the stock kernel computes several at a time. */
   readonly vectorised: number;
-  /** The least numbers that are reduced. */
+  /** The least numbers that are reduced along axes of which some are not the last. */
   readonly reduction: number;
+  /** The least numbers that are reduced along the last axes. */
+  readonly lastAxes: number;
   /** The least numbers that are copied to other places. */
   readonly moved: number;
+  /** The least runs of numbers, each of which is one in memory, of a concatenation. */
+  readonly runs: number;
 }
 
 /** The thresholds of an installation. */
@@ -33,8 +37,10 @@ export const THRESHOLDS: Thresholds = {
   averagePooling: 500,
   scalar: 500,
   vectorised: 3e3,
-  reduction: 500,
-  moved: 500,
+  reduction: 128,
+  lastAxes: 4e3,
+  moved: 128,
+  runs: 32,
 };
 
 /** A call of a kernel, as TensorFlow.js makes it. */

@@ -10,5 +10,7 @@ export const NO_THRESHOLDS: Thresholds = {
   scalar: 0,
   vectorised: 0,
   reduction: 0,
+  lastAxes: 0,
   moved: 0,
+  runs: 0,
 };
