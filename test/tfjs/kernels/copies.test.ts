@@ -44,7 +44,7 @@ const calls: readonly [string, readonly Op[]][] = [
           ],
           7,
         ),
-      ], // prettier-ignore
+      ],
       (x) => [
         tf.pad(x, [
           [0, 0],
@@ -85,8 +85,9 @@ describe.each(calls)('%s', (kernel, ops) => {
   it('of little is left to the stock kernel', async () => {
     await useBackend('wasm');
     const kernels = install();
-    tf.tidy(() => ops[0]?.(tf.reshape(tf.range(0, 60), [3, 4, 1, 5]).slice(0, [3, 4, 1, 5])));
-    expect(kernels.calls[kernel]).toMatchObject(kernel === 'Tile' ? { native: 1 } : { native: 0 });
+    tf.tidy(() => ops[0]?.(tf.reshape(tf.range(0, 60), [3, 4, 1, 5])));
+    // these two write more than 128 numbers
+    expect(kernels.calls[kernel]?.native).toBe(['Tile', 'PadV2'].includes(kernel) ? 1 : 0);
   });
 });
 

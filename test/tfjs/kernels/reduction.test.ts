@@ -51,14 +51,11 @@ describe.each(ops)('%s', (kernel, op) => {
   it('of what is empty, of integers, and over axes in three groups is left to the stock kernel', async () => {
     await useBackend('wasm');
     const kernels = install(NO_THRESHOLDS);
-    const stock = tf.tidy(() => {
+    tf.tidy(() => {
       op(tf.zeros([0, 3]), 1);
-      const empty = kernels.calls[kernel];
       op(normal([2, 2, 2, 2, 2], 1), [0, 2, 4]);
       if (kernel === 'Max') op(tf.tensor1d([1, 2], 'int32'));
-      return empty;
     });
-    expect(stock).toEqual({ native: 0, stock: 1 });
     expect(kernels.calls[kernel]).toEqual({ native: 0, stock: kernel === 'Max' ? 3 : 2 });
     expect(() => tf.tidy(() => op(normal([3, 3], 1), 2))).toThrow(/axis/);
   });
