@@ -4,14 +4,17 @@
  */
 import type {
   MaybeArray,
+  NativeCombination,
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
   NativeEpilogue,
+  NativeHeadFit,
   NativePoolingGradient,
   NativeReduction,
   NativeSampling,
   NativeSegmentSum,
+  NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
 
@@ -312,6 +315,7 @@ export interface Native {
   writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
   writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
   averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  combine(combination: NativeCombination): void;
   /** ‖x‖² of an array. */
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
@@ -350,4 +354,6 @@ export interface Native {
    */
   gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
   sampleErrors(sampling: NativeSampling): void;
+  fitHead(fit: NativeHeadFit): void;
+  targetEntropy(targets: NativeTargets): void;
 }
