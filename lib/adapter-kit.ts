@@ -23,6 +23,16 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** Reductions of a framework's arrays, and copies of their numbers to other places, on the pool. */
+export {
+  type CopiedAxis,
+  gatherRows,
+  MOST_COPIED_AXES,
+  type ReducedExtents,
+  type Reduction,
+  reduce,
+  stridedCopy,
+} from './kernels/array-moves';
 /** Weighed sums of two arrays, on the pool. */
 export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */

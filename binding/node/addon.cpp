@@ -8,6 +8,7 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/array_moves.h"
 #include "node/functions/convolutions.h"
 #include "node/functions/element_wise.h"
 #include "node/functions/matrix_products.h"
@@ -42,6 +43,9 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
+  define("reduce", reduce);
+  define("stridedCopy", strided_copy);
+  define("gatherRows", gather_rows);
   define("sampleErrors", sample_errors);
   define("fitHead", fit_head);
   define("targetEntropy", target_entropy);
