@@ -18,8 +18,10 @@ describe('the environment', () => {
 describe('an addon that cannot be loaded', () => {
   const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'cgfac-loading-')));
   afterAll(() => rmSync(scratch, { recursive: true }));
+  // not what a run under sanitizers takes in its place
+  const { CGFAC_PREBUILD: _, LD_PRELOAD: __, ...env } = process.env;
   const evaluate = (cwd: string, ...flags: string[]) =>
-    spawnSync(process.execPath, [...flags, '--eval', program], { cwd, encoding: 'utf8' }).stdout.trim();
+    spawnSync(process.execPath, [...flags, '--eval', program], { cwd, env, encoding: 'utf8' }).stdout.trim();
 
   test.each([['--no-addons'], ['--experimental-permission --allow-fs-read=*']])('forbidden by %s', (flags) => {
     expect(evaluate(root, ...flags.split(' '))).toMatch(/^ERR_CGFAC_NATIVE_LOAD .*may not load addons.*--no-addons/);
@@ -29,7 +31,7 @@ describe('an addon that cannot be loaded', () => {
     const bundle = join(scratch, 'bundled', 'server.cjs');
     const stdin = { contents: program, resolveDir: root };
     await build({ stdin, bundle: true, platform: 'node', outfile: bundle, logLevel: 'silent' });
-    const { stdout } = spawnSync(process.execPath, [bundle], { encoding: 'utf8' });
+    const { stdout } = spawnSync(process.execPath, [bundle], { env, encoding: 'utf8' });
     expect(stdout).toMatch(/^ERR_CGFAC_NATIVE_LOAD .*bundled.*mark cgfac as external to the bundle/);
     expect(stdout).toContain(join(scratch, 'bundled'));
   });

@@ -5,6 +5,8 @@ import { run, runOften } from '../support/children';
 // What the system refuses, in processes of their own: each row ends with an exit code, never by a signal or hanging.
 const line = (text: string) => text.split('\n').at(-1);
 const isRoot = process.getuid?.() === 0;
+/** AddressSanitizer takes terabytes of address space, which no limit of it goes with. */
+const sanitized = process.env.LD_PRELOAD?.includes('libasan') ?? false;
 
 describe('threads that the system does not start', () => {
   const later = '6 threads, 0 refused';
@@ -21,7 +23,7 @@ describe('threads that the system does not start', () => {
   });
 });
 
-describe('memory that the system does not give', () => {
+(sanitized ? describe.skip : describe)('memory that the system does not give', () => {
   // megabytes of address space: too few for the addon, for the buffer of a product, and for one of each thread
   test('at load: an error with a code', async () => {
     const endings = await runOften('refused-memory.cjs', (time) => ({ args: [String(time % 2 === 0 ? 14 : 60)] }));
