@@ -15,6 +15,8 @@ export { kinds } from './base/kinds';
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** Uniform numbers by seed and step, which targets are sampled with. */
 export { type UniformNumbers, uniforms } from './base/random';
+/** Where the time of a step goes, for whoever listens. */
+export { timed } from './base/timed';
 /** Checks of arguments, each of which throws the error that names the argument. */
 export { checkOptions, describe, nonNegative, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */

@@ -1,6 +1,6 @@
 /** What a step makes of the variables: new values, tensors of the caller's tidy. */
 import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import type { LayerVectors } from '../../adapter-kit';
+import { type LayerVectors, timed } from '../../adapter-kit';
 import type { Block } from '../kinds/layer-kind';
 import { type Part, whole, writePart } from '../kinds/part';
 
@@ -41,7 +41,7 @@ export function layerValues(
     found.add(kernel, 'kernel' in update ? update.kernel : update);
     if (bias && 'kernel' in update) found.add(bias, update.bias);
   }
-  return found.values(decay);
+  return timed('assignment', () => found.values(decay));
 }
 
 /** W ← W − M, of lone variables called `names`, where `updates` has M by name. They do not decay. */

@@ -16,7 +16,7 @@ import {
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
-import { typeError } from '../../adapter-kit';
+import { timed, typeError } from '../../adapter-kit';
 import { explain, noGradient, versionError } from './errors';
 
 /** Gradient functions of a node's inputs, by input name. */
@@ -292,16 +292,17 @@ export function variableGradients(
   const fused = kinds.flatMap(({ fusedKernels }) => fusedKernels);
   let returned: unknown;
   try {
-    return variableGrads(() => {
-      const loss = noteKernels(core, notes, fused, f);
+    const forward = () => {
+      const loss = timed('forward', () => noteKernels(core, notes, fused, f));
       returned = loss;
       if (!(loss instanceof Tensor)) throw typeError('a scalar', 'the loss that f returns', loss);
       if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
-      afterForward(readTape(tape.slice(start), notes, kinds), loss);
+      timed('capture', () => afterForward(readTape(tape.slice(start), notes, kinds), loss));
       return loss;
-    }, variables);
+    };
+    return timed('backward', () => variableGrads(forward, variables));
   } catch (error) {
     const { activeTape } = core.state;
     if (outermost && activeTape && activeTape !== before) {
