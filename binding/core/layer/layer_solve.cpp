@@ -148,8 +148,9 @@ LayerSummary Layer::solve_with_factors(const Gradient& gradient, const Given& x0
 LayerSummary Layer::precondition(const std::shared_ptr<const RecordedRows>& batch, const WeightView<const float>& v,
                                  const WeightView<float>& out, const CancelFlag* cancel, Spectrum* spectrum) {
   if (averages() && !std::isfinite(dot(v, v))) throw_not_finite(batch->block(), "v", v);  // before the batch enters
-  if (options_.warm_start != WarmStart::none) (void)previous_.span(shape_.size());  // so that nothing fails in the end
   enter(batch);
+  if (options_.warm_start != WarmStart::none && choose(this->block()) == Method::cg)
+    (void)previous_.span(shape_.size());  // so that nothing fails in the end
   LayerSummary summary = solve_with_factors({.v = v}, previous(), {.out = out}, cancel, spectrum);
   if (!summary.cg_fac || options_.warm_start == WarmStart::none) return summary;
   const CgReason reason = summary.cg_fac->cg.reason;

@@ -3,6 +3,7 @@
 // waits until another thread's product is done. A product takes one buffer, and none while it has one.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <mutex>
@@ -24,17 +25,22 @@ namespace {
 // BUFFER_SIZE of OpenBLAS for x86-64, of which the kernel of a processor uses some megabytes.
 constexpr std::size_t buffer_bytes = std::size_t{128} << 20U;
 
-// Buffers that no product works in, the last one first: it is the one whose pages are at hand. They are never given
-// back to the system, because a product may be under way while the process exits.
+// The buffer that this thread had last, which its caches may still hold.
+thread_local void* last_of_thread = nullptr;
+
+// Buffers that no product works in. They are never given back to the system, because a product may be under way while
+// the process exits.
 class Buffers {
  public:
   // A buffer, or null where none is free and the system refuses another.
   void* take() {
     const std::lock_guard lock(mutex_);
     if (free_.empty() && !make()) return nullptr;
-    void* const buffer = free_.back();
+    const auto own = std::ranges::find(free_, last_of_thread);
+    if (own != free_.end()) std::iter_swap(own, free_.end() - 1);
+    last_of_thread = free_.back();
     free_.pop_back();
-    return buffer;
+    return last_of_thread;
   }
 
   void give(void* buffer) {
