@@ -23,6 +23,8 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** Weighed sums of two arrays, on the pool. */
+export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
@@ -32,6 +34,8 @@ export {
 } from './kernels/convolutions';
 /** Functions of each number, on the pool. */
 export { type ElementWise, elementWise } from './kernels/element-wise';
+/** How a loss weighs the errors of a head, and the entropy of its targets, on the pool. */
+export { type Fit, type HeadTargets, headFit, targetEntropy } from './kernels/head-fit';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */
