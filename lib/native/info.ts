@@ -27,7 +27,7 @@ export interface Info {
    * cpuset), and no more than the processor quota of its control group (a container's limit), rounded down, at least 1.
    */
   readonly threadsAllowed: number;
-  /** Pool threads that were asked for and that the system did not start, under `ulimit -u` for instance; 0 as a rule. */
+  /** Pool threads that were asked for and that the system did not start, under `ulimit -u` for instance; else 0. */
   readonly threadsRefused: number;
   /** Version of Node-API that the addon was built for. */
   readonly napi: number;

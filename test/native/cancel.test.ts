@@ -1,7 +1,7 @@
 import { run } from '../support/children';
 
-// Solves that take some tenths of a second are to end at once, whatever they are doing; how soon is a share of what they
-// take in all, so that the speed of a machine does not matter.
+// Solves that take some tenths of a second are to end at once, whatever they are doing; how soon is a share of what
+// they take in all, so that the speed of a machine does not matter.
 const methods = ['exact', 'kfac', 'factored', 'dense', 'sample', 'gram', 'weight'];
 
 test('an abort ends every method within a block of its work', async () => {

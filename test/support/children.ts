@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 
 /** How a process ended, and what it printed. */
 export interface Ending {
-  /** Its exit code, or the signal that ended it. */
+  /** The exit code of the process, or the signal that ended it. */
   readonly end: number | NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;

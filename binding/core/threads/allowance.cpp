@@ -88,7 +88,7 @@ std::optional<double> processor_quota(const std::string& groups, const std::stri
       quota = smaller(quota, smallest_quota(mount, group, quota_of_2));
       quota = smaller(quota, smallest_quota(mount + "/unified", group, quota_of_2));
     } else if (lists(controllers, "cpu")) {
-      quota = smaller(quota, smallest_quota(mount + "/" + controllers, group, quota_of_1));
+      quota = smaller(quota, smallest_quota(std::string(mount).append("/").append(controllers), group, quota_of_1));
       quota = smaller(quota, smallest_quota(mount + "/cpu", group, quota_of_1));
     }
   }

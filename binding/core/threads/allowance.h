@@ -20,6 +20,7 @@ struct ThreadSetting {
   std::optional<std::size_t> threads{};  ///< where it is a number in range
   std::string refused{};                 ///< the text where it is not
 };
+/// The variable as it is now; unset and empty are neither.
 [[nodiscard]] ThreadSetting thread_setting();
 
 }  // namespace cgfac

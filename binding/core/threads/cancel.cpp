@@ -18,14 +18,14 @@ constexpr long between_questions = 10;
 
 }  // namespace
 
-thread_local const CancelScope* CancelScope::current_ = nullptr;
+thread_local const CancelScope* CancelScope::current = nullptr;
 
 const CancelFlag* current_cancel_flag() {
-  return CancelScope::current_ == nullptr ? nullptr : CancelScope::current_->flag_;
+  return CancelScope::current == nullptr ? nullptr : CancelScope::current->flag_;
 }
 
 bool cancelled() {
-  const CancelScope* const scope = CancelScope::current_;
+  const CancelScope* const scope = CancelScope::current;
   if (scope == nullptr || scope->flag_ == nullptr) return false;
   if (scope->own_flag_ != nullptr) {
     const long now = coarse_milliseconds();
@@ -41,17 +41,17 @@ void throw_if_cancelled() {
   if (cancelled()) throw Cancelled();
 }
 
-CancelScope::CancelScope(const CancelFlag* flag) : flag_(flag), before_(std::exchange(current_, this)) {}
+CancelScope::CancelScope(const CancelFlag* flag) : flag_(flag), before_(std::exchange(current, this)) {}
 
 CancelScope::CancelScope(CancelFlag& flag, std::function<bool()> ended)
     : flag_(&flag),
       own_flag_(&flag),
       ended_(std::move(ended)),
       next_(coarse_milliseconds() + between_questions),
-      before_(std::exchange(current_, this)) {}
+      before_(std::exchange(current, this)) {}
 
 CancelScope::~CancelScope() {
-  current_ = before_;
+  current = before_;
 }
 
 }  // namespace cgfac

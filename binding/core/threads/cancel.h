@@ -43,7 +43,7 @@ class CancelScope {
   friend const CancelFlag* current_cancel_flag();
   friend bool cancelled();
 
-  static thread_local const CancelScope* current_;
+  static thread_local const CancelScope* current;
 
   const CancelFlag* flag_;
   CancelFlag* own_flag_ = nullptr;

@@ -36,11 +36,17 @@ void Strand::run_next() {
       running_ = !tasks_.empty();
       if (!running_) return;
     }
-    try {
-      pool_.submit([self = shared_from_this()] { self->run_next(); });
-      return;
-    } catch (const std::bad_alloc&) {  // no memory to stand in line with: the next task follows at once
-    }
+    if (stands_in_line()) return;
+  }
+}
+
+// Behind the tasks of others; not where there is no memory for that, and the next task follows at once.
+bool Strand::stands_in_line() {
+  try {
+    pool_.submit([self = shared_from_this()] { self->run_next(); });
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
 }
 

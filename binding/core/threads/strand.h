@@ -19,6 +19,7 @@ class Strand : public std::enable_shared_from_this<Strand> {
 
  private:
   void run_next();
+  bool stands_in_line();
 
   ThreadPool& pool_;
   std::mutex mutex_;

@@ -1,5 +1,5 @@
-// How soon a solve ends once it is told to, as a share of what it takes in all, which depends on the machine: aborted by
-// its signal, for every method.
+// How soon a solve ends once it is aborted by its signal, for every method: as a share of what it takes in all, which
+// depends on the machine.
 const { share, solver } = require('./long-solve.cjs');
 
 (async () => {

@@ -1,5 +1,5 @@
-// Loads the addon, then may start no thread more, or so many (`ulimit -u`), and solves on 6 threads. Root is exempt from
-// that limit, and becomes somebody else first.
+// Loads the addon, then may start no thread more, or so many (`ulimit -u`), and solves on 6 threads. Root is exempt
+// from that limit, and becomes somebody else first.
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { readdirSync } = require('node:fs');
