@@ -20,6 +20,8 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value info(const Napi::CallbackInfo& info);
   /// (threads): the number of pool threads of the process
   void set_threads(const Napi::CallbackInfo& info);
+  /// () → a CGFAC_NUM_THREADS that is no number of threads, the first time in a process; else undefined
+  Napi::Value refused_threads(const Napi::CallbackInfo& info);
   std::shared_ptr<JobQueue> jobs_;
   Napi::FunctionReference spectrum_class_;
 };

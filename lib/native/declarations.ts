@@ -294,6 +294,8 @@ export interface NativeInfo {
     readonly threads: number;
   };
   readonly threads: number;
+  readonly threadsAllowed: number;
+  readonly threadsRefused: number;
   readonly napi: number;
 }
 
@@ -301,6 +303,8 @@ export interface NativeInfo {
 export interface Native {
   info(): NativeInfo;
   setThreads(threads: number): void;
+  /** A CGFAC_NUM_THREADS that is no number of threads; told once in a process. */
+  refusedThreads(): string | undefined;
   readonly CancelToken: new () => NativeCancelToken;
   readonly FisherOperator: new (options: NativeFisherRows) => NativeFisherOperator;
   readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;

@@ -29,7 +29,13 @@ void settle(Napi::Env env, Job& job) {
   } else if (job.error) {
     job.deferred.Reject(translate(env, job.error).Value());
   } else {
-    job.deferred.Resolve(job.result(env));
+    try {
+      job.deferred.Resolve(job.result(env));
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (...) {  // no memory to tell the result with
+      job.deferred.Reject(translate(env, std::current_exception()).Value());
+    }
   }
 }
 
@@ -59,7 +65,7 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
                        queue);
   LiveQueues& live = live_queues();
   const std::lock_guard lock(live.mutex);
-  // Exit handlers run before OpenBLAS's own destructor, which unmaps the buffers of products under way.
+  // Exit handlers run before destructors, which would end what products under way need.
   static const bool registered = std::atexit(end_with_process) == 0;
   if (!registered) throw std::bad_alloc();
   live.queues.insert(queue.get());
@@ -68,13 +74,31 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* strand) {
   const Napi::Promise promise = job->deferred.Promise();
-  Job* const raw = job.get();
-  {
-    const std::lock_guard lock(mutex_);
-    running_.insert(raw);
-  }
   if (pending_++ == 0) napi_ref_threadsafe_function(env, settle_);
-  Task task = [self = shared_from_this(), raw] {
+  try {
+    Task task = task_of(*job);
+    if (strand != nullptr) {
+      strand->submit(std::move(task));
+    } else {
+      ThreadPool::shared().submit(std::move(task));
+    }
+  } catch (...) {  // no memory to stand in line with: there was no call
+    {
+      const std::lock_guard lock(mutex_);
+      running_.erase(job.get());
+    }
+    if (--pending_ == 0) napi_unref_threadsafe_function(env, settle_);
+    if (job->settled) job->settled();
+    throw;
+  }
+  job.release();  // NOLINT(bugprone-unused-return-value): settle_on_javascript_thread takes it back
+  return promise;
+}
+
+Task JobQueue::task_of(Job& job) {
+  const std::lock_guard outer(mutex_);
+  running_.insert(&job);
+  return [self = shared_from_this(), raw = &job] {
     try {
       if (!raw->cancel->load(std::memory_order_relaxed)) raw->work(*raw->cancel);
     } catch (...) {
@@ -86,13 +110,6 @@ Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* 
     self->running_.erase(raw);
     self->idle_.notify_all();
   };
-  job.release();  // NOLINT(bugprone-unused-return-value): settle_on_javascript_thread takes it back
-  if (strand != nullptr) {
-    strand->submit(std::move(task));
-  } else {
-    ThreadPool::shared().submit(std::move(task));
-  }
-  return promise;
 }
 
 void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callback*/, void* context, void* data) {

@@ -45,14 +45,14 @@ struct Job {
 };
 
 /// The jobs of one environment (the main thread's, or a worker_thread's), which they never outlive: when it ends, or
-/// the process exits, they are cancelled and waited for, because they borrow its arrays, and OpenBLAS frees its buffers
-/// at exit.
+/// the process exits, they are cancelled and waited for, because they borrow its arrays.
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
   /// The queue of an environment, which ends with it.
   static std::shared_ptr<JobQueue> create(Napi::Env env);
 
-  /// Queues the work on the pool, or behind the strand's earlier tasks where there is one.
+  /// Queues the work on the pool, or behind the strand's earlier tasks where there is one. Where there is no memory for
+  /// that it throws, and the job is gone.
   Napi::Promise submit(Napi::Env env, std::unique_ptr<Job> job, Strand* strand);
 
  private:
@@ -62,6 +62,8 @@ class JobQueue : public std::enable_shared_from_this<JobQueue> {
   /// process.exit() and an uncaught error run no cleanup hooks in the main thread, only exit handlers.
   static void end_with_process();
   void cancel_and_wait(bool exiting);
+  /// What a pool thread does: the work, and the way back to the JavaScript thread.
+  Task task_of(Job& job);
 
   napi_threadsafe_function settle_ = nullptr;
   std::mutex mutex_;

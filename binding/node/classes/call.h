@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,10 +25,20 @@ struct Call {
   std::shared_ptr<Strand> strand{};                            ///< calls of one strand run one after another
 };
 
-/// Runs a call on the calling thread and the pool.
+/// Runs a call on the calling thread and the pool. It ends early where its worker_thread is terminated, which nobody
+/// sees: no JavaScript of it runs any more.
 template <typename Outcome>
 Napi::Value run_now(Napi::Env env, const Call<Outcome>& call) {
-  return call.tell(env, call.work(nullptr));
+  const Napi::Object global = env.Global();
+  CancelFlag flag(false);
+  const Napi::String name = Napi::String::New(env, "cgfac");
+  std::optional<CancelScope> scope(std::in_place, flag, [env, global, name] {
+    bool there = false;
+    return napi_has_own_property(env, global, name, &there) != napi_ok;  // as any question to what was terminated
+  });
+  const Outcome outcome = call.work(&flag);
+  scope.reset();
+  return call.tell(env, outcome);
 }
 
 /// Queues a call on the pool: a promise. `token`: what cancels it, or undefined.
@@ -35,7 +46,10 @@ template <typename Outcome>
 Napi::Value queue(Napi::Env env, Call<Outcome> call, const Napi::Value& token) {
   auto job = std::make_unique<Job>(env);
   const auto outcome = std::make_shared<Outcome>();
-  job->work = [work = std::move(call.work), outcome](const CancelFlag& cancel) { *outcome = work(&cancel); };
+  job->work = [work = std::move(call.work), outcome](const CancelFlag& cancel) {
+    const CancelScope scope(&cancel);
+    *outcome = work(&cancel);
+  };
   job->result = [tell = std::move(call.tell), outcome](Napi::Env settled) { return tell(settled, *outcome); };
   job->settled = std::move(call.settled);
   for (const Napi::Value& value : call.pins) job->pin(value);

@@ -219,6 +219,7 @@ Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers
   }
   return {.work =
               [layers, updates, factors](const CancelFlag* /*cancel*/) {
+                const CancelScope to_the_end(nullptr);
                 side_by_side(layers->costs, [&](std::size_t i) {
                   factors[i] = layers->layers[i]->write(updates[i]);
                   layers->layers[i]->settle();
