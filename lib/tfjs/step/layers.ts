@@ -20,8 +20,9 @@ import {
   variablesOf,
 } from '../kinds/layer-kind';
 import { isSamePart, whole } from '../kinds/part';
+import type { LoadedState } from '../saving/loaded';
 import type { SavedState } from '../saving/saved-state';
-import { unlikeSaved } from '../saving/take-over';
+import { type NewLayer, unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
 
 /** A layer, or a lone variable, that a step has met. */
@@ -48,6 +49,9 @@ export interface NamedLayers {
 function presetOf({ preset, soft }: SavedState): Preset {
   return preset ?? (soft ? 'reconstruction' : 'safe');
 }
+
+/** The state of a layer that has taken no step. */
+const NOTHING_SAVED: StoredLayer = { started: false, steps: 0 };
 
 /** The layers that a recipe has met, and the preconditioner that has them under its care. */
 export class RecipeLayers {
@@ -115,6 +119,20 @@ export class RecipeLayers {
     return blocks.every((layer) => this.#find(this.#known, layer) !== undefined);
   }
 
+  /** Steps that layers and lone variables have taken part in, by what is `loaded` where they have not been met yet. */
+  stepsOf(preconditioner: Preconditioner, blocks: readonly Block[], loaded: LoadedState): number[] {
+    const unmet = blocks.flatMap((block): NewLayer[] =>
+      this.#find(this.#known, block) ? [] : [{ ...block, name: blockName(block), lone: !('sites' in block) }],
+    );
+    const states = unmet.length > 0 ? [...loaded.statesOf(unmet)] : [];
+    return blocks.map((block) => {
+      const known = this.#find(this.#known, block);
+      if (known) return preconditioner.stepsOf(known.name);
+      const { factors, solver, steps = preconditioner.steps } = states.shift() ?? {};
+      return factors === undefined && solver === undefined ? 0 : steps; // without factors it begins again
+    });
+  }
+
   /**
    * Finds the layers and lone variables of a step among those that are known, and names the others, which are not taken
    * in yet.
@@ -167,10 +185,14 @@ export class RecipeLayers {
    *
    * @throws {@link CgfacError} for states of other layers.
    */
-  addSaved(preconditioner: Preconditioner, fresh: readonly KnownLayer[], states: readonly StoredLayer[]): void {
+  addSaved(
+    preconditioner: Preconditioner,
+    fresh: readonly KnownLayer[],
+    states: readonly (StoredLayer | undefined)[],
+  ): void {
     if (fresh.length === 0) return;
     const before = preconditioner.stateDict();
-    const added = fresh.map(({ name }, index) => [name, states[index] ?? { started: false }] as const);
+    const added = fresh.map(({ name }, index) => [name, states[index] ?? NOTHING_SAVED] as const);
     this.#replace([...this.#known, ...fresh], {
       ...before,
       layers: { ...before.layers, ...Object.fromEntries(added) },
