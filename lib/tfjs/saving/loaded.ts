@@ -50,12 +50,12 @@ export class LoadedState {
    * @param still - Lone variables that take no part in steps.
    * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
    */
-  find(fresh: readonly NewLayer[], still: readonly NewLayer[]): TakenOver | undefined {
+  find<T extends NewLayer>(fresh: readonly T[], still: readonly NewLayer[]): TakenOver<T> | undefined {
     return this.#pending && takeOver(this.#pending, fresh, still, digests());
   }
 
   /** Leaves the rest to wait. */
-  leave({ rest }: TakenOver): void {
+  leave({ rest }: Pick<TakenOver<NewLayer>, 'rest'>): void {
     this.#pending = rest;
   }
 

@@ -22,8 +22,10 @@ export interface Pending {
 }
 
 /** The parts of a saved state that find their layers and variables, and what is left of it. */
-export interface TakenOver {
-  /** The states of the new layers, in their order; `undefined` of one that nothing was saved of. */
+export interface TakenOver<T extends NewLayer> {
+  /** The new layers, in the order in which they were saved, for sums of all have the bits of that order. */
+  readonly fresh: readonly T[];
+  /** Their states; `undefined` of one that nothing was saved of. */
   readonly states: readonly (StoredLayer | undefined)[];
   readonly averages: readonly (readonly [Variable, SavedAverage])[];
   /** What waits for layers and variables to come; `undefined` where nothing does. */
@@ -107,12 +109,12 @@ function averagesOf(layers: ReadonlyMap<NewLayer, SavedLayer>, plain: ReadonlyMa
  * @param still - Lone variables that take no part in steps: averages alone are kept of them.
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
  */
-export function takeOver(
+export function takeOver<T extends NewLayer>(
   { state: saved, certain }: Pending,
-  fresh: readonly NewLayer[],
+  fresh: readonly T[],
   still: readonly NewLayer[],
   digestOf: DigestOf,
-): TakenOver {
+): TakenOver<T> {
   const blocks = fresh.filter(({ lone }) => !lone);
   const alone = fresh.filter(({ lone }) => lone);
   let layers = byContent(saved.layers, blocks, digestOf);
@@ -128,8 +130,16 @@ export function takeOver(
     layers: saved.layers.filter((part) => !taken.has(part)),
     plain: saved.plain.filter((part) => !taken.has(part)),
   };
+  const all: readonly SavedBlock[] = [...saved.layers, ...saved.plain];
+  const partOf = (layer: NewLayer) => (layer.lone ? plain : layers).get(layer);
+  const placed = fresh.map((layer) => {
+    const part = partOf(layer);
+    return { layer, place: part ? all.indexOf(part) : all.length };
+  });
+  const ordered = placed.sort((a, b) => a.place - b.place).map(({ layer }) => layer);
   return {
-    states: fresh.map((layer) => (layer.lone ? plain : layers).get(layer)?.state),
+    fresh: ordered,
+    states: ordered.map((layer) => partOf(layer)?.state),
     averages: averagesOf(layers, plain),
     rest: state.layers.length + state.plain.length > 0 ? { state, certain: sure } : undefined,
   };

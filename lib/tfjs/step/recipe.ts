@@ -316,7 +316,7 @@ export class Recipe {
     const rate = preset === undefined ? this.#rate(preconditioner) : 1;
     this.#layers.addSaved(
       preconditioner,
-      fresh,
+      found.fresh,
       found.states.map((state) => state && withoutRate(state, rate)),
     );
     if (this.#layers.options?.useEma)
