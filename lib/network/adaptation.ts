@@ -39,7 +39,7 @@ export interface AdaptationState {
   readonly fraction: number;
   /** Steps since the last report. */
   readonly stepsSince: number;
-  /** What ⟨v, M⟩ was right after the last step, of states in which not each layer has its own. */
+  /** What ⟨v, M⟩ of all layers was right after the last step, where φ follows it. */
   readonly momentumProduct?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
@@ -56,6 +56,11 @@ export interface LossReport {
   readonly dampingFactor: number;
   /** The factor of φ from now on; 1 without `adaptiveFraction`. */
   readonly fractionFactor: number;
+}
+
+/** A state without ⟨v, M⟩ of all layers, where each of them has its own. */
+export function withoutProduct({ momentumProduct: _, ...rest }: AdaptationState): AdaptationState {
+  return rest;
 }
 
 function within(value: number, most: number): number {

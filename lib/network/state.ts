@@ -5,10 +5,11 @@ import { describe, nonNegativeInteger, positive, typeError, valueError } from '.
 import { arraysOf, copied } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
-import type { AdaptationState } from './adaptation';
+import { type AdaptationState, withoutProduct } from './adaptation';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
+import { expectedProduct } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */
@@ -164,7 +165,8 @@ export function networkState(network: Network, seed: number): PreconditionerStat
     ]),
   );
   const { steps, skipped } = network.counts;
-  const adaptation = network.adaptation.state();
+  const momentumProduct = expectedProduct(network.all);
+  const adaptation = { ...network.adaptation.state(), ...(momentumProduct ? { momentumProduct } : {}) };
   return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
 }
 
@@ -189,6 +191,8 @@ export function restoreNetwork(network: Network, state: unknown): void {
     if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
   }
   network.counts = { steps: state.steps, skipped: { ...state.skippedSteps } };
-  network.adaptation.restore(state.adaptation);
+  // the layers have their own
+  const known = loaded.some(({ found }) => found.momentumProduct !== undefined);
+  network.adaptation.restore(known && state.adaptation ? withoutProduct(state.adaptation) : state.adaptation);
   network.averages.forget();
 }

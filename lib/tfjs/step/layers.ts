@@ -1,5 +1,6 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import {
+  type AdaptationState,
   CgfacError,
   type NetworkMemory,
   type NetworkReport,
@@ -9,6 +10,7 @@ import {
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
   type StoredLayer,
+  withoutProduct,
 } from '../../adapter-kit';
 import {
   type Block,
@@ -21,7 +23,7 @@ import {
 } from '../kinds/layer-kind';
 import { isSamePart, whole } from '../kinds/part';
 import type { LoadedState } from '../saving/loaded';
-import type { SavedState } from '../saving/saved-state';
+import type { SavedState, StatedLayer } from '../saving/saved-state';
 import { type NewLayer, unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
 
@@ -48,6 +50,11 @@ export interface NamedLayers {
 /** The preset that a state was saved under; of 0.1.0, which did not tell, that of its head. */
 function presetOf({ preset, soft }: SavedState): Preset {
   return preset ?? (soft ? 'reconstruction' : 'safe');
+}
+
+/** How far φ has come; where each layer has a product of its own with the momentum, without that of all. */
+function adaptationOf({ version }: SavedState, adaptation: AdaptationState): AdaptationState {
+  return version === undefined ? adaptation : withoutProduct(adaptation);
 }
 
 /** The state of a layer that has taken no step. */
@@ -79,6 +86,13 @@ export class RecipeLayers {
     return this.#preconditioner?.stateDict();
   }
 
+  /** The layers that are known, with their parts of a state. */
+  stated(state: PreconditionerState | undefined): StatedLayer[] {
+    return this.#known.map(({ name, kernel, bias, lone }) => {
+      return { name, kernel, bias, lone, state: state?.layers[name] ?? NOTHING_SAVED };
+    });
+  }
+
   /** What the preconditioner tells of its layers; `undefined` before the first step. */
   report(): NetworkReport | undefined {
     return this.#preconditioner?.report();
@@ -107,7 +121,7 @@ export class RecipeLayers {
       skippedSteps: saved.skippedSteps,
       seed,
       layers: {},
-      ...(saved.adaptation ? { adaptation: saved.adaptation } : {}),
+      ...(saved.adaptation ? { adaptation: adaptationOf(saved, saved.adaptation) } : {}),
     };
     this.#options = resolvePreconditionerOptions(this.#settings.preconditionerOptions(preset), 'cgfac');
     this.#preconditioner = this.#made(this.#options, [], counted);

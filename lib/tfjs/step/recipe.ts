@@ -224,10 +224,8 @@ export class Recipe {
     const state = this.#layers.state();
     const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
     if (steps === undefined || skippedSteps === undefined) return undefined;
-    const own = this.#layers.known.map(({ name, kernel, bias, lone }) => {
-      return { name, kernel, bias, lone, state: state?.layers[name] ?? { started: false } };
-    });
     const { options } = this.#layers;
+    const own = savedParts(this.#layers.stated(state), this.#averages, digests());
     return {
       steps,
       skippedSteps,
@@ -235,7 +233,7 @@ export class Recipe {
       soft: options ? options.preset === 'reconstruction' : saved?.soft === true,
       ...(options ? { preset: options.preset } : saved?.preset ? { preset: saved.preset } : {}),
       ...(adaptation ? { adaptation } : {}),
-      ...withPending(savedParts(own, this.#averages, digests()), saved, this.#averages.variables().length),
+      ...withPending(own, saved, this.#averages.variables().length),
     };
   }
 
