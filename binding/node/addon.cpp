@@ -8,6 +8,7 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/array_moves.h"
 #include "node/functions/convolutions.h"
 #include "node/functions/element_wise.h"
 #include "node/functions/matrix_products.h"
@@ -33,6 +34,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("writeAllSync", write_all_sync);
   define("writeAll", write_all);
   define("averageAll", average_all);
+  define("combine", combine);
   define("firstNotFinite", first_not_finite);
   define("square", square);
   define("matrixProducts", matrix_products);
@@ -41,7 +43,12 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
+  define("reduce", reduce);
+  define("stridedCopy", strided_copy);
+  define("gatherRows", gather_rows);
   define("sampleErrors", sample_errors);
+  define("fitHead", fit_head);
+  define("targetEntropy", target_entropy);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 

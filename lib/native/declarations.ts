@@ -4,13 +4,17 @@
  */
 import type {
   MaybeArray,
+  NativeCombination,
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
-  NativeMatrixProducts,
+  NativeEpilogue,
+  NativeHeadFit,
   NativePoolingGradient,
+  NativeReduction,
   NativeSampling,
   NativeSegmentSum,
+  NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
 
@@ -311,15 +315,45 @@ export interface Native {
   writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
   writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
   averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  combine(combination: NativeCombination): void;
   /** ‖x‖² of an array. */
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
-  matrixProducts(products: NativeMatrixProducts): void;
+  /**
+   * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
+   * in storage where the flag says so. `sizes` are the numbers of matrices a and b, rows, cols and inner, and the two
+   * flags, 0 or 1.
+   */
+  matrixProducts(
+    sizes: Uint32Array,
+    pairs: Uint32Array,
+    a: Float32Array,
+    b: Float32Array,
+    out: Float32Array,
+    epilogue: NativeEpilogue | undefined,
+  ): void;
   convolution(convolution: NativeConvolution): void;
   convolutionGradient(gradient: NativeConvolutionGradient): void;
   poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
-  elementWise(numbers: NativeElementWise): void;
+  /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
+  elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
+  /**
+   * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and the third.
+   */
+  reduce(reduction: NativeReduction, extents: Uint32Array, x: Float32Array, out: Float32Array): void;
+  /**
+   * Copies numbers along `rank` axes. `places` begins with where the first number lies in either array; then come, for
+   * each axis, its extent and how far apart its numbers lie in `from` and in `to`.
+   */
+  stridedCopy(places: Uint32Array, rank: number, from: Float32Array, to: Float32Array): void;
+  /**
+   * to[o, i] ← from[o, ids[i]]; `sizes` are the blocks o, the rows of each, and the numbers of a row. Returns false where
+   * an index is out of range; nothing is written then.
+   */
+  gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
   sampleErrors(sampling: NativeSampling): void;
+  fitHead(fit: NativeHeadFit): void;
+  targetEntropy(targets: NativeTargets): void;
 }

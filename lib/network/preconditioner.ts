@@ -93,8 +93,8 @@ export class Preconditioner extends LayerRegistration {
   }
 
   /**
-   * Whether the factors of a layer that has taken part in `steps` steps ({@link Preconditioner.stepsOf}) take in rows at
-   * its next one. Each layer counts its own steps: of networks that take turns this tells which is due.
+   * Whether the factors of a layer that has taken part in `steps` steps, see {@link Preconditioner.stepsOf}, take in
+   * rows at its next one. Each layer counts its own steps: of networks that take turns this tells which is due.
    */
   refreshDueAfter(steps: number): boolean {
     const { counts, options } = this.#network;

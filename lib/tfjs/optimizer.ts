@@ -7,7 +7,7 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, type Schedule, uniforms } from '../adapter-kit';
+import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms } from '../adapter-kit';
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
@@ -15,6 +15,7 @@ import { readWeights, weightTensors } from './saving/state-tensors';
 import { assignAll, exchanged } from './step/averages';
 import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
+import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
@@ -152,7 +153,7 @@ export class CgfacOptimizer extends Optimizer {
       });
     });
     try {
-      const checked = checks.check(captured, result.grads);
+      const checked = timed('check', () => checks.check(captured, result.grads));
       this.#notices.tellOfFailed(checked.failed);
       const computed = gradientsByName(result.grads);
       this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own, computed };
@@ -189,11 +190,11 @@ export class CgfacOptimizer extends Optimizer {
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
-        for (const [variable, value] of next) variable.assign(value);
+        timed('assignment', () => takeOn(next));
         this.#lastStep = report;
         return next.length > 0;
       });
-      if (changed) this.#recipe.assigned(step);
+      if (changed) timed('averages', () => this.#recipe.assigned(step));
     });
     this.incrementIterations();
     if (captured) this.#notices.tellOfLone(captured.lone);
@@ -249,9 +250,8 @@ export class CgfacOptimizer extends Optimizer {
    * preconditioner (momentum, factors, warm starts), the averages, and what tells the variables that these are of. All
    * of it is as it is at the call.
    *
-   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state. The tensors are in the
-   * memory of JavaScript, of no backend until an op uses them, so that nothing is kept of those that nobody disposes of,
-   * as `model.save` does not.
+   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state: tensors that no
+   * backend holds until an op uses them, so that nothing stays of those that nobody disposes of, as `model.save` does.
    */
   override getWeights(): Promise<NamedTensor[]> {
     return new Promise((resolve) => {
@@ -263,11 +263,9 @@ export class CgfacOptimizer extends Optimizer {
    * Takes over what {@link CgfacOptimizer.getWeights} returned, or nothing of it. Counters count on at once; the state
    * of the layers, and the averages, go to the variables that have the numbers which they were saved with, as the steps
    * to come meet them, and are part of {@link CgfacOptimizer.getWeights} until then. Where no variable has them, for
-   * the weights were changed since, names decide, or the order. A step whose layers have other shapes is refused and
-   * leaves them where they are.
+   * the weights were changed since, names decide, or the order. A step whose layers have other shapes is refused.
    *
-   * @param weightValues - `iter`, `seed` and the state; the names do not matter. Each tensor has to be the one that was
-   * saved at its place.
+   * @param weightValues - The tensors that were saved, in their order; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_INVALID_ARG_TYPE` for anything else,
    * `ERR_CGFAC_BUSY` during `withAveragedWeights`; the state is what it was before, then.
    */

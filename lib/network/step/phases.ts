@@ -1,4 +1,5 @@
 /** The phases of a {@link Preconditioner}'s step over all of its layers, each one call of the addon. */
+import { timed } from '../../base/timed';
 import type { VectorArrays } from '../../base/weight-vector';
 import type { Layer } from '../../layer/layer';
 import { callNative, callNativeAsync } from '../../native/call';
@@ -35,7 +36,7 @@ export function preparation(tasks: readonly LayerTask[], { damping, trust, measu
   });
   const options = { damping, trust };
   const phase: Phase = {
-    now: () => callNative(() => native.prepareAllSync(items, options)),
+    now: () => timed('directions', () => callNative(() => native.prepareAllSync(items, options))),
     later: (signal) => callNativeAsync(signal, (token) => native.prepareAll(items, options, token)),
   };
   const collect = (): PreparedStep[] =>
@@ -52,7 +53,7 @@ export function preparation(tasks: readonly LayerTask[], { damping, trust, measu
 /** The update of momentum, weights, gradients and averages by the directions. */
 export function writing(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Phase {
   return {
-    now: () => callNative(() => native.writeAllSync(layers, update)),
+    now: () => timed('update', () => callNative(() => native.writeAllSync(layers, update))),
     later: () => callNativeAsync(undefined, () => native.writeAll(layers, update)),
   };
 }

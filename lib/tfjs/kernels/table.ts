@@ -1,11 +1,14 @@
 /** The list of the kernels of this package. */
 import { convolutionKernels } from './convolution';
 import { forwardKernels } from './convolution-forward';
+import { copyKernels } from './copies';
 import { einsumKernel } from './einsum';
 import { elementWiseKernels } from './element-wise';
+import { gatherKernel } from './gather';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
 import { poolingKernels } from './pooling';
+import { reductionKernels } from './reduction';
 import { segmentSumKernel } from './segment-sum';
 
 /** All kernels that are installed, in the order of their installation. */
@@ -17,6 +20,9 @@ export const kernels: readonly NativeKernel[] = [
   segmentSumKernel,
   einsumKernel,
   ...elementWiseKernels,
+  ...reductionKernels,
+  ...copyKernels,
+  gatherKernel,
 ];
 
 /** The names of those that multiply matrices. */

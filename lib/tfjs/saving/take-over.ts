@@ -25,7 +25,7 @@ export interface Pending {
 export interface TakenOver<T extends NewLayer> {
   /** The new layers, in the order in which they were saved, for sums of all have the bits of that order. */
   readonly fresh: readonly T[];
-  /** Their states; `undefined` of one that nothing was saved of. */
+  /** The states of the new layers, in that order; `undefined` of one that nothing was saved of. */
   readonly states: readonly (StoredLayer | undefined)[];
   readonly averages: readonly (readonly [Variable, SavedAverage])[];
   /** What waits for layers and variables to come; `undefined` where nothing does. */

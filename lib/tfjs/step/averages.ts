@@ -1,5 +1,6 @@
 /** Running averages of variables. */
 import { add, dispose, keep, mul, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
+import { combined } from '../tape/numbers';
 
 interface Average {
   readonly variable: Variable;
@@ -7,6 +8,11 @@ interface Average {
   readonly mean: Tensor;
   /** Steps that it has taken in. */
   readonly steps: number;
+}
+
+/** β·W̄ + (1 − β)·W */
+function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
+  return combined(decay, mean, 1 - decay, variable) ?? add(mul(mean, decay), mul(variable, 1 - decay));
 }
 
 /** The averages of the variables of an optimizer: tensors that it owns. Frozen variables have none. */
@@ -28,7 +34,7 @@ export class Averages {
       const decay = Math.min(momentum, (1 + steps) / (10 + steps));
       this.#set(
         variable,
-        tidy(() => keep(before ? add(mul(before, decay), mul(variable, 1 - decay)) : variable.clone())),
+        tidy(() => keep(before ? averaged(before, variable, decay) : variable.clone())),
         steps + 1,
       );
     }
@@ -77,7 +83,7 @@ export class Averages {
     this.steps = 0;
   }
 
-  /** Those of variables that are not frozen: these have the weights that they are frozen at. */
+  /** The averages of variables that are not frozen: these have the weights that they are frozen at. */
   #own(): Average[] {
     return [...this.#kept.values()].filter(({ variable }) => variable.trainable);
   }

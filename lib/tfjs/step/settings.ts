@@ -61,9 +61,9 @@ export class RecipeSettings {
   }
 
   /**
-   * Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. A variable goes by the name
-   * that its layer gave it, too, where TensorFlow.js added a number to make it the only one, as it does where a model is
-   * loaded beside the one that was saved.
+   * Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. A variable goes by the
+   * name that its layer gave it, too, where TensorFlow.js added a number to make it the only one, as it does where a
+   * model is loaded beside the one that was saved.
    *
    * @param taken - The names of all variables of the step: such a number is part of the name where the rest is one.
    */

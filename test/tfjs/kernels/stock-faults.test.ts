@@ -1,5 +1,6 @@
 /** What the stock kernels compute wrong is never left to them, however small it is. */
 import * as tf from '@tensorflow/tfjs-core';
+import { THRESHOLDS, type Thresholds } from '../../../lib/tfjs/kernels/kernel';
 import { useBackend } from '../support/backends';
 import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
 
@@ -12,15 +13,9 @@ interface Case {
 }
 
 /** All is left to the stock kernels that may be for its size. */
-const ALL_SMALL = {
-  product: Number.POSITIVE_INFINITY,
-  transposedProduct: Number.POSITIVE_INFINITY,
-  convolution: Number.POSITIVE_INFINITY,
-  forwardConvolution: Number.POSITIVE_INFINITY,
-  averagePooling: Number.POSITIVE_INFINITY,
-  scalar: Number.POSITIVE_INFINITY,
-  vectorised: Number.POSITIVE_INFINITY,
-};
+const ALL_SMALL = Object.fromEntries(
+  Object.keys(THRESHOLDS).map((name) => [name, Number.POSITIVE_INFINITY]),
+) as unknown as Thresholds;
 
 /** The largest difference, relative to numbers beyond 1. */
 function largestError(values: Float32Array, expected: Float32Array): number {

@@ -92,7 +92,7 @@ describe('averages that were loaded', () => {
     expect((await errorOf(() => third.withAveragedWeights(() => 0))).code).toBe('ERR_CGFAC_INVALID_ARG_VALUE');
   });
 
-  it('stand in for no weights that are frozen, before a step or after, and begin again where these are not', async () => {
+  it('stand in for no weights that are frozen, before a step or after, and begin again afterwards', async () => {
     const { optimizer, net, x, y } = await trained();
     const averaged = await optimizer.withAveragedWeights(() => weightsOf(net));
     const copy = await loaded(await saved(net));
@@ -206,7 +206,7 @@ describe('a loaded model', () => {
     expect(weightsOf(copy.net)).toEqual(weightsOf(net));
   });
 
-  it('is saved whole, twice, inside of withAveragedWeights, after finalizeVariableValues and after dispose', async () => {
+  it('is saved whole, twice, inside of withAveragedWeights, once finalized, and after dispose', async () => {
     const { net, optimizer, x, y } = await trained();
     const twice = [await saved(net), await saved(net)];
     expect(twice[1]?.weightData).toEqual(twice[0]?.weightData);
