@@ -11,7 +11,6 @@ import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms } from '
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
-import { readWeights, weightTensors } from './saving/state-tensors';
 import { assignAll, exchanged } from './step/averages';
 import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
@@ -255,7 +254,7 @@ export class CgfacOptimizer extends Optimizer {
    */
   override getWeights(): Promise<NamedTensor[]> {
     return new Promise((resolve) => {
-      resolve(weightTensors({ iterations: this.iterations, seed: this.#recipe.seed, state: this.#recipe.state() }));
+      resolve(this.#recipe.weights(this.iterations));
     });
   }
 
@@ -272,11 +271,8 @@ export class CgfacOptimizer extends Optimizer {
   override setWeights(weightValues: NamedTensor[]): Promise<void> {
     return new Promise((resolve) => {
       this.#requireOwnWeights('setWeights');
-      const { iterations, seed, state } = readWeights(weightValues);
-      this.#recipe.load(state);
+      this.iterations_ = this.#recipe.setWeights(weightValues);
       this.#step = undefined;
-      this.iterations_ = iterations;
-      this.#recipe.seed = seed;
       resolve();
     });
   }

@@ -135,14 +135,14 @@ export class RecipeLayers {
 
   /** Steps that layers and lone variables have taken part in, by what is `loaded` where they have not been met yet. */
   stepsOf(preconditioner: Preconditioner, blocks: readonly Block[], loaded: LoadedState): number[] {
-    const unmet = blocks.flatMap((block): NewLayer[] =>
-      this.#find(this.#known, block) ? [] : [{ ...block, name: blockName(block), lone: !('sites' in block) }],
+    const known = blocks.map((block) => this.#find(this.#known, block));
+    const unmet = blocks.flatMap((block, index): NewLayer[] =>
+      known[index] ? [] : [{ ...block, name: blockName(block), lone: !('sites' in block) }],
     );
     const states = unmet.length > 0 ? [...loaded.statesOf(unmet)] : [];
-    return blocks.map((block) => {
-      const known = this.#find(this.#known, block);
-      if (known) return preconditioner.stepsOf(known.name);
-      const { factors, solver, steps = preconditioner.steps } = states.shift() ?? {};
+    return known.map((layer) => {
+      if (layer) return preconditioner.stepsOf(layer.name);
+      const { factors, solver, steps = 0 } = states.shift() ?? {};
       return factors === undefined && solver === undefined ? 0 : steps; // without factors it begins again
     });
   }

@@ -10,13 +10,15 @@ import { whole } from '../kinds/part';
 import { digests } from '../saving/digest';
 import { LoadedState } from '../saving/loaded';
 import { type SavedState, savedParts, withPending } from '../saving/saved-state';
+import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
+import type { NamedTensor } from '../tape/named-tensor';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
 import { layerValues, loneValues } from './next-values';
-import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf } from './report';
+import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
@@ -193,20 +195,8 @@ export class Recipe {
       this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel.variable) ? [name] : [])),
     );
     const reasons = new Map([...this.#lone].map(([variable, reason]) => [this.#layers.nameOf(variable), reason]));
-    const implied = this.#settings.impliedPreset;
-    return {
-      ...report,
-      recipe:
-        implied === undefined
-          ? report.recipe
-          : `${report.recipe}; preset '${implied}' by the options given, whatever the head`,
-      layers: report.layers.map((layer) => {
-        const reason = reasons.get(layer.name);
-        return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
-      }),
-      heads: this.#heads,
-      ...(this.#lossFloor === undefined ? {} : { lossFloor: this.#lossFloor }),
-    };
+    const told = { averaged, reasons, implied: this.#settings.impliedPreset };
+    return wholeReport(report, told, this.#heads, this.#lossFloor);
   }
 
   /** Bytes kept between steps. */
@@ -217,8 +207,13 @@ export class Recipe {
     return { ...kept, averages, total: kept.total + averages };
   }
 
+  /** The weights of the optimizer: copies. */
+  weights(iterations: number): NamedTensor[] {
+    return weightTensors({ iterations, seed: this.seed, state: this.#state() });
+  }
+
   /** The state, a copy; none before the first step. */
-  state(): SavedState | undefined {
+  #state(): SavedState | undefined {
     this.#prune();
     const saved = this.#loaded.state;
     const state = this.#layers.state();
@@ -237,12 +232,18 @@ export class Recipe {
     };
   }
 
-  /** Takes over a state in the place of the present one; none: begins again. */
-  load(state: SavedState | undefined): void {
+  /**
+   * Takes over weights in the place of the present state, or nothing of them, and returns the number of steps.
+   *
+   * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
+   */
+  setWeights(weights: unknown): number {
+    const { iterations, seed, state } = readWeights(weights);
     this.dispose();
-    if (state === undefined) return;
-    this.#loaded.load(state);
-    this.#averages.steps = state.averaged;
+    this.seed = seed;
+    if (state) this.#loaded.load(state);
+    this.#averages.steps = state?.averaged ?? 0;
+    return iterations;
   }
 
   /** The options as they are saved, without those that no file can hold. */
