@@ -2,6 +2,7 @@
 import { CgfacError } from '../base/errors';
 import { arraysOf, copied, forEachArray } from '../base/vectors';
 import { callNative } from '../native/call';
+import type { NativeAveraged } from '../native/declarations';
 import { native } from '../native/load';
 import type { NetworkEntry } from './registry';
 
@@ -12,7 +13,7 @@ export function averageDecay(most: number, step: number): number {
 
 /**
  * Averages ← β_t·averages + (1 − β_t)·weights with β_t = min(β, (1 + t)/(10 + t)), once for a step, as soon as its
- * weights are known to have been updated.
+ * weights are known to have been updated; t counts a layer's own steps.
  */
 export class NetworkAverages {
   /** β of the step that is to be taken in, if there is one. */
@@ -30,26 +31,29 @@ export class NetworkAverages {
     this.#due = undefined;
   }
 
-  /** Takes in the weights after step `step`, if it has not. */
-  absorb(entries: Iterable<NetworkEntry>, step: number): void {
+  /** Takes in the weights after the last step, if it has not. */
+  absorb(entries: Iterable<NetworkEntry>): void {
     const most = this.#due;
     if (most === undefined) return;
     this.#due = undefined;
-    const decay = averageDecay(most, step);
-    this.average(entries, decay);
+    this.average(entries, most);
   }
 
-  /** Averages ← decay·averages + (1 − decay)·weights. */
-  average(entries: Iterable<NetworkEntry>, decay: number): void {
-    const arrays = [...entries].flatMap(({ weights, average }) => {
-      if (!(weights && average)) return [];
+  /** Averages ← β_t·averages + (1 − β_t)·weights, after a step that is counted. */
+  average(entries: Iterable<NetworkEntry>, most: number): void {
+    const byDecay = new Map<number, NativeAveraged[]>();
+    for (const { weights, average, steps } of entries) {
+      if (!(weights && average)) continue;
+      const decay = averageDecay(most, Math.max(0, steps - 1));
+      const arrays = byDecay.get(decay) ?? [];
+      byDecay.set(decay, arrays);
       const means = arraysOf(average);
-      return arraysOf(weights).flatMap((array, index) => {
+      for (const [index, array] of arraysOf(weights).entries()) {
         const mean = means[index];
-        return mean ? [{ weights: array, average: mean }] : [];
-      });
-    });
-    if (arrays.length > 0) callNative(() => native.averageAll(arrays, decay));
+        if (mean) arrays.push({ weights: array, average: mean });
+      }
+    }
+    for (const [decay, arrays] of byDecay) callNative(() => native.averageAll(arrays, decay));
   }
 
   /** The averages are the weights: no step has been taken. */

@@ -7,8 +7,9 @@ import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
 import { InputRows } from './input-rows';
 import type { LayerKind } from './kinds/layer-kind';
-import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { type NetworkEntry, newLayer, requireArrays, requireWeights, resizeEntry } from './registry';
+import type { ResolvedPreconditionerOptions } from './options';
+import { anyRefreshDue, refreshing } from './refresh';
+import { expectedProduct, type NetworkEntry, newLayer, requireArrays, requireWeights, resizeEntry } from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
@@ -16,7 +17,7 @@ import { preparation, rollBack, writing } from './step/phases';
 import { lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
-import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
+import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
 import type { LayerVectors, NaturalGradientsResult, StepOptions } from './types';
 
 /** So many steps in a row that have to be skipped are an error. */
@@ -51,12 +52,9 @@ export class Network {
     return [...this.entries.values()];
   }
 
-  /** Whether the factors take in rows at the next step. */
+  /** Whether the factors take in rows at the next step, of any layer. */
   get refreshDue(): boolean {
-    const { steps, skipped } = this.counts;
-    const every = at(this.options.factorUpdateSteps, steps, 'factorUpdateSteps', scheduled.factorUpdateSteps);
-    if (skipped.inARow > 0 || steps % every === 0 || steps < (every >= 4 ? 10 : 2)) return true;
-    return this.all.some(({ layer, registered }) => !layer.started && (layer.recorded || registered === steps));
+    return anyRefreshDue(this.all, this.counts, this.options);
   }
 
   /** The learning rate of a step. */
@@ -114,9 +112,11 @@ export class Network {
       output,
       layer,
       registered,
+      steps: 0,
       samples: new Map(),
       inputs: new InputRows(),
       momentum: undefined,
+      momentumProduct: undefined,
       average,
     });
     return true;
@@ -147,7 +147,7 @@ export class Network {
 
   /** The averages take in the weights of the last step, if they have not. */
   absorb(): void {
-    this.averages.absorb(this.entries.values(), this.counts.steps - 1);
+    this.averages.absorb(this.entries.values());
   }
 
   /** The registered weights with their averages. */
@@ -167,6 +167,8 @@ export class Network {
       entry.samples.clear();
       entry.inputs.clear();
       entry.momentum = undefined;
+      entry.steps = 0;
+      entry.momentumProduct = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
   }
@@ -196,19 +198,19 @@ export class Network {
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
     // weights may have been filled in since they were registered: averages start with those of the first step
-    if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
+    const untrained = this.counts.steps === this.counts.skipped.total;
+    this.averages.restart(untrained ? this.all : entries.filter((entry) => entry.steps === 0));
     const stepRule = ruleOf(options, this.options.stepRule);
     if (unusable === undefined) requireRows(entries, arrays, call);
     if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
     const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
-    const refresh = this.refreshDue;
-    const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
+    const refresh = refreshing(entries, this.counts, this.options);
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
     const floorGiven = options.lossFloor !== undefined;
     const given = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
-    const plan = { entries, gradients: arrays, rewrites, refresh, refreshes, now, stepRule, ...given };
+    const plan = { entries, gradients: arrays, rewrites, refresh, now, stepRule, ...given };
     const skipped = unusable ?? unusableRows(entries, arrays);
     return skipped === undefined ? plan : { ...plan, skipped };
   }
@@ -226,14 +228,16 @@ export class Network {
         return this.skip(plan, decision.summary);
       }
       const keepsMomentum = this.#keepsMomentum(decision);
-      const average = averageDecay(plan.now.emaMomentum, this.counts.steps);
-      const { rate, weightDecay } = plan.now;
+      const { rate, weightDecay, emaMomentum } = plan.now;
+      const steps = plan.entries[0]?.steps ?? 0;
+      const average = averageDecay(emaMomentum, steps);
+      const averaged = new Set(plan.entries.filter((entry) => !plan.rewrites && entry.steps === steps));
       const factors = new Float64Array(plan.entries.length);
       const { momentum } = decision;
       const update = { rate, momentum, weightDecay, averageDecay: average, factors };
-      yield writing(updatedLayers(plan, decision, keepsMomentum), update);
-      this.#remember(decision, factors);
-      return this.#finish(plan, decision, average);
+      yield writing(updatedLayers(plan, decision, keepsMomentum, averaged), update);
+      if (this.options.fractionRule === 'momentum') rememberProducts(plan, decision, factors);
+      return this.#finish(plan, decision, averaged);
     } catch (error) {
       this.forgetRows();
       this.adaptation.restore(adapted);
@@ -246,9 +250,11 @@ export class Network {
 
   *#deciding(plan: StepPlan): Phases<StepDecision> {
     if (plan.skipped !== undefined) return skippedStep(plan, this.counts, plan.skipped);
-    const tasks = plan.entries.map(({ layer, momentum, samples }, index) => {
-      const gradient = plan.gradients[index];
-      return { layer, gradient, momentum, samples: Math.max(0, ...samples.values()) };
+    const tasks = plan.entries.map((entry, index) => {
+      const { layer, momentum, samples } = entry;
+      // an older factor serves a gradient without rows
+      const refresh = plan.refresh.has(entry);
+      return { layer, refresh, gradient: plan.gradients[index], momentum, samples: Math.max(0, ...samples.values()) };
     });
     try {
       const { phase, collect } = preparation(tasks, this.#prepareOptions(plan));
@@ -261,30 +267,20 @@ export class Network {
     }
   }
 
-  #prepareOptions({ refresh, now, stepRule }: StepPlan): PrepareOptions {
+  #prepareOptions({ now, stepRule }: StepPlan): PrepareOptions {
     const { dampingMode, trustRegion } = this.options;
     const damping = this.adaptation.damping(now.damping, dampingMode === 'factored');
     const { fractionRule } = this.options;
     const measures = { momentum: fractionRule === 'momentum', samples: stepRule === 'quadratic' };
-    return { refresh, damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
+    return { damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
-    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product);
+    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product, expectedProduct(plan.entries));
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
     return { ...decide({ ...plan, now }, prepared, this.counts, this.options), prepared };
-  }
-
-  /** Keeps p, what ⟨v, M⟩ is right after the step: μ⟨v, M⟩ + η⟨v, x⟩, times what kept M within its bound. */
-  #remember({ momentum, stepSizes, prepared = [] }: StepDecision, factors: Float64Array): void {
-    if (this.options.fractionRule !== 'momentum') return;
-    const products = prepared.map(
-      ({ momentumProduct = 0, innerProduct }, l) =>
-        (factors[l] ?? 1) * (momentum * momentumProduct + (stepSizes[l] ?? 0) * innerProduct),
-    );
-    this.adaptation.expect(products.reduce((sum, each) => sum + each, 0));
   }
 
   #keepsMomentum({ momentum }: StepDecision): KeepsMomentum {
@@ -294,24 +290,24 @@ export class Network {
     return (entry) => may || entry.momentum !== undefined;
   }
 
-  /** Weights that the step updated have been averaged with it; the others are here, where all of it was applied. */
-  #finish(plan: StepPlan, { summary }: StepDecision, decay: number): NaturalGradientsResult {
+  /** Takes in what a step did; weights but those `averaged` are averaged here, where all of it was applied. */
+  #finish(plan: StepPlan, { summary }: StepDecision, averaged: ReadonlySet<NetworkEntry>): NaturalGradientsResult {
     const { entries, rewrites, now } = plan;
     const updates = unappliedUpdates(plan);
     this.forgetRows();
-    for (const { layer } of entries) layer.settle();
+    for (const entry of entries) {
+      entry.layer.settle();
+      entry.steps++;
+    }
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
     this.adaptation.stepped(summary.loss, summary.predictedDecrease);
-    if (!rewrites) {
-      const stepped = new Set(entries);
+    if (rewrites) this.averages.stepped(now.emaMomentum);
+    else
       this.averages.average(
-        this.all.filter((entry) => !stepped.has(entry)),
-        decay,
+        this.all.filter((entry) => !averaged.has(entry)),
+        now.emaMomentum,
       );
-    } else {
-      this.averages.stepped(now.emaMomentum);
-    }
     return { summary, updates };
   }
 
@@ -320,12 +316,11 @@ export class Network {
     { entries, gradients, rewrites }: Pick<StepPlan, 'entries' | 'gradients' | 'rewrites'>,
     summary: StepSummary,
   ): NaturalGradientsResult {
-    const updates: Record<string, WeightVector> = {};
     this.forgetRows();
-    entries.forEach(({ name, shape, weights }, index) => {
+    const zeros = entries.flatMap(({ name, shape, weights }, index): [string, WeightVector][] => {
       const gradient = gradients[index];
       if (gradient && rewrites) forEachArray(gradient, gradient, (values) => values.fill(0));
-      else if (!weights) updates[name] = vectorOf(newVector(shape));
+      return (gradient && rewrites) || weights ? [] : [[name, vectorOf(newVector(shape))]];
     });
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total + 1, inARow: summary.skippedSteps.inARow } };
@@ -338,6 +333,6 @@ export class Network {
           'weights, momentum and averages are as before',
       );
     }
-    return { summary, updates };
+    return { summary, updates: Object.fromEntries(zeros) };
   }
 }

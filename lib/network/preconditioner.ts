@@ -6,6 +6,7 @@ import { exchanged } from './averages';
 import { Network } from './network';
 import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { recordFisherRows, recordRows } from './recording';
+import { isRefreshDue } from './refresh';
 import { LayerRegistration } from './registration';
 import { networkMemory, networkReport } from './report';
 import { networkState, type PreconditionerState, restoreNetwork } from './state';
@@ -84,10 +85,29 @@ export class Preconditioner extends LayerRegistration {
   /**
    * Whether the factors take in rows at the next step: only then are sampled gradients worth their backward pass
    * ({@link Preconditioner.recordFisher}). A step after one that could not be taken always does, and one with rows of a
-   * layer that has no factors yet, or was registered since the last.
+   * layer that has no factors yet, or was registered since the last. Of layers that do not all take part in the step,
+   * {@link Preconditioner.refreshDueAfter} tells.
    */
   get refreshDue(): boolean {
     return this.#network.refreshDue;
+  }
+
+  /**
+   * Whether the factors of a layer that has taken part in `steps` steps, see {@link Preconditioner.stepsOf}, take in
+   * rows at its next one. Each layer counts its own steps: of networks that take turns this tells which is due.
+   */
+  refreshDueAfter(steps: number): boolean {
+    const { counts, options } = this.#network;
+    return isRefreshDue(steps, counts, options);
+  }
+
+  /**
+   * Steps that a layer has taken part in; those that were skipped do not count.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for a layer that is not registered.
+   */
+  stepsOf(name: string): number {
+    return this.#network.entry(name)?.steps ?? 0;
   }
 
   /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */

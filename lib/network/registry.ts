@@ -26,14 +26,28 @@ export interface NetworkEntry {
   readonly layer: Layer;
   /** The number of the step to come when it was. */
   readonly registered: number;
+  /** Steps that it took part in, without those that were skipped. */
+  steps: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
   readonly samples: Map<number, number>;
   /** What its inputs of the step to come are like. */
   readonly inputs: InputRows;
   /** M, the momentum; none before it is needed. */
   momentum: VectorArrays | undefined;
+  /** What ⟨v, M⟩ was right after its last step, where φ follows it. */
+  momentumProduct: number | undefined;
   /** The average of the weights. */
   average: VectorArrays | undefined;
+}
+
+/** What ⟨v, M⟩ of layers together was right after their last steps; `undefined` where one of them has none. */
+export function expectedProduct(entries: readonly NetworkEntry[]): number | undefined {
+  let sum = 0;
+  for (const { momentumProduct } of entries) {
+    if (momentumProduct === undefined) return undefined;
+    sum += momentumProduct;
+  }
+  return sum;
 }
 
 /** A layer that is not skipped needs its weights for what changes them. */

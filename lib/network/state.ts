@@ -5,10 +5,11 @@ import { describe, nonNegativeInteger, positive, typeError, valueError } from '.
 import { arraysOf, copied } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
-import type { AdaptationState } from './adaptation';
+import { type AdaptationState, withoutProduct } from './adaptation';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
+import { expectedProduct } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */
@@ -25,6 +26,10 @@ export interface StoredLayer extends LayerState {
   readonly momentum?: StoredVector;
   /** The average of its weights. */
   readonly average?: StoredVector;
+  /** Steps that it took part in, without those that were skipped; of states without it all of the network's. */
+  readonly steps?: number;
+  /** What ⟨v, M⟩ was right after the last of them, where the length of a step follows it. */
+  readonly momentumProduct?: number;
 }
 
 /** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
@@ -106,6 +111,9 @@ function storedLayer(state: PreconditionerState, name: string): StoredLayer {
     nonNegativeInteger(found.rows.input, `state.layers.${name}.rows.input`);
     nonNegativeInteger(found.rows.output, `state.layers.${name}.rows.output`);
   }
+  if (found.steps !== undefined) nonNegativeInteger(found.steps, `state.layers.${name}.steps`);
+  if (found.momentumProduct !== undefined && typeof found.momentumProduct !== 'number')
+    throw typeError('a number', `state.layers.${name}.momentumProduct`, found.momentumProduct);
   return found;
 }
 
@@ -144,16 +152,21 @@ function restoreLayers(layers: readonly RestoredLayer[]): void {
 /** Everything that training goes on with, the weights apart; copies. */
 export function networkState(network: Network, seed: number): PreconditionerState {
   network.absorb();
-  const layers: Record<string, StoredLayer> = {};
-  for (const { name, layer, momentum, average } of network.all) {
-    layers[name] = {
-      ...layer.state(),
-      ...(momentum ? { momentum: stored(momentum) } : {}),
-      ...(average ? { average: stored(average) } : {}),
-    };
-  }
+  const layers = Object.fromEntries(
+    network.all.map(({ name, layer, momentum, average, steps, momentumProduct }): [string, StoredLayer] => [
+      name,
+      {
+        ...layer.state(),
+        steps,
+        ...(momentum ? { momentum: stored(momentum) } : {}),
+        ...(momentumProduct !== undefined && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
+        ...(average ? { average: stored(average) } : {}),
+      },
+    ]),
+  );
   const { steps, skipped } = network.counts;
-  const adaptation = network.adaptation.state();
+  const momentumProduct = expectedProduct(network.all);
+  const adaptation = { ...network.adaptation.state(), ...(momentumProduct ? { momentumProduct } : {}) };
   return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
 }
 
@@ -171,11 +184,15 @@ export function restoreNetwork(network: Network, state: unknown): void {
     for (const array of momentum && scale !== 1 ? arraysOf(momentum) : []) array.set(array.map((each) => each * scale));
   network.forgetRows();
   restoreLayers(loaded.map(({ entry, found }) => ({ name: entry.name, layer: entry.layer, state: found })));
-  for (const { entry, momentum, average } of loaded) {
+  for (const { entry, found, momentum, average } of loaded) {
     entry.momentum = momentum;
+    entry.momentumProduct = found.momentumProduct;
+    entry.steps = found.steps ?? state.steps - state.skippedSteps.total;
     if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
   }
   network.counts = { steps: state.steps, skipped: { ...state.skippedSteps } };
-  network.adaptation.restore(state.adaptation);
+  // the layers have their own
+  const known = loaded.some(({ found }) => found.momentumProduct !== undefined);
+  network.adaptation.restore(known && state.adaptation ? withoutProduct(state.adaptation) : state.adaptation);
   network.averages.forget();
 }

@@ -24,10 +24,8 @@ export interface StepPlan {
   readonly floorGiven: boolean;
   /** η where it was given. */
   readonly stepSize?: number;
-  /** Whether the factors are to take in what was recorded. */
-  readonly refresh: boolean;
-  /** Whether any does. */
-  readonly refreshes: boolean;
+  /** The layers whose factors are to take in what was recorded. */
+  readonly refresh: ReadonlySet<NetworkEntry>;
   readonly now: StepHyperparameters;
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
@@ -194,7 +192,7 @@ export function decide(
     innerProduct,
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
     predictedDecrease: decrease,
-    refreshed: plan.refreshes,
+    refreshed: plan.refresh.size > 0,
     layers,
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };

@@ -13,6 +13,7 @@ export function updatedLayers(
   { entries, gradients, rewrites, now }: StepPlan,
   { stepSizes, largest }: Pick<StepDecision, 'stepSizes' | 'largest'>,
   keepsMomentum: KeepsMomentum,
+  averaged: ReadonlySet<NetworkEntry>,
 ): NativeUpdatedLayer[] {
   requireArrays(entries, gradients);
   return entries.map((entry, index) => {
@@ -27,20 +28,33 @@ export function updatedLayers(
       kept: keeps ? entry.momentum : undefined,
       weights: gradient === undefined || now.weightDecay > 0 ? weights : undefined,
       gradient,
-      average: gradient === undefined && weights !== undefined ? average : undefined,
+      average: averaged.has(entry) && weights !== undefined ? average : undefined,
     };
   });
 }
 
+/** Keeps p, what ⟨v, M⟩ is right after the step: μ⟨v, M⟩ + η⟨v, x⟩, times what kept M within its bound. */
+export function rememberProducts(
+  { entries }: Pick<StepPlan, 'entries'>,
+  { momentum, stepSizes, prepared = [] }: StepDecision,
+  factors: Float64Array,
+): void {
+  for (const [l, { momentumProduct = 0, innerProduct }] of prepared.entries()) {
+    const entry = entries[l];
+    const product = momentum * momentumProduct + (stepSizes[l] ?? 0) * innerProduct;
+    if (entry) entry.momentumProduct = (factors[l] ?? 1) * product;
+  }
+}
+
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
 export function unappliedUpdates({ entries, rewrites, now }: StepPlan): Record<string, WeightVector> {
-  const updates: Record<string, WeightVector> = {};
-  if (rewrites) return updates;
-  entries.forEach(({ name, weights, momentum }) => {
-    if (weights !== undefined || momentum === undefined) return;
-    const { kernel, bias } = momentum;
-    const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
-    updates[name] = vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) });
-  });
-  return updates;
+  if (rewrites) return {};
+  const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
+  return Object.fromEntries(
+    entries.flatMap(({ name, weights, momentum }) => {
+      if (weights !== undefined || momentum === undefined) return [];
+      const { kernel, bias } = momentum;
+      return [[name, vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) })]];
+    }),
+  );
 }
