@@ -10,8 +10,9 @@ namespace cgfac::node {
 void prepare_all_sync(const Napi::CallbackInfo& info);
 Napi::Value prepare_all(const Napi::CallbackInfo& info);
 
-/// ([{ layer, kept, weights, gradient, average }, …], { stepSize, momentum, weightDecay, averageDecay }): the update of
-/// core/layer/update.h; each vector is { kernel, bias } or undefined. The layers settle.
+/// ([{ layer, kept, weights, gradient, average, weightsTo }, …], { stepSize, momentum, weightDecay, averageDecay }):
+/// the update of core/layer/update.h; each vector is { kernel, bias } or undefined. `weightsTo`: where `weights`, which
+/// are a copy then, go in the end. The layers settle.
 void write_all_sync(const Napi::CallbackInfo& info);
 Napi::Value write_all(const Napi::CallbackInfo& info);
 
