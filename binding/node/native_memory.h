@@ -41,7 +41,7 @@ class MemoryHolder {
 /// here.
 class NativeMemory {
  public:
-  /// Of the environment's addon.
+  /// What the holders of an environment share.
   static std::shared_ptr<NativeMemory> of(Napi::Env env);
 
  private:

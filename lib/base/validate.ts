@@ -137,8 +137,8 @@ export function checkOptions(options: unknown, owner: string, known: readonly st
 }
 
 /**
- * Checks options as {@link checkOptions} does, and reads each of them once: a copy, in which nothing is the caller's but
- * the values. An option that is `undefined` was not given.
+ * Checks options as {@link checkOptions} does, and reads each of them once: a copy, in which nothing is the caller's
+ * but the values. An option that is `undefined` was not given.
  */
 export function readOptions<T>(options: T, owner: string, known: readonly string[]): T {
   return reading('an object that can be read', `the options of ${owner}`, () => {

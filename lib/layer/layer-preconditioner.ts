@@ -157,9 +157,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * the gradient is never formed: one product of its size instead of two passes over it. Nothing is recorded, and no
    * warm start used or left; with 'kfac' the batch enters the factors.
    *
-   * @param rows - The batch; its arrays are copied when the call is made, and so are the weights of `applyTo`. `out`, or
-   * `applyTo`: where the result goes, written when the promise settles: what the weights were when the call was made,
-   * or what calls of this object that are still pending make of them, and the update. `signal`: read once per
+   * @param rows - The batch; its arrays are copied when the call is made, and so are the weights of `applyTo`. `out`,
+   * or `applyTo`: where the result goes, written when the promise settles: what the weights were when the call was
+   * made, or what calls of this object that are still pending make of them, and the update. `signal`: read once per
    * iteration; an abort that comes after the work was done still rejects, and the result is then written.
    * @returns How it went: ⟨v, x⟩ and xᵀF x, the latter not with factored damping that `'exact'` solves by averages or
    * by a side's covariance, and x unless weights were updated.

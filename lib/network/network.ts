@@ -1,16 +1,23 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
 import { clear } from '../base/float32';
-import { reading } from '../base/reading';
 import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
-import { InputRows } from './input-rows';
 import type { LayerKind } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { isThere, type NetworkEntry, newLayer, own, requireArrays, requireWeights, resizeEntry } from './registry';
+import {
+  isThere,
+  type NetworkEntry,
+  newEntry,
+  own,
+  requireArrays,
+  requireWeights,
+  resizeEntry,
+  skippedBy,
+} from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
@@ -87,7 +94,6 @@ export class Network {
     return (this.options.lossReduction === 'mean' ? samples : 1) * this.options.accumulationSteps;
   }
 
-  /** Refuses a call while a step is pending. */
   requireIdle(call: string): void {
     this.turns.requireIdle(call);
   }
@@ -98,35 +104,15 @@ export class Network {
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
     const parsed = kind.parse(options, this.options);
-    const { shape, weights } = parsed;
+    const { weights } = parsed;
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
-    const pattern = reading('expressions that can be searched for', 'skipLayers', () => {
-      const found = this.options.skipLayers.find((each) =>
-        typeof each === 'string' ? each === name : name.search(each) >= 0,
-      );
-      return found === undefined ? undefined : String(found);
-    });
+    const pattern = skippedBy(this.options.skipLayers, name);
     if (pattern !== undefined) {
       this.skippedLayers.set(name, `skipLayers names it (${pattern})`);
       return false;
     }
     if (this.options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
-    const average = this.options.useEma && weights !== undefined ? copied(weights) : undefined;
-    const layer = newLayer(shape, this.options);
-    const registered = this.counts.steps;
-    this.entries.set(name, {
-      ...parsed,
-      name,
-      kind,
-      layer,
-      registered,
-      samples: new Map(),
-      inputs: new InputRows(),
-      momentum: undefined,
-      lent: false,
-      copy: undefined,
-      average,
-    });
+    this.entries.set(name, newEntry(name, kind, parsed, this.options, this.counts.steps));
     return true;
   }
 
@@ -185,8 +171,8 @@ export class Network {
   /**
    * Checks a step's arguments. Nothing is changed before.
    *
-   * @param how - `rewrites`: whether gradients are to be rewritten, all that have rows then. `owns`: whether the step is
-   * to have copies of what it works on.
+   * @param how - `rewrites`: whether gradients are to be rewritten, all that have rows then. `owns`: whether the step
+   * is to have copies of what it works on.
    */
   plan(
     gradients: LayerVectors | undefined,

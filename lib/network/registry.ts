@@ -1,12 +1,13 @@
 /** The layers that a {@link Preconditioner} knows, and what goes with each. */
 import { CgfacError } from '../base/errors';
 import { lengthOf, write } from '../base/float32';
+import { reading } from '../base/reading';
 import { describe, valueError } from '../base/validate';
 import { arraysOf, copied, forEachArray, newVector, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
-import type { InputRows } from './input-rows';
-import type { LayerKind, NetworkShape } from './kinds/layer-kind';
+import { InputRows } from './input-rows';
+import type { LayerKind, NetworkShape, ParsedLayer } from './kinds/layer-kind';
 import type { ResolvedPreconditionerOptions } from './options';
 
 /** A registered layer and what goes with it. */
@@ -94,8 +95,40 @@ export function newSamples({ samples }: NetworkEntry, site: number, batch: numbe
   return { samples: Math.max(0, firstSample + batch - before), firstSample };
 }
 
+/** The pattern of those that leave a layer out, in words; `undefined` where none does. */
+export function skippedBy(patterns: readonly (string | RegExp)[], name: string): string | undefined {
+  return reading('expressions that can be searched for', 'skipLayers', () => {
+    const found = patterns.find((each) => (typeof each === 'string' ? each === name : name.search(each) >= 0));
+    return found === undefined ? undefined : String(found);
+  });
+}
+
+/** A layer that is registered before the step of that number. */
+export function newEntry(
+  name: string,
+  kind: LayerKind,
+  parsed: ParsedLayer,
+  options: ResolvedPreconditionerOptions,
+  registered: number,
+): NetworkEntry {
+  const { shape, weights } = parsed;
+  return {
+    ...parsed,
+    name,
+    kind,
+    registered,
+    average: options.useEma && weights !== undefined ? copied(weights) : undefined,
+    layer: newLayer(shape, options),
+    samples: new Map(),
+    inputs: new InputRows(),
+    momentum: undefined,
+    lent: false,
+    copy: undefined,
+  };
+}
+
 /** The core's half of a layer of that shape. */
-export function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOptions): Layer {
+function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOptions): Layer {
   const { method, window } = options;
   return new Layer(
     { ...shape, lossReduction: 'sum' },

@@ -25,7 +25,7 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap>, private MemoryHolder {
   [[nodiscard]] const std::shared_ptr<Layer>& layer() const { return layer_; }
   /// A call of the layer's is pending from now on.
   void start() { ++pending_; }
-  /// It has settled.
+  /// A call of the layer's has settled.
   void settle();
   /// Tells the engine what the layer holds, unless a call is pending.
   void tell_memory();

@@ -6,8 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/block/finite.h"
-#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/layer/side_by_side.h"
 #include "core/layer/trust_region.h"
@@ -207,7 +205,7 @@ std::optional<WeightArrays> updated(const Napi::Object& item, const char* name, 
   return weight_vector(item.Get(name), name, shape);
 }
 
-// The same as the caller's arrays have it, room of its own in an asynchronous call.
+// The same as the caller's arrays have it, room in an asynchronous call.
 std::optional<WeightArrays> rewritten(const Napi::Object& item, const char* name, const LayerShape& shape,
                                       CallMemory& memory) {
   const std::optional<WeightArrays> arrays = updated(item, name, shape);
@@ -337,37 +335,6 @@ Napi::Value write_all(const Napi::CallbackInfo& info) {
 
 void precondition_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { run_now(info.Env(), parse_precondition(info)); });
-}
-
-void average_all(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const auto list = info[0].As<Napi::Array>();
-    const double decay = number_of(info[1]);
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      const auto item = list.Get(i).As<Napi::Object>();
-      const std::span<float> weights = float32_array(item.Get("weights"), "weights");
-      const std::span<float> average = float32_array(item.Get("average"), "average", weights.size());
-      average_weights(decay, weights, average);
-    }
-  });
-}
-
-Napi::Value square(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    const std::span<const float> numbers = float32_array(info[0], "an array");
-    return Napi::Number::New(info.Env(), dot_in_pieces(numbers, numbers));
-  });
-}
-
-Napi::Value first_not_finite(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto list = info[0].As<Napi::Array>();
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      const std::span<const float> numbers = float32_array(list.Get(i), "an array");
-      if (!all_finite(numbers)) return Napi::Number::New(info.Env(), i);
-    }
-    return Napi::Number::New(info.Env(), -1);
-  });
 }
 
 }  // namespace cgfac::node

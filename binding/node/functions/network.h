@@ -19,11 +19,4 @@ Napi::Value write_all(const Napi::CallbackInfo& info);
 /// ([{ layer, vKernel, vBias, outKernel, outBias, report }, …]): a SolveReport each.
 void precondition_all_sync(const Napi::CallbackInfo& info);
 
-/// ([{ weights, average }, …], decay): average ← decay·average + (1 − decay)·weights, of Float32Arrays of one length.
-void average_all(const Napi::CallbackInfo& info);
-/// (array) → ‖x‖² of a Float32Array.
-Napi::Value square(const Napi::CallbackInfo& info);
-/// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.
-Napi::Value first_not_finite(const Napi::CallbackInfo& info);
-
 }  // namespace cgfac::node
