@@ -25,10 +25,15 @@ export function reading<T>(expected: string, name: string, read: () => T): T {
   try {
     return read();
   } catch (thrown) {
-    if (thrown instanceof CgfacError) throw thrown;
-    const words = `Expected ${expected} for ${name} but received one that throws: ${messageOf(thrown).slice(0, 200)}`;
-    throw new CgfacError('ERR_CGFAC_INVALID_ARG_VALUE', words, { cause: thrown });
+    throw unreadable(expected, name, thrown);
   }
+}
+
+/** The error for what the caller's code threw; one of the package as it is. */
+export function unreadable(expected: string, name: string, thrown: unknown): CgfacError {
+  if (thrown instanceof CgfacError) return thrown;
+  const words = `Expected ${expected} for ${name} but received one that throws: ${messageOf(thrown).slice(0, 200)}`;
+  return new CgfacError('ERR_CGFAC_INVALID_ARG_VALUE', words, { cause: thrown });
 }
 
 /** The elements of an array, each read once; `undefined` of what is no array. */

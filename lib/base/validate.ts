@@ -1,5 +1,5 @@
 import { CgfacError } from './errors';
-import { reading } from './reading';
+import { reading, unreadable } from './reading';
 
 /** Describes a received value the way the messages of this package do: `"NaN"`, `"a Float64Array of length 12"`. */
 export function describe(value: unknown): string {
@@ -139,19 +139,32 @@ export function checkOptions(options: unknown, owner: string, known: readonly st
 /**
  * Checks options as {@link checkOptions} does, and reads each of them once: a copy, in which nothing is the caller's
  * but the values. An option that is `undefined` was not given.
+ *
+ * @param read - How they are read, where it has to be quick: it takes those of `known` apart and puts them together.
  */
-export function readOptions<T>(options: T, owner: string, known: readonly string[]): T {
-  return reading('an object that can be read', `the options of ${owner}`, () => {
+export function readOptions<T>(
+  options: T,
+  owner: string,
+  known: readonly string[],
+  read: (options: T) => unknown = (given) => readByName(given, known),
+): T {
+  try {
     if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options))
       throw typeError('an options object', `the options of ${owner}`, options);
     for (const name of Object.keys(options)) if (!known.includes(name)) throw unknownOption(name, owner, known);
-    const read: Record<string, unknown> = {};
-    for (const name of known) {
-      const value = (options as Readonly<Record<string, unknown>>)[name];
-      if (value !== undefined) read[name] = value;
-    }
-    return read as T;
-  });
+    return read(options) as T;
+  } catch (thrown) {
+    throw unreadable('an object that can be read', `the options of ${owner}`, thrown);
+  }
+}
+
+function readByName(options: unknown, known: readonly string[]): object {
+  const read: Record<string, unknown> = {};
+  for (const name of known) {
+    const value = (options as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined) read[name] = value;
+  }
+  return read;
 }
 
 function unknownOption(name: string, owner: string, known: readonly string[]): CgfacError {
@@ -238,9 +251,9 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
 
 /** Checks that the options without a default are there. */
 export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
-  for (const [name, expected] of Object.entries(required)) {
+  for (const name in required) {
     if ((options as Record<string, unknown>)[name] === undefined)
-      throw missingOption(expected, `${name} of ${owner}, which has no default,`);
+      throw missingOption(required[name] ?? '', `${name} of ${owner}, which has no default,`);
   }
 }
 

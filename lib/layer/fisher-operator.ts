@@ -13,6 +13,8 @@ export interface ApplyOptions<Bias extends boolean = boolean> {
 
 const applyNames = ['out'];
 const applyAsyncNames = ['out', 'signal'];
+const request = ({ out }: ApplyOptions) => ({ out });
+const asyncRequest = ({ out, signal }: ApplyOptions & { readonly signal?: AbortSignal }) => ({ out, signal });
 
 /** The native object and the shape behind an operator; not part of the public face. */
 export interface OperatorParts {
@@ -75,7 +77,7 @@ export class FisherOperator<Bias extends boolean = false> {
     v: WeightVector<Bias>,
     options: ApplyOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<WeightVector<Bias>> {
-    const { out, signal: given } = readOptions(options, 'apply', applyAsyncNames);
+    const { out, signal: given } = readOptions(options, 'apply', applyAsyncNames, asyncRequest);
     const signal = abortSignal(given);
     const from = vectorArrays(v, 'v', this.#shape);
     const to = outputArrays(out, this.#shape);
@@ -97,7 +99,7 @@ export class FisherOperator<Bias extends boolean = false> {
    * result beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
    */
   applySync(v: WeightVector<Bias>, options: ApplyOptions<Bias> = {}): WeightVector<Bias> {
-    const { out } = readOptions(options, 'applySync', applyNames);
+    const { out } = readOptions(options, 'applySync', applyNames, request);
     const from = vectorArrays(v, 'v', this.#shape);
     const to = outputArrays(out, this.#shape);
     callNative(() => this.#native.applySync(from.kernel, from.bias, to.kernel, to.bias));

@@ -18,7 +18,7 @@ import {
   type WeightVector,
 } from '../base/weight-vector';
 import { callNative, callNativeAsync } from '../native/call';
-import type { NativeOwnGradient, NativeRequest } from '../native/declarations';
+import type { NativeOwnGradient } from '../native/declarations';
 import { Layer } from './layer';
 import { type LayerPreconditionerOptions, parseLayerOptions } from './options';
 import { layerSummary, newReport } from './summary';
@@ -36,6 +36,22 @@ const preconditionNames = ['out', 'spectrum'];
 const preconditionAsyncNames = [...preconditionNames, 'signal'];
 const naturalGradientNames = [...recordNames, 'lossGrads', 'out', 'applyTo', 'spectrum'];
 const naturalGradientAsyncNames = [...naturalGradientNames, 'signal'];
+
+const requiredRows = { inputs: 'a Float32Array', outputGrads: 'a Float32Array', batch: 'a positive integer' };
+
+// What is read of the options of calls that cost next to nothing themselves.
+const recordedRows = ({ inputs, outputGrads, batch, fisherRows }: RecordedRows) => ({
+  inputs,
+  outputGrads,
+  batch,
+  fisherRows,
+});
+const request = ({ out, spectrum }: PreconditionOptions) => ({ out, spectrum });
+const asyncRequest = ({ out, spectrum, signal }: PreconditionOptions & { readonly signal?: AbortSignal }) => ({
+  out,
+  spectrum,
+  signal,
+});
 
 /** The layer behind a preconditioner; not part of the public face. */
 let layerOf: (preconditioner: unknown) => Layer | undefined;
@@ -89,7 +105,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   record(rows: RecordedRows): void {
     this.#requireAlive();
-    const given = readOptions(rows, 'record', recordNames);
+    const given = readOptions(rows, 'record', recordNames, recordedRows);
     const { inputs, outputGrads, batch, fisherRows } = this.#rows(given, 'record');
     callNative(() => this.#layer.native.recordBatch(inputs, outputGrads, batch, fisherRows));
   }
@@ -124,10 +140,10 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     v: WeightVector<Bias>,
     options: PreconditionOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<PreconditionResult<Bias>> {
-    const given = readOptions(options, 'precondition', preconditionAsyncNames);
+    const given = readOptions(options, 'precondition', preconditionAsyncNames, asyncRequest);
     const { out, to, system, report, spectrum } = this.#system(v, given);
     const found = await callNativeAsync(abortSignal(given.signal), (token) =>
-      this.#layer.native.precondition(...system, report, { spectrum, token, fresh: out === undefined }),
+      this.#layer.native.precondition(...system, report, spectrum, token, out === undefined),
     );
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
@@ -145,10 +161,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * solution beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
    */
   preconditionSync(v: WeightVector<Bias>, options: PreconditionOptions<Bias> = {}): PreconditionResult<Bias> {
-    const given = readOptions(options, 'preconditionSync', preconditionNames);
+    const given = readOptions(options, 'preconditionSync', preconditionNames, request);
     const { out, to, system, report, spectrum } = this.#system(v, given);
-    const request: NativeRequest | undefined = spectrum ? { spectrum } : undefined;
-    const found = callNative(() => this.#layer.native.preconditionSync(...system, report, request));
+    const found = callNative(() => this.#layer.native.preconditionSync(...system, report, spectrum));
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
 
@@ -240,11 +255,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
 
   #rows(rows: RecordedRows, owner: string) {
     this.#requireAlive();
-    checkRequired(rows, owner, {
-      inputs: 'a Float32Array',
-      outputGrads: 'a Float32Array',
-      batch: 'a positive integer',
-    });
+    checkRequired(rows, owner, requiredRows);
     const { inFeatures, outFeatures } = this.#layer.shape;
     const batch = positiveInteger(rows.batch, 'batch');
     const fisherRows = positiveInteger(rows.fisherRows ?? batch, 'fisherRows');

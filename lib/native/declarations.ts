@@ -165,22 +165,16 @@ export interface NativeOwnGradient {
   readonly fresh: boolean;
 }
 
-/** What is asked of a solve besides x. */
-export interface NativeRequest {
-  readonly spectrum: boolean;
-  readonly token?: NativeCancelToken | undefined;
-  readonly fresh?: boolean;
-}
-
 type SolveArguments = [
   vKernel: Float32Array,
   vBias: MaybeArray,
   outKernel: Float32Array,
   outBias: MaybeArray,
   report: Float64Array,
+  spectrum: boolean,
 ];
 
-type AsyncSolveArguments = [...SolveArguments, request: NativeRequest];
+type AsyncSolveArguments = [...SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
 
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {
@@ -201,7 +195,7 @@ export interface NativeBatchRows {
 export interface NativeLayer {
   recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
   /** Writes a SolveReport. */
-  preconditionSync(...system: [...SolveArguments, request: NativeRequest | undefined]): NativeSpectrum | undefined;
+  preconditionSync(...system: SolveArguments): NativeSpectrum | undefined;
   precondition(...system: AsyncSolveArguments): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;

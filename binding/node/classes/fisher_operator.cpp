@@ -23,13 +23,14 @@ FisherOperatorWrap::FisherOperatorWrap(const Napi::CallbackInfo& info)
   output_rows_ = size_of(options.Get("fisherRows"));
   auto self = info.This().As<Napi::Object>();
   for (const char* name : {"inputs", "outputGrads"}) self.Set(name, options.Get(name));
+  inputs_ = Napi::Weak(options.Get("inputs").As<Napi::Object>());
+  output_grads_ = Napi::Weak(options.Get("outputGrads").As<Napi::Object>());
   guarded(info.Env(), [&] { (void)batch(); });
 }
 
 Batch FisherOperatorWrap::batch() const {
-  const Napi::Object self = Value();
-  const auto inputs = float32_array(self.Get("inputs"), "inputs", input_rows_ * shape_.in_features);
-  const auto output_grads = float32_array(self.Get("outputGrads"), "outputGrads", output_rows_ * shape_.out_features);
+  const auto inputs = float32_array(inputs_.Value(), "inputs", input_rows_ * shape_.in_features);
+  const auto output_grads = float32_array(output_grads_.Value(), "outputGrads", output_rows_ * shape_.out_features);
   return {.inputs = {inputs.data(), input_rows_, shape_.in_features},
           .output_grads = {output_grads.data(), output_rows_, shape_.out_features}};
 }

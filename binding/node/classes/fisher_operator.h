@@ -14,7 +14,8 @@
 namespace cgfac::node {
 
 /// The native half of `FisherOperator`: two borrowed arrays, a shape and a damping. The arrays are properties of the
-/// JavaScript object, not references of this one: an array that refers to its operator would keep both alive for good.
+/// JavaScript object, and weak references of this one: with strong ones an array that refers to its operator would keep
+/// both alive for good.
 class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap>, private MemoryHolder {
  public:
   /// The class as JavaScript has it.
@@ -43,6 +44,8 @@ class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap>, private 
   Damping damping_;
   std::size_t input_rows_;
   std::size_t output_rows_;
+  Napi::ObjectReference inputs_;
+  Napi::ObjectReference output_grads_;
   std::shared_ptr<Workspaces> workspaces_ = std::make_shared<Workspaces>();
 };
 

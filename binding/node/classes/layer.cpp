@@ -67,7 +67,8 @@ void LayerWrap::record_batch(const Napi::CallbackInfo& info) {
     const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
     layer_->record_batch({.inputs = {inputs.data(), input_rows, shape.in_features},
                           .output_grads = {output_grads.data(), output_rows, shape.out_features}});
-    tell_memory();
+    const std::size_t recorded = inputs.size() + output_grads.size();
+    if (std::exchange(recorded_, recorded) != recorded) tell_memory();
   });
 }
 
@@ -103,14 +104,10 @@ Call<LayerWrap::Solved> LayerWrap::parse_precondition(const Napi::CallbackInfo& 
   const WeightArrays wanted = weight_arrays(info[2], info[3], "out", shape);
   require_no_overlap(info.Env(), wanted, {.v = given});
   const std::span<double> report = report_array<SolveReport>(info[4]);
-  (void)layer_->batch();
-  const auto asked = [&](const char* name) {
-    return info[5].IsObject() && info[5].As<Napi::Object>().Get(name).ToBoolean();
-  };
   const WeightArrays v = memory.read(given);
   const WeightArrays out =
-      memory.write({.kernel = info[2], .bias = info[3], .name = "out", .memory = wanted}, asked("fresh"));
-  return call(solve(v, out, asked("spectrum")), report);
+      memory.write({.kernel = info[2], .bias = info[3], .name = "out", .memory = wanted}, info[7].ToBoolean());
+  return call(solve(v, out, info[5].ToBoolean()), report);
 }
 
 Napi::Value LayerWrap::precondition_sync(const Napi::CallbackInfo& info) {
@@ -128,7 +125,7 @@ Napi::Value LayerWrap::precondition(const Napi::CallbackInfo& info) {
     const auto memory = std::make_shared<CallMemory>(Ownership::owned);
     Call<Solved> call = parse_precondition(info, *memory);
     call.pins.push_back(info[4]);
-    return queue(info.Env(), std::move(call), memory, info[5].As<Napi::Object>().Get("token"));
+    return queue(info.Env(), std::move(call), memory, info[6]);
   });
 }
 

@@ -45,7 +45,7 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap>, private MemoryHolder {
   /// (inputs, outputGrads, batch, fisherRows)
   void record_batch(const Napi::CallbackInfo& info);
   // Each writes a SolveReport and gives the spectrum, or undefined. `fresh`: whether `out` is new.
-  /// (vKernel, vBias, outKernel, outBias, report, { spectrum, token, fresh } | undefined)
+  /// (vKernel, vBias, outKernel, outBias, report, spectrum, cancelToken | undefined, fresh)
   Napi::Value precondition_sync(const Napi::CallbackInfo& info);
   Napi::Value precondition(const Napi::CallbackInfo& info);
   /// ({ inputs, outputGrads, lossGrads, batch, fisherRows, kernel, bias, factor, keep, spectrum, report, fresh },
@@ -88,7 +88,8 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap>, private MemoryHolder {
 
   std::shared_ptr<Layer> layer_;  // none once disposed; jobs under way keep it
   std::shared_ptr<Strand> strand_ = std::make_shared<Strand>(ThreadPool::shared());
-  std::size_t pending_ = 0;  // calls that have not settled, each of which keeps this object
+  std::size_t recorded_ = 0;  // numbers of the last batch, of which the engine knows
+  std::size_t pending_ = 0;   // calls that have not settled, each of which keeps this object
 };
 
 }  // namespace cgfac::node
