@@ -18,6 +18,7 @@
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
+#include "node/functions/vectors.h"
 
 namespace cgfac::node {
 

@@ -1,6 +1,9 @@
 /**
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
+ *
+ * A call that gives a promise copies what it reads, and writes into the arrays once its work is done; into those that
+ * are `fresh`, made for the call and seen by nobody else, at once. Reports are always the facade's own.
  */
 import type {
   MaybeArray,
@@ -84,6 +87,7 @@ export interface NativeFisherOperator {
     outKernel: Float32Array,
     outBias: MaybeArray,
     token: NativeCancelToken | undefined,
+    fresh: boolean,
   ): Promise<void>;
 }
 
@@ -99,6 +103,7 @@ export interface NativeSystem {
 export interface NativeStartedSystem extends NativeSystem {
   readonly x0Kernel: MaybeArray;
   readonly x0Bias: MaybeArray;
+  readonly fresh: boolean;
 }
 
 /** Conjugate gradients by themselves. */
@@ -161,12 +166,7 @@ export interface NativeOwnGradient {
   readonly spectrum: boolean;
   /** A SolveReport. */
   readonly report: Float64Array;
-}
-
-/** What is asked of a solve besides x. */
-export interface NativeRequest {
-  readonly spectrum: boolean;
-  readonly token?: NativeCancelToken | undefined;
+  readonly fresh: boolean;
 }
 
 type SolveArguments = [
@@ -175,8 +175,10 @@ type SolveArguments = [
   outKernel: Float32Array,
   outBias: MaybeArray,
   report: Float64Array,
-  request: NativeRequest | undefined,
+  spectrum: boolean,
 ];
+
+type AsyncSolveArguments = [...SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
 
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {
@@ -198,7 +200,7 @@ export interface NativeLayer {
   recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
   /** Writes a SolveReport. */
   preconditionSync(...system: SolveArguments): NativeSpectrum | undefined;
-  precondition(...system: SolveArguments): Promise<NativeSpectrum | undefined>;
+  precondition(...system: AsyncSolveArguments): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;
   estimatedCost(): number;
@@ -265,6 +267,8 @@ export interface NativeUpdatedLayer {
   readonly gradient: NativeVector | undefined;
   /** The average of the weights. */
   readonly average: NativeVector | undefined;
+  /** Where the weights go in the end, which are a copy then. */
+  readonly weightsTo?: NativeVector | undefined;
 }
 
 /** What holds for the update of all layers. */

@@ -1,10 +1,11 @@
 /** Averages of the registered weights, for evaluation (Ruppert 1988; Polyak and Juditsky 1992). */
 import { CgfacError } from '../base/errors';
+import { lengthOf, write } from '../base/float32';
 import { arraysOf, copied, forEachArray } from '../base/vectors';
 import { callNative } from '../native/call';
 import type { NativeAveraged } from '../native/declarations';
 import { native } from '../native/load';
-import type { NetworkEntry } from './registry';
+import { type NetworkEntry, requireArrays } from './registry';
 
 /** β_t = min(β, (1 + t)/(10 + t)): averages begin as those of few weights, and grow longer with the steps. */
 export function averageDecay(most: number, step: number): number {
@@ -35,8 +36,10 @@ export class NetworkAverages {
   absorb(entries: Iterable<NetworkEntry>): void {
     const most = this.#due;
     if (most === undefined) return;
+    const all = [...entries];
+    requireArrays(all, []);
     this.#due = undefined;
-    this.average(entries, most);
+    this.average(all, most);
   }
 
   /** Averages ← β_t·averages + (1 − β_t)·weights, after a step that is counted. */
@@ -58,8 +61,7 @@ export class NetworkAverages {
 
   /** The averages are the weights: no step has been taken. */
   restart(entries: Iterable<NetworkEntry>): void {
-    for (const { weights, average } of entries)
-      if (weights && average) forEachArray(average, weights, (mean, w) => mean.set(w));
+    for (const { weights, average } of entries) if (weights && average) forEachArray(average, weights, write);
   }
 
   /**
@@ -68,6 +70,7 @@ export class NetworkAverages {
    */
   pairs(entries: readonly NetworkEntry[], untrained: boolean, owner: string) {
     const averaged = entries.flatMap(({ weights, average }) => (weights && average ? [{ weights, average }] : []));
+    requireArrays(entries, []);
     if (untrained) this.restart(entries);
     if (averaged.length === 0)
       throw new CgfacError(
@@ -86,12 +89,28 @@ export async function exchanged<T>(
 ): Promise<T> {
   const kept = pairs.map(({ weights }) => copied(weights));
   try {
-    for (const { weights, average } of pairs) forEachArray(weights, average, (to, from) => to.set(from));
+    for (const { weights, average } of pairs) forEachArray(weights, average, write);
     return await callback();
   } finally {
+    let gone = 0;
     pairs.forEach(({ weights }, index) => {
       const before = kept[index];
-      if (before) forEachArray(weights, before, (to, from) => to.set(from));
+      if (before === undefined) return;
+      forEachArray(weights, before, (to, from) => {
+        if (lengthOf(to) === from.length) write(to, from);
+        else gone++;
+      });
     });
+    requireNone(gone);
   }
+}
+
+/** The callback may have transferred arrays that are to be written again. */
+function requireNone(gone: number): void {
+  if (gone === 0) return;
+  throw new CgfacError(
+    'ERR_CGFAC_DETACHED_BUFFER',
+    `Expected weights that are still there after the callback of withAveragedWeights() but received ${gone} arrays ` +
+      'whose buffers were detached meanwhile',
+  );
 }

@@ -1,32 +1,47 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
+import { clear } from '../base/float32';
 import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
-import { InputRows } from './input-rows';
 import type { LayerKind } from './kinds/layer-kind';
-import type { ResolvedPreconditionerOptions } from './options';
+import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
 import { anyRefreshDue, refreshing } from './refresh';
-import { expectedProduct, type NetworkEntry, newLayer, requireArrays, requireWeights, resizeEntry } from './registry';
+import {
+  expectedProduct,
+  isThere,
+  type NetworkEntry,
+  newEntry,
+  own,
+  requireArrays,
+  requireWeights,
+  resizeEntry,
+  skippedBy,
+} from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
+import {
+  givenFor,
+  lossOf,
+  normsOf,
+  requireRows,
+  requireSampledRows,
+  ruleOf,
+  unusableLoss,
+  unusableRows,
+} from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
+import { Turns } from './turns';
 import type { LayerVectors, NaturalGradientsResult, StepOptions } from './types';
 
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
-
-/** A gradient, a direction or weights by name: own properties alone. */
-function named(vectors: LayerVectors, name: string): unknown {
-  return Object.hasOwn(vectors, name) ? vectors[name] : undefined;
-}
 
 /** Layers, counts, averages and adaptation, and one step at a time. */
 export class Network {
@@ -38,9 +53,10 @@ export class Network {
   readonly adaptation: Adaptation;
   /** The averages of the registered weights. */
   readonly averages: NetworkAverages;
+  /** Whose turn it is. */
+  readonly turns = new Turns();
   /** Steps done, and those that were skipped. */
   counts: StepCounts = { steps: 0, skipped: { total: 0, inARow: 0 } };
-  #busy = false;
 
   constructor(public options: ResolvedPreconditionerOptions) {
     this.adaptation = new Adaptation(options.adapted);
@@ -54,12 +70,20 @@ export class Network {
 
   /** Whether the factors take in rows at the next step, of any layer. */
   get refreshDue(): boolean {
-    return anyRefreshDue(this.all, this.counts, this.options);
+    return this.turns.asking('refreshDue', () => anyRefreshDue(this.all, this.counts, this.options));
   }
 
   /** The learning rate of a step. */
   rateAt(step: number): number {
-    return hyperparametersAt(this.options, step).rate;
+    return this.turns.asking('loadStateDict()', () => hyperparametersAt(this.options, step)).rate;
+  }
+
+  /** Share of a batch whose targets are sampled. */
+  get fisherFraction(): number {
+    const { options, counts } = this;
+    return this.turns.asking('fisherFraction', () =>
+      at(options.fisherFraction, counts.steps, 'fisherFraction', scheduled.fisherFraction),
+    );
   }
 
   /** What makes recorded gradients those of a sample's own loss. */
@@ -67,20 +91,8 @@ export class Network {
     return (this.options.lossReduction === 'mean' ? samples : 1) * this.options.accumulationSteps;
   }
 
-  /** Refuses a call while a step is pending. */
   requireIdle(call: string): void {
-    if (this.#busy)
-      throw new CgfacError('ERR_CGFAC_BUSY', `Expected no pending step for ${call} but received one; await it first`);
-  }
-
-  /** Runs `body`, during which other calls are refused. */
-  async exclusively<T>(body: () => Promise<T>): Promise<T> {
-    this.#busy = true;
-    try {
-      return await body();
-    } finally {
-      this.#busy = false;
-    }
+    this.turns.requireIdle(call);
   }
 
   /** Takes a layer in, unless `skipLayers` names it; returns whether it is preconditioned. */
@@ -88,37 +100,16 @@ export class Network {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights, recurrent, attended, output } = kind.parse(options, this.options);
+    const parsed = kind.parse(options, this.options);
+    const { weights } = parsed;
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
-    const pattern = this.options.skipLayers.find((each) =>
-      typeof each === 'string' ? each === name : name.search(each) >= 0,
-    );
+    const pattern = skippedBy(this.options.skipLayers, name);
     if (pattern !== undefined) {
-      this.skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
+      this.skippedLayers.set(name, `skipLayers names it (${pattern})`);
       return false;
     }
     if (this.options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
-    const average = this.options.useEma && weights !== undefined ? copied(weights) : undefined;
-    const layer = newLayer(shape, this.options);
-    const registered = this.counts.steps;
-    this.entries.set(name, {
-      name,
-      kind,
-      shape,
-      options,
-      weights,
-      recurrent,
-      attended,
-      output,
-      layer,
-      registered,
-      steps: 0,
-      samples: new Map(),
-      inputs: new InputRows(),
-      momentum: undefined,
-      momentumProduct: undefined,
-      average,
-    });
+    this.entries.set(name, newEntry(name, kind, parsed, this.options, this.counts.steps));
     return true;
   }
 
@@ -167,6 +158,7 @@ export class Network {
       entry.samples.clear();
       entry.inputs.clear();
       entry.momentum = undefined;
+      entry.lent = false;
       entry.steps = 0;
       entry.momentumProduct = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
@@ -178,46 +170,55 @@ export class Network {
   /**
    * Checks a step's arguments. Nothing is changed before.
    *
-   * @param rewrites - Whether gradients are to be rewritten: all that have rows, then.
+   * @param how - `rewrites`: whether gradients are to be rewritten, all that have rows then. `owns`: whether the step
+   * is to have copies of what it works on.
    */
-  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string, rewrites: boolean): StepPlan {
+  plan(
+    gradients: LayerVectors | undefined,
+    options: StepOptions,
+    call: string,
+    { rewrites, owns }: Pick<StepPlan, 'rewrites' | 'owns'>,
+  ): StepPlan {
     this.requireIdle(`${call}()`);
-    if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
-      throw typeError('gradients by layer', 'gradients', gradients);
+    const all = this.all;
+    const given = givenFor(all, gradients);
+    this.requireIdle(`${call}()`);
     const stepSize = options.stepSize === undefined ? undefined : nonNegative(options.stepSize, 'stepSize');
     const loss = lossOf(options, this.options.stepRule, call);
     const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
     const unusable = unusableLoss(loss, lossFloor);
-    const entries = this.all.filter(
-      ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
+    const members = all.flatMap((entry, index) =>
+      entry.layer.recorded || given[index] !== undefined ? [{ entry, gradient: given[index] }] : [],
     );
-    const arrays = entries.map(({ name, shape }) => {
-      const given = gradients === undefined ? undefined : named(gradients, name);
-      return given === undefined && !rewrites ? undefined : vectorArrays(given, `gradients.${name}`, shape);
-    });
+    const entries = members.map(({ entry }) => entry);
+    const arrays = members.map(({ entry: { name, shape }, gradient }) =>
+      gradient === undefined && !rewrites ? undefined : vectorArrays(gradient, `gradients.${name}`, shape),
+    );
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
+    if (!rewrites) requireArrays(all, []); // all are averaged
+    const now = this.turns.asking(`${call}()`, () => hyperparametersAt(this.options, this.counts.steps));
     // weights may have been filled in since they were registered: averages start with those of the first step
     const untrained = this.counts.steps === this.counts.skipped.total;
     this.averages.restart(untrained ? this.all : entries.filter((entry) => entry.steps === 0));
     const stepRule = ruleOf(options, this.options.stepRule);
     if (unusable === undefined) requireRows(entries, arrays, call);
     if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
-    const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
-    const refresh = refreshing(entries, this.counts, this.options);
+    const refresh = this.turns.asking(`${call}()`, () => refreshing(entries, this.counts, this.options));
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
     const floorGiven = options.lossFloor !== undefined;
-    const given = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
-    const plan = { entries, gradients: arrays, rewrites, refresh, now, stepRule, ...given };
+    const told = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
+    const plan = { entries, gradients: arrays, rewrites, owns, refresh, now, stepRule, ...told };
     const skipped = unusable ?? unusableRows(entries, arrays);
+    if (owns && skipped === undefined) own(entries);
     return skipped === undefined ? plan : { ...plan, skipped };
   }
 
   /** The phases of a step, from its plan to its summary. One that fails leaves no trace but rows that are forgotten. */
   *step(plan: StepPlan): Phases<NaturalGradientsResult> {
-    this.#busy = true; // a schedule or a getter that calls back is refused
+    this.turns.begin(); // a getter that calls back is refused
     const layers = plan.entries.map(({ layer }) => layer);
     const adapted = this.adaptation.state();
     try {
@@ -244,7 +245,7 @@ export class Network {
       if (plan.skipped === undefined) rollBack(layers);
       throw error;
     } finally {
-      this.#busy = false;
+      this.turns.end();
     }
   }
 
@@ -305,7 +306,7 @@ export class Network {
     if (rewrites) this.averages.stepped(now.emaMomentum);
     else
       this.averages.average(
-        this.all.filter((entry) => !averaged.has(entry)),
+        this.all.filter((entry) => !averaged.has(entry) && isThere(entry)),
         now.emaMomentum,
       );
     return { summary, updates };
@@ -316,12 +317,16 @@ export class Network {
     { entries, gradients, rewrites }: Pick<StepPlan, 'entries' | 'gradients' | 'rewrites'>,
     summary: StepSummary,
   ): NaturalGradientsResult {
+    if (rewrites) requireArrays(entries, gradients);
     this.forgetRows();
-    const zeros = entries.flatMap(({ name, shape, weights }, index): [string, WeightVector][] => {
-      const gradient = gradients[index];
-      if (gradient && rewrites) forEachArray(gradient, gradient, (values) => values.fill(0));
-      return (gradient && rewrites) || weights ? [] : [[name, vectorOf(newVector(shape))]];
-    });
+    const updates = Object.fromEntries(
+      entries.flatMap(({ name, shape, weights }, index): [string, WeightVector][] => {
+        const gradient = gradients[index];
+        if (!(gradient && rewrites)) return weights ? [] : [[name, vectorOf(newVector(shape))]];
+        forEachArray(gradient, gradient, clear);
+        return [];
+      }),
+    );
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total + 1, inARow: summary.skippedSteps.inARow } };
     this.adaptation.forget();
@@ -333,6 +338,6 @@ export class Network {
           'weights, momentum and averages are as before',
       );
     }
-    return { summary, updates: Object.fromEntries(zeros) };
+    return { summary, updates };
   }
 }

@@ -1,8 +1,8 @@
 /** M ← μM + ηx and what follows from it, once the length of a step is known. */
-import { newVector, vectorOf } from '../../base/vectors';
+import { copied, newVector, vectorOf } from '../../base/vectors';
 import type { WeightVector } from '../../base/weight-vector';
 import type { NativeUpdatedLayer } from '../../native/declarations';
-import { type NetworkEntry, requireArrays } from '../registry';
+import { type NetworkEntry, requireArrays, weightsOf } from '../registry';
 import type { StepDecision, StepPlan } from './decide';
 
 /** Whether M has to be kept apart from what it is added to: not of steps that never have a momentum. */
@@ -10,14 +10,15 @@ export type KeepsMomentum = (entry: NetworkEntry) => boolean;
 
 /** Which arrays of each layer the update goes into. */
 export function updatedLayers(
-  { entries, gradients, rewrites, now }: StepPlan,
+  { entries, gradients, rewrites, owns, now }: StepPlan,
   { stepSizes, largest }: Pick<StepDecision, 'stepSizes' | 'largest'>,
   keepsMomentum: KeepsMomentum,
   averaged: ReadonlySet<NetworkEntry>,
 ): NativeUpdatedLayer[] {
   requireArrays(entries, gradients);
   return entries.map((entry, index) => {
-    const { weights, average } = entry;
+    const { average } = entry;
+    const weights = weightsOf(entry, owns);
     const gradient = rewrites ? gradients[index] : undefined;
     const keeps = keepsMomentum(entry) || (gradient === undefined && weights === undefined);
     if (keeps) entry.momentum ??= newVector(entry.shape);
@@ -29,6 +30,7 @@ export function updatedLayers(
       weights: gradient === undefined || now.weightDecay > 0 ? weights : undefined,
       gradient,
       average: averaged.has(entry) && weights !== undefined ? average : undefined,
+      weightsTo: owns && gradient === undefined ? entry.weights : undefined,
     };
   });
 }
@@ -47,14 +49,18 @@ export function rememberProducts(
 }
 
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
-export function unappliedUpdates({ entries, rewrites, now }: StepPlan): Record<string, WeightVector> {
+export function unappliedUpdates({ entries, rewrites, owns, now }: StepPlan): Record<string, WeightVector> {
   if (rewrites) return {};
   const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
   return Object.fromEntries(
-    entries.flatMap(({ name, weights, momentum }) => {
+    entries.flatMap((entry): [string, WeightVector][] => {
+      const { name, weights, momentum } = entry;
       if (weights !== undefined || momentum === undefined) return [];
       const { kernel, bias } = momentum;
-      return [[name, vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) })]];
+      if (now.rate !== 1) return [[name, vectorOf({ kernel: scaled(kernel), bias: bias && scaled(bias) })]];
+      if (owns) return [[name, vectorOf(copied(momentum))]];
+      entry.lent = true;
+      return [[name, vectorOf(momentum)]];
     }),
   );
 }
