@@ -150,9 +150,8 @@ LayerSummary Layer::precondition(const std::shared_ptr<const RecordedRows>& batc
   enter(batch);
   LayerSummary summary = solve_with_factors({.v = v}, previous(), {.out = out}, cancel, spectrum);
   if (!summary.cg_fac || options_.warm_start == WarmStart::none) return summary;
-  const CgReason reason = summary.cg_fac->cg.reason;
-  if (reason == CgReason::cancelled) return summary;
-  has_previous_ = reason == CgReason::converged || reason == CgReason::max_iterations;
+  if (summary.cg_fac->cg.reason == CgReason::cancelled) return summary;
+  has_previous_ = good_start(summary.cg_fac->cg);
   if (has_previous_) copy(out, shape_block(shape_).view(previous_.span(shape_.size())));
   return summary;
 }

@@ -55,6 +55,7 @@ class FisherOperator {
   [[nodiscard]] double update_residual(double alpha, const Vector& p, const Vector& r) const;
   void advance_solution(double alpha, const Vector& p, const Vector& x) const;
   void finish() const {}
+  [[nodiscard]] double extent() const { return 0; }  // ‖x‖ would be a pass of its own
 
  private:
   // M_g (P_gᵀ v P_a) M_a
