@@ -41,7 +41,7 @@ Gradient given_gradient(const FisherBlock& block, const Gradient& gradient, Buff
   if (!gradient.same_batch()) return gradient;
   const WeightView<float> v = block.view(memory.span(block.size()));
   form_gradient(block, gradient, v);
-  return {.v = v};
+  return {.v = v, .scaled = gradient.scaled};
 }
 
 }  // namespace cgfac

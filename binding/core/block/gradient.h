@@ -14,7 +14,8 @@ struct Gradient {
   /// a, B × inFeatures, where the gradient is a batch's own and the input side does not have that batch's rows; a layer
   /// with a bias adds the 1. None: the rows of the input side.
   MatrixView<const float> inputs{};
-  double scale = 1;  ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+  double scale = 1;     ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+  bool scaled = false;  ///< whether v is as near to 1 as can be, so that its norm is not looked at
 
   [[nodiscard]] bool same_batch() const { return loss_grads.data != nullptr; }
 };

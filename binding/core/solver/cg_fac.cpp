@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/weight_vector.h"
 #include "core/solver/cost.h"
@@ -95,18 +96,6 @@ struct GramSolution {
   }
 };
 
-// Whether ‖x‖², a difference of what its parts add up to, may be more than 1 % off.
-bool vanishing(double xx, double extent) {
-  constexpr double products = 8;
-  return !(products * float32_rounding * extent * extent <= 0.01 * xx);
-}
-
-// ‖x‖² of what was written; unknown where that is more than x.
-double norm2_of(const Destination& destination) {
-  if (destination.factor != 1 || destination.keep != 0) return SolutionProducts::unknown;
-  return dot(destination.out, destination.out);
-}
-
 void write_within_range(const Problem& problem, const WeightView<const float>& x, double xx) {
   if (!std::isfinite(xx)) throw_not_finite(problem.block, problem.gradient);
   if (problem.destination.factor != 1) {
@@ -146,7 +135,7 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   const double extent = gram.extent() + std::sqrt(std::max(summary.products.xx, 0.0));
   if (!doubtful(summary.cg, extent, reduced.v_norm2())) {
     solution.write(gram, destination);
-    if (vanishing(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
+    if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
   }
   const std::span<float> memory = workspace.weight_vectors.span(2 * block.size());
@@ -183,6 +172,7 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> v = given_gradient(block, problem.gradient, workspace.gram.gradient).v;
   const double v_norm2 = dot(v, v);
   if (!std::isfinite(v_norm2)) throw_not_finite(block, problem.gradient);
+  require_comfortable(problem.gradient, v_norm2);
   if (v_norm2 == 0) {
     write_zero(problem.destination);
     summary.products = {.vx = 0, .xfx = 0, .xx = 0};
@@ -226,7 +216,7 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
 }  // namespace
 
 std::size_t CgFacWorkspace::bytes() const {
-  return fisher.bytes() + gram.bytes() + weight_vectors.bytes();
+  return fisher.bytes() + gram.bytes() + weight_vectors.bytes() + scaled.bytes();
 }
 
 Space choose_space(const FisherBlock& block, int iterations) {
@@ -247,7 +237,11 @@ CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double 
                     std::vector<double>* residuals) {
   const Problem problem{
       .block = block, .traces = traces, .damping = damping, .gradient = gradient, .x0 = x0, .destination = destination};
-  if (x0 && !std::isfinite(dot(*x0, *x0))) throw_not_finite(block, "x0", *x0);
+  if (x0) {
+    const double norm2 = dot(*x0, *x0);
+    if (!std::isfinite(norm2)) throw_not_finite(block, "x0", *x0);
+    require_comfortable(gradient, norm2);
+  }
   const Space space =
       options.space == Space::automatic ? choose_space(block, options.cg.max_iterations) : options.space;
   const auto solve = space == Space::gram ? solve_in_gram_space : solve_in_weight_space;
@@ -263,15 +257,41 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
     write_zero({.out = out});
     return {.products = {.vx = 0, .xfx = 0, .xx = 0}};
   }
-  return cg_fac(block, sums, checked_damping(block, sums, damping), {.v = v}, x0, {.out = out}, options, workspace,
-                cancel, residuals);
+  const double lambda = checked_damping(block, sums, damping);
+  if (comfortable(sums, {.lambda = lambda}, {.out = out})) {
+    try {
+      return cg_fac(block, sums, lambda, {.v = v}, x0, {.out = out}, options, workspace, cancel, residuals);
+    } catch (const NeedsScaling&) {
+      // nothing has been written
+    }
+  }
+  const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, x0, workspace.scaled);
+  CgFacSummary summary = cg_fac(scaled.block(), scaled.traces(), scaled.damping().lambda, scaled.gradient(),
+                                scaled.x0(), scaled.destination(), options, workspace, cancel, residuals);
+  if (summary.cg.reason == CgReason::cancelled) return summary;
+  scaled.write({.out = out});
+  summary.products = scaled.products(summary.products);
+  return summary;
 }
 
 void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
                   const WeightView<float>& out, FisherOperator::Workspace& workspace) {
   const BlockTraces sums = traces(block);
-  const FisherOperator fisher(block, sums, checked_damping(block, sums, damping), 1, workspace);
-  fisher.apply(v, out);
+  const double lambda = checked_damping(block, sums, damping);
+  if (comfortable(sums, {.lambda = lambda}, {.out = out})) {
+    try {
+      const FisherOperator fisher(block, sums, lambda, 1, workspace);
+      fisher.apply(v, out, FisherOperator::Range::comfortable);
+      return;
+    } catch (const NeedsScaling&) {
+      // nothing has been written
+    }
+  }
+  ScaledSystem::Memory memory;
+  const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, std::nullopt, memory);
+  const FisherOperator fisher(scaled.block(), scaled.traces(), scaled.damping().lambda, 1, workspace);
+  fisher.apply(scaled.gradient().v, scaled.destination().out);
+  scaled.write_image(out);
 }
 
 }  // namespace cgfac

@@ -157,8 +157,9 @@ void write_by_columns(const OwnProblem& problem, const OwnRows& rows) {
     });
   }
   if (block.input.homogeneous) {
-    const std::vector<float> ones(batch, 1.0F);
-    multiply({ones.data(), batch, 1}, rows.scratch.data(), {destination.out.bias.data(), m, 1});
+    std::vector<float> last(batch);
+    for (std::size_t i = 0; i < batch; ++i) last[i] = static_cast<float>(block.input.last_coordinate(i));
+    multiply({last.data(), batch, 1}, rows.scratch.data(), {destination.out.bias.data(), m, 1});
   }
 }
 
@@ -173,7 +174,8 @@ void form_inputs(const FisherBlock& block, MatrixView<const float> inverse, Matr
   });
   for (std::size_t row = 0; block.input.homogeneous && row < batch; ++row) {
     double sum = 0;
-    for (std::size_t j = 0; j < batch; ++j) sum += static_cast<double>(inverse(row, j));
+    for (std::size_t j = 0; j < batch; ++j)
+      sum += static_cast<double>(inverse(row, j)) * block.input.last_coordinate(j);
     z_a(row, in_features) = static_cast<float>(sum);
   }
 }
@@ -199,7 +201,8 @@ void multiply_inputs(const FisherBlock& block, MatrixView<const float> z, float 
   blas::gemm(1.0F, z.transposed(), block.input.rows, keep, out.kernel);
   for (std::size_t j = 0; j < out.bias.size(); ++j) {
     double sum = 0;
-    for (std::size_t row = 0; row < z.rows; ++row) sum += static_cast<double>(z(row, j));
+    for (std::size_t row = 0; row < z.rows; ++row)
+      sum += static_cast<double>(z(row, j)) * block.input.last_coordinate(row);
     out.bias[j] = (keep == 0.0F ? 0.0F : keep * out.bias[j]) + static_cast<float>(sum);
   }
 }
