@@ -23,8 +23,8 @@ struct SolutionProducts {
   double xx = unknown;   ///< ‖x‖²
 };
 
-/// Whether a ‖x‖² that is a difference of the squares of parts, whose norms add up to `extent`, may be more than 1 % off:
-/// the parts came from float32 products.
+/// Whether a ‖x‖² that is a difference of the squares of parts, whose norms add up to `extent`, may be more than 1 %
+/// off: the parts came from float32 products.
 [[nodiscard]] inline bool cancels(double xx, double extent) {
   constexpr double rounding = 8 * 0x1p-24;
   return !(rounding * extent * extent <= 0.01 * xx);

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/block/finite.h"
 #include "core/block/gradient.h"
+#include "core/block/powers.h"
 #include "core/block/solution.h"
 #include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
@@ -21,6 +22,13 @@ namespace {
 /// Of a factor of which all is held.
 FactorMoments moments(double trace, std::size_t dimension) {
   return {.trace = trace, .kept_trace = trace, .dimension = dimension, .held = dimension};
+}
+
+// The exponent of a vector for which it, its product with the input side's inverse, and that with both, lie around 1.
+int way_through(const FactoredDamping& gamma) {
+  const int first = -std::ilogb(gamma.input);
+  const int both = first - std::ilogb(gamma.output);
+  return -(std::min({0, first, both}) + std::max({0, first, both})) / 2;
 }
 
 }  // namespace
@@ -111,8 +119,8 @@ void Layer::solve_scaled(const Problem& problem, LayerSummary& summary) {
 void Layer::solve_rows(const Problem& problem, LayerSummary& summary) {
   if (options_.block == Block::sample) {
     const Damping damping{.value = problem.damping.lambda, .relative = problem.damping.relative};
-    summary.products = solve_sample(problem.block, problem.traces, damping, problem.gradient, problem.destination,
-                                    workspace_.gram);
+    summary.products =
+        solve_sample(problem.block, problem.traces, damping, problem.gradient, problem.destination, workspace_.gram);
   } else if (problem.damping.gamma) {
     summary.products = solve_factored(problem.block, problem.traces, *problem.damping.gamma, problem.gradient,
                                       problem.destination, workspace_.gram);
@@ -154,8 +162,19 @@ void Layer::solve_averaged(const Problem& problem, LayerSummary& summary) {
   if (!std::isfinite(v_norm2)) throw_not_finite(problem.block, problem.gradient);
   require_range(std::sqrt(v_norm2), gamma, problem.destination);
   const Destination& destination = problem.destination;
-  const bool direct = destination.keep == 0 && destination.factor == 1;
+  const bool at_ease = comfortable_square(v_norm2) && comfortable(gamma.input) && comfortable(gamma.output);
+  const bool direct = at_ease && destination.keep == 0 && destination.factor == 1;
   const WeightView<float> x = direct ? destination.out : problem.block.view(x_.span(shape_.size()));
+  if (!at_ease) {
+    const int exponent = root_exponent(v_norm2) - way_through(gamma);
+    const WeightView<float> v = problem.block.view(v_.span(shape_.size()));
+    copy_scaled(given.v, -exponent, v);
+    copy(v, x);
+    apply_inverses(x);
+    summary.products.vx = std::ldexp(dot(v, x), 2 * exponent);
+    write_scaled(x, exponent, destination);
+    return;
+  }
   const bool in_place = x.kernel.data == given.v.kernel.data;
   copy(given.v, x);
   apply_inverses(x);

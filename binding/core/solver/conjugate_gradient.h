@@ -87,8 +87,8 @@ inline constexpr double float32_rounding = 0x1p-24;
 ///
 /// Source: M. Hestenes and E. Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, eqs.
 /// (3:1a–f); its use for Fisher blocks: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218,
-/// 2021, Algorithm 2; the attainable accuracy: A. Greenbaum, "Estimating the attainable accuracy of recursively computed
-/// residual methods", 1997; Lanczos: G. Golub and C. Van Loan, "Matrix Computations", 2013, §11.3.
+/// 2021, Algorithm 2; the attainable accuracy: A. Greenbaum, "Estimating the attainable accuracy of recursively
+/// computed residual methods", 1997; Lanczos: G. Golub and C. Van Loan, "Matrix Computations", 2013, §11.3.
 template <LinearOperator Op>
 CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector& r, typename Op::Vector& p,
                              double v_norm2, const CgOptions& options, const CancelFlag* cancel,

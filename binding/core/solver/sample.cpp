@@ -242,6 +242,10 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
   SampleProblem problem(block, of_block ? gradient : given_gradient(block, gradient, workspace.gradient), workspace);
   problem.project();
   problem.form_hadamard();
+  if (gradient.same_batch() && nearly_cancels(block, gradient, problem.v_norm2())) {
+    return solve_sample(block, traces, damping, wide_gradient(block, gradient, workspace.gradient), destination,
+                        workspace);
+  }
   require_comfortable(gradient, problem.v_norm2());
   problem.require_finite_products(gradient);
   const double lambda = problem.damp(damping);

@@ -2,41 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 
-#include "core/base/error.h"
 #include "core/block/finite.h"
+#include "core/block/powers.h"
 #include "core/block/weight_vector.h"
-#include "core/linalg/blas.h"
 
 namespace cgfac {
 namespace {
 
-constexpr auto largest_float = static_cast<double>(std::numeric_limits<float>::max());
-
-// Of a number > 0, e with 2^e ≤ x < 2^(e+1); 0 for 0.
-int exponent_of(double x) {
-  return x > 0 ? std::ilogb(x) : 0;
-}
-
-float times_power(float x, int exponent) {
-  return static_cast<float>(std::ldexp(static_cast<double>(x), exponent));
-}
-
-// to ← 2^exponent · from, in row-major order
-float* copy_scaled(MatrixView<const float> from, int exponent, float* to) {
-  for (std::size_t i = 0; i < from.rows; ++i) {
-    for (std::size_t j = 0; j < from.cols; ++j) *to++ = times_power(from(i, j), exponent);
-  }
-  return to;
-}
-
-void copy_scaled(const WeightView<const float>& from, int exponent, const WeightView<float>& to) {
-  const auto scaled = [exponent](float x) { return times_power(x, exponent); };
-  std::ranges::transform(from.kernel.elements(), to.kernel.data, scaled);
-  std::ranges::transform(from.bias, to.bias.data(), scaled);
-}
+// Of a damping, what a factor is to be brought up to beside it: the solution may be as small as the inverse.
+constexpr double spare = 0x1p-50;
 
 // A side whose factor is 4^−exponent times as large; its homogeneous coordinate is 2^−exponent, and stored.
 Side scaled_side(const Side& side, int exponent, Buffer<float>& memory) {
@@ -60,13 +36,6 @@ Side scaled_side(const Side& side, int exponent, Buffer<float>& memory) {
   return result;
 }
 
-double largest_of(const WeightView<const float>& x) {
-  double largest = 0;
-  for (const float element : x.kernel.elements()) largest = std::max(largest, std::abs(static_cast<double>(element)));
-  for (const float element : x.bias) largest = std::max(largest, std::abs(static_cast<double>(element)));
-  return largest;
-}
-
 }  // namespace
 
 bool comfortable(const BlockTraces& traces, const SolveDamping& damping, const Destination& destination) {
@@ -74,18 +43,17 @@ bool comfortable(const BlockTraces& traces, const SolveDamping& damping, const D
   const bool damped = damping.gamma ? comfortable(damping.gamma->input) && comfortable(damping.gamma->output)
                                     : comfortable(damping.lambda);
   const auto apt = [](double trace) { return trace == 0 || comfortable(trace); };
-  return damped && apt(traces.input) && apt(traces.output) &&
-         std::abs(destination.factor) <= largest_factor;
+  return damped && apt(traces.input) && apt(traces.output) && std::abs(destination.factor) <= largest_factor;
 }
 
 ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, const SolveDamping& damping,
                            const Gradient& gradient, const std::optional<WeightView<const float>>& x0, Memory& memory)
     : block_(block), damping_(damping) {
-  const double input_size = damping.gamma ? std::max(traces.input, damping.gamma->input) : traces.input;
-  input_exponent_ = exponent_of(input_size) / 2;
+  const double input_size = damping.gamma ? std::max(traces.input, spare * damping.gamma->input) : traces.input;
+  input_exponent_ = root_exponent(input_size);
   const double lambda = damping.relative ? 0 : std::ldexp(damping.lambda, -2 * input_exponent_);
   const double rest = damping.gamma ? damping.gamma->output : lambda;
-  output_exponent_ = exponent_of(std::max(traces.output, rest)) / 2;
+  output_exponent_ = root_exponent(std::max(traces.output, spare * rest));
   block_.input = scaled_side(block.input, input_exponent_, memory.input);
   block_.output = scaled_side(block.output, output_exponent_, memory.output);
   traces_ = {.input = std::ldexp(traces.input, -2 * input_exponent_),
@@ -96,7 +64,7 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
     damping_.gamma->output = std::ldexp(damping.gamma->output, -2 * output_exponent_);
   }
   if (gradient.same_batch() && has_block_inputs(block, gradient)) {
-    const bool of_rows = empirical(block, gradient) && output_exponent_ == exponent_of(traces.output) / 2;
+    const bool of_rows = empirical(block, gradient) && output_exponent_ == root_exponent(traces.output);
     take_own(gradient, of_rows, output_exponent_, memory);
   } else {
     const Gradient given = given_gradient(block, gradient, memory.formed);
@@ -118,47 +86,28 @@ void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output
     gradient_.loss_grads = block_.output.rows;
   } else {
     const MatrixView<const float>& grads = gradient.loss_grads;
-    exponent = exponent_of(blas::dot(grads.elements(), grads.elements())) / 2;
+    exponent = root_exponent(squares_in_pieces(grads));
     gradient_.loss_grads = memory.gradient.matrix(grads.rows, grads.cols);
     copy_scaled(grads, -exponent, memory.gradient.held(grads.size()).data());
   }
-  const int of_scale = exponent_of(gradient.scale);
+  const int of_scale = std::ilogb(gradient.scale);
   gradient_.scale = std::ldexp(gradient.scale, -of_scale);
   gradient_exponent_ = of_scale + exponent + input_exponent_;
 }
 
 void ScaledSystem::take_given(const WeightView<const float>& v, Memory& memory) {
-  gradient_exponent_ = exponent_of(dot(v, v)) / 2;
+  gradient_exponent_ = root_exponent(dot(v, v));
   const WeightView<float> copy = block_.view(memory.gradient.span(block_.size()));
   copy_scaled(v, -gradient_exponent_, copy);
   gradient_.v = copy;
 }
 
 void ScaledSystem::write(const Destination& destination) const {
-  write_multiple(gradient_exponent_ - (2 * (input_exponent_ + output_exponent_)), destination);
+  write_scaled(destination_.out, gradient_exponent_ - (2 * (input_exponent_ + output_exponent_)), destination);
 }
 
 void ScaledSystem::write_image(const WeightView<float>& out) const {
-  write_multiple(gradient_exponent_ + (2 * (input_exponent_ + output_exponent_)), {.out = out});
-}
-
-void ScaledSystem::write_multiple(int exponent, const Destination& destination) const {
-  const WeightView<const float> x = destination_.out;
-  const double factor = std::ldexp(destination.factor, exponent);
-  const double kept = destination.keep == 0 ? 0 : std::abs(destination.keep) * largest_of(destination.out);
-  if (!(all_finite(x.kernel.elements()) && all_finite(x.bias) &&
-        (std::abs(factor) * largest_of(x)) + kept <= largest_float)) {
-    throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
-                   "an overflow");
-  }
-  const auto add = [&](std::span<const float> from, std::span<float> to) {
-    for (std::size_t i = 0; i < to.size(); ++i) {
-      const double before = destination.keep == 0 ? 0 : destination.keep * static_cast<double>(to[i]);
-      to[i] = static_cast<float>(before + (factor * static_cast<double>(from[i])));
-    }
-  };
-  add(x.kernel.elements(), destination.out.kernel.elements());
-  add(x.bias, destination.out.bias);
+  write_scaled(destination_.out, gradient_exponent_ + (2 * (input_exponent_ + output_exponent_)), {.out = out});
 }
 
 SolutionProducts ScaledSystem::products(const SolutionProducts& scaled) const {

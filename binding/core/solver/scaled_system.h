@@ -25,8 +25,8 @@ struct SolveDamping {
 ///
 ///   a = 2^α a',  g = 2^γ g',  v = 2^ν v'   ⇒   A = 4^α A',  G = 4^γ G',  λ = 4^(α+γ) λ',  x = 2^(ν−2α−2γ) x'
 ///
-/// with tr A' about 1, tr G' or λ'/tr A' (whichever is larger) about 1, and ‖v'‖ about 1: F' vanishes in float32 where
-/// it vanishes beside λ. Costs a copy of everything; for systems outside of the comfortable range alone.
+/// with tr A', tr G' and ‖v'‖ about 1; where λ' were beyond 2⁵⁰ then, G' is smaller instead, and vanishes in float32
+/// where F is nothing beside λ. Costs a copy of everything; for systems outside of the comfortable range alone.
 class ScaledSystem {
  public:
   /// Memory of the copies, kept from one system to the next.
@@ -71,7 +71,6 @@ class ScaledSystem {
  private:
   void take_own(const Gradient& gradient, bool empirical, int output_exponent, Memory& memory);
   void take_given(const WeightView<const float>& v, Memory& memory);
-  void write_multiple(int exponent, const Destination& destination) const;
 
   FisherBlock block_;
   BlockTraces traces_;

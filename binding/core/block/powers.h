@@ -1,0 +1,23 @@
+#pragma once
+
+#include "core/base/matrix_view.h"
+#include "core/block/solution.h"
+
+/// Multiples by powers of two, which round nothing within the range of float32.
+namespace cgfac {
+
+/// e of a number > 0 with 4^e about the number: the exponent of its square root, towards 0; 0 for 0.
+[[nodiscard]] int root_exponent(double x);
+
+/// to ← 2^exponent · from, in row-major order; returns what is behind it
+float* copy_scaled(MatrixView<const float> from, int exponent, float* to);
+/// to ← 2^exponent · from
+void copy_scaled(const WeightView<const float>& from, int exponent, const WeightView<float>& to);
+
+/// out ← keep·out + factor·2^exponent·x in float64. Throws Error(not_finite), with `out` untouched, where x is not
+/// finite or the sum may leave the range of float32.
+void write_scaled(const WeightView<const float>& x, int exponent, const Destination& destination);
+/// Throws Error(not_finite) where keep·out + y may leave the range of float32 for a y of that norm.
+void require_sum_in_range(const Destination& destination, double norm);
+
+}  // namespace cgfac
