@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "core/block/fisher_block.h"
 #include "core/block/gradient.h"
 
@@ -22,7 +24,7 @@ struct NeedsScaling {};
 
 /// Throws NeedsScaling for ‖v‖², or that of a start, outside of the comfortable range, unless the system is scaled.
 inline void require_comfortable(const Gradient& gradient, double norm2) {
-  if (!gradient.scaled && !comfortable_square(norm2)) throw NeedsScaling{};
+  if (!gradient.scaled && std::isfinite(norm2) && !comfortable_square(norm2)) throw NeedsScaling{};
 }
 
 }  // namespace cgfac

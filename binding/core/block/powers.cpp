@@ -26,9 +26,8 @@ double largest_of(const WeightView<const float>& x) {
   return largest;
 }
 
-[[noreturn]] void throw_beyond() {
-  throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
-                 "an overflow");
+[[noreturn]] void throw_beyond(std::string_view what) {
+  throw expected(ErrorCode::not_finite, what, "inputs, outputGrads and v", "an overflow");
 }
 
 }  // namespace
@@ -50,11 +49,12 @@ void copy_scaled(const WeightView<const float>& from, int exponent, const Weight
   std::ranges::transform(from.bias, to.bias.data(), scaled);
 }
 
-void write_scaled(const WeightView<const float>& x, int exponent, const Destination& destination) {
+void write_scaled(const WeightView<const float>& x, int exponent, const Destination& destination,
+                  std::string_view what) {
   const double factor = std::ldexp(destination.factor, exponent);
-  if (!(all_finite(x.kernel.elements()) && all_finite(x.bias))) throw_beyond();
+  if (!(all_finite(x.kernel.elements()) && all_finite(x.bias))) throw_beyond(what);
   const double largest = std::abs(factor) * largest_of(x);
-  if (!(largest <= largest_float)) throw_beyond();
+  if (!(largest <= largest_float)) throw_beyond(what);
   require_sum_in_range(destination, largest);
   const auto add = [&](std::span<const float> from, std::span<float> to) {
     for (std::size_t i = 0; i < to.size(); ++i) {
@@ -68,7 +68,7 @@ void write_scaled(const WeightView<const float>& x, int exponent, const Destinat
 
 void require_sum_in_range(const Destination& destination, double norm) {
   if (destination.keep == 0 || (norm <= negligible_beside_largest && std::abs(destination.keep) <= 1)) return;
-  if (!((std::abs(destination.keep) * largest_of(destination.out)) + norm <= largest_float)) throw_beyond();
+  if (!((std::abs(destination.keep) * largest_of(destination.out)) + norm <= largest_float)) throw_beyond(a_solution);
 }
 
 }  // namespace cgfac

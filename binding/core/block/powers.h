@@ -1,10 +1,16 @@
 #pragma once
 
+#include <string_view>
+
 #include "core/base/matrix_view.h"
 #include "core/block/solution.h"
 
 /// Multiples by powers of two, which round nothing within the range of float32.
 namespace cgfac {
+
+/// What is expected within the range of float32, as an error says it.
+inline constexpr std::string_view a_solution = "a solution within the range of float32";
+inline constexpr std::string_view products_within = "products within the range of float32";
 
 /// e of a number > 0 with 4^e about the number: the exponent of its square root, towards 0; 0 for 0.
 [[nodiscard]] int root_exponent(double x);
@@ -14,9 +20,10 @@ float* copy_scaled(MatrixView<const float> from, int exponent, float* to);
 /// to ← 2^exponent · from
 void copy_scaled(const WeightView<const float>& from, int exponent, const WeightView<float>& to);
 
-/// out ← keep·out + factor·2^exponent·x in float64. Throws Error(not_finite), with `out` untouched, where x is not
-/// finite or the sum may leave the range of float32.
-void write_scaled(const WeightView<const float>& x, int exponent, const Destination& destination);
+/// out ← keep·out + factor·2^exponent·x in float64. Throws Error(not_finite) that expects `what`, with `out`
+/// untouched, where x is not finite or the sum may leave the range of float32.
+void write_scaled(const WeightView<const float>& x, int exponent, const Destination& destination,
+                  std::string_view what = a_solution);
 /// Throws Error(not_finite) where keep·out + y may leave the range of float32 for a y of that norm.
 void require_sum_in_range(const Destination& destination, double norm);
 

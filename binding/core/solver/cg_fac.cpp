@@ -138,11 +138,15 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
     if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
   }
-  const std::span<float> memory = workspace.weight_vectors.span(2 * block.size());
+  // Memory of its own, which is not kept: the workspace of Gram space is that of N × N matrices.
+  Buffer<float> vectors;
+  Buffer<float> formed;
+  FisherOperator::Workspace products;
+  const std::span<float> memory = vectors.span(2 * block.size());
   const WeightView<float> x = block.view(memory.first(block.size()));
   solution.write(gram, {.out = x});
-  const WeightView<const float> v = given_gradient(block, asked, workspace.gram.gradient).v;
-  measure(problem, options.cg, v, x, block.view(memory.subspan(block.size())), workspace.fisher, summary);
+  const WeightView<const float> v = given_gradient(block, asked, formed).v;
+  measure(problem, options.cg, v, x, block.view(memory.subspan(block.size())), products, summary);
   if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
   write_within_range(problem, x, summary.products.xx);
   return summary;

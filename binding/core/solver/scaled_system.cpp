@@ -107,7 +107,8 @@ void ScaledSystem::write(const Destination& destination) const {
 }
 
 void ScaledSystem::write_image(const WeightView<float>& out) const {
-  write_scaled(destination_.out, gradient_exponent_ + (2 * (input_exponent_ + output_exponent_)), {.out = out});
+  write_scaled(destination_.out, gradient_exponent_ + (2 * (input_exponent_ + output_exponent_)), {.out = out},
+               products_within);
 }
 
 SolutionProducts ScaledSystem::products(const SolutionProducts& scaled) const {

@@ -65,7 +65,6 @@ const LARGEST_RATE = 2 ** 40;
 
 /** Why the step cannot be taken, where it would take weights out of the range of float32, sooner or later. */
 function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[], stepSizes: readonly number[]) {
-  if (!(now.rate <= LARGEST_RATE)) return `the learning rate is ${now.rate}`;
   for (const [l, { bound }] of prepared.entries()) {
     const step = stepSizes[l] ?? 0;
     const name = entries[l]?.name;
@@ -75,7 +74,8 @@ function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[
     if (!(decay <= 2))
       return `weightDecay times the length of the step is ${decay}: the weights of layer ${name} would grow`;
   }
-  return undefined;
+  if (now.rate <= LARGEST_RATE) return undefined;
+  return `the learning rate ${now.rate} leaves the range of float32`;
 }
 
 /** The loss and L_min, as they were given. */
