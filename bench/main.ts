@@ -13,9 +13,10 @@ import { scaling } from './suites/solver/scaling';
 import { solve } from './suites/solver/solve';
 import { threads } from './suites/solver/threads';
 import { kernels } from './suites/tfjs/kernels';
+import { step } from './suites/tfjs/step/step';
 import { tasks } from './suites/training/tasks';
 
-const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, tasks];
+const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, step, tasks];
 
 function positive(text: string): number {
   const value = Number(text);
@@ -113,7 +114,7 @@ const program = new Command('bench')
   .description('Measures cgfac. Every speed is a ratio of two things timed side by side in the same run.')
   .addArgument(new Argument('<suite>', 'what to measure').choices(suites.map((suite) => suite.name)))
   .option('--layers <names>', 'solve, fv: layers, m×n, separated by commas (default: all)', list)
-  .option('--tasks <names>', 'tasks: programs, separated by commas (default: all)', list)
+  .option('--tasks <names>', 'tasks, step: programs, separated by commas (default: all)', list)
   .option(
     '--methods <names>',
     'solve: methods (default: all); tasks: contenders, or usual, variations, conditions (default: usual)',

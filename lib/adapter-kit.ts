@@ -15,12 +15,16 @@ export { kinds } from './base/kinds';
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** Uniform numbers by seed and step, which targets are sampled with. */
 export { type UniformNumbers, uniforms } from './base/random';
+/** Where the time of a step goes, for whoever listens. */
+export { timed } from './base/timed';
 /** Checks of arguments, each of which throws the error that names the argument. */
 export { checkOptions, describe, nonNegative, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** Weighed sums of two arrays, on the pool. */
+export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
@@ -30,6 +34,8 @@ export {
 } from './kernels/convolutions';
 /** Functions of each number, on the pool. */
 export { type ElementWise, elementWise } from './kernels/element-wise';
+/** How a loss weighs the errors of a head, and the entropy of its targets, on the pool. */
+export { type Fit, type HeadTargets, headFit, targetEntropy } from './kernels/head-fit';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */

@@ -10,6 +10,16 @@ interface BenchAddon {
   /** The kernel that its OpenBLAS chose. */
   readonly blasCore: string;
   setThreads(threads: number): void;
+  /** c ← a·b over so many blocks of its columns, or of its rows where these are more; everything row-major. */
+  product(
+    a: Float32Array,
+    b: Float32Array,
+    c: Float32Array,
+    rows: number,
+    inner: number,
+    columns: number,
+    blocks: number,
+  ): void;
   /** h ← g·v and out ← gᵀ·a by two products alone, over column blocks; everything row-major. */
   floorProducts(
     g: Float32Array,
@@ -27,7 +37,7 @@ interface BenchAddon {
 let loaded: BenchAddon | undefined;
 
 /** The addon of benchmarks, loaded when first needed; it must have the kernel of the one it is compared with. */
-function benchAddon(): BenchAddon {
+export function benchAddon(): BenchAddon {
   if (loaded) return loaded;
   const addon = require(join(__dirname, '../../../build/bench/cgfac_bench.node')) as BenchAddon;
   const { core } = info().blas;

@@ -14,7 +14,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The lower quartile: the value that a quarter of them do not exceed. */
-function lowerQuartile(values: readonly number[]): number {
+export function lowerQuartile(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 4)] ?? Number.NaN;
 }
 
@@ -39,6 +39,8 @@ export interface PairedTiming {
   readonly ratioMin: number;
   /** Lower quartile of the ratios. */
   readonly ratioLow: number;
+  /** The ratios, round by round. */
+  readonly ratios: readonly number[];
 }
 
 /** A call that is told which turn it is, so that it can take other memory each time. */
@@ -58,10 +60,11 @@ export interface PairedOptions {
   readonly beforeCall?: () => void;
   /** What takes fewer milliseconds is called several times in a row, and their mean taken. Default: 1. */
   readonly leastMs?: number;
+  /** The fewest rounds, however long these take. Default: 3. */
+  readonly leastRounds?: number;
 }
 
 const mostInARow = 200;
-const fewestRepeats = 3;
 const mostRepeats = 300;
 
 /** A call with the means to time it. */
@@ -93,7 +96,7 @@ export function timer(call: Turn, leastMs = 1, before: () => void = () => {}): T
 /**
  * Times calls in turns, the reference before each and after the last: a ratio is that of a call to the mean of the
  * references on either side of it, so that what slows the machine down for longer than a call slows both. As many
- * rounds as fill about `budget` milliseconds: at least 3, at most 300.
+ * rounds as fill about `budget` milliseconds: at least `leastRounds`, at most 300.
  */
 export function pairedTimings(
   reference: Turn,
@@ -101,11 +104,12 @@ export function pairedTimings(
   budget: number,
   options: PairedOptions = {},
 ): PairedTiming[] {
-  const { onTurn = () => {}, beforeReference = () => {}, beforeCall = () => {}, leastMs = 1 } = options;
+  const { onTurn = () => {}, beforeReference = () => {}, beforeCall = () => {} } = options;
+  const { leastMs = 1, leastRounds = 3 } = options;
   const referenceTimer = timer(reference, leastMs, beforeReference);
   const timers = calls.map((call) => timer(call, leastMs, beforeCall));
   const round = timers.reduce((sum, { cost }) => sum + cost + referenceTimer.cost, 0);
-  const repeats = Math.max(fewestRepeats, Math.min(mostRepeats, Math.round(budget / round)));
+  const repeats = Math.max(leastRounds, Math.min(mostRepeats, Math.round(budget / round)));
   const times = calls.map((): number[] => []);
   const ratios = calls.map((): number[] => []);
   const references: number[] = [];
@@ -131,6 +135,7 @@ export function pairedTimings(
       ratio: median(paired),
       ratioMin: Math.min(...paired),
       ratioLow: lowerQuartile(paired),
+      ratios: paired,
     };
   });
 }

@@ -37,6 +37,15 @@ void floor_products_of(const Napi::CallbackInfo& info) {
                  matrix(info, 4, m, n), count(8));
 }
 
+// (a, b, c, rows, inner, columns, blocks)
+void product_of(const Napi::CallbackInfo& info) {
+  const auto count = [&](std::size_t index) -> std::size_t { return info[index].As<Napi::Number>().Uint32Value(); };
+  const std::size_t rows = count(3);
+  const std::size_t inner = count(4);
+  const std::size_t cols = count(5);
+  product(matrix(info, 0, rows, inner), matrix(info, 1, inner, cols), matrix(info, 2, rows, cols), count(6));
+}
+
 // (threads)
 void set_threads(const Napi::CallbackInfo& info) {
   ThreadPool::shared().resize(info[0].As<Napi::Number>().Uint32Value());
@@ -46,6 +55,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   blas::self_check();
   exports.Set("blasCore", blas::info().core);
   exports.Set("setThreads", Napi::Function::New(env, set_threads, "setThreads"));
+  exports.Set("product", Napi::Function::New(env, product_of, "product"));
   exports.Set("floorProducts", Napi::Function::New(env, floor_products_of, "floorProducts"));
   return exports;
 }

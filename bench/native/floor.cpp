@@ -19,4 +19,18 @@ void floor_products(MatrixView<const float> g, MatrixView<const float> v, Matrix
   });
 }
 
+void product(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c, std::size_t blocks) {
+  const bool by_rows = c.rows > c.cols;
+  const std::size_t length = by_rows ? c.rows : c.cols;
+  parallel_for(blocks, [&](std::size_t i) {
+    const std::size_t first = length * i / blocks;
+    const std::size_t count = (length * (i + 1) / blocks) - first;
+    if (by_rows) {
+      blas::gemm(1.0F, a.rows_from(first, count), b, 0.0F, c.rows_from(first, count));
+    } else {
+      blas::gemm(1.0F, a, b.columns(first, count), 0.0F, c.columns(first, count));
+    }
+  });
+}
+
 }  // namespace cgfac::bench

@@ -12,4 +12,8 @@ namespace cgfac::bench {
 void floor_products(MatrixView<const float> g, MatrixView<const float> v, MatrixView<const float> a,
                     MatrixView<float> h, MatrixView<float> out, std::size_t blocks);
 
+/// A product by sgemm alone on the pool threads: C ← A B, over `blocks` blocks of the columns of C, or of its rows
+/// where these are more. Everything is row-major.
+void product(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c, std::size_t blocks);
+
 }  // namespace cgfac::bench

@@ -33,6 +33,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("writeAllSync", write_all_sync);
   define("writeAll", write_all);
   define("averageAll", average_all);
+  define("combine", combine);
   define("firstNotFinite", first_not_finite);
   define("square", square);
   define("matrixProducts", matrix_products);
@@ -42,6 +43,8 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
   define("sampleErrors", sample_errors);
+  define("fitHead", fit_head);
+  define("targetEntropy", target_entropy);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 

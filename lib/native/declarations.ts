@@ -4,13 +4,16 @@
  */
 import type {
   MaybeArray,
+  NativeCombination,
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
+  NativeHeadFit,
   NativeMatrixProducts,
   NativePoolingGradient,
   NativeSampling,
   NativeSegmentSum,
+  NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
 
@@ -311,6 +314,7 @@ export interface Native {
   writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
   writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
   averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  combine(combination: NativeCombination): void;
   /** ‖x‖² of an array. */
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
@@ -322,4 +326,6 @@ export interface Native {
   segmentSum(segments: NativeSegmentSum): void;
   elementWise(numbers: NativeElementWise): void;
   sampleErrors(sampling: NativeSampling): void;
+  fitHead(fit: NativeHeadFit): void;
+  targetEntropy(targets: NativeTargets): void;
 }

@@ -92,6 +92,34 @@ export interface NativeElementWise {
   readonly out: Float32Array;
 }
 
+/** out ← keep·x + factor·y, of arrays of one length; out may be x or y. */
+export interface NativeCombination {
+  readonly keep: number;
+  readonly x: Float32Array;
+  readonly factor: number;
+  readonly y: Float32Array;
+  readonly out: Float32Array;
+}
+
+/** Targets of a head, weighed; see binding/core/kernels/head_fit.h. */
+export interface NativeTargets {
+  readonly distribution: NativeSampling['distribution'];
+  readonly targets: Float32Array;
+  /** One for each of as many equal groups of rows. */
+  readonly weights: Float32Array;
+  readonly width: number;
+  /** Takes the sum of the entropies, and 1 where any target is between 0 and 1, else 0. */
+  readonly sums: Float64Array;
+}
+
+/** A head, and a gradient that may be its own; see binding/core/kernels/head_fit.h. */
+export interface NativeHeadFit extends NativeTargets {
+  readonly probabilities: Float32Array;
+  readonly gradient: Float32Array;
+  /** Takes Σ d², Σ d·e, Σ e² of what is compared, the same of what is left out, and how many numbers are compared. */
+  readonly sums: Float64Array;
+}
+
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
 export interface NativeSampling {
   readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';

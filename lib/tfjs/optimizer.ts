@@ -8,13 +8,14 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, type Schedule, uniforms, valueError } from '../adapter-kit';
+import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms, valueError } from '../adapter-kit';
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
 import { assignAll, exchanged } from './step/averages';
 import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
+import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
@@ -153,7 +154,7 @@ export class CgfacOptimizer extends Optimizer {
       });
     });
     try {
-      const checked = checks.check(captured, result.grads);
+      const checked = timed('check', () => checks.check(captured, result.grads));
       this.#notices.tellOfFailed(checked.failed);
       const computed = gradientsByName(result.grads);
       this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own, computed };
@@ -190,11 +191,11 @@ export class CgfacOptimizer extends Optimizer {
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
-        for (const [variable, value] of next) variable.assign(value);
+        timed('assignment', () => takeOn(next));
         this.#lastStep = report;
         return next.length > 0;
       });
-      if (changed) this.#recipe.assigned(step);
+      if (changed) timed('averages', () => this.#recipe.assigned(step));
     });
     this.incrementIterations();
     if (captured) this.#notices.tellOfLone(captured.lone);

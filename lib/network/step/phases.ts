@@ -1,4 +1,5 @@
 /** The phases of a {@link Preconditioner}'s step over all of its layers, each one call of the addon. */
+import { timed } from '../../base/timed';
 import type { VectorArrays } from '../../base/weight-vector';
 import type { Layer } from '../../layer/layer';
 import { callNative, callNativeAsync } from '../../native/call';
@@ -33,7 +34,7 @@ export function preparation(tasks: readonly LayerTask[], { refresh, damping, tru
   });
   const options = { damping, trust };
   const phase: Phase = {
-    now: () => callNative(() => native.prepareAllSync(items, options)),
+    now: () => timed('directions', () => callNative(() => native.prepareAllSync(items, options))),
     later: (signal) => callNativeAsync(signal, (token) => native.prepareAll(items, options, token)),
   };
   const collect = (): PreparedStep[] =>
@@ -50,7 +51,7 @@ export function preparation(tasks: readonly LayerTask[], { refresh, damping, tru
 /** The update of momentum, weights, gradients and averages by the directions. */
 export function writing(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Phase {
   return {
-    now: () => callNative(() => native.writeAllSync(layers, update)),
+    now: () => timed('update', () => callNative(() => native.writeAllSync(layers, update))),
     later: () => callNativeAsync(undefined, () => native.writeAll(layers, update)),
   };
 }

@@ -1,6 +1,6 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
 import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError, concatenated, type UniformNumbers } from '../../adapter-kit';
+import { CgfacError, concatenated, timed, type UniformNumbers } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
@@ -236,7 +236,7 @@ function captureLayers(
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
-  const metric = wholeMetric(tape, loss, sites, used);
+  const metric = timed('heads', () => wholeMetric(tape, loss, sites, used));
   const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const sampling = samplingOf(metric, linear);
@@ -244,7 +244,8 @@ function captureLayers(
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
   const share = sites.length === 0 && asked > 0 ? 1 : asked;
-  const sampled = share > 0 ? sampledGradients(tape, loss, metric, sites, curved, share, options.uniform) : undefined;
+  const sample = () => sampledGradients(tape, loss, metric, sites, curved, share, options.uniform);
+  const sampled = share > 0 ? timed('sampled backward', sample) : undefined;
   const ends = endsOf(metric);
   // before the listeners, which see every gradient that comes
   if (options.kernelsMayBeSkipped && !penalised) {

@@ -166,6 +166,11 @@ class Installation implements InstalledKernels {
 /** The installation that a registered kernel belongs to. */
 const installations = new WeakMap<object, Installation>();
 
+/** Whether a kernel of the wasm backend is one of this package. */
+export function isInstalled(kernelName: string): boolean {
+  return installations.get(tfjsCore.getKernel(kernelName, WASM) ?? {})?.installed === true;
+}
+
 /** Registers a kernel in the place of another, without the warning that an overwritten one gives; or none. */
 function replace(tf: TfjsKernelRegistry, kernelName: string, config: KernelConfig | undefined): void {
   if (tf.getKernel(kernelName, WASM)) tf.unregisterKernel(kernelName, WASM);

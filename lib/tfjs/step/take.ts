@@ -1,8 +1,9 @@
 /** How a captured step is recorded and taken. */
 import type { Variable } from '@tensorflow/tfjs-core';
-import { type NaturalGradientsResult, normOf, type Preconditioner, type WeightVector } from '../../adapter-kit';
+import { type NaturalGradientsResult, normOf, type Preconditioner, timed, type WeightVector } from '../../adapter-kit';
 import { type Block, partsOf } from '../kinds/layer-kind';
 import { readPart, whole } from '../kinds/part';
+import { numbersOf } from '../tape/numbers';
 import type { LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
@@ -27,7 +28,7 @@ export function normsOf(
     {},
     Object.fromEntries(
       layers.map(({ name, layer }) => {
-        const get = () => normOf(partsOf(layer).map((part) => readPart(part, part.variable.dataSync<'float32'>())));
+        const get = () => normOf(partsOf(layer).map((part) => readPart(part, numbersOf(part.variable))));
         return [name, { get, enumerable: true }];
       }),
     ),
@@ -49,6 +50,39 @@ export interface LoneStep {
   readonly sampledSum: Float32Array | undefined;
 }
 
+/** Hands the rows of layers, and the gradients of lone variables, to the preconditioner. */
+function record(
+  preconditioner: Preconditioner,
+  { layers, samples: batch, sampled }: Step,
+  names: readonly string[],
+  lone: readonly LoneStep[],
+  lossGrads: readonly (readonly Float32Array[])[],
+  fisher: 'true' | 'empirical',
+): void {
+  for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
+    const name = names[index] ?? '';
+    const batches = sites.map(({ rows }) => (rows % samples === 0 ? samples : rows));
+    const largest = Math.max(...batches);
+    if (siteInputs.length > 0) sites[0].resize?.(preconditioner, name);
+    for (const [site, inputs] of siteInputs.entries()) {
+      const batch = batches[site] ?? samples;
+      const own = lossGrads[index]?.[site];
+      // each batch's gradients are multiplied by its size, and the sum is divided by that of the largest
+      const rows = own && { lossGrads: times(own, largest / batch) };
+      preconditioner.record(name, { inputs, ...rows, batch, site });
+    }
+    // sampled errors are those of single samples: a batch of one, as far as its reduction goes
+    for (const outputGrads of siteSampled ?? [])
+      preconditioner.recordFisher(name, { outputGrads, batch: 1, forFactors: fisher === 'true' });
+  }
+  for (const { name, gradient, sampledSum } of lone) {
+    preconditioner.record(name, { lossGrads: gradient, batch });
+    if (sampledSum === undefined) continue;
+    const outputGrads = times(sampledSum, 1 / sampled);
+    preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
+  }
+}
+
 /**
  * Takes a step, of the rows' own gradients or of those given. An error forgets what was recorded for it.
  *
@@ -61,7 +95,7 @@ export interface LoneStep {
  */
 export function takeStep(
   preconditioner: Preconditioner,
-  { layers, loss, floor: found, targets, samples: batch, sampled }: Step,
+  step: Step,
   names: readonly string[],
   lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
@@ -69,6 +103,7 @@ export function takeStep(
   all: boolean,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
+  const { layers, loss, floor: found, targets } = step;
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const rounded = floor !== undefined && loss < floor && floor - loss <= ROUNDING * Math.abs(floor);
@@ -79,28 +114,7 @@ export function takeStep(
   ]);
   const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
   try {
-    for (const [index, { sites, siteInputs, samples, siteSampled }] of layers.entries()) {
-      const name = names[index] ?? '';
-      const batches = sites.map(({ rows }) => (rows % samples === 0 ? samples : rows));
-      const largest = Math.max(...batches);
-      if (siteInputs.length > 0) sites[0].resize?.(preconditioner, name);
-      for (const [site, inputs] of siteInputs.entries()) {
-        const batch = batches[site] ?? samples;
-        const own = lossGrads[index]?.[site];
-        // each batch's gradients are multiplied by its size, and the sum is divided by that of the largest
-        const rows = own && { lossGrads: times(own, largest / batch) };
-        preconditioner.record(name, { inputs, ...rows, batch, site });
-      }
-      // sampled errors are those of single samples: a batch of one, as far as its reduction goes
-      for (const outputGrads of siteSampled ?? [])
-        preconditioner.recordFisher(name, { outputGrads, batch: 1, forFactors: fisher === 'true' });
-    }
-    for (const { name, gradient, sampledSum } of lone) {
-      preconditioner.record(name, { lossGrads: gradient, batch });
-      if (sampledSum === undefined) continue;
-      const outputGrads = times(sampledSum, 1 / sampled);
-      preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
-    }
+    timed('record', () => record(preconditioner, step, names, lone, lossGrads, fisher));
     const given = gradients.flatMap((gradient, index) =>
       gradient ? [[names[index] ?? '', copyOf(gradient)] as const] : [],
     );

@@ -13,10 +13,11 @@ import {
   type NamedTensorMap,
   type Scalar,
   Tensor,
+  type TensorInfo,
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
-import { typeError } from '../../adapter-kit';
+import { timed, typeError } from '../../adapter-kit';
 import { explain, noGradient, versionError } from './errors';
 
 /** Gradient functions of a node's inputs, by input name. */
@@ -229,6 +230,11 @@ export function registeredVariables(): Variable[] {
   return Object.values(engine().registeredVariables);
 }
 
+/** What a kernel gave as a tensor of the scope. */
+export function tensorOf(output: TensorInfo): Tensor {
+  return engine().makeTensorFromTensorInfo(output);
+}
+
 /** Runs `f` with the tape paused: what it computes leaves no nodes and saves no tensors. */
 export function withoutRecording<T>(f: () => T): T {
   const { state } = internals();
@@ -292,16 +298,17 @@ export function variableGradients(
   const fused = kinds.flatMap(({ fusedKernels }) => fusedKernels);
   let returned: unknown;
   try {
-    return variableGrads(() => {
-      const loss = noteKernels(core, notes, fused, f);
+    const forward = () => {
+      const loss = timed('forward', () => noteKernels(core, notes, fused, f));
       returned = loss;
       if (!(loss instanceof Tensor)) throw typeError('a scalar', 'the loss that f returns', loss);
       if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
-      afterForward(readTape(tape.slice(start), notes, kinds), loss);
+      timed('capture', () => afterForward(readTape(tape.slice(start), notes, kinds), loss));
       return loss;
-    }, variables);
+    };
+    return timed('backward', () => variableGrads(forward, variables));
   } catch (error) {
     const { activeTape } = core.state;
     if (outermost && activeTape && activeTape !== before) {
