@@ -8,11 +8,12 @@
 /// Multiples by powers of two, which round nothing within the range of float32.
 namespace cgfac {
 
-/// What is expected within the range of float32, as an error says it.
+/// What is expected of a solution, as an error says it.
 inline constexpr std::string_view a_solution = "a solution within the range of float32";
+/// What is expected of a product, as an error says it.
 inline constexpr std::string_view products_within = "products within the range of float32";
 
-/// e of a number > 0 with 4^e about the number: the exponent of its square root, towards 0; 0 for 0.
+/// The exponent of the square root of a number > 0, rounded towards 0; 0 for 0.
 [[nodiscard]] int root_exponent(double x);
 
 /// to ← 2^exponent · from, in row-major order; returns what is behind it
