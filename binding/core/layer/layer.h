@@ -136,12 +136,14 @@ class Layer {
 
   using Given = std::optional<WeightView<const float>>;
   LayerSummary solve(const Problem& problem);
+  void solve_scaled(const Problem& problem, LayerSummary& summary);
+  void solve_rows(const Problem& problem, LayerSummary& summary);
   LayerSummary solve_with_factors(const Gradient& gradient, const Given& x0, const Destination& destination,
                                   const CancelFlag* cancel, Spectrum* spectrum);
   LayerSummary solve_advanced(const FisherBlock& rows, const BlockTraces& traces, const Gradient& gradient,
                               const Destination& destination, const CancelFlag* cancel, Spectrum* spectrum);
   void solve_eigen(const Problem& problem, LayerSummary& summary);
-  void solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary);
+  void solve_averaged(const Problem& problem, LayerSummary& summary);
   void solve_spectral(const Problem& problem, LayerSummary& summary);
   void solve_cg(const Problem& problem, LayerSummary& summary);
 

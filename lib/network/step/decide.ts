@@ -55,8 +55,28 @@ export interface StepCounts {
   readonly skipped: SkippedSteps;
 }
 
-/** Beyond it x, or a sum of two, may leave the range of float32. */
-const LARGEST_NORM = 3.4028234663852886e38 / 4;
+/**
+ * The longest step of a layer, and the longest η that it may come from: whatever finite weights they are added to, with
+ * momentum and again and again, the sum stays finite, because half a unit in the last place of the largest float32 is
+ * 2¹⁰³, and they add up to less.
+ */
+const LONGEST_STEP = 2 ** 60;
+const LARGEST_RATE = 2 ** 40;
+
+/** Why the step cannot be taken, where it would take weights out of the range of float32, sooner or later. */
+function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[], stepSizes: readonly number[]) {
+  for (const [l, { bound }] of prepared.entries()) {
+    const step = stepSizes[l] ?? 0;
+    const name = entries[l]?.name;
+    if (!(Math.max(now.rate, 1) * step * bound <= LONGEST_STEP))
+      return `the step of layer ${name} leaves the range of float32`;
+    const decay = now.rate * step * now.weightDecay;
+    if (!(decay <= 2))
+      return `weightDecay times the length of the step is ${decay}: the weights of layer ${name} would grow`;
+  }
+  if (now.rate <= LARGEST_RATE) return undefined;
+  return `the learning rate ${now.rate} leaves the range of float32`;
+}
 
 /** The loss and L_min, as they were given. */
 function toldLosses({ loss, lossFloor, floorGiven }: Pick<StepPlan, 'loss' | 'lossFloor' | 'floorGiven'>) {
@@ -182,8 +202,8 @@ export function decide(
   const byLayer = plan.stepRule === 'quadratic' && plan.stepSize === undefined;
   const lengths = byLayer ? layerLengths : commonLength;
   const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
-  const beyond = prepared.findIndex(({ bound }, l) => !(now.rate * (stepSizes[l] ?? 0) * bound <= LARGEST_NORM));
-  if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
+  const beyond = outOfRange(plan, prepared, stepSizes);
+  if (beyond !== undefined) return skipped(beyond);
   const rules = plan.stepRule === 'polyak' && plan.stepSize === undefined && rule.fractionRule === 'fixed';
   const below = rules && loss !== undefined && loss < lossFloor;
   const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
