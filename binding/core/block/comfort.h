@@ -22,6 +22,18 @@ namespace cgfac {
 /// scale the system does it now.
 struct NeedsScaling {};
 
+/// Calls `solve` for a system that is comfortable as far as is known; returns whether it is solved, or else untouched.
+template <typename Solve>
+[[nodiscard]] bool solved_as_it_is(bool comfortable, const Solve& solve) {
+  if (!comfortable) return false;
+  try {
+    solve();
+    return true;
+  } catch (const NeedsScaling&) {
+    return false;
+  }
+}
+
 /// Throws NeedsScaling for ‖v‖², or that of a start, outside of the comfortable range, unless the system is scaled.
 inline void require_comfortable(const Gradient& gradient, double norm2) {
   if (!gradient.scaled && std::isfinite(norm2) && !comfortable_square(norm2)) throw NeedsScaling{};

@@ -143,7 +143,7 @@ class Layer {
   LayerSummary solve_advanced(const FisherBlock& rows, const BlockTraces& traces, const Gradient& gradient,
                               const Destination& destination, const CancelFlag* cancel, Spectrum* spectrum);
   void solve_eigen(const Problem& problem, LayerSummary& summary);
-  void solve_averaged(const Problem& problem, LayerSummary& summary);
+  void solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary);
   void solve_spectral(const Problem& problem, LayerSummary& summary);
   void solve_cg(const Problem& problem, LayerSummary& summary);
 

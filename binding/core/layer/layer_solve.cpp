@@ -57,30 +57,30 @@ struct Layer::Problem {
   }
 };
 
-LayerSummary Layer::solve(const Problem& asked) {
+LayerSummary Layer::solve(const Problem& problem) {
   LayerSummary summary;
-  summary.method = choose(asked.block);
-  summary.forms = gram_forms(asked.block);
-  if (!asked.gradient.same_batch() && nothing_to_solve(asked.traces, options_.damping, asked.gradient.v)) {
-    write_zero(asked.destination);
+  summary.method = choose(problem.block);
+  summary.forms = gram_forms(problem.block);
+  if (!problem.gradient.same_batch() && nothing_to_solve(problem.traces, options_.damping, problem.gradient.v)) {
+    write_zero(problem.destination);
     summary.products = {.vx = 0, .xfx = 0, .xx = 0};
     return summary;
   }
-  Problem problem = asked;
+  Problem damped = problem;
   if (options_.block == Block::sample) {
     summary.forms = {};
-    problem.damping = {.lambda = options_.damping.value, .relative = options_.damping.relative};
+    damped.damping = {.lambda = options_.damping.value, .relative = options_.damping.relative};
   } else if (factored()) {
-    problem.damping.gamma = summary.factored = problem.gamma(options_.damping);
+    damped.damping.gamma = summary.factored = problem.gamma(options_.damping);
   } else {
-    problem.damping.lambda = summary.damping = problem.lambda(options_.damping);
+    damped.damping.lambda = summary.damping = problem.lambda(options_.damping);
   }
   if (summary.method == Method::kfac) {
-    solve_eigen(problem, summary);
-  } else if (factored() && averages()) {
-    solve_averaged(problem, summary);
+    solve_eigen(damped, summary);
+  } else if (summary.factored && averages()) {
+    solve_averaged(damped, *summary.factored, summary);
   } else {
-    solve_scaled(problem, summary);
+    solve_scaled(damped, summary);
   }
   return summary;
 }
@@ -89,14 +89,8 @@ LayerSummary Layer::solve(const Problem& asked) {
 void Layer::solve_scaled(const Problem& problem, LayerSummary& summary) {
   const Gradient& gradient = problem.gradient;
   const bool own_is_comfortable = !gradient.same_batch() || comfortable_square(squares_in_pieces(gradient.loss_grads));
-  if (own_is_comfortable && comfortable(problem.traces, problem.damping, problem.destination)) {
-    try {
-      solve_rows(problem, summary);
-      return;
-    } catch (const NeedsScaling&) {
-      // nothing has been written
-    }
-  }
+  const bool at_ease = own_is_comfortable && comfortable(problem.traces, problem.damping, problem.destination);
+  if (solved_as_it_is(at_ease, [&] { solve_rows(problem, summary); })) return;
   const ScaledSystem scaled(problem.block, problem.traces, problem.damping, gradient, problem.x0, workspace_.scaled);
   solve_rows({.block = scaled.block(),
               .traces = scaled.traces(),
@@ -154,8 +148,7 @@ void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
 }
 
 // Factored damping of averages: both inverses are kept, and x is made of v in place, or apart from what is kept.
-void Layer::solve_averaged(const Problem& problem, LayerSummary& summary) {
-  const FactoredDamping& gamma = *problem.damping.gamma;
+void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary) {
   damp(gamma);
   summary.formed = true;
   const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);

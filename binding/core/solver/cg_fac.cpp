@@ -72,6 +72,14 @@ void measure(const Problem& problem, const CgOptions& options, const WeightView<
   }
 }
 
+// What a measurement needs besides.
+struct Measuring {
+  static constexpr std::size_t most_kept = 4096;  // numbers of a vector
+  Buffer<float> vectors;
+  Buffer<float> formed;
+  FisherOperator::Workspace products;
+};
+
 // x = c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
 struct GramSolution {
   const GramProblem& problem;
@@ -138,11 +146,12 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
     if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
   }
-  // Memory of its own, which is not kept: the workspace of Gram space is that of N × N matrices.
-  Buffer<float> vectors;
-  Buffer<float> formed;
-  FisherOperator::Workspace products;
-  const std::span<float> memory = vectors.span(2 * block.size());
+  // Memory of its own, which is not kept where there is much of it: the workspace of Gram space is of N × N matrices.
+  Measuring own;
+  const bool kept = block.size() <= Measuring::most_kept;
+  Buffer<float>& formed = kept ? workspace.gram.gradient : own.formed;
+  FisherOperator::Workspace& products = kept ? workspace.fisher : own.products;
+  const std::span<float> memory = (kept ? workspace.weight_vectors : own.vectors).span(2 * block.size());
   const WeightView<float> x = block.view(memory.first(block.size()));
   solution.write(gram, {.out = x});
   const WeightView<const float> v = given_gradient(block, asked, formed).v;
@@ -262,16 +271,14 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
     return {.products = {.vx = 0, .xfx = 0, .xx = 0}};
   }
   const double lambda = checked_damping(block, sums, damping);
-  if (comfortable(sums, {.lambda = lambda}, {.out = out})) {
-    try {
-      return cg_fac(block, sums, lambda, {.v = v}, x0, {.out = out}, options, workspace, cancel, residuals);
-    } catch (const NeedsScaling&) {
-      // nothing has been written
-    }
-  }
+  CgFacSummary summary;
+  const auto solve_as_it_is = [&] {
+    summary = cg_fac(block, sums, lambda, {.v = v}, x0, {.out = out}, options, workspace, cancel, residuals);
+  };
+  if (solved_as_it_is(comfortable(sums, {.lambda = lambda}, {.out = out}), solve_as_it_is)) return summary;
   const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, x0, workspace.scaled);
-  CgFacSummary summary = cg_fac(scaled.block(), scaled.traces(), scaled.damping().lambda, scaled.gradient(),
-                                scaled.x0(), scaled.destination(), options, workspace, cancel, residuals);
+  summary = cg_fac(scaled.block(), scaled.traces(), scaled.damping().lambda, scaled.gradient(), scaled.x0(),
+                   scaled.destination(), options, workspace, cancel, residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
   scaled.write({.out = out});
   summary.products = scaled.products(summary.products);
@@ -282,15 +289,11 @@ void apply_fisher(const FisherBlock& block, const Damping& damping, const Weight
                   const WeightView<float>& out, FisherOperator::Workspace& workspace) {
   const BlockTraces sums = traces(block);
   const double lambda = checked_damping(block, sums, damping);
-  if (comfortable(sums, {.lambda = lambda}, {.out = out})) {
-    try {
-      const FisherOperator fisher(block, sums, lambda, 1, workspace);
-      fisher.apply(v, out, FisherOperator::Range::comfortable);
-      return;
-    } catch (const NeedsScaling&) {
-      // nothing has been written
-    }
-  }
+  const auto apply_as_it_is = [&] {
+    const FisherOperator fisher(block, sums, lambda, 1, workspace);
+    fisher.apply(v, out, FisherOperator::Range::comfortable);
+  };
+  if (solved_as_it_is(comfortable(sums, {.lambda = lambda}, {.out = out}), apply_as_it_is)) return;
   ScaledSystem::Memory memory;
   const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, std::nullopt, memory);
   const FisherOperator fisher(scaled.block(), scaled.traces(), scaled.damping().lambda, 1, workspace);
