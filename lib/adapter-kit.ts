@@ -23,6 +23,14 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** Functions of two arrays, casts, choices and normalised columns, on the pool. */
+export {
+  type BinaryArrays,
+  batchNormalization,
+  binaryFunction,
+  castNumbers,
+  selectNumbers,
+} from './kernels/binary';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
@@ -30,7 +38,6 @@ export {
   convolutionGradient,
   poolingGradient,
 } from './kernels/convolutions';
-/** Functions of each number, on the pool. */
 export { type ElementWise, elementWise } from './kernels/element-wise';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';

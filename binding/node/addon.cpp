@@ -8,6 +8,7 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/binary.h"
 #include "node/functions/convolutions.h"
 #include "node/functions/element_wise.h"
 #include "node/functions/matrix_products.h"
@@ -41,6 +42,10 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
+  define("binary", binary);
+  define("cast", cast);
+  define("select", select);
+  define("batchNormalization", batch_normalization);
   define("sampleErrors", sample_errors);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }

@@ -4,6 +4,9 @@
  */
 import type {
   MaybeArray,
+  NativeBatchNormalization,
+  NativeBinary,
+  NativeCast,
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
@@ -11,6 +14,7 @@ import type {
   NativePoolingGradient,
   NativeSampling,
   NativeSegmentSum,
+  NativeSelect,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
 
@@ -321,5 +325,9 @@ export interface Native {
   poolingGradient(gradient: NativePoolingGradient): void;
   segmentSum(segments: NativeSegmentSum): void;
   elementWise(numbers: NativeElementWise): void;
+  binary(arrays: NativeBinary): void;
+  cast(arrays: NativeCast): void;
+  select(arrays: NativeSelect): void;
+  batchNormalization(arrays: NativeBatchNormalization): void;
   sampleErrors(sampling: NativeSampling): void;
 }

@@ -92,6 +92,63 @@ export interface NativeElementWise {
   readonly out: Float32Array;
 }
 
+/** out ← f(a, b) place by place; binding/core/kernels/binary.h has the functions. */
+export interface NativeBinary {
+  /** 'and', 'or' and 'xor' are of bytes, and give bytes, as relations of floats do. */
+  readonly function:
+    | 'add'
+    | 'subtract'
+    | 'multiply'
+    | 'divide'
+    | 'maximum'
+    | 'minimum'
+    | 'squaredDifference'
+    | 'leakyRelu'
+    | 'equal'
+    | 'notEqual'
+    | 'less'
+    | 'lessEqual'
+    | 'greater'
+    | 'greaterEqual'
+    | 'and'
+    | 'or'
+    | 'xor';
+  /** The extents of a, and behind them as many of b: an extent of 1 stands for all places along its axis. */
+  readonly shapes: Uint32Array;
+  readonly a: Float32Array | Uint8Array;
+  readonly b: Float32Array | Uint8Array;
+  /** Shares no memory with the others. */
+  readonly out: Float32Array | Uint8Array;
+}
+
+/** Floats, integers, or truth values of a byte each. */
+export type NativeNumbers = Float32Array | Int32Array | Uint8Array;
+
+/** out[i] ← x[i] as a number of another type; see binding/core/kernels/cast.h. */
+export interface NativeCast {
+  readonly x: NativeNumbers;
+  readonly out: NativeNumbers;
+}
+
+/** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */
+export interface NativeSelect {
+  readonly condition: Uint8Array;
+  readonly yes: NativeNumbers;
+  readonly no: NativeNumbers;
+  readonly out: NativeNumbers;
+}
+
+/** out ← (x − mean) · scale / √(variance + epsilon) + offset for each row of as many numbers as there are means. */
+export interface NativeBatchNormalization {
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+  readonly scale: MaybeArray;
+  readonly offset: MaybeArray;
+  readonly epsilon: number;
+  readonly x: Float32Array;
+  readonly out: Float32Array;
+}
+
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */
 export interface NativeSampling {
   readonly distribution: 'categorical' | 'bernoulli' | 'gaussian';

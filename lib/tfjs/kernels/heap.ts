@@ -6,14 +6,20 @@ import { CgfacError, describe } from '../../adapter-kit';
 export interface WasmBackend {
   readonly wasm: { readonly HEAPU8: Uint8Array };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
-  makeOutput(shape: number[], dtype: 'float32' | 'int32'): TensorInfo;
+  makeOutput(shape: number[], dtype: HeapType): TensorInfo;
   disposeData(dataId: object): boolean;
+  /** Counts one tensor more that has the memory. */
+  incRef(dataId: object): void;
 }
+
+/** The types of tensors that are on the heap; truth values are bytes there. */
+export type HeapType = 'float32' | 'int32' | 'bool';
 
 /** The numbers of tensors, where they lie. */
 export interface Heap {
   floats(tensor: TensorInfo): Float32Array;
   integers(tensor: TensorInfo): Int32Array;
+  bytes(tensor: TensorInfo): Uint8Array;
 }
 
 function formError(expected: string, name: string, received: unknown): CgfacError {
@@ -33,6 +39,7 @@ export function wasmBackend(candidate: unknown): WasmBackend {
   const backend = candidate as Partial<WasmBackend> | null | undefined;
   if (typeof backend?.makeOutput !== 'function') throw formError('a method makeOutput', 'the wasm backend', backend);
   if (typeof backend.disposeData !== 'function') throw formError('a method disposeData', 'the wasm backend', backend);
+  if (typeof backend.incRef !== 'function') throw formError('a method incRef', 'the wasm backend', backend);
   if (typeof backend.dataIdMap?.get !== 'function')
     throw formError('a map dataIdMap', 'the wasm backend', backend.dataIdMap);
   if (!ArrayBuffer.isView(backend.wasm?.HEAPU8))
@@ -55,7 +62,7 @@ export function computeOnHeap(
   backend: WasmBackend,
   inputs: readonly TensorInfo[],
   shape: readonly number[],
-  dtype: 'float32' | 'int32',
+  dtype: HeapType,
   compute: (heap: Heap, out: TensorInfo) => void,
 ): TensorInfo {
   const offset = ({ dataId }: TensorInfo): number => {
@@ -79,6 +86,7 @@ export function computeOnHeap(
     const heap: Heap = {
       floats: (tensor) => new Float32Array(buffer, offset(tensor), size(tensor.shape)),
       integers: (tensor) => new Int32Array(buffer, offset(tensor), size(tensor.shape)),
+      bytes: (tensor) => new Uint8Array(buffer, offset(tensor), size(tensor.shape)),
     };
     compute(heap, out);
     return out;

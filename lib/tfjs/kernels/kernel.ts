@@ -18,6 +18,8 @@ export interface Thresholds {
   readonly scalar: number;
   /** The least numbers of a function that the stock kernel computes several at a time. */
   readonly vectorised: number;
+  /** The least numbers of a sum, a product or their like, which the stock kernel computes as fast as one thread can. */
+  readonly arithmetic: number;
 }
 
 /** The thresholds of an installation. */
@@ -29,6 +31,7 @@ export const THRESHOLDS: Thresholds = {
   averagePooling: 500,
   scalar: 500,
   vectorised: 3e3,
+  arithmetic: 2e5,
 };
 
 /** A call of a kernel, as TensorFlow.js makes it. */

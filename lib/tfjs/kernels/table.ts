@@ -1,4 +1,7 @@
 /** The list of the kernels of this package. */
+import { batchNormKernel } from './batch-norm';
+import { binaryKernels, unaryKernels } from './binary';
+import { castKernel, identityKernel, selectKernel } from './cast';
 import { convolutionKernels } from './convolution';
 import { forwardKernels } from './convolution-forward';
 import { einsumKernel } from './einsum';
@@ -17,6 +20,12 @@ export const kernels: readonly NativeKernel[] = [
   segmentSumKernel,
   einsumKernel,
   ...elementWiseKernels,
+  ...binaryKernels,
+  ...unaryKernels,
+  selectKernel,
+  castKernel,
+  identityKernel,
+  batchNormKernel,
 ];
 
 /** The names of those that multiply matrices. */

@@ -9,4 +9,5 @@ export const NO_THRESHOLDS: Thresholds = {
   averagePooling: 0,
   scalar: 0,
   vectorised: 0,
+  arithmetic: 0,
 };

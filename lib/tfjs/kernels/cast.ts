@@ -1,0 +1,71 @@
+/** What gives numbers again: as they are, as those of another type, or one of two. */
+import { type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { castNumbers, selectNumbers } from '../../adapter-kit';
+import { computeOnHeap, type Heap, type HeapType, size } from './heap';
+import { input, type KernelCall, type NativeKernel } from './kernel';
+
+const isHeapType = (dtype: unknown): dtype is HeapType => dtype === 'float32' || dtype === 'int32' || dtype === 'bool';
+
+/** The numbers of a tensor of any type that is on the heap. */
+function numbersOf({ floats, integers, bytes }: Heap, tensor: TensorInfo): Float32Array | Int32Array | Uint8Array {
+  if (tensor.dtype === 'bool') return bytes(tensor);
+  return tensor.dtype === 'int32' ? integers(tensor) : floats(tensor);
+}
+
+/**
+ * A tensor with the memory of another, as a reshaped one has it: no kernel writes into what it is given, and the
+ * backend frees memory when the last of its tensors is disposed of.
+ */
+function shared({ backend }: KernelCall, { dataId, shape, dtype }: TensorInfo): TensorInfo {
+  backend.incRef(dataId);
+  return { dataId, shape, dtype };
+}
+
+/** `tf.clone`, and what TensorFlow.js clones by itself: variables that are assigned, and tensors of the tape. */
+export const identityKernel: NativeKernel = {
+  kernelName: 'Identity',
+  stock: true,
+  compute: (call) => {
+    const x = input(call, 'x');
+    return isHeapType(x.dtype) ? shared(call, x) : undefined;
+  },
+};
+
+/** `tf.cast`: what is of the type already is shared; a truth value of a number is 1 unless that is 0. */
+export const castKernel: NativeKernel = {
+  kernelName: 'Cast',
+  stock: true,
+  compute: (call) => {
+    const x = input(call, 'x');
+    const { dtype } = call.attrs;
+    if (!isHeapType(x.dtype) || !isHeapType(dtype)) return undefined;
+    if (x.dtype === dtype) return shared(call, x);
+    const count = size(x.shape);
+    if (count === 0 || (dtype !== 'bool' && count < call.thresholds.scalar)) return undefined;
+    return computeOnHeap(call.backend, [x], x.shape, dtype, (heap, out) =>
+      castNumbers({ x: numbersOf(heap, x), out: numbersOf(heap, out) }),
+    );
+  },
+};
+
+/** `tf.where`: the stock kernel writes truth values as if they were floats, beyond their memory. */
+export const selectKernel: NativeKernel = {
+  kernelName: 'Select',
+  stock: true,
+  compute: (call) => {
+    const [condition, t, e] = [input(call, 'condition'), input(call, 't'), input(call, 'e')];
+    const { dtype } = t;
+    const alike = util.arraysEqual(condition.shape, t.shape) && util.arraysEqual(e.shape, t.shape);
+    if (!alike || condition.dtype !== 'bool' || !isHeapType(dtype) || e.dtype !== dtype) return undefined;
+    const count = size(t.shape);
+    if (count === 0 || (dtype !== 'bool' && count < call.thresholds.scalar)) return undefined;
+    return computeOnHeap(call.backend, [condition, t, e], t.shape, dtype, (heap, out) =>
+      selectNumbers({
+        condition: heap.bytes(condition),
+        yes: numbersOf(heap, t),
+        no: numbersOf(heap, e),
+        out: numbersOf(heap, out),
+      }),
+    );
+  },
+};
