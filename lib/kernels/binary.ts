@@ -24,11 +24,11 @@ export function binaryFunction(arrays: BinaryArrays): void {
 }
 
 /**
- * out[i] ← x[i] as a number of the type of `out`, as TensorFlow.js's cpu backend has it, on the calling thread with the
- * help of idle pool threads. Not part of the public face.
+ * out[i] ← x[i] as an integer (cut off, modulo 2^32) or as a truth value in a byte (1 unless x[i] is 0), on the calling
+ * thread with the help of idle pool threads. Not part of the public face.
  *
- * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths, `ERR_CGFAC_INVALID_ARG_VALUE`
- * for arrays of one type; nothing is written then.
+ * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths, or of one type; nothing is
+ * written then.
  */
 export function castNumbers(arrays: CastArrays): void {
   callNative(() => native.cast(arrays));

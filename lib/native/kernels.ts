@@ -124,10 +124,11 @@ export interface NativeBinary {
 /** Floats, integers, or truth values of a byte each. */
 export type NativeNumbers = Float32Array | Int32Array | Uint8Array;
 
-/** out[i] ← x[i] as a number of another type; see binding/core/kernels/cast.h. */
+/** out[i] ← x[i] as an integer or, in a byte, as a truth value; see binding/core/kernels/cast.h. */
 export interface NativeCast {
-  readonly x: NativeNumbers;
-  readonly out: NativeNumbers;
+  readonly x: Float32Array | Int32Array;
+  /** Of another type than x. */
+  readonly out: Int32Array | Uint8Array;
 }
 
 /** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */

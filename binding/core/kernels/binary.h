@@ -11,7 +11,8 @@
 namespace cgfac {
 
 /// Functions of two numbers. maximum and minimum are those of IEEE 754-2019, section 9.6: NaN where either is NaN, and
-/// −0 is below 0. squared_difference is (a − b)², leaky_relu is a where that is not negative, else a·b.
+/// −0 is below 0. squared_difference is (a − b)², leaky_relu is a where that is not negative, else a·b; step is 1 where
+/// a is positive, NaN where it is NaN, else b.
 enum class Arithmetic : unsigned char {
   add,
   subtract,

@@ -43,24 +43,9 @@ CGFAC_CLONES void convert(std::size_t count, const float* x, std::uint8_t* out) 
   for (std::size_t i = 0; i < count; ++i) out[i] = x[i] != 0.0F ? 1 : 0;
 }
 
-CGFAC_CLONES void convert(std::size_t count, const std::int32_t* x, float* out) {
-#pragma omp simd
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(x[i]);
-}
-
 CGFAC_CLONES void convert(std::size_t count, const std::int32_t* x, std::uint8_t* out) {
 #pragma omp simd
   for (std::size_t i = 0; i < count; ++i) out[i] = x[i] != 0 ? 1 : 0;
-}
-
-CGFAC_CLONES void convert(std::size_t count, const std::uint8_t* x, float* out) {
-#pragma omp simd
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(x[i]);
-}
-
-CGFAC_CLONES void convert(std::size_t count, const std::uint8_t* x, std::int32_t* out) {
-#pragma omp simd
-  for (std::size_t i = 0; i < count; ++i) out[i] = x[i];
 }
 
 template <typename In, typename Out>
@@ -83,19 +68,7 @@ void cast(std::span<const float> x, std::span<std::uint8_t> out) {
   in_pieces(x, out);
 }
 
-void cast(std::span<const std::int32_t> x, std::span<float> out) {
-  in_pieces(x, out);
-}
-
 void cast(std::span<const std::int32_t> x, std::span<std::uint8_t> out) {
-  in_pieces(x, out);
-}
-
-void cast(std::span<const std::uint8_t> x, std::span<float> out) {
-  in_pieces(x, out);
-}
-
-void cast(std::span<const std::uint8_t> x, std::span<std::int32_t> out) {
   in_pieces(x, out);
 }
 

@@ -82,33 +82,21 @@ void binary(const Napi::CallbackInfo& info) {
   });
 }
 
-namespace {
-
-// Calls body with the numbers of an array of any type that kernels know.
-template <typename Body>
-void with_numbers(const Napi::Value& value, std::string_view name, Body body) {
-  if (is_uint8_array(value)) return body(uint8_array(value, name));
-  if (is_int32_array(value)) return body(int32_array(value, name));
-  body(float32_array(value, name));
-}
-
-}  // namespace
-
 void cast(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const auto call = info[0].As<Napi::Object>();
-    with_numbers(call.Get("x"), "x", [&]<typename In>(std::span<In> x) {
-      with_numbers(call.Get("out"), "out", [&]<typename Out>(std::span<Out> out) {
-        if (out.size() != x.size()) {
-          throw expected(ErrorCode::shape_mismatch, "as many numbers as x has", "out", std::to_string(out.size()));
-        }
-        if constexpr (std::same_as<In, Out>) {
-          throw expected(ErrorCode::invalid_value, "an array of another type than that of x", "out", "the same type");
-        } else {
-          cgfac::cast(std::span<const In>(x), out);
-        }
-      });
-    });
+    const Napi::Value x = call.Get("x");
+    const Napi::Value out = call.Get("out");
+    if (is_int32_array(out)) {
+      const std::span<const float> from = float32_array(x, "x");
+      cgfac::cast(from, int32_array(out, "out", from.size()));
+    } else if (is_int32_array(x)) {
+      const std::span<const std::int32_t> from = int32_array(x, "x");
+      cgfac::cast(from, uint8_array(out, "out", from.size()));
+    } else {
+      const std::span<const float> from = float32_array(x, "x");
+      cgfac::cast(from, uint8_array(out, "out", from.size()));
+    }
   });
 }
 

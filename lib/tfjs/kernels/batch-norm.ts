@@ -15,7 +15,7 @@ export const batchNormKernel: NativeKernel = {
     const [count, width] = [size(x.shape), size(mean.shape)];
     const fits = count % width === 0 && given.every(({ shape }) => size(shape) === width);
     const isFloat = [x, ...given].every(({ dtype }) => dtype === 'float32');
-    if (count === 0 || count < call.thresholds.scalar || !fits || !isFloat) return undefined;
+    if (count === 0 || count < call.thresholds.vectorised || !fits || !isFloat) return undefined;
     return computeOnHeap(call.backend, [x, ...given], x.shape, 'float32', ({ floats }, out) =>
       batchNormalization({
         mean: floats(mean),

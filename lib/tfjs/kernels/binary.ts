@@ -65,8 +65,8 @@ function kernel(
 /** The kernels of functions of two arrays. */
 export const binaryKernels: readonly NativeKernel[] = [
   ...Object.entries(arithmetic).map(([kernelName, name]) =>
-    kernel(kernelName, name, ['float32', 'float32'], ({ arithmetic: plain, scalar }, broadcasts) =>
-      broadcasts ? scalar : plain,
+    kernel(kernelName, name, ['float32', 'float32'], ({ arithmetic: plain, vectorised }, broadcasts) =>
+      broadcasts ? vectorised : plain,
     ),
   ),
   // in any size, for a NaN must not depend on it
@@ -79,16 +79,17 @@ export const binaryKernels: readonly NativeKernel[] = [
   ),
 ];
 
-/** A kernel of a function of one tensor that is one of two, the other of which is a number. */
+/** A kernel of a function of one tensor that is one of two, of which the other is a number, or the tensor again. */
 function ofOne(
   kernelName: string,
   type: 'float32' | 'bool',
+  least: keyof Thresholds,
   arrays: (x: Float32Array | Uint8Array, attrs: KernelCall['attrs']) => Pick<BinaryArrays, 'function' | 'a' | 'b'>,
 ): NativeKernel {
   const compute = (call: KernelCall) => {
     const x = input(call, 'x');
     const count = size(x.shape);
-    if (x.dtype !== type || count === 0 || count < call.thresholds.scalar) return undefined;
+    if (x.dtype !== type || count === 0 || count < call.thresholds[least]) return undefined;
     return computeOnHeap(call.backend, [x], x.shape, type, ({ floats, bytes }, out) => {
       const numbers = type === 'bool' ? bytes : floats;
       const { function: name, a, b } = arrays(numbers(x), call.attrs);
@@ -98,9 +99,12 @@ function ofOne(
   return { kernelName, stock: true, compute };
 }
 
-/** The kernels of functions of one array that are functions of it and a number. */
+const float = (x: unknown): Float32Array => Float32Array.of(Number(x));
+
+/** The kernels of functions of one array that are functions of two. */
 export const unaryKernels: readonly NativeKernel[] = [
-  ofOne('Reciprocal', 'float32', (x) => ({ function: 'divide', a: Float32Array.of(1), b: x })),
-  ofOne('LeakyRelu', 'float32', (x, { alpha }) => ({ function: 'leakyRelu', a: x, b: Float32Array.of(Number(alpha)) })),
-  ofOne('LogicalNot', 'bool', (x) => ({ function: 'xor', a: x, b: Uint8Array.of(1) })),
+  ofOne('Square', 'float32', 'arithmetic', (x) => ({ function: 'multiply', a: x, b: x })),
+  ofOne('Reciprocal', 'float32', 'simple', (x) => ({ function: 'divide', a: float(1), b: x })),
+  ofOne('LeakyRelu', 'float32', 'vectorised', (x, { alpha }) => ({ function: 'leakyRelu', a: x, b: float(alpha) })),
+  ofOne('LogicalNot', 'bool', 'simple', (x) => ({ function: 'xor', a: x, b: Uint8Array.of(1) })),
 ];

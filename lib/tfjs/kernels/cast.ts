@@ -31,7 +31,10 @@ export const identityKernel: NativeKernel = {
   },
 };
 
-/** `tf.cast`: what is of the type already is shared; a truth value of a number is 1 unless that is 0. */
+/**
+ * `tf.cast`: what is of the type already is shared, and a truth value of a number is 1 unless that is 0, in any size;
+ * the stock kernel makes a byte of the number. What was a truth value or an integer and becomes a number is left to it.
+ */
 export const castKernel: NativeKernel = {
   kernelName: 'Cast',
   stock: true,
@@ -41,14 +44,18 @@ export const castKernel: NativeKernel = {
     if (!isHeapType(x.dtype) || !isHeapType(dtype)) return undefined;
     if (x.dtype === dtype) return shared(call, x);
     const count = size(x.shape);
-    if (count === 0 || (dtype !== 'bool' && count < call.thresholds.scalar)) return undefined;
-    return computeOnHeap(call.backend, [x], x.shape, dtype, (heap, out) =>
-      castNumbers({ x: numbersOf(heap, x), out: numbersOf(heap, out) }),
+    if (count === 0 || x.dtype === 'bool' || dtype === 'float32') return undefined;
+    if (dtype === 'int32' && count < call.thresholds.vectorised) return undefined;
+    return computeOnHeap(call.backend, [x], x.shape, dtype, ({ floats, integers, bytes }, out) =>
+      castNumbers({
+        x: x.dtype === 'int32' ? integers(x) : floats(x),
+        out: dtype === 'int32' ? integers(out) : bytes(out),
+      }),
     );
   },
 };
 
-/** `tf.where`: the stock kernel writes truth values as if they were floats, beyond their memory. */
+/** `tf.where`; truth values in any size, for the stock kernel writes them as floats, beyond their memory. */
 export const selectKernel: NativeKernel = {
   kernelName: 'Select',
   stock: true,
@@ -58,7 +65,7 @@ export const selectKernel: NativeKernel = {
     const alike = util.arraysEqual(condition.shape, t.shape) && util.arraysEqual(e.shape, t.shape);
     if (!alike || condition.dtype !== 'bool' || !isHeapType(dtype) || e.dtype !== dtype) return undefined;
     const count = size(t.shape);
-    if (count === 0 || (dtype !== 'bool' && count < call.thresholds.scalar)) return undefined;
+    if (count === 0 || (dtype !== 'bool' && count < call.thresholds.vectorised)) return undefined;
     return computeOnHeap(call.backend, [condition, t, e], t.shape, dtype, (heap, out) =>
       selectNumbers({
         condition: heap.bytes(condition),

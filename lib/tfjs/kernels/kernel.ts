@@ -18,7 +18,9 @@ export interface Thresholds {
   readonly scalar: number;
   /** The least numbers of a function that the stock kernel computes several at a time. */
   readonly vectorised: number;
-  /** The least numbers of a sum, a product or their like, which the stock kernel computes as fast as one thread can. */
+  /** The least numbers of a function that the stock kernel computes at half of the speed that one thread has. */
+  readonly simple: number;
+  /** The least numbers of a sum, a product or their like, which it computes as fast as one thread can. */
   readonly arithmetic: number;
 }
 
@@ -31,6 +33,7 @@ export const THRESHOLDS: Thresholds = {
   averagePooling: 500,
   scalar: 500,
   vectorised: 3e3,
+  simple: 1e4,
   arithmetic: 2e5,
 };
 

@@ -9,5 +9,6 @@ export const NO_THRESHOLDS: Thresholds = {
   averagePooling: 0,
   scalar: 0,
   vectorised: 0,
+  simple: 0,
   arithmetic: 0,
 };
