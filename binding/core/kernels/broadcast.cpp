@@ -1,6 +1,7 @@
 #include "core/kernels/broadcast.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "core/base/error.h"
@@ -20,6 +21,11 @@ Broadcast::Broadcast(std::span<const std::uint32_t> shape_a, std::span<const std
     }
     const std::size_t extent = std::max(a, b);
     if (extent == 1) continue;
+    if (extent > std::numeric_limits<std::uint32_t>::max() / size_) {
+      throw expected(ErrorCode::shape_mismatch, "extents with a product below 2^32", "a broadcast",
+                     std::to_string(extent));
+    }
+    size_ *= extent;
     const bool merged = axes_.back().extent == 1 || (along_a == (a != 1) && along_b == (b != 1));
     if (!merged) axes_.push_back({.extent = 1, .a = 0, .b = 0});
     along_a = a != 1;

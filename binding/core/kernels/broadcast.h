@@ -26,7 +26,7 @@ class Broadcast {
   /// Numbers of a, of b and of the result.
   [[nodiscard]] std::size_t size_a() const { return size_a_; }
   [[nodiscard]] std::size_t size_b() const { return size_b_; }
-  [[nodiscard]] std::size_t size() const { return rows() * columns().extent; }
+  [[nodiscard]] std::size_t size() const { return size_; }
 
   /// Where the row of a result, with those of the axes before it, begins in each array.
   struct Origin {
@@ -47,6 +47,7 @@ class Broadcast {
   std::vector<BroadcastAxis> axes_;
   std::size_t size_a_ = 1;
   std::size_t size_b_ = 1;
+  std::size_t size_ = 1;
   std::size_t rows_ = 1;
 };
 

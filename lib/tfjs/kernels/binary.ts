@@ -26,7 +26,7 @@ const relations: Readonly<Record<string, Function>> = {
   GreaterEqual: 'greaterEqual',
 };
 /** What it computes byte by byte. */
-const logical: Readonly<Record<string, Function>> = { LogicalAnd: 'and', LogicalOr: 'or', LogicalXor: 'xor' };
+const logical: Readonly<Record<string, Function>> = { LogicalAnd: 'and', LogicalOr: 'or' };
 
 const isOne = ({ shape }: TensorInfo): boolean => size(shape) === 1;
 
