@@ -23,14 +23,20 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
-/** Functions of two arrays, casts, choices and normalised columns, on the pool. */
+/** Reductions of a framework's arrays, and copies of their numbers to other places, on the pool. */
 export {
-  type BinaryArrays,
-  batchNormalization,
-  binaryFunction,
-  castNumbers,
-  selectNumbers,
-} from './kernels/binary';
+  type CopiedAxis,
+  gatherRows,
+  MOST_COPIED_AXES,
+  type ReducedExtents,
+  type Reduction,
+  reduce,
+  stridedCopy,
+} from './kernels/array-moves';
+/** Functions of two arrays, casts, choices and normalised columns, on the pool. */
+export { type BinaryFunction, batchNormalization, binaryFunction, castNumbers, selectNumbers } from './kernels/binary';
+/** Weighed sums of two arrays, on the pool. */
+export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
@@ -38,7 +44,10 @@ export {
   convolutionGradient,
   poolingGradient,
 } from './kernels/convolutions';
+/** Functions of each number, on the pool. */
 export { type ElementWise, elementWise } from './kernels/element-wise';
+/** How a loss weighs the errors of a head, and the entropy of its targets, on the pool. */
+export { type Fit, type HeadTargets, headFit, targetEntropy } from './kernels/head-fit';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */

@@ -8,6 +8,7 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/array_moves.h"
 #include "node/functions/binary.h"
 #include "node/functions/convolutions.h"
 #include "node/functions/element_wise.h"
@@ -34,6 +35,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("writeAllSync", write_all_sync);
   define("writeAll", write_all);
   define("averageAll", average_all);
+  define("combine", combine);
   define("firstNotFinite", first_not_finite);
   define("square", square);
   define("matrixProducts", matrix_products);
@@ -46,7 +48,12 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("cast", cast);
   define("select", select);
   define("batchNormalization", batch_normalization);
+  define("reduce", reduce);
+  define("stridedCopy", strided_copy);
+  define("gatherRows", gather_rows);
   define("sampleErrors", sample_errors);
+  define("fitHead", fit_head);
+  define("targetEntropy", target_entropy);
   spectrum_class_ = Napi::Persistent(SpectrumWrap::define(env));
 }
 

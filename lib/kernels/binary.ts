@@ -1,26 +1,28 @@
 import { callNative } from '../native/call';
-import type { NativeBatchNormalization, NativeBinary, NativeCast, NativeSelect } from '../native/kernels';
+import type { NativeBatchNormalization, NativeBinary, NativeNumbers, NativeOperand } from '../native/kernels';
 import { native } from '../native/load';
 
-/** A function of two arrays, their shapes, and where its values go. */
-export type BinaryArrays = NativeBinary;
-/** Numbers, and where they go as those of another type. */
-export type CastArrays = NativeCast;
-/** A condition, what is chosen from, and where it goes. */
-export type SelectArrays = NativeSelect;
-/** Rows, what normalises their columns, and where they go. */
-export type BatchNormalization = NativeBatchNormalization;
+/** A function of two arrays. */
+export type BinaryFunction = NativeBinary;
 
 /**
  * out ← f(a, b) place by place, where an extent of 1 stands for all places along its axis; on the calling thread with
  * the help of idle pool threads. Results are those of IEEE 754, NaN included: a maximum is NaN where either number is.
  * Not part of the public face.
  *
+ * @param shapes - The extents of a, and behind them as many of b.
+ * @param out - Shares no memory with a and b.
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays that do not fit the shapes or the function,
  * `ERR_CGFAC_INVALID_ARG_VALUE` for a function that is not known; nothing is written then.
  */
-export function binaryFunction(arrays: BinaryArrays): void {
-  callNative(() => native.binary(arrays));
+export function binaryFunction(
+  name: BinaryFunction,
+  shapes: Uint32Array,
+  a: NativeOperand,
+  b: NativeOperand,
+  out: NativeOperand,
+): void {
+  callNative(() => native.binary(name, shapes, a, b, out));
 }
 
 /**
@@ -30,8 +32,8 @@ export function binaryFunction(arrays: BinaryArrays): void {
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths, or of one type; nothing is
  * written then.
  */
-export function castNumbers(arrays: CastArrays): void {
-  callNative(() => native.cast(arrays));
+export function castNumbers(x: Float32Array | Int32Array, out: Int32Array | Uint8Array): void {
+  callNative(() => native.cast(x, out));
 }
 
 /**
@@ -41,8 +43,8 @@ export function castNumbers(arrays: CastArrays): void {
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths or types; nothing is written
  * then.
  */
-export function selectNumbers(arrays: SelectArrays): void {
-  callNative(() => native.select(arrays));
+export function selectNumbers(condition: Uint8Array, yes: NativeNumbers, no: NativeNumbers, out: NativeNumbers): void {
+  callNative(() => native.select(condition, yes, no, out));
 }
 
 /**
@@ -52,6 +54,6 @@ export function selectNumbers(arrays: SelectArrays): void {
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays that are no whole rows, or columns of different
  * numbers; nothing is written then.
  */
-export function batchNormalization(rows: BatchNormalization): void {
+export function batchNormalization(rows: NativeBatchNormalization): void {
   callNative(() => native.batchNormalization(rows));
 }

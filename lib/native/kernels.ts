@@ -4,22 +4,10 @@
 export type MaybeArray = Float32Array | undefined;
 
 /**
- * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
- * in storage where the flag says so. The shapes of bias and slopes (φ's, for prelu) have three extents, each 1 or that
- * of out.
+ * What follows a product: φ(product + bias). The shapes of bias and slopes (φ's, for prelu) have three extents, each 1
+ * or that of the results.
  */
-export interface NativeMatrixProducts {
-  readonly a: Float32Array;
-  readonly b: Float32Array;
-  readonly out: Float32Array;
-  readonly pairs: Uint32Array;
-  readonly countA: number;
-  readonly countB: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly inner: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
+export interface NativeEpilogue {
   readonly bias: MaybeArray;
   readonly biasShape: Uint32Array | undefined;
   readonly activation: 'linear' | 'relu' | 'relu6' | 'prelu' | 'leakyrelu' | 'sigmoid' | 'elu';
@@ -33,11 +21,11 @@ export interface NativeMatrixProducts {
  * filters, then depth, height and width of input, output, kernel, stride, dilation and padding: see
  * binding/core/kernels/conv_geometry.h. One array, for each property costs a call as much as a small convolution.
  */
-export interface NativeConvolution
-  extends Pick<NativeMatrixProducts, 'bias' | 'biasShape' | 'activation' | 'slope' | 'slopes' | 'slopesShape' | 'out'> {
+export interface NativeConvolution extends NativeEpilogue {
   readonly sizes: Uint32Array;
   readonly x: Float32Array;
   readonly w: Float32Array;
+  readonly out: Float32Array;
 }
 
 /**
@@ -71,73 +59,57 @@ export interface NativeSegmentSum {
   readonly out: Float32Array | Int32Array;
 }
 
-/**
- * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other
- * way.
- */
-export interface NativeElementWise {
-  readonly function:
-    | 'exp'
-    | 'expm1'
-    | 'log'
-    | 'log1p'
-    | 'tanh'
-    | 'sigmoid'
-    | 'elu'
-    | 'softplus'
-    | 'erf'
-    | 'sqrt'
-    | 'rsqrt';
+/** A function of each number; binding/core/kernels/elementary.h has them. */
+export type NativeElementWise =
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'tanh'
+  | 'sigmoid'
+  | 'elu'
+  | 'softplus'
+  | 'erf'
+  | 'sqrt'
+  | 'rsqrt';
+
+/** What numbers are reduced to; see binding/core/kernels/reduction.h. */
+export type NativeReduction = 'sum' | 'mean' | 'max';
+
+/** out ← keep·x + factor·y, of arrays of one length; out may be x or y. */
+export interface NativeCombination {
+  readonly keep: number;
   readonly x: Float32Array;
+  readonly factor: number;
+  readonly y: Float32Array;
   readonly out: Float32Array;
 }
 
-/** out ← f(a, b) place by place; binding/core/kernels/binary.h has the functions. */
-export interface NativeBinary {
-  /** 'and', 'or' and 'xor' are of bytes, and give bytes, as relations of floats do. */
-  readonly function:
-    | 'add'
-    | 'subtract'
-    | 'multiply'
-    | 'divide'
-    | 'maximum'
-    | 'minimum'
-    | 'squaredDifference'
-    | 'leakyRelu'
-    | 'equal'
-    | 'notEqual'
-    | 'less'
-    | 'lessEqual'
-    | 'greater'
-    | 'greaterEqual'
-    | 'and'
-    | 'or'
-    | 'xor';
-  /** The extents of a, and behind them as many of b: an extent of 1 stands for all places along its axis. */
-  readonly shapes: Uint32Array;
-  readonly a: Float32Array | Uint8Array;
-  readonly b: Float32Array | Uint8Array;
-  /** Shares no memory with the others. */
-  readonly out: Float32Array | Uint8Array;
-}
+/** A function of two arrays; binding/core/kernels/binary.h has them. */
+export type NativeBinary =
+  | 'add'
+  | 'subtract'
+  | 'multiply'
+  | 'divide'
+  | 'maximum'
+  | 'minimum'
+  | 'squaredDifference'
+  | 'leakyRelu'
+  | 'equal'
+  | 'notEqual'
+  | 'less'
+  | 'lessEqual'
+  | 'greater'
+  | 'greaterEqual'
+  | 'and'
+  | 'or'
+  | 'xor';
+
+/** Floats; bytes where the function is 'and', 'or' or 'xor', and for results of these and of relations. */
+export type NativeOperand = Float32Array | Uint8Array;
 
 /** Floats, integers, or truth values of a byte each. */
 export type NativeNumbers = Float32Array | Int32Array | Uint8Array;
-
-/** out[i] ← x[i] as an integer or, in a byte, as a truth value; see binding/core/kernels/cast.h. */
-export interface NativeCast {
-  readonly x: Float32Array | Int32Array;
-  /** Of another type than x. */
-  readonly out: Int32Array | Uint8Array;
-}
-
-/** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */
-export interface NativeSelect {
-  readonly condition: Uint8Array;
-  readonly yes: NativeNumbers;
-  readonly no: NativeNumbers;
-  readonly out: NativeNumbers;
-}
 
 /** out ← (x − mean) · scale / √(variance + epsilon) + offset for each row of as many numbers as there are means. */
 export interface NativeBatchNormalization {
@@ -148,6 +120,25 @@ export interface NativeBatchNormalization {
   readonly epsilon: number;
   readonly x: Float32Array;
   readonly out: Float32Array;
+}
+
+/** Targets of a head, weighed; see binding/core/kernels/head_fit.h. */
+export interface NativeTargets {
+  readonly distribution: NativeSampling['distribution'];
+  readonly targets: Float32Array;
+  /** One for each of as many equal groups of rows. */
+  readonly weights: Float32Array;
+  readonly width: number;
+  /** Takes the sum of the entropies, and 1 where any target is between 0 and 1, else 0. */
+  readonly sums: Float64Array;
+}
+
+/** A head, and a gradient that may be its own; see binding/core/kernels/head_fit.h. */
+export interface NativeHeadFit extends NativeTargets {
+  readonly probabilities: Float32Array;
+  readonly gradient: Float32Array;
+  /** Takes Σ d², Σ d·e, Σ e² of what is compared, the same of what is left out, and how many numbers are compared. */
+  readonly sums: Float64Array;
 }
 
 /** Targets to be sampled, and where their errors go; see binding/core/kernels/sampled_errors.h. */

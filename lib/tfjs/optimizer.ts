@@ -15,6 +15,7 @@ import { type CgfacOptions, optionsOf } from './options';
 import { assignAll, exchanged } from './step/averages';
 import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
+import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
@@ -190,9 +191,7 @@ export class CgfacOptimizer extends Optimizer {
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
-        timed('assignment', () => {
-          for (const [variable, value] of next) variable.assign(value);
-        });
+        timed('assignment', () => takeOn(next));
         this.#lastStep = report;
         return next.length > 0;
       });

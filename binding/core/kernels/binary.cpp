@@ -161,7 +161,7 @@ class Tile {
 template <typename Function, typename In, typename Out>
 struct Job {
   Function function;
-  const Broadcast& shape;
+  const BroadcastPlaces& shape;
   const In* a;
   const In* b;
   Out* out;
@@ -182,7 +182,7 @@ struct Job {
   void wide_rows(std::size_t begin, std::size_t end, std::size_t left, std::size_t right) const {
     const BroadcastAxis& next = shape.row();
     const BroadcastAxis& along = shape.columns();
-    for_each_block(begin, end, [&](std::size_t row, std::size_t count, const Broadcast::Origin& at) {
+    for_each_block(begin, end, [&](std::size_t row, std::size_t count, const BroadcastPlaces::Origin& at) {
       for (std::size_t i = 0; i < count; ++i) {
         compute(function, Run<In, Out>{.count = right - left,
                                        .a = a + at.a + (i * next.a) + (left * along.a),
@@ -201,7 +201,7 @@ struct Job {
     const std::size_t group = tile_size / along.extent;
     Tile<In> tile_a(along.extent, next.a, along.a);
     Tile<In> tile_b(along.extent, next.b, along.b);
-    for_each_block(begin, end, [&](std::size_t row, std::size_t rows, const Broadcast::Origin& at) {
+    for_each_block(begin, end, [&](std::size_t row, std::size_t rows, const BroadcastPlaces::Origin& at) {
       for (std::size_t i = 0; i < rows; i += group) {
         const std::size_t count = std::min(group, rows - i);
         compute(function, Run<In, Out>{.count = count * along.extent,
@@ -232,15 +232,16 @@ struct Job {
 
 }  // namespace
 
-void binary(Arithmetic function, const Broadcast& shape, const float* a, const float* b, float* out) {
+void binary(Arithmetic function, const BroadcastPlaces& shape, const float* a, const float* b, float* out) {
   Job<Arithmetic, float, float>{.function = function, .shape = shape, .a = a, .b = b, .out = out}.in_pieces();
 }
 
-void binary(Comparison relation, const Broadcast& shape, const float* a, const float* b, std::uint8_t* out) {
+void binary(Comparison relation, const BroadcastPlaces& shape, const float* a, const float* b, std::uint8_t* out) {
   Job<Comparison, float, std::uint8_t>{.function = relation, .shape = shape, .a = a, .b = b, .out = out}.in_pieces();
 }
 
-void binary(Logical function, const Broadcast& shape, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+void binary(Logical function, const BroadcastPlaces& shape, const std::uint8_t* a, const std::uint8_t* b,
+            std::uint8_t* out) {
   Job<Logical, std::uint8_t, std::uint8_t>{.function = function, .shape = shape, .a = a, .b = b, .out = out}
       .in_pieces();
 }

@@ -24,16 +24,17 @@ enum class Arithmetic : unsigned char {
   leaky_relu
 };
 /// out ← f(a, b).
-void binary(Arithmetic function, const Broadcast& shape, const float* a, const float* b, float* out);
+void binary(Arithmetic function, const BroadcastPlaces& shape, const float* a, const float* b, float* out);
 
 /// Relations of two numbers: NaN is not equal to any number, and in no other relation to one.
 enum class Comparison : unsigned char { equal, not_equal, less, less_equal, greater, greater_equal };
 /// out ← 1 where the relation holds, else 0.
-void binary(Comparison relation, const Broadcast& shape, const float* a, const float* b, std::uint8_t* out);
+void binary(Comparison relation, const BroadcastPlaces& shape, const float* a, const float* b, std::uint8_t* out);
 
 /// Functions of two truth values, each true unless it is 0.
 enum class Logical : unsigned char { conjunction, disjunction, exclusive_disjunction };
 /// out ← f(a, b), 0 or 1.
-void binary(Logical function, const Broadcast& shape, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out);
+void binary(Logical function, const BroadcastPlaces& shape, const std::uint8_t* a, const std::uint8_t* b,
+            std::uint8_t* out);
 
 }  // namespace cgfac

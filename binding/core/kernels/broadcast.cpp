@@ -8,7 +8,7 @@
 
 namespace cgfac {
 
-Broadcast::Broadcast(std::span<const std::uint32_t> shape_a, std::span<const std::uint32_t> shape_b) {
+BroadcastPlaces::BroadcastPlaces(std::span<const std::uint32_t> shape_a, std::span<const std::uint32_t> shape_b) {
   bool along_a = true;
   bool along_b = true;
   axes_.push_back({.extent = 1, .a = 0, .b = 0});
@@ -41,7 +41,7 @@ Broadcast::Broadcast(std::span<const std::uint32_t> shape_a, std::span<const std
   for (std::size_t axis = 0; axis + 1 < axes_.size(); ++axis) rows_ *= axes_[axis].extent;
 }
 
-Broadcast::Origin Broadcast::origin(std::size_t row) const {
+BroadcastPlaces::Origin BroadcastPlaces::origin(std::size_t row) const {
   Origin at{.a = 0, .b = 0};
   for (std::size_t axis = axes_.size() - 1; axis-- > 0;) {
     const BroadcastAxis& along = axes_[axis];

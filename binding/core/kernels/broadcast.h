@@ -17,11 +17,11 @@ struct BroadcastAxis {
 };
 
 /// The places of a result of two arrays, row-major: an extent of 1 stands for all places along its axis.
-class Broadcast {
+class BroadcastPlaces {
  public:
   /// Shapes of one rank, each extent at least 1. Throws Error(shape_mismatch) where two extents differ and neither
   /// is 1.
-  Broadcast(std::span<const std::uint32_t> shape_a, std::span<const std::uint32_t> shape_b);
+  BroadcastPlaces(std::span<const std::uint32_t> shape_a, std::span<const std::uint32_t> shape_b);
 
   /// Numbers of a, of b and of the result.
   [[nodiscard]] std::size_t size_a() const { return size_a_; }

@@ -105,13 +105,20 @@ void finish_all(const LayerUpdate& update) {
   if (update.kept && !update.kept->bias.empty()) finish_piece(update, bias_piece(update));
 }
 
-void average_weights(double decay, std::span<const float> weights, std::span<float> average) {
-  const std::size_t pieces = (average.size() + piece_length - 1) / piece_length;
-  parallel_for(pieces, 4 * static_cast<double>(average.size()), [&](std::size_t i) {
+void combine_arrays(double keep, std::span<const float> x, double factor, std::span<const float> y,
+                    std::span<float> out) {
+  const auto k = static_cast<float>(keep);
+  const auto f = static_cast<float>(factor);
+  const std::size_t pieces = (out.size() + piece_length - 1) / piece_length;
+  parallel_for(pieces, 4 * static_cast<double>(out.size()), [&](std::size_t i) {
     const std::size_t first = i * piece_length;
-    const std::size_t count = std::min(piece_length, average.size() - first);
-    combine(decay, 1 - decay, weights.subspan(first, count), average.subspan(first, count));
+    const std::size_t end = std::min(first + piece_length, out.size());
+    for (std::size_t at = first; at < end; ++at) out[at] = (k * x[at]) + (f * y[at]);
   });
+}
+
+void average_weights(double decay, std::span<const float> weights, std::span<float> average) {
+  combine_arrays(decay, average, 1 - decay, weights, average);
 }
 
 }  // namespace cgfac

@@ -68,6 +68,10 @@ void update_by_zero(const LayerUpdate& update);
 /// The update without M and what takes in x: what follows from M, once that is what it is to be.
 void finish_all(const LayerUpdate& update);
 
+/// out ← keep·x + factor·y, on the pool; out may be x or y.
+void combine_arrays(double keep, std::span<const float> x, double factor, std::span<const float> y,
+                    std::span<float> out);
+
 /// W̄ ← β·W̄ + (1 − β)·W
 void average_weights(double decay, std::span<const float> weights, std::span<float> average);
 

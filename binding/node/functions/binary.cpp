@@ -47,7 +47,7 @@ auto find(const Functions& functions, std::string_view name) {
 }
 
 // The shape of a and that of b, one behind the other.
-Broadcast broadcast_of(const Napi::Value& value) {
+BroadcastPlaces broadcast_of(const Napi::Value& value) {
   const std::span<const std::uint32_t> shapes = uint32_array(value, "shapes");
   const bool empty = std::ranges::find(shapes, 0U) != shapes.end();
   if (shapes.size() % 2 != 0 || empty) {
@@ -61,32 +61,29 @@ Broadcast broadcast_of(const Napi::Value& value) {
 
 void binary(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const auto get = [&](const char* name) -> Napi::Value { return call.Get(name); };
-    const std::string name = get("function").As<Napi::String>().Utf8Value();
-    const Broadcast shape = broadcast_of(get("shapes"));
+    const std::string name = info[0].As<Napi::String>().Utf8Value();
+    const BroadcastPlaces shape = broadcast_of(info[1]);
     const std::size_t size = shape.size();
     if (const auto function = find(logical, name)) {
-      const std::span<const std::uint8_t> a = uint8_array(get("a"), "a", shape.size_a());
-      const std::span<const std::uint8_t> b = uint8_array(get("b"), "b", shape.size_b());
-      return cgfac::binary(*function, shape, a.data(), b.data(), uint8_array(get("out"), "out", size).data());
+      const std::span<const std::uint8_t> a = uint8_array(info[2], "a", shape.size_a());
+      const std::span<const std::uint8_t> b = uint8_array(info[3], "b", shape.size_b());
+      return cgfac::binary(*function, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
     }
-    const std::span<const float> a = float32_array(get("a"), "a", shape.size_a());
-    const std::span<const float> b = float32_array(get("b"), "b", shape.size_b());
+    const std::span<const float> a = float32_array(info[2], "a", shape.size_a());
+    const std::span<const float> b = float32_array(info[3], "b", shape.size_b());
     if (const auto relation = find(comparisons, name)) {
-      return cgfac::binary(*relation, shape, a.data(), b.data(), uint8_array(get("out"), "out", size).data());
+      return cgfac::binary(*relation, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
     }
     const auto function = find(arithmetic, name);
     if (!function) throw expected(ErrorCode::invalid_value, "a known function", "function", name);
-    cgfac::binary(*function, shape, a.data(), b.data(), float32_array(get("out"), "out", size).data());
+    cgfac::binary(*function, shape, a.data(), b.data(), float32_array(info[4], "out", size).data());
   });
 }
 
 void cast(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const Napi::Value x = call.Get("x");
-    const Napi::Value out = call.Get("out");
+    const Napi::Value x = info[0];
+    const Napi::Value out = info[1];
     if (is_int32_array(out)) {
       const std::span<const float> from = float32_array(x, "x");
       cgfac::cast(from, int32_array(out, "out", from.size()));
@@ -102,11 +99,10 @@ void cast(const Napi::CallbackInfo& info) {
 
 void select(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const std::span<const std::uint8_t> condition = uint8_array(call.Get("condition"), "condition");
-    const Napi::Value yes = call.Get("yes");
-    const Napi::Value no = call.Get("no");
-    const Napi::Value out = call.Get("out");
+    const std::span<const std::uint8_t> condition = uint8_array(info[0], "condition");
+    const Napi::Value yes = info[1];
+    const Napi::Value no = info[2];
+    const Napi::Value out = info[3];
     const std::size_t size = condition.size();
     if (is_uint8_array(out)) {
       cgfac::select(condition, uint8_array(yes, "yes", size), uint8_array(no, "no", size),

@@ -306,6 +306,16 @@ void average_all(const Napi::CallbackInfo& info) {
   });
 }
 
+void combine(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const auto call = info[0].As<Napi::Object>();
+    const std::span<float> out = float32_array(call.Get("out"), "out");
+    const std::span<const float> x = float32_array(call.Get("x"), "x", out.size());
+    const std::span<const float> y = float32_array(call.Get("y"), "y", out.size());
+    combine_arrays(number_of(call.Get("keep")), x, number_of(call.Get("factor")), y, out);
+  });
+}
+
 Napi::Value square(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::span<const float> numbers = float32_array(info[0], "an array");

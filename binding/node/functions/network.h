@@ -20,6 +20,8 @@ void precondition_all_sync(const Napi::CallbackInfo& info);
 
 /// ([{ weights, average }, …], decay): average ← decay·average + (1 − decay)·weights, of Float32Arrays of one length.
 void average_all(const Napi::CallbackInfo& info);
+/// ({ keep, x, factor, y, out }): out ← keep·x + factor·y, of Float32Arrays of one length; out may be x or y.
+void combine(const Napi::CallbackInfo& info);
 /// (array) → ‖x‖² of a Float32Array.
 Napi::Value square(const Napi::CallbackInfo& info);
 /// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.

@@ -1,9 +1,9 @@
 /** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Distribution } from '../../adapter-kit';
+import { type Distribution, headFit, targetEntropy } from '../../adapter-kit';
 import { excessOf, type Range } from './bounded';
 import type { Candidate } from './candidates';
-import { divergenceOf, entropyOf, leastSquares, saturated } from './fit';
+import { divergenceOf } from './fit';
 import { hardTargets } from './hard-targets';
 import type { Head } from './head';
 
@@ -78,22 +78,25 @@ export function accept(
   const d = gradient.dataSync();
   const common = { distribution, logits, probabilities: p };
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out
-  if (d.some((value) => !Number.isFinite(value))) return { ...unweighed(candidate), floor: Number.NaN };
+  const notFinite = () => ({ ...unweighed(candidate), floor: Number.NaN });
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   for (const target of targets) {
     const y = target.dataSync();
-    const leftOut = saturated(distribution, p, y, width);
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
-      const { u, misfit } = leastSquares(p, y, s, d, leftOut);
+      const head = { distribution, targets: y, weights: s, width };
+      const { u, misfit, compared, finite } = headFit(head, p, d);
+      if (!finite) return notFinite();
       // where all is saturated nothing was compared: a sign tells nothing
-      if (!(misfit <= TOLERANCE) || (u < 0 && leftOut.every((mark) => mark === 1))) continue;
+      if (!(misfit <= TOLERANCE) || (u < 0 && !compared)) continue;
       if (Array.prototype.some.call(s, (weight: number) => u * weight < 0))
         return { ...common, factors: factorsOf(samples, u, s), ...UNBOUNDED };
-      const measured = { ...entropyOf(distribution, y, s, u), divergence: divergenceOf(distribution, p, y, s, u) };
+      const { sum, soft } = targetEntropy(head);
+      const measured = { floor: u * sum, soft, divergence: divergenceOf(distribution, p, y, s, u) };
       const excess = u * excessOf(distribution, y, s, width, range);
       return { ...common, factors: factorsOf(samples, u, s), ...measured, excess, bounded: true };
     }
   }
+  if (d.some((value) => !Number.isFinite(value))) return notFinite();
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
   const unmeasured = { floor: 0, excess: 0, bounded: true, soft: false, divergence: undefined };
   return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), ...unmeasured };

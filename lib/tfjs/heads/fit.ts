@@ -1,4 +1,4 @@
-/** How the loss of a head is measured: its weight by least squares, its floor, and what is above the floor. */
+/** What of a head cannot be compared, and how far its part of the loss is above the least. */
 import type { Distribution } from '../../adapter-kit';
 
 /**
@@ -6,14 +6,6 @@ import type { Distribution } from '../../adapter-kit';
  * zero; and float32 has 1 − p to 6e-8 only, so that at this distance p − y itself is known to 0.3 %.
  */
 const SATURATED = 2e-5;
-
-/** How well the measured gradient of the loss is that of a head. */
-export interface Fit {
-  /** The weight of one distribution in the loss. */
-  readonly u: number;
-  /** ‖∂loss/∂z − u·s·(p − y)‖ / ‖∂loss/∂z‖, the misfit. */
-  readonly misfit: number;
-}
 
 type Numbers = ArrayLike<number>;
 
@@ -35,63 +27,6 @@ export function saturated(distribution: Distribution, p: Numbers, y: Numbers, wi
     if (whole) marks.fill(1, row, row + width);
   }
   return marks;
-}
-
-/**
- * The u that brings u·s·(p − y) nearest to the gradient d, in the least-squares sense, and how near that is.
- * What `leftOut` marks with 1 is not compared, and gives u where there is nothing else.
- */
-export function leastSquares(p: Numbers, y: Numbers, s: Numbers, d: Numbers, leftOut: Uint8Array): Fit {
-  const perSample = p.length / s.length;
-  // The sums of d², d·e and e², e = s·(p − y), apart for what is compared and what is left out.
-  const [dd, de, ee] = [new Float64Array(2), new Float64Array(2), new Float64Array(2)];
-  for (let at = 0, sample = 0; sample < s.length; sample++) {
-    const weight = s[sample] ?? 0;
-    for (const end = at + perSample; at < end; at++) {
-      const gradient = d[at] ?? 0;
-      const error = weight * ((p[at] ?? 0) - (y[at] ?? 0));
-      const part = leftOut[at] ?? 0;
-      dd[part] = (dd[part] ?? 0) + gradient * gradient;
-      de[part] = (de[part] ?? 0) + gradient * error;
-      ee[part] = (ee[part] ?? 0) + error * error;
-    }
-  }
-  const [ddKept = 0, deKept = 0, eeKept = 0, deLeft = 0, eeLeft = 0] = [dd[0], de[0], ee[0], de[1], ee[1]];
-  if (eeKept > 0) {
-    const misfit = ddKept > 0 ? Math.sqrt(Math.max(0, ddKept - (deKept * deKept) / eeKept) / ddKept) : 0;
-    return { u: deKept / eeKept, misfit };
-  }
-  // Everything is saturated: nothing can be compared, and little is left to be learned.
-  return { u: eeLeft > 0 ? deLeft / eeLeft : 0, misfit: 0 };
-}
-
-/** −y·ln y */
-function surprise(y: number): number {
-  return y > 0 && y < 1 ? -y * Math.log(y) : 0;
-}
-
-/** The weighed sum of the entropies of the targets, and whether there is any. */
-export function entropyOf(
-  distribution: Distribution,
-  y: Numbers,
-  s: Numbers,
-  u: number,
-): { floor: number; soft: boolean } {
-  if (distribution === 'gaussian') return { floor: 0, soft: true };
-  const perSample = y.length / s.length;
-  let floor = 0;
-  let soft = false;
-  for (let at = 0, sample = 0; sample < s.length; sample++) {
-    let entropy = 0;
-    for (const end = at + perSample; at < end; at++) {
-      const target = y[at] ?? 0;
-      if (target <= 0 || target >= 1) continue;
-      soft = true;
-      entropy += surprise(target) + (distribution === 'bernoulli' ? surprise(1 - target) : 0);
-    }
-    floor += u * (s[sample] ?? 0) * entropy;
-  }
-  return { floor, soft };
 }
 
 /** A divergence of more numbers than these is estimated from some of the samples, of these at the least. */

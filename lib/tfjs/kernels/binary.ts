@@ -1,13 +1,11 @@
 /** Functions of two arrays, place by place. */
 import { backend_util, type TensorInfo, util } from '@tensorflow/tfjs-core';
-import { type BinaryArrays, binaryFunction } from '../../adapter-kit';
+import { type BinaryFunction, binaryFunction } from '../../adapter-kit';
 import { computeOnHeap, type HeapType, size } from './heap';
 import { input, type KernelCall, type NativeKernel, type Thresholds } from './kernel';
 
-type Function = BinaryArrays['function'];
-
 /** What the wasm backend computes several numbers at a time, and number by number where it broadcasts. */
-const arithmetic: Readonly<Record<string, Function>> = {
+const arithmetic: Readonly<Record<string, BinaryFunction>> = {
   Add: 'add',
   Sub: 'subtract',
   Multiply: 'multiply',
@@ -15,9 +13,9 @@ const arithmetic: Readonly<Record<string, Function>> = {
   SquaredDifference: 'squaredDifference',
 };
 /** What it computes number by number, and without NaN where b is NaN. */
-const extremes: Readonly<Record<string, Function>> = { Maximum: 'maximum', Minimum: 'minimum' };
+const extremes: Readonly<Record<string, BinaryFunction>> = { Maximum: 'maximum', Minimum: 'minimum' };
 /** What it computes number by number. */
-const relations: Readonly<Record<string, Function>> = {
+const relations: Readonly<Record<string, BinaryFunction>> = {
   Equal: 'equal',
   NotEqual: 'notEqual',
   Less: 'less',
@@ -26,7 +24,7 @@ const relations: Readonly<Record<string, Function>> = {
   GreaterEqual: 'greaterEqual',
 };
 /** What it computes byte by byte. */
-const logical: Readonly<Record<string, Function>> = { LogicalAnd: 'and', LogicalOr: 'or' };
+const logical: Readonly<Record<string, BinaryFunction>> = { LogicalAnd: 'and', LogicalOr: 'or' };
 
 const isOne = ({ shape }: TensorInfo): boolean => size(shape) === 1;
 
@@ -43,7 +41,7 @@ function shapesOf(a: TensorInfo, b: TensorInfo): Uint32Array {
 /** A kernel of a function of two tensors of a type; `least` says from how many numbers on it is native. */
 function kernel(
   kernelName: string,
-  name: Function,
+  name: BinaryFunction,
   [from, to]: readonly [HeapType, HeapType],
   least: (thresholds: Thresholds, broadcasts: boolean) => number,
 ): NativeKernel {
@@ -56,7 +54,7 @@ function kernel(
     if (count === 0 || count < least(call.thresholds, broadcasts && !isOne(a) && !isOne(b))) return undefined;
     return computeOnHeap(call.backend, [a, b], shape, to, ({ floats, bytes }, out) => {
       const [numbers, results] = [from === 'bool' ? bytes : floats, to === 'bool' ? bytes : floats];
-      binaryFunction({ function: name, shapes: shapesOf(a, b), a: numbers(a), b: numbers(b), out: results(out) });
+      binaryFunction(name, shapesOf(a, b), numbers(a), numbers(b), results(out));
     });
   };
   return { kernelName, stock: true, compute };
@@ -79,12 +77,15 @@ export const binaryKernels: readonly NativeKernel[] = [
   ),
 ];
 
+/** A function of two arrays, and what they are. */
+type Applied = readonly [name: BinaryFunction, a: Float32Array | Uint8Array, b: Float32Array | Uint8Array];
+
 /** A kernel of a function of one tensor that is one of two, of which the other is a number, or the tensor again. */
 function ofOne(
   kernelName: string,
   type: 'float32' | 'bool',
   least: keyof Thresholds,
-  arrays: (x: Float32Array | Uint8Array, attrs: KernelCall['attrs']) => Pick<BinaryArrays, 'function' | 'a' | 'b'>,
+  applied: (x: Float32Array | Uint8Array, attrs: KernelCall['attrs']) => Applied,
 ): NativeKernel {
   const compute = (call: KernelCall) => {
     const x = input(call, 'x');
@@ -92,19 +93,17 @@ function ofOne(
     if (x.dtype !== type || count === 0 || count < call.thresholds[least]) return undefined;
     return computeOnHeap(call.backend, [x], x.shape, type, ({ floats, bytes }, out) => {
       const numbers = type === 'bool' ? bytes : floats;
-      const { function: name, a, b } = arrays(numbers(x), call.attrs);
-      binaryFunction({ function: name, shapes: Uint32Array.of(a.length, b.length), a, b, out: numbers(out) });
+      const [name, a, b] = applied(numbers(x), call.attrs);
+      binaryFunction(name, Uint32Array.of(a.length, b.length), a, b, numbers(out));
     });
   };
   return { kernelName, stock: true, compute };
 }
 
-const float = (x: unknown): Float32Array => Float32Array.of(Number(x));
-
 /** The kernels of functions of one array that are functions of two. */
 export const unaryKernels: readonly NativeKernel[] = [
-  ofOne('Square', 'float32', 'arithmetic', (x) => ({ function: 'multiply', a: x, b: x })),
-  ofOne('Reciprocal', 'float32', 'simple', (x) => ({ function: 'divide', a: float(1), b: x })),
-  ofOne('LeakyRelu', 'float32', 'vectorised', (x, { alpha }) => ({ function: 'leakyRelu', a: x, b: float(alpha) })),
-  ofOne('LogicalNot', 'bool', 'simple', (x) => ({ function: 'xor', a: x, b: Uint8Array.of(1) })),
+  ofOne('Square', 'float32', 'arithmetic', (x) => ['multiply', x, x]),
+  ofOne('Reciprocal', 'float32', 'simple', (x) => ['divide', Float32Array.of(1), x]),
+  ofOne('LeakyRelu', 'float32', 'vectorised', (x, { alpha }) => ['leakyRelu', x, Float32Array.of(Number(alpha))]),
+  ofOne('LogicalNot', 'bool', 'simple', (x) => ['xor', x, Uint8Array.of(1)]),
 ];

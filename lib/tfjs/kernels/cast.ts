@@ -47,10 +47,7 @@ export const castKernel: NativeKernel = {
     if (count === 0 || x.dtype === 'bool' || dtype === 'float32') return undefined;
     if (dtype === 'int32' && count < call.thresholds.vectorised) return undefined;
     return computeOnHeap(call.backend, [x], x.shape, dtype, ({ floats, integers, bytes }, out) =>
-      castNumbers({
-        x: x.dtype === 'int32' ? integers(x) : floats(x),
-        out: dtype === 'int32' ? integers(out) : bytes(out),
-      }),
+      castNumbers(x.dtype === 'int32' ? integers(x) : floats(x), dtype === 'int32' ? integers(out) : bytes(out)),
     );
   },
 };
@@ -67,12 +64,7 @@ export const selectKernel: NativeKernel = {
     const count = size(t.shape);
     if (count === 0 || (dtype !== 'bool' && count < call.thresholds.vectorised)) return undefined;
     return computeOnHeap(call.backend, [condition, t, e], t.shape, dtype, (heap, out) =>
-      selectNumbers({
-        condition: heap.bytes(condition),
-        yes: numbersOf(heap, t),
-        no: numbersOf(heap, e),
-        out: numbersOf(heap, out),
-      }),
+      selectNumbers(heap.bytes(condition), numbersOf(heap, t), numbersOf(heap, e), numbersOf(heap, out)),
     );
   },
 };

@@ -60,7 +60,7 @@ class Installation implements InstalledKernels {
   readonly #tf: TfjsKernelRegistry;
   readonly #thresholds: Thresholds;
   readonly #installed: readonly Installed[];
-  readonly #known = new WeakSet<object>();
+  #known: WasmBackend | undefined;
   #active = true;
 
   constructor(tf: TfjsKernelRegistry, thresholds: Thresholds) {
@@ -123,10 +123,8 @@ class Installation implements InstalledKernels {
   }
 
   #backend(candidate: object): WasmBackend {
-    if (this.#known.has(candidate)) return candidate as WasmBackend;
-    const backend = wasmBackend(candidate);
-    this.#known.add(candidate);
-    return backend;
+    if (candidate !== this.#known) this.#known = wasmBackend(candidate);
+    return this.#known;
   }
 
   #run(installed: Installed, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] {
@@ -144,27 +142,59 @@ class Installation implements InstalledKernels {
     );
   }
 
-  #compute(kernel: NativeKernel, args: Parameters<KernelFunc>[0]): TensorInfo | undefined {
-    const backend = this.#backend(args.backend as object);
-    const made: TensorInfo[] = [];
-    let out: TensorInfo | undefined;
-    const run: KernelCall['run'] = (name, inputs, attrs = {}) => {
-      const result = this.#tf.getKernel(name, WASM).kernelFunc({ inputs, backend, attrs } as typeof args) as TensorInfo;
-      made.push(result);
-      return result;
-    };
+  #compute(kernel: NativeKernel, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] | undefined {
+    const call = new Call(this.#tf, args, this.#backend(args.backend as object), this.#thresholds);
+    let out: TensorInfo | TensorInfo[] | undefined;
     try {
-      const { inputs, attrs = {} } = args;
-      out = kernel.compute({ inputs, attrs, backend, thresholds: this.#thresholds, run } as KernelCall);
+      out = kernel.compute(call);
       return out;
     } finally {
-      for (const tensor of made) if (tensor !== out) backend.disposeData(tensor.dataId);
+      call.dispose(out);
     }
   }
 }
 
+/** A call, and what other kernels made for it. */
+class Call implements KernelCall {
+  readonly inputs: KernelCall['inputs'];
+  readonly attrs: KernelCall['attrs'];
+  readonly backend: WasmBackend;
+  readonly thresholds: Thresholds;
+  readonly #tf: TfjsKernelRegistry;
+  #made: TensorInfo[] | undefined;
+
+  constructor(tf: TfjsKernelRegistry, args: Parameters<KernelFunc>[0], backend: WasmBackend, thresholds: Thresholds) {
+    this.#tf = tf;
+    this.inputs = args.inputs;
+    this.attrs = (args.attrs as KernelCall['attrs'] | undefined) ?? NO_ATTRIBUTES;
+    this.backend = backend;
+    this.thresholds = thresholds;
+  }
+
+  run(name: string, inputs: Readonly<Record<string, TensorInfo>>, attrs: object = NO_ATTRIBUTES): TensorInfo {
+    const args = { inputs, backend: this.backend, attrs } as unknown as Parameters<KernelFunc>[0];
+    const result = this.#tf.getKernel(name, WASM).kernelFunc(args) as TensorInfo;
+    this.#made ??= [];
+    this.#made.push(result);
+    return result;
+  }
+
+  /** Disposes of what was made and is not the output. */
+  dispose(out: TensorInfo | TensorInfo[] | undefined): void {
+    if (this.#made === undefined) return;
+    for (const tensor of this.#made) if (tensor !== out) this.backend.disposeData(tensor.dataId);
+  }
+}
+
+const NO_ATTRIBUTES: KernelCall['attrs'] = {};
+
 /** The installation that a registered kernel belongs to. */
 const installations = new WeakMap<object, Installation>();
+
+/** Whether a kernel of the wasm backend is one of this package. */
+export function isInstalled(kernelName: string): boolean {
+  return installations.get(tfjsCore.getKernel(kernelName, WASM) ?? {})?.installed === true;
+}
 
 /** Registers a kernel in the place of another, without the warning that an overwritten one gives; or none. */
 function replace(tf: TfjsKernelRegistry, kernelName: string, config: KernelConfig | undefined): void {

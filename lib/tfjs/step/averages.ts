@@ -1,10 +1,16 @@
 /** Running averages of variables. */
 import { add, dispose, keep, mul, type Tensor, tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
+import { combined } from '../tape/numbers';
 
 interface Average {
   readonly variable: Variable;
   /** Kept. */
   readonly mean: Tensor;
+}
+
+/** β·W̄ + (1 − β)·W */
+function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
+  return combined(decay, mean, 1 - decay, variable) ?? add(mul(mean, decay), mul(variable, 1 - decay));
 }
 
 /** The averages of the variables of an optimizer: tensors that it owns. */
@@ -25,7 +31,7 @@ export class Averages {
       const before = this.#kept.get(variable.id)?.mean;
       this.#set(
         variable,
-        tidy(() => keep(before ? add(mul(before, decay), mul(variable, 1 - decay)) : variable.clone())),
+        tidy(() => keep(before ? averaged(before, variable, decay) : variable.clone())),
       );
     }
   }

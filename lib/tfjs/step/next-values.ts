@@ -1,11 +1,20 @@
-/** What a step makes of the variables: new values, tensors of the caller's tidy. */
-import { mul, sub, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import { type LayerVectors, timed } from '../../adapter-kit';
+/** What a step makes of the variables. */
+import { mul, sub, tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { LayerVectors } from '../../adapter-kit';
 import type { Block } from '../kinds/layer-kind';
 import { type Part, whole, writePart } from '../kinds/part';
+import { combined } from '../tape/numbers';
 
-/** Variables and the values that they are to take on. */
-export type NextValues = readonly (readonly [Variable, Tensor])[];
+/** W ← keep·W − M of a variable. */
+export interface NextValue {
+  readonly variable: Variable;
+  readonly keep: number;
+  /** M; must not be written to. */
+  readonly update: Float32Array;
+}
+
+/** The variables that a step changes. */
+export type NextValues = readonly NextValue[];
 
 /** M of variables, put together from those of their parts. */
 class Updates {
@@ -18,12 +27,8 @@ class Updates {
     this.#found.set(variable, all);
   }
 
-  /** W ← decay·W − M. */
-  values(decay: number): NextValues {
-    return [...this.#found].map(([variable, update]) => {
-      const kept = decay === 1 ? variable : mul(variable, decay);
-      return [variable, sub(kept, tensor(update, variable.shape))] as const;
-    });
+  values(keep: number): NextValues {
+    return [...this.#found].map(([variable, update]) => ({ variable, keep, update }));
   }
 }
 
@@ -41,7 +46,7 @@ export function layerValues(
     found.add(kernel, 'kernel' in update ? update.kernel : update);
     if (bias && 'kernel' in update) found.add(bias, update.bias);
   }
-  return timed('assignment', () => found.values(decay));
+  return found.values(decay);
 }
 
 /** W ← W − M, of lone variables called `names`, where `updates` has M by name. They do not decay. */
@@ -52,4 +57,15 @@ export function loneValues(
 ): NextValues {
   const blocks = variables.map((variable) => ({ kernel: whole(variable), bias: undefined }));
   return layerValues(blocks, names, updates, 1);
+}
+
+/** Changes the variables, all of whose values are made before the first is changed. Call it inside a `tidy`. */
+export function takeOn(next: NextValues): void {
+  const made = next.map(({ variable, keep, update }) => {
+    const value = combined(keep, variable, -1, update);
+    if (value) return [variable, value] as const;
+    const kept = keep === 1 ? variable : mul(variable, keep);
+    return [variable, sub(kept, tensor(update, variable.shape))] as const;
+  });
+  for (const [variable, value] of made) variable.assign(value);
 }

@@ -1,8 +1,9 @@
 /** A step between the optimizer, which captures it, and the recipe, which takes it. */
-import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
 import type { LoneVariable } from '../capture/sites';
 import type { KnownLayer } from './layers';
+import type { NextValues } from './next-values';
 import type { StepReport } from './report';
 
 /** A step's capture and loss. */
@@ -27,7 +28,7 @@ export interface KeptStep extends Pick<Step, 'iteration' | 'heads'> {
 
 /** What a step makes of the variables. */
 export interface StepOutcome {
-  /** New values, tensors of the caller's tidy; none for a step that was skipped. */
-  readonly next: readonly (readonly [Variable, Tensor])[];
+  /** What becomes of the variables; nothing in a step that was skipped. */
+  readonly next: NextValues;
   readonly report: StepReport;
 }

@@ -3,6 +3,7 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import { type NaturalGradientsResult, normOf, type Preconditioner, timed, type WeightVector } from '../../adapter-kit';
 import { type Block, partsOf } from '../kinds/layer-kind';
 import { readPart, whole } from '../kinds/part';
+import { numbersOf } from '../tape/numbers';
 import type { LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
@@ -27,7 +28,7 @@ export function normsOf(
     {},
     Object.fromEntries(
       layers.map(({ name, layer }) => {
-        const get = () => normOf(partsOf(layer).map((part) => readPart(part, part.variable.dataSync<'float32'>())));
+        const get = () => normOf(partsOf(layer).map((part) => readPart(part, numbersOf(part.variable))));
         return [name, { get, enumerable: true }];
       }),
     ),

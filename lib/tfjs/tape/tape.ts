@@ -13,6 +13,7 @@ import {
   type NamedTensorMap,
   type Scalar,
   Tensor,
+  type TensorInfo,
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
@@ -227,6 +228,11 @@ function readTape(
 /** All variables that TensorFlow.js knows. */
 export function registeredVariables(): Variable[] {
   return Object.values(engine().registeredVariables);
+}
+
+/** What a kernel gave as a tensor of the scope. */
+export function tensorOf(output: TensorInfo): Tensor {
+  return engine().makeTensorFromTensorInfo(output);
 }
 
 /** Runs `f` with the tape paused: what it computes leaves no nodes and saves no tensors. */

@@ -118,7 +118,7 @@ TEST_CASE("functions of two arrays: every function over every form of a broadcas
   for (const auto& [shape_a, shape_b] : shapes) {
     const std::vector<float> a = random_numbers<float>(count_of(shape_a), 1);
     const std::vector<float> b = random_numbers<float>(count_of(shape_b), 2);
-    const Broadcast broadcast(shape_a, shape_b);
+    const BroadcastPlaces broadcast(shape_a, shape_b);
     CAPTURE(a.size());
     CAPTURE(b.size());
     REQUIRE(broadcast.size_a() == a.size());
@@ -136,9 +136,9 @@ TEST_CASE("functions of two arrays: every function over every form of a broadcas
 }
 
 TEST_CASE("functions of two arrays: extents that do not meet, or are too many, are refused") {
-  CHECK_THROWS_AS(Broadcast(Shape{2, 3}, Shape{2, 4}), Error);
-  CHECK_THROWS_AS(Broadcast(Shape{6}, Shape{3}), Error);
-  CHECK_THROWS_AS(Broadcast(Shape{1U << 31U, 1U << 31U, 4}, Shape{1, 1, 1}), Error);
+  CHECK_THROWS_AS(BroadcastPlaces(Shape{2, 3}, Shape{2, 4}), Error);
+  CHECK_THROWS_AS(BroadcastPlaces(Shape{6}, Shape{3}), Error);
+  CHECK_THROWS_AS(BroadcastPlaces(Shape{1U << 31U, 1U << 31U, 4}, Shape{1, 1, 1}), Error);
 }
 
 TEST_CASE("functions of two arrays: NaN, infinities, zeros of both signs and subnormal numbers") {
@@ -146,7 +146,7 @@ TEST_CASE("functions of two arrays: NaN, infinities, zeros of both signs and sub
                                    0.3F,         1e-45F,   -1e-45F,   3e38F, -3e38F,  1e-38F, 7,
                                    -7,           0.5F,     -0.5F,     1e20F, -1e-20F, 2,      -2};
   const auto count = static_cast<std::uint32_t>(numbers.size());
-  const Broadcast broadcast(Shape{count, 1}, Shape{1, count});
+  const BroadcastPlaces broadcast(Shape{count, 1}, Shape{1, count});
   for (const Case& tested : cases) {
     CAPTURE(tested.name);
     std::vector<float> out(broadcast.size());
@@ -174,7 +174,7 @@ TEST_CASE("functions of two arrays: NaN, infinities, zeros of both signs and sub
 
 TEST_CASE("functions of two arrays: truth values, each true unless it is 0") {
   const std::vector<std::uint8_t> values{0, 1, 2, 255};
-  const Broadcast broadcast(Shape{4, 1}, Shape{1, 4});
+  const BroadcastPlaces broadcast(Shape{4, 1}, Shape{1, 4});
   const auto result = [&](Logical function) {
     std::vector<std::uint8_t> out(16, 7);
     binary(function, broadcast, values.data(), values.data(), out.data());
@@ -194,7 +194,7 @@ TEST_CASE("functions of two arrays: cut into pieces, the same for any number of 
   for (const auto& [shape_a, shape_b] : large) {
     const std::vector<float> a = random_numbers<float>(count_of(shape_a), 1);
     const std::vector<float> b = random_numbers<float>(count_of(shape_b), 2);
-    const Broadcast broadcast(shape_a, shape_b);
+    const BroadcastPlaces broadcast(shape_a, shape_b);
     std::vector<float> expected(broadcast.size());
     for_each_place(shape_a, shape_b, [&](std::size_t to, std::size_t i, std::size_t j) { expected[to] = a[i] / b[j]; });
     for (const std::size_t threads : {1U, 2U, 5U}) {

@@ -1,13 +1,26 @@
-import {
-  type BatchNormalization,
-  type BinaryArrays,
-  batchNormalization,
-  binaryFunction,
-  type CastArrays,
-  castNumbers,
-  type SelectArrays,
-  selectNumbers,
-} from '../../../lib/kernels/binary';
+import { batchNormalization, binaryFunction, castNumbers, selectNumbers } from '../../../lib/kernels/binary';
+
+type BatchNormalization = Parameters<typeof batchNormalization>[0];
+interface BinaryArrays {
+  readonly function: Parameters<typeof binaryFunction>[0];
+  readonly shapes: Uint32Array;
+  readonly a: Float32Array | Uint8Array;
+  readonly b: Float32Array | Uint8Array;
+  readonly out: Float32Array | Uint8Array;
+}
+interface CastArrays {
+  readonly x: Float32Array | Int32Array;
+  readonly out: Int32Array | Uint8Array;
+}
+interface SelectArrays {
+  readonly condition: Uint8Array;
+  readonly yes: Float32Array | Int32Array;
+  readonly no: Float32Array | Int32Array;
+  readonly out: Float32Array | Int32Array;
+}
+const binary = ({ function: name, shapes, a, b, out }: BinaryArrays) => binaryFunction(name, shapes, a, b, out);
+const cast = ({ x, out }: CastArrays) => castNumbers(x, out);
+const select = ({ condition, yes, no, out }: SelectArrays) => selectNumbers(condition, yes, no, out);
 
 const refusal = (code: string) => expect.objectContaining({ name: 'CgfacError', code });
 const MISMATCH = 'ERR_CGFAC_SHAPE_MISMATCH';
@@ -30,12 +43,12 @@ describe('functions of two arrays', () => {
     const [a, b] = [Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(10, 20, 30)];
     const shapes = Uint32Array.of(2, 3, 1, 3);
     const out = new Float32Array(6);
-    binaryFunction({ function: 'add', shapes, a, b, out });
+    binary({ function: 'add', shapes, a, b, out });
     expect([...out]).toEqual([11, 22, 33, 14, 25, 36]);
     const truths = new Uint8Array(6);
-    binaryFunction({ function: 'less', shapes: Uint32Array.of(6, 1), a, b: Float32Array.of(3), out: truths });
+    binary({ function: 'less', shapes: Uint32Array.of(6, 1), a, b: Float32Array.of(3), out: truths });
     expect([...truths]).toEqual([1, 1, 0, 0, 0, 0]);
-    binaryFunction({
+    binary({
       function: 'xor',
       shapes: Uint32Array.of(6, 1),
       a: truths.slice(),
@@ -62,25 +75,25 @@ describe('functions of two arrays', () => {
   test.each(wrong)('%s: refused, and nothing is written', (_, part, code) => {
     const shapes = Uint32Array.of(2, 3, 1, 3);
     const [a, b, out] = [new Float32Array(6), new Float32Array(3), new Float32Array(6)];
-    refused<BinaryArrays>(binaryFunction, { function: 'add', shapes, a, b, out, ...part }, code);
+    refused<BinaryArrays>(binary, { function: 'add', shapes, a, b, out, ...part }, code);
   });
 
   test('extents whose product is beyond any array: refused', () => {
     const shapes = Uint32Array.of(2 ** 31, 2 ** 31, 4, 1, 1, 1);
     const [a, b, out] = [new Float32Array(0), new Float32Array(1), new Float32Array(0)];
-    expect(() => binaryFunction({ function: 'add', shapes, a, b, out })).toThrow(refusal(MISMATCH));
+    expect(() => binary({ function: 'add', shapes, a, b, out })).toThrow(refusal(MISMATCH));
   });
 });
 
 describe('casts', () => {
   test('to integers and to truth values', () => {
     const integers = new Int32Array(3);
-    castNumbers({ x: Float32Array.of(-1.5, 2 ** 32 + 512, Number.NaN), out: integers });
+    cast({ x: Float32Array.of(-1.5, 2 ** 32 + 512, Number.NaN), out: integers });
     expect([...integers]).toEqual([-1, 512, 0]);
     const truths = new Uint8Array(3);
-    castNumbers({ x: Float32Array.of(-0, 0.5, Number.NaN), out: truths });
+    cast({ x: Float32Array.of(-0, 0.5, Number.NaN), out: truths });
     expect([...truths]).toEqual([0, 1, 1]);
-    castNumbers({ x: Int32Array.of(0, 256, -1), out: truths });
+    cast({ x: Int32Array.of(0, 256, -1), out: truths });
     expect([...truths]).toEqual([0, 1, 1]);
   });
 
@@ -91,7 +104,7 @@ describe('casts', () => {
     ['an out of another type', { out: new Float32Array(3) as unknown as Int32Array }],
   ];
   test.each(wrong)('%s: refused, and nothing is written', (_, part) => {
-    refused<CastArrays>(castNumbers, { x: new Float32Array(3), out: new Int32Array(3), ...part }, MISMATCH);
+    refused<CastArrays>(cast, { x: new Float32Array(3), out: new Int32Array(3), ...part }, MISMATCH);
   });
 });
 
@@ -100,7 +113,7 @@ describe('choices', () => {
     const condition = Uint8Array.of(1, 0);
     for (const Type of [Float32Array, Int32Array, Uint8Array]) {
       const out = new Type(2);
-      selectNumbers({ condition, yes: Type.of(1, 2), no: Type.of(3, 4), out });
+      selectNumbers(condition, Type.of(1, 2), Type.of(3, 4), out);
       expect([...out]).toEqual([1, 4]);
     }
   });
@@ -119,7 +132,7 @@ describe('choices', () => {
       new Float32Array(2),
       new Float32Array(2),
     ];
-    refused<SelectArrays>(selectNumbers, { condition, yes, no, out, ...part }, MISMATCH);
+    refused<SelectArrays>(select, { condition, yes, no, out, ...part }, MISMATCH);
   });
 });
 

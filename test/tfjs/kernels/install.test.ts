@@ -58,6 +58,18 @@ describe('installing', () => {
     'Cast',
     'Identity',
     'FusedBatchNorm',
+    'Sum',
+    'Mean',
+    'Max',
+    'Tile',
+    'Transpose',
+    'Slice',
+    'SplitV',
+    'Unpack',
+    'Concat',
+    'Pack',
+    'PadV2',
+    'GatherV2',
   ];
   const registered = () => [...stocked, ...lacking].map((name) => tf.getKernel(name, 'wasm'));
   const large = () => tf.tidy(() => tf.matMul(tf.ones([100, 100]), tf.ones([100, 100])));

@@ -11,4 +11,8 @@ export const NO_THRESHOLDS: Thresholds = {
   vectorised: 0,
   simple: 0,
   arithmetic: 0,
+  reduction: 0,
+  lastAxes: 0,
+  moved: 0,
+  runs: 0,
 };

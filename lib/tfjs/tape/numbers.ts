@@ -1,0 +1,50 @@
+/** The numbers of tensors between the kernels of TensorFlow.js, without a copy where they lie on the wasm heap. */
+import { backend, getBackend, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
+import { combine } from '../../adapter-kit';
+import { computeOnHeap, size, type WasmBackend, wasmBackend } from '../kernels/heap';
+import { isInstalled } from '../kernels/install';
+import { tensorOf } from './tape';
+
+/** What is used of the wasm backend besides. */
+interface Holder extends WasmBackend {
+  readonly dataIdMap: WasmBackend['dataIdMap'] & { has(dataId: object): boolean };
+}
+
+/** The wasm backend, where it is the current one and has the float32 numbers of all these tensors. */
+function holderOf(tensors: readonly TensorInfo[]): Holder | undefined {
+  if (getBackend() !== 'wasm') return undefined;
+  const candidate = backend() as Partial<Holder>;
+  if (typeof candidate.dataIdMap?.has !== 'function') return undefined;
+  const holder = wasmBackend(candidate) as Holder;
+  const all = tensors.every(({ dataId, dtype }) => dtype === 'float32' && holder.dataIdMap.has(dataId));
+  return all ? holder : undefined;
+}
+
+/** Whether products with transposed operands take no longer than others: not by the stock kernels of wasm. */
+export function multipliesTransposed(): boolean {
+  return getBackend() !== 'wasm' || isInstalled('BatchMatMul');
+}
+
+/** The numbers of a tensor, to be read before anything else is computed: they may be the tensor's own. */
+export function numbersOf(tensor: Tensor): Float32Array {
+  const holder = holderOf([tensor]);
+  const offset = holder?.dataIdMap.get(tensor.dataId)?.memoryOffset;
+  if (holder === undefined || !offset) return tensor.dataSync<'float32'>();
+  return new Float32Array(holder.wasm.HEAPU8.buffer, offset, size(tensor.shape));
+}
+
+/**
+ * keep·x + factor·y as a new tensor of the shape of x, in one pass on the pool; `undefined` where the wasm backend does
+ * not have them. New, because the stock kernels keep a packed copy of weights by the tensor that these are.
+ *
+ * @param y - A tensor, or numbers in JavaScript's own memory, as many as x has.
+ */
+export function combined(keep: number, x: Tensor, factor: number, y: Tensor | Float32Array): Tensor | undefined {
+  const inputs = y instanceof Float32Array ? [x] : [x, y];
+  const holder = x.size === 0 ? undefined : holderOf(inputs);
+  if (holder === undefined) return undefined;
+  const out = computeOnHeap(holder, inputs, x.shape, 'float32', ({ floats }, made) => {
+    combine({ keep, x: floats(x), factor, y: y instanceof Float32Array ? y : floats(y), out: floats(made) });
+  });
+  return tensorOf(out);
+}
