@@ -33,6 +33,8 @@ export {
   reduce,
   stridedCopy,
 } from './kernels/array-moves';
+/** Functions of two arrays, casts, choices and normalised columns, on the pool. */
+export { type BinaryFunction, batchNormalization, binaryFunction, castNumbers, selectNumbers } from './kernels/binary';
 /** Weighed sums of two arrays, on the pool. */
 export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */

@@ -7,12 +7,16 @@
  */
 import type {
   MaybeArray,
+  NativeBatchNormalization,
+  NativeBinary,
   NativeCombination,
   NativeConvolution,
   NativeConvolutionGradient,
   NativeElementWise,
   NativeEpilogue,
   NativeHeadFit,
+  NativeNumbers,
+  NativeOperand,
   NativePoolingGradient,
   NativeReduction,
   NativeSampling,
@@ -361,6 +365,13 @@ export interface Native {
    * an index is out of range; nothing is written then.
    */
   gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
+  /** out ← f(a, b) place by place; `shapes` are the extents of a, and behind them as many of b. */
+  binary(name: NativeBinary, shapes: Uint32Array, a: NativeOperand, b: NativeOperand, out: NativeOperand): void;
+  /** out[i] ← x[i] as an integer or, in a byte, as a truth value; see binding/core/kernels/cast.h. */
+  cast(x: Float32Array | Int32Array, out: Int32Array | Uint8Array): void;
+  /** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */
+  select(condition: Uint8Array, yes: NativeNumbers, no: NativeNumbers, out: NativeNumbers): void;
+  batchNormalization(arrays: NativeBatchNormalization): void;
   sampleErrors(sampling: NativeSampling): void;
   fitHead(fit: NativeHeadFit): void;
   targetEntropy(targets: NativeTargets): void;

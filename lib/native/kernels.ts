@@ -85,6 +85,43 @@ export interface NativeCombination {
   readonly out: Float32Array;
 }
 
+/** A function of two arrays; binding/core/kernels/binary.h has them. */
+export type NativeBinary =
+  | 'add'
+  | 'subtract'
+  | 'multiply'
+  | 'divide'
+  | 'maximum'
+  | 'minimum'
+  | 'squaredDifference'
+  | 'leakyRelu'
+  | 'equal'
+  | 'notEqual'
+  | 'less'
+  | 'lessEqual'
+  | 'greater'
+  | 'greaterEqual'
+  | 'and'
+  | 'or'
+  | 'xor';
+
+/** Floats; bytes where the function is 'and', 'or' or 'xor', and for results of these and of relations. */
+export type NativeOperand = Float32Array | Uint8Array;
+
+/** Floats, integers, or truth values of a byte each. */
+export type NativeNumbers = Float32Array | Int32Array | Uint8Array;
+
+/** out ← (x − mean) · scale / √(variance + epsilon) + offset for each row of as many numbers as there are means. */
+export interface NativeBatchNormalization {
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+  readonly scale: MaybeArray;
+  readonly offset: MaybeArray;
+  readonly epsilon: number;
+  readonly x: Float32Array;
+  readonly out: Float32Array;
+}
+
 /** Targets of a head, weighed; see binding/core/kernels/head_fit.h. */
 export interface NativeTargets {
   readonly distribution: NativeSampling['distribution'];

@@ -6,14 +6,20 @@ import { CgfacError, describe } from '../../adapter-kit';
 export interface WasmBackend {
   readonly wasm: { readonly HEAPU8: Uint8Array };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
-  makeOutput(shape: number[], dtype: 'float32' | 'int32'): TensorInfo;
+  makeOutput(shape: number[], dtype: HeapType): TensorInfo;
   disposeData(dataId: object): boolean;
+  /** Counts one tensor more that has the memory. */
+  incRef(dataId: object): void;
 }
+
+/** The types of tensors that are on the heap; truth values are bytes there. */
+export type HeapType = 'float32' | 'int32' | 'bool';
 
 /** The numbers of tensors, where they lie. */
 export interface Heap {
   floats(tensor: TensorInfo): Float32Array;
   integers(tensor: TensorInfo): Int32Array;
+  bytes(tensor: TensorInfo): Uint8Array;
 }
 
 function formError(expected: string, name: string, received: unknown): CgfacError {
@@ -33,6 +39,7 @@ export function wasmBackend(candidate: unknown): WasmBackend {
   const backend = candidate as Partial<WasmBackend> | null | undefined;
   if (typeof backend?.makeOutput !== 'function') throw formError('a method makeOutput', 'the wasm backend', backend);
   if (typeof backend.disposeData !== 'function') throw formError('a method disposeData', 'the wasm backend', backend);
+  if (typeof backend.incRef !== 'function') throw formError('a method incRef', 'the wasm backend', backend);
   if (typeof backend.dataIdMap?.get !== 'function')
     throw formError('a map dataIdMap', 'the wasm backend', backend.dataIdMap);
   if (!ArrayBuffer.isView(backend.wasm?.HEAPU8))
@@ -54,7 +61,7 @@ function offsetOf({ dataIdMap }: WasmBackend, { dataId }: TensorInfo): number {
   return offset;
 }
 
-function outputOn(backend: WasmBackend, shape: readonly number[], dtype: 'float32' | 'int32'): TensorInfo {
+function outputOn(backend: WasmBackend, shape: readonly number[], dtype: HeapType): TensorInfo {
   const out = backend.makeOutput(shape.slice(), dtype);
   if (offsetOf(backend, out) !== 0) return out;
   backend.disposeData(out.dataId);
@@ -75,6 +82,7 @@ class Views implements Heap {
   readonly buffer: ArrayBufferLike;
   readonly #floats = new Map<number, Float32Array>();
   readonly #integers = new Map<number, Int32Array>();
+  readonly #bytes = new Map<number, Uint8Array>();
 
   constructor(backend: WasmBackend, buffer: ArrayBufferLike) {
     this.buffer = buffer;
@@ -86,18 +94,23 @@ class Views implements Heap {
       const [offset, length] = [offsetOf(backend, tensor), size(tensor.shape)];
       return kept(this.#integers, offset, length) ?? keep(this.#integers, new Int32Array(buffer, offset, length));
     };
+    this.bytes = (tensor) => {
+      const [offset, length] = [offsetOf(backend, tensor), size(tensor.shape)];
+      return kept(this.#bytes, offset, length) ?? keep(this.#bytes, new Uint8Array(buffer, offset, length));
+    };
   }
 
   readonly floats: Heap['floats'];
   readonly integers: Heap['integers'];
+  readonly bytes: Heap['bytes'];
 }
 
-function kept<T extends Float32Array | Int32Array>(views: Map<number, T>, offset: number, length: number) {
+function kept<T extends Float32Array | Int32Array | Uint8Array>(views: Map<number, T>, offset: number, length: number) {
   const view = views.get(offset);
   return view?.length === length ? view : undefined;
 }
 
-function keep<T extends Float32Array | Int32Array>(views: Map<number, T>, view: T): T {
+function keep<T extends Float32Array | Int32Array | Uint8Array>(views: Map<number, T>, view: T): T {
   if (views.size >= MOST_VIEWS) views.clear();
   views.set(view.byteOffset, view);
   return view;
@@ -127,7 +140,7 @@ export function computeOnHeap(
   backend: WasmBackend,
   inputs: readonly TensorInfo[],
   shape: readonly number[],
-  dtype: 'float32' | 'int32',
+  dtype: HeapType,
   compute: (heap: Heap, out: TensorInfo) => void,
 ): TensorInfo {
   // Each of these may make the heap grow: a tensor of another backend is moved here when it is first looked up.

@@ -18,6 +18,10 @@ export interface Thresholds {
   readonly scalar: number;
   /** The least numbers of a function that the stock kernel computes several at a time. */
   readonly vectorised: number;
+  /** The least numbers of a function that the stock kernel computes at half of the speed that one thread has. */
+  readonly simple: number;
+  /** The least numbers of a sum, a product or their like, which it computes as fast as one thread can. */
+  readonly arithmetic: number;
   /** The least numbers that are reduced along axes of which some are not the last. */
   readonly reduction: number;
   /** The least numbers that are reduced along the last axes. */
@@ -37,6 +41,8 @@ export const THRESHOLDS: Thresholds = {
   averagePooling: 500,
   scalar: 500,
   vectorised: 3e3,
+  simple: 1e4,
+  arithmetic: 2e5,
   reduction: 128,
   lastAxes: 4e3,
   moved: 128,

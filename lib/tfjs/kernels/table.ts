@@ -1,4 +1,7 @@
 /** The list of the kernels of this package. */
+import { batchNormKernel } from './batch-norm';
+import { binaryKernels, unaryKernels } from './binary';
+import { castKernel, identityKernel, selectKernel } from './cast';
 import { convolutionKernels } from './convolution';
 import { forwardKernels } from './convolution-forward';
 import { copyKernels } from './copies';
@@ -20,6 +23,12 @@ export const kernels: readonly NativeKernel[] = [
   segmentSumKernel,
   einsumKernel,
   ...elementWiseKernels,
+  ...binaryKernels,
+  ...unaryKernels,
+  selectKernel,
+  castKernel,
+  identityKernel,
+  batchNormKernel,
   ...reductionKernels,
   ...copyKernels,
   gatherKernel,
