@@ -222,13 +222,16 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * and inputs, and of depthwise ones, without which the backend trains no convolution; - the gradients of pooling in
  * two dimensions, by maxima and by averages; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it
  * trains no embedding; - `tf.einsum`, by one product; - functions of each number (`tf.tanh`, `tf.exp`, `tf.log`,
- * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value.
+ * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value; - sums, means and maxima
+ * over axes, float32, where sums go on in float64 after at most 128 numbers; - `tf.tile`, `tf.transpose`, `tf.slice`,
+ * `tf.split`, `tf.unstack`, `tf.concat`, `tf.stack`, `tf.pad` and `tf.gather` of float32 and int32.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; convolutions below 5·10⁵, their
  * gradients below 2·10⁴; averages of fewer than 500 inputs; functions of fewer than 500 numbers, 3000 for `tf.sigmoid`,
- * `tf.elu` and square roots), what is not of float32, convolutions and gradients of inputs with channels first, and
+ * `tf.elu` and square roots; reductions and copies of fewer than 128 numbers, reductions over the last axes of fewer
+ * than 4000; concatenations of fewer than 32 runs), what is not of float32, convolutions and gradients of inputs with channels first, and
  * what it refuses. What the stock kernel would not compute, or computes wrong, is computed here in any size: a bias of
  * another rank than 1, a slope of prelu for each row, two batch shapes that broadcast to each other; a convolution
  * whose padded size is not rounded down; the gradient of a maximum, which the stock kernel drops where a window holds
