@@ -9,6 +9,7 @@ const rooms = {
   'lib/kernels': ['lib/native', 'lib/base'],
   'lib/layer': ['lib/native', 'lib/base'],
   'lib/network': ['lib/layer', 'lib/native', 'lib/base'],
+  'lib/cli': ['lib/index'],
   'lib/index': ['lib/network', 'lib/layer', 'lib/native', 'lib/base'],
   'lib/adapter-kit': ['lib/network', 'lib/layer', 'lib/kernels', 'lib/base'],
   'lib/tfjs/tape': ['lib/tfjs/kernels', 'lib/adapter-kit'],

@@ -53,7 +53,7 @@ export { type Distribution, sampledErrors } from './kernels/sampled-errors';
 /** Sums of rows by segment, on the pool. */
 export { segmentSums } from './kernels/segment-sums';
 /** How far a preconditioner has adapted its steps. */
-export type { AdaptationState } from './network/adaptation';
+export { type AdaptationState, withoutProduct } from './network/adaptation';
 /** The rows of a preconditioner's options, which an adapter's rows may take over. */
 export { preconditionerRows } from './network/option-rows';
 /** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */

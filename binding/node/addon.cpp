@@ -1,7 +1,11 @@
 #include "node/addon.h"
 
+#include <atomic>
+#include <string>
+
 #include "core/linalg/openblas.h"
 #include "core/linalg/self_check.h"
+#include "core/threads/allowance.h"
 #include "core/threads/thread_pool.h"
 #include "node/classes/conjugate_gradient.h"
 #include "node/classes/fisher_operator.h"
@@ -14,13 +18,15 @@
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
+#include "node/functions/vectors.h"
 
 namespace cgfac::node {
 
 Addon::Addon(Napi::Env env, Napi::Object exports) {
   guarded(env, [] { blas::self_check(); });
   jobs_ = JobQueue::create(env);
-  DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setThreads", &Addon::set_threads)});
+  DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setThreads", &Addon::set_threads),
+                        InstanceMethod("refusedThreads", &Addon::refused_threads)});
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("FisherOperator", FisherOperatorWrap::define(env));
   exports.Set("ConjugateGradient", ConjugateGradientWrap::define(env));
@@ -56,6 +62,13 @@ void Addon::set_threads(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { ThreadPool::shared().resize(info[0].As<Napi::Number>().Uint32Value()); });
 }
 
+Napi::Value Addon::refused_threads(const Napi::CallbackInfo& info) {
+  static std::atomic_flag told;
+  const std::string refused = thread_setting().refused;
+  if (refused.empty() || told.test_and_set()) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), refused);
+}
+
 Napi::Value Addon::info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const blas::Info library = blas::info();
@@ -68,6 +81,8 @@ Napi::Value Addon::info(const Napi::CallbackInfo& info) {
   result.Set("version", CGFAC_VERSION);
   result.Set("blas", blas);
   result.Set("threads", static_cast<double>(ThreadPool::shared().size()));
+  result.Set("threadsAllowed", static_cast<double>(allowed_threads()));
+  result.Set("threadsRefused", static_cast<double>(ThreadPool::shared().refused()));
   result.Set("napi", NAPI_VERSION);
   return result;
 }

@@ -14,9 +14,10 @@
  * - `ERR_CGFAC_NO_RECORD`: a layer was asked for a direction before it was given a batch.
  * - `ERR_CGFAC_BUSY`: a synchronous call on an object whose asynchronous call is still under way.
  * - `ERR_CGFAC_DISPOSED`: the object was disposed of.
- * - `ERR_CGFAC_OUT_OF_MEMORY`: a workspace could not be allocated.
+ * - `ERR_CGFAC_OUT_OF_MEMORY`: a workspace could not be allocated, at load that of OpenBLAS.
  * - `ERR_CGFAC_NATIVE_LOAD`: the native addon could not be found or loaded.
- * - `ERR_CGFAC_BLAS_MISMATCH`: OpenBLAS gave wrong results in the self-check at load.
+ * - `ERR_CGFAC_BLAS_MISMATCH`: OpenBLAS gave wrong results in the self-check at load, or OPENBLAS_CORETYPE names a
+ *   kernel that the processor cannot run.
  * - `ERR_CGFAC_INTERNAL`: a defect of this package; please report it.
  * - `ERR_CGFAC_TFJS_VERSION`: a TensorFlow.js whose tape has another form than the one that is read.
  * - `ERR_CGFAC_TFJS_KERNEL`: the TensorFlow.js backend lacks an op that the step needs.

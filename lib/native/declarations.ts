@@ -1,19 +1,16 @@
 /**
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
+ *
+ * A call that gives a promise copies what it reads, and writes into the arrays once its work is done; into those that
+ * are `fresh`, made for the call and seen by nobody else, at once. Reports are always the facade's own.
  */
 import type {
   MaybeArray,
+  NativeArrayKernels,
   NativeCombination,
-  NativeConvolution,
-  NativeConvolutionGradient,
-  NativeElementWise,
-  NativeEpilogue,
   NativeHeadFit,
-  NativePoolingGradient,
-  NativeReduction,
   NativeSampling,
-  NativeSegmentSum,
   NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
@@ -84,6 +81,7 @@ export interface NativeFisherOperator {
     outKernel: Float32Array,
     outBias: MaybeArray,
     token: NativeCancelToken | undefined,
+    fresh: boolean,
   ): Promise<void>;
 }
 
@@ -99,6 +97,7 @@ export interface NativeSystem {
 export interface NativeStartedSystem extends NativeSystem {
   readonly x0Kernel: MaybeArray;
   readonly x0Bias: MaybeArray;
+  readonly fresh: boolean;
 }
 
 /** Conjugate gradients by themselves. */
@@ -161,12 +160,7 @@ export interface NativeOwnGradient {
   readonly spectrum: boolean;
   /** A SolveReport. */
   readonly report: Float64Array;
-}
-
-/** What is asked of a solve besides x. */
-export interface NativeRequest {
-  readonly spectrum: boolean;
-  readonly token?: NativeCancelToken | undefined;
+  readonly fresh: boolean;
 }
 
 type SolveArguments = [
@@ -175,8 +169,10 @@ type SolveArguments = [
   outKernel: Float32Array,
   outBias: MaybeArray,
   report: Float64Array,
-  request: NativeRequest | undefined,
+  spectrum: boolean,
 ];
+
+type AsyncSolveArguments = [...SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
 
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {
@@ -198,7 +194,7 @@ export interface NativeLayer {
   recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
   /** Writes a SolveReport. */
   preconditionSync(...system: SolveArguments): NativeSpectrum | undefined;
-  precondition(...system: SolveArguments): Promise<NativeSpectrum | undefined>;
+  precondition(...system: AsyncSolveArguments): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;
   estimatedCost(): number;
@@ -265,6 +261,8 @@ export interface NativeUpdatedLayer {
   readonly gradient: NativeVector | undefined;
   /** The average of the weights. */
   readonly average: NativeVector | undefined;
+  /** Where the weights go in the end, which are a copy then. */
+  readonly weightsTo?: NativeVector | undefined;
 }
 
 /** What holds for the update of all layers. */
@@ -294,13 +292,17 @@ export interface NativeInfo {
     readonly threads: number;
   };
   readonly threads: number;
+  readonly threadsAllowed: number;
+  readonly threadsRefused: number;
   readonly napi: number;
 }
 
 /** All that the addon exports. */
-export interface Native {
+export interface Native extends NativeArrayKernels {
   info(): NativeInfo;
   setThreads(threads: number): void;
+  /** A CGFAC_NUM_THREADS that is no number of threads; told once in a process. */
+  refusedThreads(): string | undefined;
   readonly CancelToken: new () => NativeCancelToken;
   readonly FisherOperator: new (options: NativeFisherRows) => NativeFisherOperator;
   readonly ConjugateGradient: new (options: NativeCgOptions & { readonly history: boolean }) => NativeConjugateGradient;
@@ -320,39 +322,6 @@ export interface Native {
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
-  /**
-   * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
-   * in storage where the flag says so. `sizes` are the numbers of matrices a and b, rows, cols and inner, and the two
-   * flags, 0 or 1.
-   */
-  matrixProducts(
-    sizes: Uint32Array,
-    pairs: Uint32Array,
-    a: Float32Array,
-    b: Float32Array,
-    out: Float32Array,
-    epilogue: NativeEpilogue | undefined,
-  ): void;
-  convolution(convolution: NativeConvolution): void;
-  convolutionGradient(gradient: NativeConvolutionGradient): void;
-  poolingGradient(gradient: NativePoolingGradient): void;
-  segmentSum(segments: NativeSegmentSum): void;
-  /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
-  elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
-  /**
-   * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and the third.
-   */
-  reduce(reduction: NativeReduction, extents: Uint32Array, x: Float32Array, out: Float32Array): void;
-  /**
-   * Copies numbers along `rank` axes. `places` begins with where the first number lies in either array; then come, for
-   * each axis, its extent and how far apart its numbers lie in `from` and in `to`.
-   */
-  stridedCopy(places: Uint32Array, rank: number, from: Float32Array, to: Float32Array): void;
-  /**
-   * to[o, i] ← from[o, ids[i]]; `sizes` are the blocks o, the rows of each, and the numbers of a row. Returns false where
-   * an index is out of range; nothing is written then.
-   */
-  gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
   sampleErrors(sampling: NativeSampling): void;
   fitHead(fit: NativeHeadFit): void;
   targetEntropy(targets: NativeTargets): void;

@@ -4,6 +4,7 @@ import loadAddon from 'node-gyp-build';
 import { CgfacError } from '../base/errors';
 import type { Native } from './declarations';
 import { toCgfacError } from './errors';
+import { loadError } from './load-error';
 
 /** The folder that holds package.json: two up from the sources, three up from the compiled files. */
 function packageRoot(): string {
@@ -12,19 +13,27 @@ function packageRoot(): string {
 }
 
 function load(): Native {
+  const folder = packageRoot();
   try {
-    return loadAddon(packageRoot()) as Native;
+    return loadAddon(folder) as Native;
   } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ERR_CGFAC_BLAS_MISMATCH') throw toCgfacError(cause);
-    const platform = `${process.platform}-${process.arch}, Node ${process.versions.node}`;
-    throw new CgfacError(
-      'ERR_CGFAC_NATIVE_LOAD',
-      `Expected a native addon for ${platform}, but none could be loaded. A binary is shipped for linux-x64 ` +
-        '(glibc 2.34 or newer); for another platform build from a checkout of the repository: npm run build',
-      { cause },
-    );
+    const error = toCgfacError(cause);
+    throw error instanceof CgfacError ? error : loadError(folder, __dirname, cause);
   }
+}
+
+/** Says once in a process that its CGFAC_NUM_THREADS is no number of threads. */
+function warnOfSetting(addon: Native): void {
+  const received = addon.refusedThreads();
+  if (received === undefined) return;
+  const { threads } = addon.info();
+  process.emitWarning(
+    `Expected an integer from 1 to 1024 for CGFAC_NUM_THREADS but received '${received}'; cgfac takes the ${threads} ` +
+      'that the system allows',
+    { type: 'CgfacWarning', code: 'CGFAC_NUM_THREADS' },
+  );
 }
 
 /** The addon, loaded once for each environment. */
 export const native: Native = load();
+warnOfSetting(native);

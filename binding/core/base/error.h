@@ -12,7 +12,7 @@ enum class ErrorCode {
   shape_mismatch,  ///< an array, or an operator, of another shape
   not_finite,      ///< NaN or infinity in the data, or a product beyond the range of float32
   no_record,       ///< a direction was asked for before a batch was recorded
-  blas_mismatch,   ///< OpenBLAS gave wrong results in the self-check
+  blas_mismatch,   ///< OpenBLAS gave wrong results in the self-check, or its kernel does not fit
 };
 
 /// A broken contract. Numerical events (out of iterations, a breakdown) are results with a reason, never exceptions.

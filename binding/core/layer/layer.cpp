@@ -151,8 +151,15 @@ void Layer::refresh() {
 }
 
 void Layer::advance(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner) {
-  if (!averages() || batches_ % options_.factor_update_steps == 0) take_in(rows, traces, averages() ? nullptr : owner);
-  if (options_.method == Method::kfac && batches_ % options_.inverse_update_steps == 0) decompose();
+  settle_factors();
+  try {
+    if (!averages() || batches_ % options_.factor_update_steps == 0)
+      take_in(rows, traces, averages() ? nullptr : owner);
+    if (options_.method == Method::kfac && batches_ % options_.inverse_update_steps == 0) decompose();
+  } catch (...) {  // one side alone, or both without their eigenvectors
+    roll_back_factors();
+    throw;
+  }
   ++batches_;
 }
 
@@ -169,6 +176,13 @@ void Layer::settle_factors() {
   eigen_.settle();
 }
 
+void Layer::roll_back_factors() {
+  input_.roll_back();
+  output_.roll_back();
+  eigen_.roll_back();
+  changed();
+}
+
 void Layer::settle() {
   settle_factors();
   refreshed_ = false;
@@ -182,10 +196,7 @@ void Layer::settle() {
 
 void Layer::roll_back() {
   if (refreshed_) {
-    input_.roll_back();
-    output_.roll_back();
-    eigen_.roll_back();
-    changed();
+    roll_back_factors();
     --batches_;
   }
   refreshed_ = fresh_ = false;

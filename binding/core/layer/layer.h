@@ -125,10 +125,11 @@ class Layer {
   RecordedRows& own_rows();
   // The factors take in a block's rows, kept by an owner where there is one.
   void take_in(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner);
-  // A batch: averages take it in every so many times.
+  // A batch: averages take it in every so many times. Where that ends in an exception, the factors are as before.
   void advance(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner);
   void enter(const std::shared_ptr<const RecordedRows>& batch);
   void settle_factors();
+  void roll_back_factors();
   void decompose();
   void changed();
   void reset_step();
@@ -137,6 +138,8 @@ class Layer {
   LayerSummary solve(const Problem& problem);
   LayerSummary solve_with_factors(const Gradient& gradient, const Given& x0, const Destination& destination,
                                   const CancelFlag* cancel, Spectrum* spectrum);
+  LayerSummary solve_advanced(const FisherBlock& rows, const BlockTraces& traces, const Gradient& gradient,
+                              const Destination& destination, const CancelFlag* cancel, Spectrum* spectrum);
   void solve_eigen(const Problem& problem, LayerSummary& summary);
   void solve_averaged(const Problem& problem, const FactoredDamping& gamma, LayerSummary& summary);
   void solve_spectral(const Problem& problem, LayerSummary& summary);

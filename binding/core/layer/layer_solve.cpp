@@ -106,6 +106,7 @@ void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
   options.start_scaling = options_.warm_start == WarmStart::scaled ? StartScaling::optimal : StartScaling::plain;
   summary.cg_fac = cg_fac(problem.block, problem.traces, summary.damping, problem.gradient, problem.x0,
                           problem.destination, options, workspace_, problem.cancel, nullptr);
+  if (summary.cg_fac->cg.reason == CgReason::cancelled) throw Cancelled();
   summary.products = summary.cg_fac->products;
 }
 
@@ -148,13 +149,29 @@ LayerSummary Layer::precondition(const std::shared_ptr<const RecordedRows>& batc
                                  const WeightView<float>& out, const CancelFlag* cancel, Spectrum* spectrum) {
   if (averages() && !std::isfinite(dot(v, v))) throw_not_finite(batch->block(), "v", v);  // before the batch enters
   enter(batch);
+  if (options_.warm_start != WarmStart::none && choose(this->block()) == Method::cg)
+    (void)previous_.span(shape_.size());  // so that nothing fails in the end
   LayerSummary summary = solve_with_factors({.v = v}, previous(), {.out = out}, cancel, spectrum);
   if (!summary.cg_fac || options_.warm_start == WarmStart::none) return summary;
   const CgReason reason = summary.cg_fac->cg.reason;
-  if (reason == CgReason::cancelled) return summary;
   has_previous_ = reason == CgReason::converged || reason == CgReason::max_iterations;
   if (has_previous_) copy(out, shape_block(shape_).view(previous_.span(shape_.size())));
   return summary;
+}
+
+// The factors take a batch in, and are as before where there is no solution.
+LayerSummary Layer::solve_advanced(const FisherBlock& rows, const BlockTraces& traces, const Gradient& gradient,
+                                   const Destination& destination, const CancelFlag* cancel, Spectrum* spectrum) {
+  advance(rows, traces, nullptr);
+  try {
+    const LayerSummary summary = solve_with_factors(gradient, std::nullopt, destination, cancel, spectrum);
+    settle_factors();
+    return summary;
+  } catch (...) {
+    roll_back_factors();
+    --batches_;
+    throw;
+  }
 }
 
 LayerSummary Layer::natural_gradient(const Batch& batch, MatrixView<const float> loss_grads,
@@ -168,10 +185,8 @@ LayerSummary Layer::natural_gradient(const Batch& batch, MatrixView<const float>
   const double scale = shape_.loss_reduction == LossReduction::mean ? 1 : 1 / static_cast<double>(batch.inputs.rows);
   Gradient gradient{.loss_grads = loss_grads, .scale = scale};
   if (averages()) {
-    advance(rows, sums, nullptr);
-    settle_factors();
     gradient.inputs = batch.inputs;
-    return solve_with_factors(gradient, std::nullopt, destination, cancel, spectrum);
+    return solve_advanced(rows, sums, gradient, destination, cancel, spectrum);
   }
   return solve({.block = rows,
                 .traces = sums,

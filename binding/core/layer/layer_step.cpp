@@ -23,11 +23,6 @@ double effective_rank(std::span<const float> eigenvalues, double factor, double 
   return sum;
 }
 
-// A solve that was cancelled has written nothing.
-bool cancelled(const LayerSummary& summary) {
-  return summary.cg_fac && summary.cg_fac->cg.reason == CgReason::cancelled;
-}
-
 // Whether a warm start is to blame for a direction that leads uphill.
 bool leads_uphill(const LayerSummary& summary, double vx) {
   return summary.cg_fac && !(vx > 0) && summary.cg_fac->cg.initial_residual != 1;
@@ -58,11 +53,9 @@ void Layer::prepare_solved(const Given& v, const PrepareOptions& options, LayerS
     return v ? dot(*v, x) : own_inner_product();
   };
   step.summary = solve_once(v, previous(), options);
-  if (cancelled(step.summary)) return;
   step.vx = inner_product(step.summary);
   if (leads_uphill(step.summary, step.vx)) {
     step.summary = solve_once(v, std::nullopt, options);
-    if (cancelled(step.summary)) return;
     step.vx = inner_product(step.summary);
     step.restarted = true;
   }

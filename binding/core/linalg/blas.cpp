@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include "core/linalg/blas_arguments.h"
+#include "core/threads/cancel.h"
 
 namespace cgfac::blas {
 namespace {
@@ -15,6 +16,7 @@ void gemm_with(Gemm product, T alpha, const MatrixView<const T>& a, const Matrix
     gemm_with(product, alpha, b.transposed(), a.transposed(), beta, c.transposed());
     return;
   }
+  throw_if_cancelled();
   product(CblasRowMajor, order_of(a), order_of(b), narrow(c.rows), narrow(c.cols), narrow(a.cols), alpha, a.data,
           leading_dimension(a), b.data, leading_dimension(b), beta, c.data, leading_dimension(c));
 }
@@ -36,6 +38,7 @@ void gram_rows(float alpha, MatrixView<const float> x, float beta, MatrixView<fl
   const MatrixView<const float> rows = x.rows_from(first, count);
   if (first > 0)
     gemm(alpha, rows, x.rows_from(0, first).transposed(), beta, k.rows_from(first, count).columns(0, first));
+  throw_if_cancelled();
   const MatrixView<float> diagonal = k.rows_from(first, count).columns(first, count);
   cblas_ssyrk(CblasRowMajor, CblasLower, order_of(rows), narrow(count), narrow(x.cols), alpha, rows.data,
               leading_dimension(rows), beta, diagonal.data, narrow(k.row_stride));

@@ -8,7 +8,8 @@
 /// The products the package is made of, on OpenBLAS with ONE BLAS thread. This room's sources are the only ones that
 /// include a BLAS header: they check shapes and narrow the sizes to BLAS's 32-bit integers.
 ///
-/// Views may be row-major or transposed, in every place; no operand is copied to transpose it.
+/// Views may be row-major or transposed, in every place; no operand is copied to transpose it. `gemm` and what is made
+/// of it throw Cancelled where the flag of the thread is set.
 namespace cgfac::blas {
 
 /// C ← α A B + β C. With β = 0 the former contents of C are not read. 2·rows·cols·k flops.

@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/linalg/blas_arguments.h"
+#include "core/threads/cancel.h"
 
 extern "C" {
 // NOLINTBEGIN(readability-identifier-naming): the names are the library's
@@ -59,6 +60,7 @@ void require_square(const MatrixView<T>& k) {
 }
 
 void require_converged(blasint info) {
+  throw_if_cancelled();
   if (info == 0) return;
   throw expected(ErrorCode::not_finite, "an eigendecomposition that converges", "inputs and outputGrads",
                  "none from LAPACK (" + std::to_string(info) + ")");
@@ -137,6 +139,7 @@ void reduce(MatrixView<double> k, std::span<double> diagonal, std::span<double> 
   blasint info = 0;
   dsytrd_(&lower_triangle, &n, k.data, &n, diagonal.data(), off_diagonal.data(), tau.data(), work.data(), &count, &info,
           1);
+  throw_if_cancelled();
 }
 
 void form_reflectors(MatrixView<double> k, std::span<const double> tau, std::span<double> work) {
@@ -146,6 +149,7 @@ void form_reflectors(MatrixView<double> k, std::span<const double> tau, std::spa
   const blasint count = narrow(work.size());
   blasint info = 0;
   dorgtr_(&lower_triangle, &n, k.data, &n, tau.data(), work.data(), &count, &info, 1);
+  throw_if_cancelled();
 }
 
 std::size_t tridiagonal_work(std::size_t n) {
@@ -201,7 +205,9 @@ bool cholesky(MatrixView<double> k) {
   require_square(k);
   const blasint n = narrow(k.rows);
   blasint info = 0;
+  throw_if_cancelled();
   dpotrf_(&lower_triangle, &n, k.data, &n, &info, 1);
+  throw_if_cancelled();
   return info == 0;
 }
 
@@ -210,6 +216,7 @@ void cholesky_inverse(MatrixView<double> k) {
   const blasint n = narrow(k.rows);
   blasint info = 0;
   dpotri_(&lower_triangle, &n, k.data, &n, &info, 1);
+  throw_if_cancelled();
   mirror_lower(k);
 }
 

@@ -6,7 +6,8 @@
 #include "core/base/matrix_view.h"
 
 /// Symmetric N × N problems by LAPACK, in place, on the calling thread. Matrices are row-major without gaps, unless
-/// said otherwise; only the lower triangle is read.
+/// said otherwise; only the lower triangle is read. Each throws Cancelled some milliseconds after the flag of its
+/// thread is set, with what it works in left in any state; a Cholesky factor or its inverse is finished before.
 ///
 /// Source of the methods: E. Anderson et al., "LAPACK Users' Guide", third edition, 1999, §2.4.4 (dsytrd, dorgtr,
 /// dsyevd) and §2.4.1 (dpotrf, dpotri, dpotrs).

@@ -1,54 +1,123 @@
 #include "core/linalg/openblas.h"
 
 #include <cblas.h>
+#include <cpuid.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdlib>
-#include <mutex>
+#include <string_view>
+
+#include "core/base/error.h"
+
+// What the linker puts in the place of getenv, and the function itself, for all of the addon.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the linker's
+extern "C" {
+char* __real_getenv(const char* name);
+char* __wrap_getenv(const char* name);
+}
 
 namespace cgfac::blas {
 namespace {
 
-// OpenBLAS reads the variable in a constructor of its own; priority 101 runs before that one, when the addon is loaded.
-// OpenBLAS's thread pool must not exist: child_process.spawn during a product would hang the parent.
-__attribute__((constructor(101))) void force_one_blas_thread() {
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);  // NOLINT(concurrency-mt-unsafe): no other thread of the addon's exists yet
+// int with GCC, bool with Clang
+constexpr auto all = [](auto... supported) { return (static_cast<bool>(supported) && ...); };
+
+// What this processor can do, as far as kernels of OpenBLAS differ in it.
+struct Processor {
+  bool sse3 = false;
+  bool ssse3 = false;
+  bool sse41 = false;
+  bool sse42 = false;
+  bool avx = false;
+  bool avx2 = false;
+  bool avx512 = false;
+  bool avx512_bf16 = false;
+  bool fma4 = false;
+  bool amd_3dnow = false;
+  bool amd = false;
+};
+
+bool has_3dnow() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(0x80000001U, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 31U) != 0;
 }
 
-constexpr const char* kernel_variable = "OPENBLAS_CORETYPE";
-bool chose_kernel = false;
+Processor this_processor() {
+  __builtin_cpu_init();
+  return {
+      .sse3 = all(__builtin_cpu_supports("sse3")),
+      .ssse3 = all(__builtin_cpu_supports("ssse3")),
+      .sse41 = all(__builtin_cpu_supports("sse4.1")),
+      .sse42 = all(__builtin_cpu_supports("sse4.2")),
+      .avx = all(__builtin_cpu_supports("avx")),
+      .avx2 = all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma")),
+      .avx512 = all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"), __builtin_cpu_supports("avx512f"),
+                    __builtin_cpu_supports("avx512cd"), __builtin_cpu_supports("avx512bw"),
+                    __builtin_cpu_supports("avx512dq"), __builtin_cpu_supports("avx512vl")),
+      .avx512_bf16 = all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512bf16")),
+      .fma4 = all(__builtin_cpu_supports("avx"), __builtin_cpu_supports("fma4")),
+      .amd_3dnow = has_3dnow(),
+      .amd = all(__builtin_cpu_is("amd"))};
+}
 
 // OpenBLAS knows processors by their model numbers, and takes kernels of 2004 for one that is newer than itself: a
-// third of the speed, or less. What a processor can do tells which of its kernels fit. A choice of the user's stays.
+// third of the speed, or less. What a processor can do tells which of its kernels fit; null: its own choice.
 const char* kernel_for_this_processor() {
-  __builtin_cpu_init();
-  // int with GCC, bool with Clang
-  const auto all = [](auto... supported) { return (static_cast<bool>(supported) && ...); };
-  const bool avx2 = all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"));
-  const bool avx512 = avx2 && all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512cd"),
-                                  __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512dq"),
-                                  __builtin_cpu_supports("avx512vl"));
-  if (all(__builtin_cpu_is("amd"))) return avx2 ? "Zen" : nullptr;
-  if (avx512) return "SkylakeX";
-  return avx2 ? "Haswell" : nullptr;
+  const Processor has = this_processor();
+  if (has.amd) return has.avx2 ? "Zen" : nullptr;
+  if (has.avx512) return "SkylakeX";
+  return has.avx2 ? "Haswell" : nullptr;
 }
 
-// NOLINTBEGIN(concurrency-mt-unsafe): as above
-__attribute__((constructor(101))) void choose_kernel() {
-  const char* const kernel = kernel_for_this_processor();
-  chose_kernel = kernel != nullptr && std::getenv(kernel_variable) == nullptr;
-  if (chose_kernel) setenv(kernel_variable, kernel, 0);
-}
+struct Need {
+  std::string_view kernel;
+  bool met;
+  const char* instructions;
+};
 
 }  // namespace
 
-void forget_chosen_kernel() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    if (chose_kernel) unsetenv(kernel_variable);
-  });
+std::string missing_instructions(const std::string& kernel) {
+  const Processor has = this_processor();
+  const std::array needs{
+      Need{.kernel = "Cooperlake", .met = has.avx512_bf16, .instructions = "AVX-512 with BF16"},
+      Need{.kernel = "SkylakeX", .met = has.avx512, .instructions = "AVX-512 (F, CD, BW, DQ and VL)"},
+      Need{.kernel = "Haswell", .met = has.avx2, .instructions = "AVX2 and FMA"},
+      Need{.kernel = "Zen", .met = has.avx2, .instructions = "AVX2 and FMA"},
+      Need{.kernel = "Excavator", .met = has.avx2 && has.fma4, .instructions = "AVX2 and FMA4"},
+      Need{.kernel = "Steamroller", .met = has.fma4, .instructions = "AVX and FMA4"},
+      Need{.kernel = "Piledriver", .met = has.fma4, .instructions = "AVX and FMA4"},
+      Need{.kernel = "Bulldozer", .met = has.fma4, .instructions = "AVX and FMA4"},
+      Need{.kernel = "Sandybridge", .met = has.avx, .instructions = "AVX"},
+      Need{.kernel = "Nehalem", .met = has.sse42, .instructions = "SSE4.2"},
+      Need{.kernel = "Penryn", .met = has.sse41, .instructions = "SSE4.1"},
+      Need{.kernel = "Dunnington", .met = has.sse41, .instructions = "SSE4.1"},
+      Need{.kernel = "Opteron", .met = has.amd_3dnow, .instructions = "3DNow!"},
+      Need{.kernel = "Opteron_SSE3", .met = has.amd_3dnow, .instructions = "3DNow!"},
+      Need{.kernel = "Core2", .met = has.ssse3, .instructions = "SSSE3"},
+      Need{.kernel = "Atom", .met = has.ssse3, .instructions = "SSSE3"},
+      Need{.kernel = "Nano", .met = has.ssse3, .instructions = "SSSE3"},
+  };
+  for (const Need& need : needs) {
+    if (need.kernel == kernel) return need.met ? "" : need.instructions;
+  }
+  return has.sse3 ? "" : "SSE3";  // all others
 }
-// NOLINTEND(concurrency-mt-unsafe)
+
+void require_kernel_that_fits() {
+  const std::string kernel = openblas_get_corename();
+  const std::string missing = missing_instructions(kernel);
+  if (missing.empty()) return;
+  const char* const best = kernel_for_this_processor();
+  throw Error(ErrorCode::blas_mismatch, "Expected a kernel of OpenBLAS that this processor can run but received '" +
+                                            kernel + "', which needs " + missing +
+                                            "; take OPENBLAS_CORETYPE out of the environment" +
+                                            (best != nullptr ? ", or set it to " + std::string(best) : std::string()));
+}
 
 Info info() {
   // "OpenBLAS 0.3.21 DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=64"
@@ -60,3 +129,16 @@ Info info() {
 }
 
 }  // namespace cgfac::blas
+
+// OpenBLAS asks once, when the addon is loaded, and must not start threads of its own: child_process.spawn during a
+// product would hang the parent. The environment itself is left alone: the process's other libraries and its children
+// have it too, and another thread may be reading it. A kernel that the user names stays.
+char* __wrap_getenv(const char* name) {
+  static std::array one{'1', '\0'};
+  const std::string_view asked(name);
+  if (asked == "OPENBLAS_NUM_THREADS") return one.data();
+  char* const value = __real_getenv(name);
+  if (value != nullptr || asked != "OPENBLAS_CORETYPE") return value;
+  return const_cast<char*>(cgfac::blas::kernel_for_this_processor());  // NOLINT(*-const-cast): nobody writes to it
+}
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

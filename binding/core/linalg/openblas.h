@@ -2,8 +2,9 @@
 
 #include <string>
 
-/// How OpenBLAS is set up for the process, before its first call: one BLAS thread, and a kernel that the processor
-/// fits. Nothing needs to be called for it; loading the program, or the addon, does it.
+/// How OpenBLAS is set up for the process: one BLAS thread, a kernel that the processor fits, and memory that it gets
+/// from here. Nothing needs to be called for that, and nothing of it shows in the environment of the process: what
+/// OpenBLAS asks of the system is answered by functions that are linked in its place (CMakeLists.txt, `--wrap`).
 namespace cgfac::blas {
 
 /// What the package was linked with.
@@ -15,8 +16,15 @@ struct Info {
 /// The library, its kernel for this processor, and its threads.
 [[nodiscard]] Info info();
 
-/// Takes the choice of a kernel out of the process's environment again, if it was made here: processes that this one
-/// starts may have a newer OpenBLAS.
-void forget_chosen_kernel();
+/// Throws Error(blas_mismatch) where the kernel has instructions that the processor lacks, and would end the process:
+/// OPENBLAS_CORETYPE names that of another machine. Reads nothing but names.
+void require_kernel_that_fits();
+
+/// The instructions that a kernel of OpenBLAS needs and this processor lacks, "AVX2"; empty where it has all.
+[[nodiscard]] std::string missing_instructions(const std::string& kernel);
+
+/// Throws std::bad_alloc where the system has no memory for the buffer that every product works in. One is enough for
+/// any number of threads: those that find none free wait for one.
+void reserve_buffer();
 
 }  // namespace cgfac::blas

@@ -114,7 +114,8 @@ bool eigen_agrees(std::size_t n) {
 }  // namespace
 
 void self_check() {
-  forget_chosen_kernel();
+  require_kernel_that_fits();
+  reserve_buffer();
   const bool agree = products_agree<float>(17, 37, 29) && products_agree<float>(1, 67, 5) &&
                      products_agree<double>(17, 37, 29) && products_agree<double>(3, 5, 1) && gram_agrees(23, 41) &&
                      vectors_agree<float>(1021) && vectors_agree<double>(1021) && eigen_agrees(67);

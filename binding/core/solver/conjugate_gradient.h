@@ -1,15 +1,13 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <concepts>
 #include <vector>
 
-namespace cgfac {
+#include "core/threads/cancel.h"
 
-/// Set from another thread to end a solve; read once per iteration.
-using CancelFlag = std::atomic<bool>;
+namespace cgfac {
 
 /// A symmetric positive definite operator F + λI together with the vector space it acts on, as the loop below calls it
 /// with x, r and p. Each call joins a product with the vector update beside it, so that an implementation may do both

@@ -1,13 +1,13 @@
 #include "core/threads/thread_pool.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <exception>
-#include <string_view>
-#include <system_error>
+#include <optional>
 #include <utility>
+
+#include "core/threads/allowance.h"
+#include "core/threads/cancel.h"
 
 namespace cgfac {
 namespace {
@@ -29,6 +29,7 @@ struct ThreadPool::Group {
   std::size_t count;
   std::size_t active = 1;  // threads at work on it, the caller included
   std::size_t places;      // threads that may
+  const CancelFlag* cancel;
   Group* later = nullptr;
   std::exception_ptr error;          // the first, under the lock
   std::atomic<std::size_t> next{0};  // the first index not taken yet
@@ -51,23 +52,49 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::resize(std::size_t threads) {
   const std::lock_guard lock(mutex_);
-  limit_ = threads;
-  while (threads_.size() < threads) threads_.emplace_back([this, index = threads_.size()] { run(index); });
+  wanted_ = threads;
+  start_wanted();
   arrivals_.fetch_add(1, std::memory_order_release);
   wake_.notify_all();
 }
 
+// A limit of processes, threads or memory refuses some; those that there are do the work.
+void ThreadPool::start_wanted() {
+  while (threads_.size() < wanted_ && start_one()) {
+  }
+  limit_ = std::min(wanted_, threads_.size());
+}
+
+bool ThreadPool::start_one() {
+  try {
+    threads_.emplace_back([this, index = threads_.size()] { run(index); });
+    return true;
+  } catch (const std::exception&) {  // std::system_error, std::bad_alloc
+    return false;
+  }
+}
+
 std::size_t ThreadPool::size() {
   const std::lock_guard lock(mutex_);
-  return limit_;
+  return std::max<std::size_t>(limit_, 1);
+}
+
+std::size_t ThreadPool::refused() {
+  const std::lock_guard lock(mutex_);
+  return wanted_ - limit_;
 }
 
 void ThreadPool::submit(Task task) {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-    arrivals_.fetch_add(1, std::memory_order_release);
+  std::unique_lock lock(mutex_);
+  if (threads_.empty()) start_wanted();
+  if (threads_.empty()) {
+    lock.unlock();
+    task();
+    return;
   }
+  tasks_.push_back(std::move(task));
+  arrivals_.fetch_add(1, std::memory_order_release);
+  lock.unlock();
   // all: one alone might be a thread beyond the limit
   wake_.notify_all();
 }
@@ -94,6 +121,7 @@ void ThreadPool::work_on(Group& group) {
     const std::size_t index = group.next.fetch_add(1, std::memory_order_relaxed);
     if (index >= group.count) return;
     try {
+      throw_if_cancelled();
       (*group.body)(index);
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -110,11 +138,11 @@ void ThreadPool::leave(Group& group) {
 
 void ThreadPool::parallel_for(std::size_t count, const IndexedBody& body) {
   if (count == 0) return;
-  Group group{.body = &body, .count = count, .places = 0, .error = nullptr};
+  Group group{.body = &body, .count = count, .places = 0, .cancel = current_cancel_flag(), .error = nullptr};
   bool sleepers = false;
   {
     const std::lock_guard lock(mutex_);
-    group.places = limit_;
+    group.places = std::max<std::size_t>(limit_, 1);
     sleepers = sleeping_ > 0;
     if (count > 1 && limit_ > 1) {
       Group** end = &groups_;
@@ -124,7 +152,10 @@ void ThreadPool::parallel_for(std::size_t count, const IndexedBody& body) {
     }
   }
   if (count == 1 || group.places == 1) {
-    for (std::size_t index = 0; index < count; ++index) body(index);
+    for (std::size_t index = 0; index < count; ++index) {
+      throw_if_cancelled();
+      body(index);
+    }
     return;
   }
   if (sleepers) wake_.notify_all();
@@ -154,7 +185,10 @@ void ThreadPool::run(std::size_t index) {
       if (Group* const group = open_group()) {
         ++group->active;
         lock.unlock();
-        work_on(*group);
+        {
+          const CancelScope scope(group->cancel);
+          work_on(*group);
+        }
         lock.lock();
         leave(*group);
         lingered = false;
@@ -191,15 +225,8 @@ ThreadPool& ThreadPool::shared() {
 }
 
 std::size_t ThreadPool::default_threads() {
-  const char* const text =
-      std::getenv("CGFAC_NUM_THREADS");  // NOLINT(concurrency-mt-unsafe): read before any thread starts
-  if (text != nullptr) {
-    const std::string_view view(text);
-    std::size_t threads = 0;
-    const auto [end, error] = std::from_chars(view.begin(), view.end(), threads);
-    if (error == std::errc() && end == view.end() && threads > 0 && threads <= max_threads) return threads;
-  }
-  return std::max(1U, std::thread::hardware_concurrency());
+  const std::optional<std::size_t> threads = thread_setting().threads;
+  return threads ? *threads : allowed_threads();
 }
 
 }  // namespace cgfac

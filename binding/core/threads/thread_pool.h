@@ -44,23 +44,29 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  /// Runs the task on a pool thread, behind those that wait.
+  /// Runs the task on a pool thread, behind those that wait; on the calling thread where the system refuses every
+  /// thread.
   void submit(Task task);
 
   /// Runs body(0), …, body(count − 1) on the calling thread and on pool threads that have nothing else to do, at most
   /// size() threads in all; returns when all have ended. Indices are taken in ascending order, so the largest piece
   /// goes first. May be called from a task and from a body. The first exception of a body is thrown here, after the
-  /// others ended. Results must not depend on which thread ran which index. Allocates nothing.
+  /// others ended; Cancelled, once the flag of the calling thread is set and the pieces under way have ended. Results
+  /// must not depend on which thread ran which index. Allocates nothing.
   void parallel_for(std::size_t count, const IndexedBody& body);
 
-  /// The number of threads that take tasks. Threads beyond a smaller number finish what they run, then rest.
+  /// The number of threads that take tasks, or as many of them as the system starts. Threads beyond a smaller number
+  /// finish what they run, then rest.
   void resize(std::size_t threads);
+  /// Threads that take tasks; 1 where there is none, and the calling thread does everything.
   [[nodiscard]] std::size_t size();
+  /// Threads that were wanted and that the system did not start.
+  [[nodiscard]] std::size_t refused();
 
   /// The pool of the process, started at its first use with `default_threads()` threads and never stopped: a task that
   /// runs while the process exits must find it alive.
   static ThreadPool& shared();
-  /// CGFAC_NUM_THREADS where it is a positive number up to `max_threads`, else the number of cores.
+  /// CGFAC_NUM_THREADS where it is a positive number up to `max_threads`, else `allowed_threads()`.
   static std::size_t default_threads();
   static constexpr std::size_t max_threads = 1024;
 
@@ -68,6 +74,9 @@ class ThreadPool {
   struct Group;
 
   void run(std::size_t index);
+  // Starts threads up to `wanted_`, under the lock; fewer where the system refuses one.
+  void start_wanted();
+  bool start_one();
   // The oldest group with an index to give away and a place for one more thread.
   Group* open_group();
   // Takes indices of the group until none is left.
@@ -81,6 +90,7 @@ class ThreadPool {
   std::condition_variable wake_;
   std::deque<Task> tasks_;
   Group* groups_ = nullptr;  // of calls under way, oldest first
+  std::size_t wanted_ = 0;   // threads that were asked for
   std::size_t limit_ = 0;    // threads with an index below it take work
   std::size_t sleeping_ = 0;
   bool stopping_ = false;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "core/threads/thread_pool.h"
@@ -23,13 +24,33 @@ void Job::pin(const Napi::Value& value) {
 
 namespace {
 
+// What was done is written even where the call was cancelled meanwhile: a layer's warm start, and calls behind it, go
+// on from there.
+Napi::Value written(Napi::Env env, Job& job) {
+  job.memory->commit(env);
+  return job.result(env);
+}
+
 void settle(Napi::Env env, Job& job) {
-  if (job.cancel->load(std::memory_order_relaxed)) {
-    job.deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
-  } else if (job.error) {
-    job.deferred.Reject(translate(env, job.error).Value());
+  std::optional<Napi::Value> result;
+  try {
+    if (job.error) std::rethrow_exception(job.error);
+    if (job.memory->written()) result = written(env, job);
+  } catch (const Napi::Error& error) {
+    job.memory->take_back();
+    job.deferred.Reject(error.Value());
+    return;
+  } catch (...) {
+    job.memory->take_back();
+    if (!job.cancel->load(std::memory_order_relaxed)) {
+      job.deferred.Reject(translate(env, std::current_exception()).Value());
+      return;
+    }
+  }
+  if (result && !job.cancel->load(std::memory_order_relaxed)) {
+    job.deferred.Resolve(*result);
   } else {
-    job.deferred.Resolve(job.result(env));
+    job.deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
   }
 }
 
@@ -59,7 +80,7 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
                        queue);
   LiveQueues& live = live_queues();
   const std::lock_guard lock(live.mutex);
-  // Exit handlers run before OpenBLAS's own destructor, which unmaps the buffers of products under way.
+  // Exit handlers run before destructors, which would end what products under way need.
   static const bool registered = std::atexit(end_with_process) == 0;
   if (!registered) throw std::bad_alloc();
   live.queues.insert(queue.get());
@@ -68,15 +89,37 @@ std::shared_ptr<JobQueue> JobQueue::create(Napi::Env env) {
 
 Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* strand) {
   const Napi::Promise promise = job->deferred.Promise();
-  Job* const raw = job.get();
-  {
-    const std::lock_guard lock(mutex_);
-    running_.insert(raw);
-  }
   if (pending_++ == 0) napi_ref_threadsafe_function(env, settle_);
-  Task task = [self = shared_from_this(), raw] {
+  try {
+    Task task = task_of(*job);
+    if (strand != nullptr) {
+      strand->submit(std::move(task));
+    } else {
+      ThreadPool::shared().submit(std::move(task));
+    }
+  } catch (...) {  // no memory to stand in line with: there was no call
+    {
+      const std::lock_guard lock(mutex_);
+      running_.erase(job.get());
+    }
+    if (--pending_ == 0) napi_unref_threadsafe_function(env, settle_);
+    if (job->settled) job->settled();
+    throw;
+  }
+  job.release();  // NOLINT(bugprone-unused-return-value): settle_on_javascript_thread takes it back
+  return promise;
+}
+
+Task JobQueue::task_of(Job& job) {
+  const std::lock_guard outer(mutex_);
+  running_.insert(&job);
+  return [self = shared_from_this(), raw = &job] {
     try {
-      if (!raw->cancel->load(std::memory_order_relaxed)) raw->work(*raw->cancel);
+      if (!raw->cancel->load(std::memory_order_relaxed)) {
+        raw->memory->begin();
+        raw->work(*raw->cancel);
+        raw->memory->end(!raw->cancel->load(std::memory_order_relaxed));
+      }
     } catch (...) {
       raw->error = std::current_exception();
     }
@@ -86,19 +129,13 @@ Napi::Promise JobQueue::submit(Napi::Env env, std::unique_ptr<Job> job, Strand* 
     self->running_.erase(raw);
     self->idle_.notify_all();
   };
-  job.release();  // NOLINT(bugprone-unused-return-value): settle_on_javascript_thread takes it back
-  if (strand != nullptr) {
-    strand->submit(std::move(task));
-  } else {
-    ThreadPool::shared().submit(std::move(task));
-  }
-  return promise;
 }
 
 void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callback*/, void* context, void* data) {
   const std::unique_ptr<Job> job(static_cast<Job*>(data));
   if (raw_env == nullptr) {  // the environment ended first: nothing can be settled, and it frees the references itself
     for (Napi::ObjectReference& pin : job->pins) pin.SuppressDestruct();
+    job->memory->abandon();
     return;
   }
   auto* const queue = static_cast<JobQueue*>(context);
@@ -112,6 +149,7 @@ void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callba
     // A worker that is being terminated runs no more JavaScript: every Node-API call fails, this one quietly.
     error.ThrowAsJavaScriptException();
   }
+  job->memory->release();
 }
 
 void JobQueue::end_with_environment(void* queue) {

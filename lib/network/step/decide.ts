@@ -18,16 +18,16 @@ export interface StepPlan {
   readonly gradients: readonly (VectorArrays | undefined)[];
   /** Whether gradients are rewritten; else weights are updated. */
   readonly rewrites: boolean;
+  /** Whether it works on copies of the weights, which the caller's become in the end. */
+  readonly owns: boolean;
   readonly loss: number | undefined;
   readonly lossFloor: number;
   /** Whether it was given. */
   readonly floorGiven: boolean;
   /** η where it was given. */
   readonly stepSize?: number;
-  /** Whether the factors are to take in what was recorded. */
-  readonly refresh: boolean;
-  /** Whether any does. */
-  readonly refreshes: boolean;
+  /** The layers whose factors are to take in what was recorded. */
+  readonly refresh: ReadonlySet<NetworkEntry>;
   readonly now: StepHyperparameters;
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
@@ -110,7 +110,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const r = prepared.map(({ innerProduct }) => innerProduct);
   const change = rule.maxRelativeChange;
   const largest = entries.map((entry) =>
-    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan.weightNorms),
+    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan),
   );
   const found = layerCoefficients(
     prepared,
@@ -135,7 +135,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
 
 /** η by a rule that has one for all layers, with ‖ηx‖ bounded. */
 function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
-  const { entries, now, weightNorms, stepRule } = plan;
+  const { entries, now, stepRule } = plan;
   const eta = plan.stepSize ?? stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
   const stepSizes = entries.map((entry, l) => {
@@ -143,7 +143,7 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
     if (change === undefined || entry.output) return eta;
     // what an attention is computed from has less than that
     const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
-    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, weightNorms));
+    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, plan));
   });
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;
@@ -194,7 +194,7 @@ export function decide(
     innerProduct,
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
     predictedDecrease: decrease,
-    refreshed: plan.refreshes,
+    refreshed: plan.refresh.size > 0,
     layers,
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };

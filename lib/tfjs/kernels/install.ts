@@ -231,11 +231,13 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; convolutions below 5·10⁵, their
  * gradients below 2·10⁴; averages of fewer than 500 inputs; functions of fewer than 500 numbers, 3000 for `tf.sigmoid`,
  * `tf.elu` and square roots; reductions and copies of fewer than 128 numbers, reductions over the last axes of fewer
- * than 4000; concatenations of fewer than 32 runs), what is not of float32, convolutions and gradients of inputs with channels first, and
- * what it refuses. What the stock kernel would not compute, or computes wrong, is computed here in any size: a bias of
- * another rank than 1, a slope of prelu for each row, two batch shapes that broadcast to each other; a convolution
- * whose padded size is not rounded down; the gradient of a maximum, which the stock kernel drops where a window holds
- * nothing positive. Of equal maxima the last has the gradient, as there.
+ * than 4000; concatenations of fewer than 32 runs), what is not of float32, convolutions and gradients of inputs with
+ * channels first, and what it refuses. What the stock kernel would not compute, or computes wrong, is computed here in
+ * any size: a bias of another rank than 1, a slope of prelu for each row, two batch shapes that broadcast to each
+ * other, a bias or a relu after products of several matrices or of a transposed one; a convolution whose padded size is
+ * not rounded down, whose windows are apart and leave the last inputs out, or whose slopes of prelu broadcast over
+ * positions; the gradients of convolutions of volumes; the gradient of a maximum, which the stock kernel drops where a
+ * window holds nothing positive. Of equal maxima the last has the gradient, as there.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.

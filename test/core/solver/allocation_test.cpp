@@ -1,55 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "core/layer/layer.h"
+#include "support/allocations.h"
 #include "support/layers.h"
-
-// Counts every allocation of the program, so that a test can tell how many a call made.
-namespace {
-std::atomic<long> allocations = 0;
-
-void* counted(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  void* const memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size, alignof(std::max_align_t));
-}
-void* operator new[](std::size_t size) {
-  return counted(size, alignof(std::max_align_t));
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
-  try {
-    return counted(size, alignof(std::max_align_t));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
 
 using namespace cgfac;
 using namespace cgfac::test;
@@ -70,13 +23,13 @@ TEST_CASE("allocation: a second solve of the same shape allocates nothing") {
           (void)cg_fac(block, {.value = 0.1}, v, x0, block.view(std::span<float>(x)),
                        {.cg = {.max_iterations = 5, .tolerance = 0}, .space = space}, workspace, nullptr, nullptr);
         };
-        const long before = allocations;
+        const long before = allocations();
         solve_once();
-        CHECK(allocations > before);  // the count counts
+        CHECK(allocations() > before);  // the count counts
         CHECK(workspace.bytes() > 0);
-        const long second = allocations;
+        const long second = allocations();
         solve_once();
-        CHECK(allocations == second);
+        CHECK(allocations() == second);
       }
     }
   }
@@ -95,7 +48,7 @@ TEST_CASE("allocation: a layer's second step on the same batch allocates nothing
   };
   step();
   step();  // the first with a start
-  const long before = allocations;
+  const long before = allocations();
   step();
-  CHECK(allocations == before);
+  CHECK(allocations() == before);
 }

@@ -21,20 +21,6 @@ TEST_CASE("thread_pool: the pool runs every task, and its end waits for them") {
   CHECK(done == 100);
 }
 
-TEST_CASE("thread_pool: CGFAC_NUM_THREADS sets the number of pool threads") {
-  const auto with = [](const char* value) {
-    setenv("CGFAC_NUM_THREADS", value, 1);
-    const std::size_t threads = ThreadPool::default_threads();
-    unsetenv("CGFAC_NUM_THREADS");
-    return threads;
-  };
-  CHECK(with("3") == 3);
-  const std::size_t cores = ThreadPool::default_threads();
-  CHECK(cores >= 1);
-  CHECK(with("0") == cores);
-  CHECK(with("two") == cores);
-}
-
 TEST_CASE("thread_pool: parallel_for runs every index once, also nested and from tasks") {
   ThreadPool pool(3);
   for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{50}}) {

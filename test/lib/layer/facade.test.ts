@@ -20,9 +20,12 @@ describe('info', () => {
         threads: 1,
       },
       threads: expect.any(Number),
+      threadsAllowed: expect.any(Number),
+      threadsRefused: 0,
       napi: 8,
     });
     expect(info().threads).toBeGreaterThan(0);
+    expect(info().threadsAllowed).toBeGreaterThan(0);
   });
 });
 

@@ -1,0 +1,51 @@
+/** What kept the addon from being loaded, told so that its cause can be mended. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CgfacError } from '../base/errors';
+
+/** Whether a folder is that of the package: code that was bundled looks beside the bundle instead. */
+function isPackage(folder: string): boolean {
+  try {
+    return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: unknown }).name === 'cgfac';
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the permission model of Node keeps this process from reading a folder. */
+function isForbidden(folder: string): boolean {
+  return process.permission?.has('fs.read', folder) === false;
+}
+
+const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim();
+const codeOf = (cause: unknown): unknown => (cause as { code?: unknown } | null)?.code;
+
+/** What went wrong, as the end of a sentence that names the folder that was looked in. */
+function reasonOf(folder: string, cause: unknown): string {
+  if (codeOf(cause) === 'ERR_DLOPEN_DISABLED') {
+    return (
+      'this process may not load addons: it was started with --no-addons, or with --permission and without ' +
+      '--allow-addons'
+    );
+  }
+  if (isForbidden(folder)) {
+    return 'this process may not read that folder: it was started with --permission and without --allow-fs-read for it';
+  }
+  if (!isPackage(folder)) {
+    return (
+      'that is not the folder of the package. Where its code was bundled (esbuild, webpack, Rollup), mark cgfac as ' +
+      'external to the bundle, because an addon cannot be part of one, and install it where the bundle runs'
+    );
+  }
+  if (codeOf(cause) === 'ERR_DLOPEN_FAILED') return `the system refused it: ${textOf(cause)}`;
+  return (
+    `there is none for ${process.platform}-${process.arch}, Node ${process.versions.node}. A binary is shipped for ` +
+    'linux-x64 (glibc 2.34 or newer); for another platform build from a checkout of the repository: npm run build'
+  );
+}
+
+/** The error of an addon that could not be loaded from a folder, which code that runs in another took for its own. */
+export function loadError(folder: string, code: string, cause: unknown): CgfacError {
+  const message = `Expected the native addon of cgfac in ${folder} (from ${code}), but ${reasonOf(folder, cause)}`;
+  return new CgfacError('ERR_CGFAC_NATIVE_LOAD', message, { cause });
+}

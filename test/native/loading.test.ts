@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import { run } from '../support/children';
+
+const root = resolve(__dirname, '../..');
+const program = "try { require('cgfac'); } catch (error) { console.log(error.code, error.message); }";
+
+describe('the environment', () => {
+  test.each([undefined, '7'])('stays as it was, with OPENBLAS_NUM_THREADS=%s', async (value) => {
+    const { stdout } = await run('environment.cjs', { env: { OPENBLAS_NUM_THREADS: value } });
+    expect(stdout).toBe(`changed: nothing; a child has: ${value ?? ''}; BLAS threads: 1`);
+  });
+});
+
+describe('an addon that cannot be loaded', () => {
+  const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'cgfac-loading-')));
+  afterAll(() => rmSync(scratch, { recursive: true }));
+  // not what a run under sanitizers takes in its place
+  const { CGFAC_PREBUILD: _, LD_PRELOAD: __, ...env } = process.env;
+  const evaluate = (cwd: string, ...flags: string[]) =>
+    spawnSync(process.execPath, [...flags, '--eval', program], { cwd, env, encoding: 'utf8' }).stdout.trim();
+
+  test.each([['--no-addons'], ['--experimental-permission --allow-fs-read=*']])('forbidden by %s', (flags) => {
+    expect(evaluate(root, ...flags.split(' '))).toMatch(/^ERR_CGFAC_NATIVE_LOAD .*may not load addons.*--no-addons/);
+  });
+
+  test('in code that was bundled: the folder, and what to do', async () => {
+    const bundle = join(scratch, 'bundled', 'server.cjs');
+    const stdin = { contents: program, resolveDir: root };
+    await build({ stdin, bundle: true, platform: 'node', outfile: bundle, logLevel: 'silent' });
+    const { stdout } = spawnSync(process.execPath, [bundle], { env, encoding: 'utf8' });
+    expect(stdout).toMatch(/^ERR_CGFAC_NATIVE_LOAD .*bundled.*mark cgfac as external to the bundle/);
+    expect(stdout).toContain(join(scratch, 'bundled'));
+  });
+
+  test('of a package without a binary, or with a broken one', () => {
+    const folder = join(scratch, 'node_modules', 'cgfac');
+    mkdirSync(join(folder, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+    cpSync(join(root, 'dist/lib'), join(folder, 'dist/lib'), { recursive: true });
+    cpSync(join(root, 'node_modules/node-gyp-build'), join(scratch, 'node_modules/node-gyp-build'), {
+      recursive: true,
+    });
+    const platform = `${process.platform}-${process.arch}`;
+    expect(evaluate(scratch)).toMatch(new RegExp(`^ERR_CGFAC_NATIVE_LOAD .*${folder}.*there is none for ${platform}`));
+    mkdirSync(join(folder, 'build/Release'), { recursive: true });
+    writeFileSync(join(folder, 'build/Release/cgfac.node'), 'no addon');
+    expect(evaluate(scratch)).toMatch(/^ERR_CGFAC_NATIVE_LOAD .*the system refused it: .*file too short|invalid ELF/);
+  });
+});
+
+describe('the command', () => {
+  const command = join(root, 'dist/lib/cli/main.js');
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const call = (args: readonly string[], flags: readonly string[] = []) => run(command, { args, flags });
+
+  test('doctor reports versions, kernel, threads, a self-test and a benchmark', async () => {
+    const { end, stdout, stderr } = await call(['doctor']);
+    expect([end, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(new RegExp(`^ {2}cgfac +${version.replaceAll('.', '\\.')}$`, 'm'));
+    expect(stdout).toMatch(/^ {2}kernel +\w+$/m);
+    expect(stdout).toMatch(/^ {2}threads +\d+ used, \d+ allowed/m);
+    expect(stdout.match(/passed, residual \d\.\de-\d/g)).toHaveLength(4);
+    expect(stdout).toMatch(/exact solve +[\d.]+ ms, median of \d+/);
+    expect(stdout).toMatch(/cgfac works here\.$/);
+  });
+
+  test('doctor ends with 1 and the cause where the addon cannot be loaded', async () => {
+    const { end, stdout } = await call(['doctor'], ['--no-addons']);
+    expect(end).toBe(1);
+    expect(stdout).toContain('may not load addons');
+  });
+
+  test('tells of itself, and refuses what it does not know', async () => {
+    expect(await call(['--help'])).toMatchObject({ end: 0, stdout: expect.stringContaining('Usage: cgfac <command>') });
+    expect(await call(['--version'])).toMatchObject({ end: 0, stdout: version });
+    for (const [args, words] of [
+      [[], 'received nothing'],
+      [['surgeon'], "received 'surgeon'"],
+      [['doctor', 'who'], "received 'doctor who'"],
+      [['doctor', '--fast'], "Unknown option '--fast'"],
+    ] as const) {
+      expect(await call(args)).toMatchObject({ end: 1, stderr: expect.stringContaining(words) });
+    }
+  });
+});
