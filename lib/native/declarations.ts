@@ -7,20 +7,10 @@
  */
 import type {
   MaybeArray,
-  NativeBatchNormalization,
-  NativeBinary,
+  NativeArrayKernels,
   NativeCombination,
-  NativeConvolution,
-  NativeConvolutionGradient,
-  NativeElementWise,
-  NativeEpilogue,
   NativeHeadFit,
-  NativeNumbers,
-  NativeOperand,
-  NativePoolingGradient,
-  NativeReduction,
   NativeSampling,
-  NativeSegmentSum,
   NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
@@ -308,7 +298,7 @@ export interface NativeInfo {
 }
 
 /** All that the addon exports. */
-export interface Native {
+export interface Native extends NativeArrayKernels {
   info(): NativeInfo;
   setThreads(threads: number): void;
   /** A CGFAC_NUM_THREADS that is no number of threads; told once in a process. */
@@ -332,46 +322,6 @@ export interface Native {
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
-  /**
-   * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
-   * in storage where the flag says so. `sizes` are the numbers of matrices a and b, rows, cols and inner, and the two
-   * flags, 0 or 1.
-   */
-  matrixProducts(
-    sizes: Uint32Array,
-    pairs: Uint32Array,
-    a: Float32Array,
-    b: Float32Array,
-    out: Float32Array,
-    epilogue: NativeEpilogue | undefined,
-  ): void;
-  convolution(convolution: NativeConvolution): void;
-  convolutionGradient(gradient: NativeConvolutionGradient): void;
-  poolingGradient(gradient: NativePoolingGradient): void;
-  segmentSum(segments: NativeSegmentSum): void;
-  /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
-  elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
-  /**
-   * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and the third.
-   */
-  reduce(reduction: NativeReduction, extents: Uint32Array, x: Float32Array, out: Float32Array): void;
-  /**
-   * Copies numbers along `rank` axes. `places` begins with where the first number lies in either array; then come, for
-   * each axis, its extent and how far apart its numbers lie in `from` and in `to`.
-   */
-  stridedCopy(places: Uint32Array, rank: number, from: Float32Array, to: Float32Array): void;
-  /**
-   * to[o, i] ← from[o, ids[i]]; `sizes` are the blocks o, the rows of each, and the numbers of a row. Returns false where
-   * an index is out of range; nothing is written then.
-   */
-  gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
-  /** out ← f(a, b) place by place; `shapes` are the extents of a, and behind them as many of b. */
-  binary(name: NativeBinary, shapes: Uint32Array, a: NativeOperand, b: NativeOperand, out: NativeOperand): void;
-  /** out[i] ← x[i] as an integer or, in a byte, as a truth value; see binding/core/kernels/cast.h. */
-  cast(x: Float32Array | Int32Array, out: Int32Array | Uint8Array): void;
-  /** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */
-  select(condition: Uint8Array, yes: NativeNumbers, no: NativeNumbers, out: NativeNumbers): void;
-  batchNormalization(arrays: NativeBatchNormalization): void;
   sampleErrors(sampling: NativeSampling): void;
   fitHead(fit: NativeHeadFit): void;
   targetEntropy(targets: NativeTargets): void;

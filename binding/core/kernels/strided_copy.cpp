@@ -153,11 +153,10 @@ void strided_copy(std::span<const CopiedAxis> axes, const float* from, float* to
   double flops = flops_of_copied;
   for (const CopiedAxis& axis : axes) flops *= static_cast<double>(axis.extent);
   if (flops < worth_pieces) return copy.run(from, to);
-  // the first axis that has something for each piece, else the longest
+  // the longest axis: pieces of a transpose are then runs of its squares
   const std::span<CopiedAxis> all = copy.axes();
-  auto split = std::ranges::find_if(all, [](const CopiedAxis& axis) { return axis.extent >= most_pieces; });
-  if (split == all.end()) split = std::ranges::max_element(all, {}, &CopiedAxis::extent);
-  const std::size_t which = static_cast<std::size_t>(split - all.begin());
+  const auto split = std::ranges::max_element(all, {}, &CopiedAxis::extent);
+  const auto which = static_cast<std::size_t>(split - all.begin());
   const CopiedAxis whole = *split;
   const std::size_t pieces = std::min(most_pieces, whole.extent);
   parallel_for(pieces, flops, [&](std::size_t piece) {

@@ -31,7 +31,7 @@ function placeOf(index: Shape, shape: Shape): number {
 /** Whether so many numbers are worth a native call. */
 const isWorth = ({ thresholds }: KernelCall, count: number) => count > 0 && count >= thresholds.moved;
 
-/** The input of kernels of one tensor, where it is of numbers of four bytes each and of no more axes than a copy has. */
+/** The input of a kernel of one tensor, where it is of numbers of four bytes each and has few enough axes. */
 function numbersOf(call: KernelCall, name: string): NumbersInfo | undefined {
   const x = input(call, name);
   return isNumbers(x) && x.shape.length <= MOST_COPIED_AXES ? x : undefined;

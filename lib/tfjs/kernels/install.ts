@@ -224,22 +224,25 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * trains no embedding; - `tf.einsum`, by one product; - functions of each number (`tf.tanh`, `tf.exp`, `tf.log`,
  * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value; - functions of two arrays
  * (`tf.add`, `tf.mul`, `tf.maximum`, `tf.greater`, `tf.logicalAnd` and their like) with every broadcast, float32 or
- * bool, `tf.where`, `tf.batchNorm`, and `tf.cast` to integers and truth values; - `tf.clone`, and casts to the type that
- * a tensor has already, which share memory instead of copying it.
+ * bool, `tf.where`, `tf.batchNorm`, and `tf.cast` to integers and truth values; - sums, means and maxima over axes,
+ * float32, where sums go on in float64 after at most 128 numbers; - `tf.tile`, `tf.transpose`, `tf.slice`, `tf.split`,
+ * `tf.unstack`, `tf.concat`, `tf.stack`, `tf.pad` and `tf.gather` of float32 and int32; - `tf.clone`, and casts to the
+ * type that a tensor has already, which share memory instead of copying it.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; convolutions below 5·10⁵, their
- * gradients below 2·10⁴; averages of fewer than 500 inputs; functions and comparisons of fewer than 500 numbers, 3000 for
- * `tf.sigmoid`, `tf.elu`, square roots, broadcasts of two shapes, `tf.where` and normalisations, 10⁴ for reciprocals, and
- * 2·10⁵ for sums and products of one shape or with a number), what is not of float32, convolutions and gradients of
- * inputs with channels first, and what it refuses. What the stock kernel would not compute, or computes wrong, is
- * computed here in any size: a bias of another rank than 1, a slope of prelu for each row, two batch shapes that
- * broadcast to each other, a bias or a relu after products of several matrices or of a transposed one; a convolution
- * whose padded size is not rounded down, whose windows are apart and leave the last inputs out, or whose slopes of prelu
- * broadcast over positions; the gradients of convolutions of volumes; the gradient of max pooling, which the stock
- * kernel drops where a window holds nothing positive (of equal maxima the last has it, as there); a maximum or minimum
- * with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
+ * gradients below 2·10⁴; averages of fewer than 500 inputs; functions and comparisons of fewer than 500 numbers, 3000
+ * for `tf.sigmoid`, `tf.elu`, square roots, broadcasts of two shapes, `tf.where` and normalisations, 10⁴ for
+ * reciprocals, and 2·10⁵ for sums and products of one shape or with a number; reductions and copies of fewer than 128
+ * numbers, reductions over the last axes of fewer than 4000; concatenations of fewer than 32 runs), what is not of
+ * float32, convolutions and gradients of inputs with channels first, and what it refuses. What the stock kernel would
+ * not compute, or computes wrong, is computed here in any size: a bias of another rank than 1, a slope of prelu for each
+ * row, two batch shapes that broadcast to each other, a bias or a relu after products of several matrices or of a
+ * transposed one; a convolution whose padded size is not rounded down, whose windows are apart and leave the last inputs
+ * out, or whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes; the gradient of max
+ * pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima the last has it, as
+ * there); a maximum or minimum with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.
