@@ -37,8 +37,8 @@ export function castNumbers(x: Float32Array | Int32Array, out: Int32Array | Uint
 }
 
 /**
- * out[i] ← yes[i] where condition[i] is not 0, else no[i], on the calling thread with the help of idle pool threads. Not
- * part of the public face.
+ * out[i] ← yes[i] where condition[i] is not 0, else no[i], on the calling thread with the help of idle pool threads.
+ * Not part of the public face.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for arrays of different lengths or types; nothing is written
  * then.

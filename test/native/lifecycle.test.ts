@@ -66,7 +66,7 @@ describe('a pending call', () => {
 });
 
 describe('what is dropped', () => {
-  test('is collected though its arrays refer to it, and its native memory freed without a turn of the event loop', () => {
+  test('is collected though its arrays refer to it, and its memory freed without a turn of the event loop', () => {
     expect(run('collected.cjs', '--expose-gc')).toEqual(clean('0 circles left, layers bounded, solvers bounded'));
   });
 });

@@ -33,6 +33,7 @@ class BroadcastPlaces {
     std::size_t a;
     std::size_t b;
   };
+  /// That of a row, in the order of the result's.
   [[nodiscard]] Origin origin(std::size_t row) const;
 
   /// All rows: places of all axes but the last.

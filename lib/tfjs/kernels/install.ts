@@ -237,12 +237,12 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * reciprocals, and 2·10⁵ for sums and products of one shape or with a number; reductions and copies of fewer than 128
  * numbers, reductions over the last axes of fewer than 4000; concatenations of fewer than 32 runs), what is not of
  * float32, convolutions and gradients of inputs with channels first, and what it refuses. What the stock kernel would
- * not compute, or computes wrong, is computed here in any size: a bias of another rank than 1, a slope of prelu for each
- * row, two batch shapes that broadcast to each other, a bias or a relu after products of several matrices or of a
- * transposed one; a convolution whose padded size is not rounded down, whose windows are apart and leave the last inputs
- * out, or whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes; the gradient of max
- * pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima the last has it, as
- * there); a maximum or minimum with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
+ * not compute, or computes wrong, is computed here in any size: a bias of another rank than 1, a slope of prelu for
+ * each row, two batch shapes that broadcast to each other, a bias or a relu after products of several matrices or of a
+ * transposed one; a convolution whose padded size is not rounded down, whose windows are apart and leave the last
+ * inputs out, or whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes; the gradient
+ * of max pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima the last has it,
+ * as there); a maximum or minimum with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.

@@ -1,4 +1,4 @@
-// node terminate-each.cjs ROUNDS: a worker is terminated while every call is pending, with arrays that nobody else keeps.
+// node terminate-each.cjs ROUNDS: a worker is terminated while every call is pending, with arrays of nobody else.
 const { Worker, isMainThread, parentPort } = require('node:worker_threads');
 const { entries } = require('./entries.cjs');
 
