@@ -17,7 +17,7 @@ using namespace cgfac::test;
 namespace {
 
 // The greatest error of numbers, in units of 2^−24 of what they are sums of.
-double error_of(const ColumnStatistics& of, std::span<const float> x, std::span<const float> out) {
+double normalised_error(const ColumnStatistics& of, std::span<const float> x, std::span<const float> out) {
   double worst = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::size_t j = i % of.mean.size();
@@ -48,7 +48,7 @@ TEST_CASE("batch normalization: of rows of any width, with and without scale and
         if (!plain) of.scale = scale;
         if (!plain) of.offset = offset;
         batch_normalization(of, x, out);
-        CHECK(error_of(of, x, out) <= 4);
+        CHECK(normalised_error(of, x, out) <= 4);
       }
     }
   }
@@ -83,7 +83,7 @@ TEST_CASE("batch normalization: the same bits for any number of threads") {
     batch_normalization(of, x, out);
     if (expected.empty()) expected = out;
     CHECK(out == expected);
-    CHECK(error_of(of, x, out) <= 4);
+    CHECK(normalised_error(of, x, out) <= 4);
   }
   ThreadPool::shared().resize(before);
 }

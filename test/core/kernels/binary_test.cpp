@@ -22,37 +22,37 @@ namespace {
 
 using Shape = std::vector<std::uint32_t>;
 
-// The shapes of two arrays.
+// The pairs_of_shapes of two arrays.
 struct Shapes {
   Shape a;
   Shape b;
 };
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+constexpr float unbounded = std::numeric_limits<float>::unbounded();
+constexpr float unordered = std::numeric_limits<float>::quiet_NaN();
 
-struct Case {
+struct BinaryCase {
   const char* name;
   Arithmetic function;
   float (*exact)(float, float);
 };
 
-float maximum(float a, float b) {
-  if (std::isnan(a) || std::isnan(b)) return not_a_number;
+float greater_number(float a, float b) {
+  if (std::isnan(a) || std::isnan(b)) return unordered;
   return a == b ? (std::signbit(a) ? b : a) : std::fmax(a, b);
 }
 
-float minimum(float a, float b) {
-  return -maximum(-a, -b);
+float smaller_number(float a, float b) {
+  return -greater_number(-a, -b);
 }
 
-constexpr std::array<Case, 8> cases{
+constexpr std::array<BinaryCase, 8> binary_cases{
     {{"add", Arithmetic::add, [](float a, float b) { return a + b; }},
      {"subtract", Arithmetic::subtract, [](float a, float b) { return a - b; }},
      {"multiply", Arithmetic::multiply, [](float a, float b) { return a * b; }},
      {"divide", Arithmetic::divide, [](float a, float b) { return a / b; }},
-     {"maximum", Arithmetic::maximum, maximum},
-     {"minimum", Arithmetic::minimum, minimum},
+     {"maximum", Arithmetic::maximum, greater_number},
+     {"minimum", Arithmetic::minimum, smaller_number},
      {"squared_difference", Arithmetic::squared_difference,
       [](float a, float b) {
         const float difference = a - b;
@@ -60,7 +60,7 @@ constexpr std::array<Case, 8> cases{
       }},
      {"leaky_relu", Arithmetic::leaky_relu, [](float a, float b) { return a < 0 ? a * b : a; }}}};
 
-bool same(std::span<const float> x, std::span<const float> y) {
+bool same_numbers(std::span<const float> x, std::span<const float> y) {
   return std::ranges::equal(x, y, [](float a, float b) {
     return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (std::isnan(a) && std::isnan(b));
   });
@@ -72,7 +72,7 @@ std::size_t count_of(const Shape& shape) {
   return count;
 }
 
-// Calls at(place of the result, place of a, place of b) for each place of two shapes of one rank.
+// Calls at(place of the result, place of a, place of b) for each place of two pairs_of_shapes of one rank.
 template <typename At>
 void for_each_place(const Shape& a, const Shape& b, At at) {
   Shape extents(a.size());
@@ -94,7 +94,7 @@ void for_each_place(const Shape& a, const Shape& b, At at) {
 }
 
 // Each shape of two arrays: of one axis, vectors and columns beside rows, narrow and wide, and axes between.
-const std::vector<Shapes> shapes{
+const std::vector<Shapes> pairs_of_shapes{
     {.a = {}, .b = {}},
     {.a = {1}, .b = {1}},
     {.a = {37}, .b = {37}},
@@ -115,7 +115,7 @@ const std::vector<Shapes> shapes{
 }  // namespace
 
 TEST_CASE("functions of two arrays: every function over every form of a broadcast") {
-  for (const auto& [shape_a, shape_b] : shapes) {
+  for (const auto& [shape_a, shape_b] : pairs_of_shapes) {
     const std::vector<float> a = random_numbers<float>(count_of(shape_a), 1);
     const std::vector<float> b = random_numbers<float>(count_of(shape_b), 2);
     const BroadcastPlaces broadcast(shape_a, shape_b);
@@ -123,14 +123,14 @@ TEST_CASE("functions of two arrays: every function over every form of a broadcas
     CAPTURE(b.size());
     REQUIRE(broadcast.size_a() == a.size());
     REQUIRE(broadcast.size_b() == b.size());
-    for (const Case& tested : cases) {
+    for (const BinaryCase& tested : binary_cases) {
       CAPTURE(tested.name);
       std::vector<float> expected(broadcast.size());
       for_each_place(shape_a, shape_b,
                      [&](std::size_t to, std::size_t i, std::size_t j) { expected[to] = tested.exact(a[i], b[j]); });
       std::vector<float> out(broadcast.size(), 7);
       binary(tested.function, broadcast, a.data(), b.data(), out.data());
-      CHECK(same(out, expected));
+      CHECK(same_numbers(out, expected));
     }
   }
 }
@@ -142,12 +142,12 @@ TEST_CASE("functions of two arrays: extents that do not meet, or are too many, a
 }
 
 TEST_CASE("functions of two arrays: NaN, infinities, zeros of both signs and subnormal numbers") {
-  const std::vector<float> numbers{not_a_number, infinity, -infinity, 0.0F,  -0.0F,   1,      -1,
-                                   0.3F,         1e-45F,   -1e-45F,   3e38F, -3e38F,  1e-38F, 7,
-                                   -7,           0.5F,     -0.5F,     1e20F, -1e-20F, 2,      -2};
+  const std::vector<float> numbers{unordered, unbounded, -unbounded, 0.0F,  -0.0F,   1,      -1,
+                                   0.3F,      1e-45F,    -1e-45F,    3e38F, -3e38F,  1e-38F, 7,
+                                   -7,        0.5F,      -0.5F,      1e20F, -1e-20F, 2,      -2};
   const auto count = static_cast<std::uint32_t>(numbers.size());
   const BroadcastPlaces broadcast(Shape{count, 1}, Shape{1, count});
-  for (const Case& tested : cases) {
+  for (const BinaryCase& tested : binary_cases) {
     CAPTURE(tested.name);
     std::vector<float> out(broadcast.size());
     binary(tested.function, broadcast, numbers.data(), numbers.data(), out.data());
@@ -155,7 +155,7 @@ TEST_CASE("functions of two arrays: NaN, infinities, zeros of both signs and sub
     for (const float a : numbers) {
       for (const float b : numbers) expected.push_back(tested.exact(a, b));
     }
-    CHECK(same(out, expected));
+    CHECK(same_numbers(out, expected));
   }
   const auto check = [&](Comparison relation, bool (*exact)(float, float)) {
     std::vector<std::uint8_t> out(broadcast.size(), 7);
@@ -201,7 +201,7 @@ TEST_CASE("functions of two arrays: cut into pieces, the same for any number of 
       ThreadPool::shared().resize(threads);
       std::vector<float> out(broadcast.size(), 7);
       binary(Arithmetic::divide, broadcast, a.data(), b.data(), out.data());
-      CHECK(same(out, expected));
+      CHECK(same_numbers(out, expected));
     }
   }
   ThreadPool::shared().resize(before);

@@ -17,18 +17,18 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
-constexpr std::int32_t least = std::numeric_limits<std::int32_t>::min();
+constexpr float endless = std::numeric_limits<float>::endless();
+constexpr float undefined_number = std::numeric_limits<float>::quiet_NaN();
+constexpr std::int32_t least_integer = std::numeric_limits<std::int32_t>::min();
 
 }  // namespace
 
 TEST_CASE("casts: to integers as JavaScript has them, wherever they stand in an array") {
-  const std::vector<float> x{2.7F,           -2.7F,    0.0F,           -0.0F,         2147483520.0F, 2147483648.0F,
-                             -2147483648.0F, 1e-45F,   -2147483904.0F, 4294967296.0F, 4294967808.0F, 1e20F,
-                             -3e9F,          infinity, -infinity,      not_a_number};
-  const std::vector<std::int32_t> expected{2,          -2, 0,   0, 2147483520, least, least, 0,
-                                           2147483392, 0,  512, 0, 1294967296, 0,     0,     0};
+  const std::vector<float> x{2.7F,           -2.7F,   0.0F,           -0.0F,           2147483520.0F, 2147483648.0F,
+                             -2147483648.0F, 1e-45F,  -2147483904.0F, 4294967296.0F,   4294967808.0F, 1e20F,
+                             -3e9F,          endless, -endless,       undefined_number};
+  const std::vector<std::int32_t> expected{
+      2, -2, 0, 0, 2147483520, least_integer, least_integer, 0, 2147483392, 0, 512, 0, 1294967296, 0, 0, 0};
   std::vector<std::int32_t> out(x.size(), 7);
   cast(x, out);
   CHECK(out == expected);
@@ -42,11 +42,11 @@ TEST_CASE("casts: to integers as JavaScript has them, wherever they stand in an 
 }
 
 TEST_CASE("casts: to truth values, 1 of all that is not 0") {
-  const std::array<float, 8> x{0.0F, -0.0F, 0.5F, -1, 256, 1e-45F, infinity, not_a_number};
+  const std::array<float, 8> x{0.0F, -0.0F, 0.5F, -1, 256, 1e-45F, endless, undefined_number};
   std::array<std::uint8_t, 8> out{};
   cast(x, out);
   CHECK(out == std::array<std::uint8_t, 8>{0, 0, 1, 1, 1, 1, 1, 1});
-  const std::array<std::int32_t, 4> integers{0, 1, -256, least};
+  const std::array<std::int32_t, 4> integers{0, 1, -256, least_integer};
   std::array<std::uint8_t, 4> truths{};
   cast(integers, truths);
   CHECK(truths == std::array<std::uint8_t, 4>{0, 1, 1, 1});
@@ -80,13 +80,14 @@ TEST_CASE("casts and choices: cut into pieces, the same for any number of thread
 TEST_CASE("choices: of floats, integers and truth values, by a condition that is any number but 0") {
   const std::array<std::uint8_t, 4> condition{0, 1, 2, 255};
   std::array<float, 4> floats{};
-  select(condition, std::array<float, 4>{1, 2, 3, infinity}, std::array<float, 4>{-0.0F, 5, 6, not_a_number}, floats);
-  CHECK(floats == std::array<float, 4>{0, 2, 3, infinity});
+  select(condition, std::array<float, 4>{1, 2, 3, endless}, std::array<float, 4>{-0.0F, 5, 6, undefined_number},
+         floats);
+  CHECK(floats == std::array<float, 4>{0, 2, 3, endless});
   CHECK(std::signbit(floats[0]));
   std::array<std::int32_t, 4> integers{};
-  select(condition, std::array<std::int32_t, 4>{1, 2, 3, least}, std::array<std::int32_t, 4>{16777217, 5, 6, 7},
+  select(condition, std::array<std::int32_t, 4>{1, 2, 3, least_integer}, std::array<std::int32_t, 4>{16777217, 5, 6, 7},
          integers);
-  CHECK(integers == std::array<std::int32_t, 4>{16777217, 2, 3, least});
+  CHECK(integers == std::array<std::int32_t, 4>{16777217, 2, 3, least_integer});
   std::array<std::uint8_t, 4> truths{};
   select(condition, std::array<std::uint8_t, 4>{0, 0, 1, 1}, std::array<std::uint8_t, 4>{1, 1, 0, 0}, truths);
   CHECK(truths == std::array<std::uint8_t, 4>{1, 0, 1, 1});
