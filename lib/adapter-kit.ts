@@ -23,6 +23,18 @@ export { checkOptions, describe, nonNegative, typeError, valueError } from './ba
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */
 export type { Damping, KernelLayout, WeightVector } from './base/weight-vector';
+/** Reductions of a framework's arrays, and copies of their numbers to other places, on the pool. */
+export {
+  type CopiedAxis,
+  gatherRows,
+  MOST_COPIED_AXES,
+  type ReducedExtents,
+  type Reduction,
+  reduce,
+  stridedCopy,
+} from './kernels/array-moves';
+/** Functions of two arrays, casts, choices and normalised columns, on the pool. */
+export { type BinaryFunction, batchNormalization, binaryFunction, castNumbers, selectNumbers } from './kernels/binary';
 /** Weighed sums of two arrays, on the pool. */
 export { type Combination, combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
@@ -43,7 +55,7 @@ export { type Distribution, sampledErrors } from './kernels/sampled-errors';
 /** Sums of rows by segment, on the pool. */
 export { segmentSums } from './kernels/segment-sums';
 /** How far a preconditioner has adapted its steps. */
-export type { AdaptationState } from './network/adaptation';
+export { type AdaptationState, withoutProduct } from './network/adaptation';
 /** The rows of a preconditioner's options, which an adapter's rows may take over. */
 export { preconditionerRows } from './network/option-rows';
 /** The options of a preconditioner, their resolution, and their values at a step where they are schedules. */

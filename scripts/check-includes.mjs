@@ -15,7 +15,9 @@ const linalg = [...threads, 'core/linalg'];
 const block = [...linalg, 'core/block'];
 const solver = [...block, 'core/factor', 'core/operator', 'core/solver'];
 const layer = [...solver, 'core/layer'];
-const calls = ['core', 'node/errors', 'node/async', 'node/convert', 'node/addon.h'];
+const convert = ['core', 'node/errors', 'node/convert'];
+// the state of an environment: its job queue, and the native memory that its engine is told of
+const environment = [...convert, 'node/async', 'node/addon.h', 'node/native_memory'];
 
 /**
  * Which rooms a room may use; a room is a folder, or a file of one (`node/errors` are the header and the source), and a
@@ -32,13 +34,13 @@ const rooms = {
   'core/layer': layer,
   'core/kernels': [...linalg, 'core/kernels'],
   'node/errors': ['core', 'node/errors'],
-  'node/async': ['core', 'node/errors', 'node/async'],
-  'node/convert': ['core', 'node/errors', 'node/async', 'node/convert'],
-  // the state of an environment, which calls find their job queue in
-  'node/addon.h': ['core', 'node/errors', 'node/async'],
-  'node/classes': [...calls, 'node/classes'],
+  'node/convert': convert,
+  'node/async': [...convert, 'node/async'],
+  'node/addon.h': environment,
+  'node/native_memory': environment,
+  'node/classes': [...environment, 'node/classes'],
   // what takes objects of the classes, or none
-  'node/functions': [...calls, 'node/classes', 'node/functions'],
+  'node/functions': [...environment, 'node/classes', 'node/functions'],
   // what puts the addon together
   'node/addon.cpp': ['core', 'node'],
   native: ['core', 'native'],

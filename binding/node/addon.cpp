@@ -12,11 +12,14 @@
 #include "node/classes/layer.h"
 #include "node/classes/spectrum.h"
 #include "node/errors.h"
+#include "node/functions/array_moves.h"
+#include "node/functions/binary.h"
 #include "node/functions/convolutions.h"
 #include "node/functions/element_wise.h"
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
+#include "node/functions/vectors.h"
 
 namespace cgfac::node {
 
@@ -47,6 +50,13 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
+  define("binary", binary);
+  define("cast", cast);
+  define("select", select);
+  define("batchNormalization", batch_normalization);
+  define("reduce", reduce);
+  define("stridedCopy", strided_copy);
+  define("gatherRows", gather_rows);
   define("sampleErrors", sample_errors);
   define("fitHead", fit_head);
   define("targetEntropy", target_entropy);

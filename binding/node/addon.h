@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "node/async/job.h"
+#include "node/native_memory.h"
 
 namespace cgfac::node {
 
@@ -14,6 +15,8 @@ class Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports);
   static Addon& of(Napi::Env env) { return *env.GetInstanceData<Addon>(); }
   [[nodiscard]] JobQueue& jobs() { return *jobs_; }
+  [[nodiscard]] PendingUpdates& updates() { return updates_; }
+  [[nodiscard]] const std::shared_ptr<NativeMemory>& memory() const { return memory_; }
   [[nodiscard]] Napi::FunctionReference& spectrum_class() { return spectrum_class_; }
 
  private:
@@ -23,6 +26,8 @@ class Addon : public Napi::Addon<Addon> {
   /// () → a CGFAC_NUM_THREADS that is no number of threads, the first time in a process; else undefined
   Napi::Value refused_threads(const Napi::CallbackInfo& info);
   std::shared_ptr<JobQueue> jobs_;
+  PendingUpdates updates_;
+  std::shared_ptr<NativeMemory> memory_ = std::make_shared<NativeMemory>();
   Napi::FunctionReference spectrum_class_;
 };
 

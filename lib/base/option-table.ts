@@ -4,7 +4,7 @@
  * docs/guide.md are written from them by scripts/generate-options.mjs.
  */
 import { CgfacError } from './errors';
-import { anyOf, checkOptions, missingOption, valueError } from './validate';
+import { anyOf, missingOption, readOptions, valueError } from './validate';
 
 /** The value that an option has been resolved to, by its name; and whether it was given itself. */
 export interface Lookup {
@@ -168,8 +168,7 @@ export function resolveOptions<const R extends OptionRows>(
   owner: string,
   refused: Refusal = refusedWith,
 ): ResolvedOptions<R> {
-  checkOptions(options, owner, Object.keys(rows));
-  const given = options as Readonly<Record<string, unknown>>;
+  const given = readOptions(options as Readonly<Record<string, unknown>>, owner, Object.keys(rows));
   const found = new Map<string, unknown>();
   const resolved = (name: string): unknown => {
     if (found.has(name)) return found.get(name);

@@ -1,7 +1,16 @@
 import { CgfacError } from './errors';
+import { reading, unreadable } from './reading';
 
 /** Describes a received value the way the messages of this package do: `"NaN"`, `"a Float64Array of length 12"`. */
 export function describe(value: unknown): string {
+  try {
+    return words(value);
+  } catch {
+    return `${typeof value === 'function' ? 'a function' : 'an object'} that cannot be read`;
+  }
+}
+
+function words(value: unknown): string {
   if (value === null) return 'null';
   if (ArrayBuffer.isView(value)) {
     const length = 'length' in value ? value.length : value.byteLength;
@@ -124,16 +133,45 @@ export function didYouMean(name: string, known: readonly string[]): string {
 
 /** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
 export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is object {
-  if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
-    throw typeError('an options object', `the options of ${owner}`, options);
+  readOptions(options, owner, known);
+}
+
+/**
+ * Checks options as {@link checkOptions} does, and reads each of them once: a copy, in which nothing is the caller's
+ * but the values. An option that is `undefined` was not given.
+ *
+ * @param read - How they are read, where it has to be quick: it takes those of `known` apart and puts them together.
+ */
+export function readOptions<T>(
+  options: T,
+  owner: string,
+  known: readonly string[],
+  read: (options: T) => unknown = (given) => readByName(given, known),
+): T {
+  try {
+    if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options))
+      throw typeError('an options object', `the options of ${owner}`, options);
+    for (const name of Object.keys(options)) if (!known.includes(name)) throw unknownOption(name, owner, known);
+    return read(options) as T;
+  } catch (thrown) {
+    throw unreadable('an object that can be read', `the options of ${owner}`, thrown);
   }
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    throw new CgfacError(
-      'ERR_CGFAC_UNKNOWN_OPTION',
-      `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'${didYouMean(name, known)}`,
-    );
+}
+
+function readByName(options: unknown, known: readonly string[]): object {
+  const read: Record<string, unknown> = {};
+  for (const name of known) {
+    const value = (options as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined) read[name] = value;
   }
+  return read;
+}
+
+function unknownOption(name: string, owner: string, known: readonly string[]): CgfacError {
+  return new CgfacError(
+    'ERR_CGFAC_UNKNOWN_OPTION',
+    `Expected one of ${known.join(', ')} for an option of ${owner} but received '${name}'${didYouMean(name, known)}`,
+  );
 }
 
 /** A positive integer that fits the 32-bit integers of BLAS. */
@@ -213,9 +251,9 @@ export function oneOf<const T extends string>(value: unknown, name: string, allo
 
 /** Checks that the options without a default are there. */
 export function checkRequired(options: object, owner: string, required: Readonly<Record<string, string>>): void {
-  for (const [name, expected] of Object.entries(required)) {
+  for (const name in required) {
     if ((options as Record<string, unknown>)[name] === undefined)
-      throw missingOption(expected, `${name} of ${owner}, which has no default,`);
+      throw missingOption(required[name] ?? '', `${name} of ${owner}, which has no default,`);
   }
 }
 
@@ -229,10 +267,13 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
       throw valueError('a number > 0 in the range of float32', name, value);
     return value;
   }
-  if (typeof value !== 'object' || value === null || !('relative' in value))
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    !reading('an object that can be read', name, () => 'relative' in value)
+  )
     throw typeError('a number > 0 or { relative: number > 0 }', name, value);
-  checkOptions(value, name, ['relative']);
-  const { relative } = value as { relative: unknown };
+  const { relative } = readOptions(value as { readonly relative?: unknown }, name, ['relative']);
   if (typeof relative !== 'number') throw typeError('a number > 0', `${name}.relative`, relative);
   if (!(relative >= smallestFloat32 && relative <= largestFloat32)) {
     throw valueError('a number > 0 in the range of float32', `${name}.relative`, relative);
@@ -240,11 +281,16 @@ export function damping(value: unknown, name = 'damping'): number | { readonly r
   return { relative };
 }
 
+const ofSignals = ['throwIfAborted', 'addEventListener', 'removeEventListener'];
+
 /** An `AbortSignal`, or undefined. */
 export function abortSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null || !('throwIfAborted' in value) || !('addEventListener' in value))
-    throw typeError('an AbortSignal', 'signal', value);
+  const isSignal = reading('an AbortSignal', 'signal', () => {
+    const found = value as Readonly<Record<string, unknown>> | null;
+    return typeof found === 'object' && found !== null && ofSignals.every((name) => typeof found[name] === 'function');
+  });
+  if (!isSignal) throw typeError('an AbortSignal', 'signal', value);
   return value as AbortSignal;
 }
 

@@ -1,5 +1,6 @@
 /** Arithmetic on the arrays of a layer's vectors, and what is to be known of the memory they lie in. */
 import { CgfacError } from './errors';
+import { bufferOf, copyOf, lengthOf, offsetOf } from './float32';
 import type { LayerShape, VectorArrays, WeightVector } from './weight-vector';
 
 /** Zeros of a layer's form. */
@@ -9,7 +10,7 @@ export function newVector({ inFeatures, outFeatures, bias }: LayerShape): Vector
 
 /** A copy of a vector's arrays. */
 export function copied(from: VectorArrays): VectorArrays {
-  return { kernel: from.kernel.slice(), bias: from.bias?.slice() };
+  return { kernel: copyOf(from.kernel), bias: from.bias && copyOf(from.bias) };
 }
 
 /** The arrays in the form of the public face. */
@@ -33,25 +34,28 @@ export function bytesOf(vector: VectorArrays | undefined): number {
   return vector ? arraysOf(vector).reduce((sum, { byteLength }) => sum + byteLength, 0) : 0;
 }
 
+const endOf = (array: Float32Array): number => offsetOf(array) + Float32Array.BYTES_PER_ELEMENT * lengthOf(array);
+
 /** Whether two vectors share memory. */
 export function overlaps(a: VectorArrays, b: VectorArrays): boolean {
   const shared = (x: Float32Array, y: Float32Array) =>
-    x.buffer === y.buffer && x.byteOffset < y.byteOffset + y.byteLength && y.byteOffset < x.byteOffset + x.byteLength;
+    bufferOf(x) === bufferOf(y) && offsetOf(x) < endOf(y) && offsetOf(y) < endOf(x);
   return arraysOf(a).some((x) => arraysOf(b).some((y) => shared(x, y)));
 }
 
 /** Refuses vectors that share memory: what is written of one layer would be another's too. */
 export function requireApart(vectors: readonly (VectorArrays | undefined)[], name: string): void {
   const arrays = vectors.flatMap((vector) => (vector ? arraysOf(vector) : []));
-  const sorted = arrays.filter(({ length }) => length > 0).sort((a, b) => a.byteOffset - b.byteOffset);
+  const sorted = arrays.filter((array) => lengthOf(array) > 0).sort((a, b) => offsetOf(a) - offsetOf(b));
   const ends = new Map<ArrayBufferLike, number>();
-  for (const { buffer, byteOffset, byteLength } of sorted) {
-    if (byteOffset < (ends.get(buffer) ?? 0))
+  for (const array of sorted) {
+    const buffer = bufferOf(array);
+    if (offsetOf(array) < (ends.get(buffer) ?? 0))
       throw new CgfacError(
         'ERR_CGFAC_OVERLAP',
         `Expected arrays that share no memory for ${name} but received an overlap`,
       );
-    ends.set(buffer, byteOffset + byteLength);
+    ends.set(buffer, endOf(array));
   }
 }
 

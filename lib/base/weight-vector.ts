@@ -1,5 +1,7 @@
 import { isFloat32Array } from 'node:util/types';
 import { CgfacError } from './errors';
+import { bufferOf, lengthOf } from './float32';
+import { reading } from './reading';
 import { describe, typeError, valueError } from './validate';
 
 /** A vector of a layer with a bias: its kernel and, as an array of its own, its bias. */
@@ -65,22 +67,23 @@ function detached(buffer: ArrayBufferLike): boolean {
 /** Checks an array argument: its type, its buffer, its length in words of `extents`. */
 export function float32(value: unknown, name: string, length: number, extents: string): Float32Array {
   if (!isFloat32Array(value)) throw typeError(`a Float32Array of length ${length} (${extents})`, name, value);
-  const { buffer } = value;
+  const buffer = bufferOf(value);
+  const received = lengthOf(value);
   // a detached array has no length left, so one of the right length needs no closer look
-  if (value.length !== length && detached(buffer)) {
+  if (received !== length && detached(buffer)) {
     throw new CgfacError(
       'ERR_CGFAC_DETACHED_BUFFER',
       `Expected a Float32Array of length ${length} (${extents}) for ${name} but received one whose buffer was detached`,
     );
   }
-  const { resizable, growable } = (buffer ?? {}) as { readonly resizable?: boolean; readonly growable?: boolean };
+  const { resizable, growable } = buffer as { readonly resizable?: boolean; readonly growable?: boolean };
   if (resizable === true || growable === true) {
     throw new CgfacError(
       'ERR_CGFAC_DETACHED_BUFFER',
       `Expected a Float32Array on a buffer of fixed length for ${name} but received one on a resizable buffer`,
     );
   }
-  if (value.length !== length) {
+  if (received !== length) {
     throw new CgfacError(
       'ERR_CGFAC_SHAPE_MISMATCH',
       `Expected a Float32Array of length ${length} (${extents}) for ${name} but received ${describe(value)}`,
@@ -97,12 +100,14 @@ export function vectorArrays(
 ): VectorArrays {
   const extents = `outFeatures ${outFeatures} × inFeatures ${inFeatures}`;
   if (!bias) return { kernel: float32(value, name, inFeatures * outFeatures, extents), bias: undefined };
-  if (typeof value !== 'object' || value === null || !('kernel' in value) || !('bias' in value)) {
-    throw typeError('{ kernel, bias } of a layer with a bias', name, value);
-  }
+  const parts = reading('{ kernel, bias } that can be read', name, () => {
+    if (typeof value !== 'object' || value === null || !('kernel' in value) || !('bias' in value))
+      throw typeError('{ kernel, bias } of a layer with a bias', name, value);
+    return { kernel: value.kernel, bias: value.bias };
+  });
   return {
-    kernel: float32(value.kernel, `${name}.kernel`, inFeatures * outFeatures, extents),
-    bias: float32(value.bias, `${name}.bias`, outFeatures, `outFeatures ${outFeatures}`),
+    kernel: float32(parts.kernel, `${name}.kernel`, inFeatures * outFeatures, extents),
+    bias: float32(parts.bias, `${name}.bias`, outFeatures, `outFeatures ${outFeatures}`),
   };
 }
 

@@ -1,9 +1,9 @@
 import { callNative } from '../native/call';
-import type { NativeMatrixProducts } from '../native/kernels';
+import type { NativeEpilogue } from '../native/kernels';
 import { native } from '../native/load';
 
 /** A function of one number; `prelu` and `leakyrelu` multiply what is negative by a slope. */
-export type Activation = NativeMatrixProducts['activation'];
+export type Activation = NativeEpilogue['activation'];
 
 /** Numbers for each place of the results: an extent of 1 stands for all places along it. */
 export interface BroadcastNumbers {
@@ -49,6 +49,15 @@ export interface MatrixProducts {
 export const shapeOf = (numbers: BroadcastNumbers | undefined): Uint32Array | undefined =>
   numbers === undefined ? undefined : new Uint32Array(numbers.shape);
 
+function epilogueOf({ bias, activation, slope, slopes }: MatrixProducts): NativeEpilogue | undefined {
+  if (bias === undefined && activation === 'linear') return undefined;
+  const [biasShape, slopesShape] = [shapeOf(bias), shapeOf(slopes)];
+  return { bias: bias?.values, biasShape, activation, slope, slopes: slopes?.values, slopesShape };
+}
+
+// Calls are synchronous and the addon keeps no array: one serves all of them.
+const sizesOfCall = new Uint32Array(7);
+
 /**
  * out ← φ(A B + bias) for a list of pairs of matrices, float32, on the calling thread with the help of idle pool
  * threads; the same bits with any number of them. Not part of the public face. 2·rows·cols·inner flops a result.
@@ -57,30 +66,10 @@ export const shapeOf = (numbers: BroadcastNumbers | undefined): Uint32Array | un
  * sizes; nothing is written then.
  */
 export function matrixProducts(products: MatrixProducts): void {
-  // property by property: copied by `...`, they would cost a call 10 µs
   const { a, b, out, pairs, countA, countB, rows, cols, inner, transposeA, transposeB } = products;
-  const { bias, activation, slope, slopes } = products;
-  const biasShape = shapeOf(bias);
-  const slopesShape = shapeOf(slopes);
-  callNative(() =>
-    native.matrixProducts({
-      a,
-      b,
-      out,
-      pairs,
-      countA,
-      countB,
-      rows,
-      cols,
-      inner,
-      transposeA,
-      transposeB,
-      bias: bias?.values,
-      biasShape,
-      activation,
-      slope,
-      slopes: slopes?.values,
-      slopesShape,
-    }),
-  );
+  const sizes = sizesOfCall;
+  [sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]] = [countA, countB, rows, cols, inner];
+  [sizes[5], sizes[6]] = [Number(transposeA), Number(transposeB)];
+  const epilogue = epilogueOf(products);
+  callNative(() => native.matrixProducts(sizes, pairs, a, b, out, epilogue));
 }

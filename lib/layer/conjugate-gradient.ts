@@ -1,4 +1,4 @@
-import { abortSignal, checkOptions, typeError } from '../base/validate';
+import { abortSignal, readOptions, typeError } from '../base/validate';
 import { outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
 import { callNative, callNativeAsync } from '../native/call';
 import type { NativeConjugateGradient, NativeSummary } from '../native/declarations';
@@ -53,23 +53,23 @@ export class ConjugateGradient {
   /**
    * Solves (F + λI) x = v on a pool thread.
    *
-   * @param operator - F + λI. Its arrays are borrowed until the promise settles.
-   * @param v - The right-hand side, `(outFeatures × inFeatures)` in the operator's form. Borrowed until the promise
-   * settles.
-   * @param options - `x0`: a start. `out`: where x goes, written at the end of a successful solve. `signal`: read once
-   * per iteration; the promise rejects with its reason. An
-   * abort that comes after the work was done still rejects; `out` then holds the result.
+   * @param operator - F + λI. Its arrays are copied when the call is made.
+   * @param v - The right-hand side, `(outFeatures × inFeatures)` in the operator's form. Copied when the call is made.
+   * @param options - `x0`: a start, copied when the call is made. `out`: where x goes, written when the promise
+   * settles, after a successful solve. `signal`: read once per iteration; the promise rejects with its reason. An abort
+   * that comes after the work was done still rejects; `out` then holds the result.
    * @returns x and how the solve went.
-   * @throws {@link CgfacError} as {@link ConjugateGradient.solveSync}, as a rejection.
+   * @throws {@link CgfacError} as {@link ConjugateGradient.solveSync}, as a rejection; `ERR_CGFAC_DETACHED_BUFFER` for
+   * an `out` that was transferred meanwhile, too.
    */
   async solve<Bias extends boolean>(
     operator: FisherOperator<Bias>,
     v: WeightVector<Bias>,
     options: SolveOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<ConjugateGradientResult<Bias>> {
-    checkOptions(options, 'solve', solveAsyncNames);
-    const signal = abortSignal(options.signal);
-    const { parts, out, to, system } = parse(operator, v, options);
+    const given = readOptions(options, 'solve', solveAsyncNames);
+    const signal = abortSignal(given.signal);
+    const { parts, out, to, system } = parse(operator, v, given);
     const summary = await callNativeAsync(signal, (token) => this.#native.solve(parts.native, system, token));
     return { x: resultVector<Bias>(out, to), ...summaryOf(summary) };
   }
@@ -90,8 +90,7 @@ export class ConjugateGradient {
     v: WeightVector<Bias>,
     options: SolveOptions<Bias> = {},
   ): ConjugateGradientResult<Bias> {
-    checkOptions(options, 'solveSync', solveNames);
-    const { parts, out, to, system } = parse(operator, v, options);
+    const { parts, out, to, system } = parse(operator, v, readOptions(options, 'solveSync', solveNames));
     const summary = callNative(() => this.#native.solveSync(parts.native, system));
     return { x: resultVector<Bias>(out, to), ...summaryOf(summary) };
   }
@@ -104,7 +103,7 @@ function parse<Bias extends boolean>(
 ) {
   const parts = partsOf(operator);
   if (parts === undefined) throw typeError('a FisherOperator', 'operator', operator);
-  const { out, x0 } = options; // read once: the object may change before the promise settles
+  const { out, x0 } = options;
   const from = vectorArrays(v, 'v', parts.shape);
   const to = outputArrays(out, parts.shape);
   const start = x0 === undefined ? undefined : vectorArrays(x0, 'x0', parts.shape);
@@ -115,6 +114,7 @@ function parse<Bias extends boolean>(
     outBias: to.bias,
     x0Kernel: start?.kernel,
     x0Bias: start?.bias,
+    fresh: out === undefined,
   };
   return { parts, out, to, system };
 }

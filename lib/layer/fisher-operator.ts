@@ -1,4 +1,4 @@
-import { abortSignal, checkOptions } from '../base/validate';
+import { abortSignal, readOptions } from '../base/validate';
 import { type LayerShape, outputArrays, resultVector, vectorArrays, type WeightVector } from '../base/weight-vector';
 import { callNative, callNativeAsync } from '../native/call';
 import type { NativeFisherOperator } from '../native/declarations';
@@ -13,6 +13,8 @@ export interface ApplyOptions<Bias extends boolean = boolean> {
 
 const applyNames = ['out'];
 const applyAsyncNames = ['out', 'signal'];
+const request = ({ out }: ApplyOptions) => ({ out });
+const asyncRequest = ({ out, signal }: ApplyOptions & { readonly signal?: AbortSignal }) => ({ out, signal });
 
 /** The native object and the shape behind an operator; not part of the public face. */
 export interface OperatorParts {
@@ -26,10 +28,11 @@ let partsOf: (operator: unknown) => OperatorParts | undefined;
  * computed as gᵀ(((g v) aᵀ) a)/(B·N) + λ v, or through the factor of a side that has more rows than features, where
  * that is cheaper. Neither F nor, for wide layers, A or G is ever formed.
  *
- * It borrows `inputs` and `outputGrads` and copies nothing: what they hold at the time of a call is what the call uses.
- * SharedArrayBuffer-backed arrays and non-zero byte offsets are welcome. While a promise of this object is pending do
- * not write to, transfer or resize the arrays it reads. Memory between calls: one N × (inFeatures or outFeatures) and
- * one N × N float32 workspace. Asynchronous calls run on pool threads, several at a time.
+ * It borrows `inputs` and `outputGrads`: what they hold at the time of a call is what the call uses. A synchronous call
+ * copies nothing; an asynchronous one copies what it reads, so that whatever becomes of the arrays before it settles
+ * changes nothing. SharedArrayBuffer-backed arrays and non-zero byte offsets are welcome. Memory between calls: one N ×
+ * (inFeatures or outFeatures) and one N × N float32 workspace. Asynchronous calls run on pool threads, several at a
+ * time.
  *
  * Source: J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015,
  * §3 (the block); Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, §3 (the
@@ -63,22 +66,24 @@ export class FisherOperator<Bias extends boolean = false> {
    * (F + λI) v, on a pool thread.
    *
    * @param v - `(outFeatures × inFeatures)` in the operator's layout, with the bias as an array of its own where there
-   * is one. Borrowed until the promise settles.
-   * @param options - `out`: where the result goes, written on success only. `signal`: rejects with its reason; an abort
-   * that comes after the work was done still rejects, and `out` then holds the result.
+   * is one. Copied when the call is made.
+   * @param options - `out`: where the result goes, written when the promise settles, on success only. `signal`: rejects
+   * with its reason; an abort that comes after the work was done still rejects, and `out` then holds the result.
    * @returns `out`, or new arrays.
-   * @throws {@link CgfacError} as {@link FisherOperator.applySync}, as a rejection.
+   * @throws {@link CgfacError} as {@link FisherOperator.applySync}, as a rejection; `ERR_CGFAC_DETACHED_BUFFER` for an
+   * `out` that was transferred meanwhile, too.
    */
   async apply(
     v: WeightVector<Bias>,
     options: ApplyOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<WeightVector<Bias>> {
-    checkOptions(options, 'apply', applyAsyncNames);
-    const signal = abortSignal(options.signal);
+    const { out, signal: given } = readOptions(options, 'apply', applyAsyncNames, asyncRequest);
+    const signal = abortSignal(given);
     const from = vectorArrays(v, 'v', this.#shape);
-    const { out } = options; // read once: the object may change before the promise settles
     const to = outputArrays(out, this.#shape);
-    await callNativeAsync(signal, (token) => this.#native.apply(from.kernel, from.bias, to.kernel, to.bias, token));
+    await callNativeAsync(signal, (token) =>
+      this.#native.apply(from.kernel, from.bias, to.kernel, to.bias, token, out === undefined),
+    );
     return resultVector<Bias>(out, to);
   }
 
@@ -94,9 +99,8 @@ export class FisherOperator<Bias extends boolean = false> {
    * result beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
    */
   applySync(v: WeightVector<Bias>, options: ApplyOptions<Bias> = {}): WeightVector<Bias> {
-    checkOptions(options, 'applySync', applyNames);
+    const { out } = readOptions(options, 'applySync', applyNames, request);
     const from = vectorArrays(v, 'v', this.#shape);
-    const { out } = options; // read once: the object may change before the promise settles
     const to = outputArrays(out, this.#shape);
     callNative(() => this.#native.applySync(from.kernel, from.bias, to.kernel, to.bias));
     return resultVector<Bias>(out, to);

@@ -3,10 +3,10 @@ import {
   abortSignal,
   boolean,
   damping as checkedDamping,
-  checkOptions,
   checkRequired,
   positive,
   positiveInteger,
+  readOptions,
   valueError,
 } from '../base/validate';
 import {
@@ -18,7 +18,7 @@ import {
   type WeightVector,
 } from '../base/weight-vector';
 import { callNative, callNativeAsync } from '../native/call';
-import type { NativeOwnGradient, NativeRequest } from '../native/declarations';
+import type { NativeOwnGradient } from '../native/declarations';
 import { Layer } from './layer';
 import { type LayerPreconditionerOptions, parseLayerOptions } from './options';
 import { layerSummary, newReport } from './summary';
@@ -36,6 +36,22 @@ const preconditionNames = ['out', 'spectrum'];
 const preconditionAsyncNames = [...preconditionNames, 'signal'];
 const naturalGradientNames = [...recordNames, 'lossGrads', 'out', 'applyTo', 'spectrum'];
 const naturalGradientAsyncNames = [...naturalGradientNames, 'signal'];
+
+const requiredRows = { inputs: 'a Float32Array', outputGrads: 'a Float32Array', batch: 'a positive integer' };
+
+// What is read of the options of calls that cost next to nothing themselves.
+const recordedRows = ({ inputs, outputGrads, batch, fisherRows }: RecordedRows) => ({
+  inputs,
+  outputGrads,
+  batch,
+  fisherRows,
+});
+const request = ({ out, spectrum }: PreconditionOptions) => ({ out, spectrum });
+const asyncRequest = ({ out, spectrum, signal }: PreconditionOptions & { readonly signal?: AbortSignal }) => ({
+  out,
+  spectrum,
+  signal,
+});
 
 /** The layer behind a preconditioner; not part of the public face. */
 let layerOf: (preconditioner: unknown) => Layer | undefined;
@@ -89,8 +105,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   record(rows: RecordedRows): void {
     this.#requireAlive();
-    checkOptions(rows, 'record', recordNames);
-    const { inputs, outputGrads, batch, fisherRows } = this.#rows(rows, 'record');
+    const given = readOptions(rows, 'record', recordNames, recordedRows);
+    const { inputs, outputGrads, batch, fisherRows } = this.#rows(given, 'record');
     callNative(() => this.#layer.native.recordBatch(inputs, outputGrads, batch, fisherRows));
   }
 
@@ -111,23 +127,23 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * The natural-gradient direction (F + λI)⁻¹ v, on a pool thread.
    *
    * @param v - The gradient, `(outFeatures × inFeatures)` in the layer's layout, with the bias gradient as an array of
-   * its own where there is a bias. Borrowed until the promise settles.
-   * @param options - `out`: where x goes, written at the end of a successful solve. `signal`: read once per iteration;
-   * the promise rejects with its reason. An
-   * abort that comes after the work was done still rejects; `out` and the warm start then hold the result.
+   * its own where there is a bias. Copied when the call is made.
+   * @param options - `out`: where x goes, written when the promise settles, after a successful solve. `signal`: read
+   * once per iteration; the promise rejects with its reason. An abort that comes after the work was done still rejects;
+   * `out` and the warm start then hold the result.
    * @returns x and how the solve went.
-   * @throws {@link CgfacError} as {@link LayerPreconditioner.preconditionSync}, as a rejection.
+   * @throws {@link CgfacError} as {@link LayerPreconditioner.preconditionSync}, as a rejection;
+   * `ERR_CGFAC_DETACHED_BUFFER` for an `out` that was transferred meanwhile, too, after which the warm start holds the
+   * result.
    */
   async precondition(
     v: WeightVector<Bias>,
     options: PreconditionOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<PreconditionResult<Bias>> {
-    this.#requireAlive();
-    checkOptions(options, 'precondition', preconditionAsyncNames);
-    const signal = abortSignal(options.signal);
-    const { out, to, system, report, spectrum } = this.#system(v, options);
-    const found = await callNativeAsync(signal, (token) =>
-      this.#layer.native.precondition(...system, report, { spectrum, token }),
+    const given = readOptions(options, 'precondition', preconditionAsyncNames, asyncRequest);
+    const { out, to, system, report, spectrum } = this.#system(v, given);
+    const found = await callNativeAsync(abortSignal(given.signal), (token) =>
+      this.#layer.native.precondition(...system, report, spectrum, token, out === undefined),
     );
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
@@ -145,11 +161,9 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * solution beyond float32; `ERR_CGFAC_INVALID_ARG_VALUE` for relative damping of rows that are all zero.
    */
   preconditionSync(v: WeightVector<Bias>, options: PreconditionOptions<Bias> = {}): PreconditionResult<Bias> {
-    this.#requireAlive();
-    checkOptions(options, 'preconditionSync', preconditionNames);
-    const { out, to, system, report, spectrum } = this.#system(v, options);
-    const request: NativeRequest | undefined = spectrum ? { spectrum } : undefined;
-    const found = callNative(() => this.#layer.native.preconditionSync(...system, report, request));
+    const given = readOptions(options, 'preconditionSync', preconditionNames, request);
+    const { out, to, system, report, spectrum } = this.#system(v, given);
+    const found = callNative(() => this.#layer.native.preconditionSync(...system, report, spectrum));
     return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
   }
 
@@ -158,20 +172,22 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * the gradient is never formed: one product of its size instead of two passes over it. Nothing is recorded, and no
    * warm start used or left; with 'kfac' the batch enters the factors.
    *
-   * @param rows - The batch; its arrays are borrowed until the promise settles. `out`, or `applyTo`: where the result
-   * goes, written at the end. `signal`: read once per iteration; an abort that comes after the work was done still
-   * rejects.
+   * @param rows - The batch; its arrays are copied when the call is made, and so are the weights of `applyTo`. `out`,
+   * or `applyTo`: where the result goes, written when the promise settles: what the weights were when the call was
+   * made, or what calls of this object that are still pending make of them, and the update. `signal`: read once per
+   * iteration; an abort that comes after the work was done still rejects, and the result is then written.
    * @returns How it went: ⟨v, x⟩ and xᵀF x, the latter not with factored damping that `'exact'` solves by averages or
    * by a side's covariance, and x unless weights were updated.
-   * @throws {@link CgfacError} as {@link LayerPreconditioner.naturalGradientSync}, as a rejection.
+   * @throws {@link CgfacError} as {@link LayerPreconditioner.naturalGradientSync}, as a rejection;
+   * `ERR_CGFAC_DETACHED_BUFFER` for an `out` or weights that were transferred meanwhile, too, and `ERR_CGFAC_OVERLAP`
+   * for weights that a pending call of another object updates.
    */
   async naturalGradient(
     rows: NaturalGradientRows<Bias> & { readonly signal?: AbortSignal },
   ): Promise<NaturalGradientResult<Bias>> {
-    this.#requireAlive();
-    checkOptions(rows, 'naturalGradient', naturalGradientAsyncNames);
-    const signal = abortSignal(rows.signal);
-    const { call, report, x } = this.#ownGradient(rows, 'naturalGradient');
+    const given = readOptions(rows, 'naturalGradient', naturalGradientAsyncNames);
+    const signal = abortSignal(given.signal);
+    const { call, report, x } = this.#ownGradient(given, 'naturalGradient');
     const found = await callNativeAsync(signal, (token) => this.#layer.native.naturalGradient(call, token));
     return { ...x, ...layerSummary(report, found) };
   }
@@ -187,9 +203,8 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    * `ERR_CGFAC_NOT_FINITE`, `ERR_CGFAC_BUSY`, `ERR_CGFAC_DISPOSED`, `ERR_CGFAC_OUT_OF_MEMORY`.
    */
   naturalGradientSync(rows: NaturalGradientRows<Bias>): NaturalGradientResult<Bias> {
-    this.#requireAlive();
-    checkOptions(rows, 'naturalGradientSync', naturalGradientNames);
-    const { call, report, x } = this.#ownGradient(rows, 'naturalGradientSync');
+    const given = readOptions(rows, 'naturalGradientSync', naturalGradientNames);
+    const { call, report, x } = this.#ownGradient(given, 'naturalGradientSync');
     const found = callNative(() => this.#layer.native.naturalGradientSync(call));
     return { ...x, ...layerSummary(report, found) };
   }
@@ -228,23 +243,19 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     this.dispose();
   }
 
-  /** The arguments of a solve: `out` is read once, the object may change before a promise settles. */
-  #system(v: WeightVector<Bias>, options: PreconditionOptions<Bias>) {
+  #system(v: WeightVector<Bias>, { out, spectrum: wanted = false }: PreconditionOptions<Bias>) {
+    this.#requireAlive();
     const { shape } = this.#layer;
     const from = vectorArrays(v, 'v', shape);
-    const { out } = options;
-    const spectrum = boolean(options.spectrum ?? false, 'spectrum');
+    const spectrum = boolean(wanted, 'spectrum');
     const to = outputArrays(out, shape);
     const system = [from.kernel, from.bias, to.kernel, to.bias] as const;
     return { out, to, system, spectrum, report: newReport() };
   }
 
   #rows(rows: RecordedRows, owner: string) {
-    checkRequired(rows, owner, {
-      inputs: 'a Float32Array',
-      outputGrads: 'a Float32Array',
-      batch: 'a positive integer',
-    });
+    this.#requireAlive();
+    checkRequired(rows, owner, requiredRows);
     const { inFeatures, outFeatures } = this.#layer.shape;
     const batch = positiveInteger(rows.batch, 'batch');
     const fisherRows = positiveInteger(rows.fisherRows ?? batch, 'fisherRows');
@@ -271,17 +282,18 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const spectrum = boolean(rows.spectrum ?? false, 'spectrum');
     const { out, applyTo } = rows;
     const report = newReport();
-    const source = { inputs, outputGrads, lossGrads, batch, fisherRows, spectrum, report };
+    const fresh = applyTo === undefined && out === undefined;
+    const source = { inputs, outputGrads, lossGrads, batch, fisherRows, spectrum, report, fresh };
     if (applyTo === undefined) {
       const to = outputArrays(out, this.#layer.shape);
       const call: NativeOwnGradient = { ...source, kernel: to.kernel, bias: to.bias, factor: 1, keep: 0 };
       return { call, report, x: { x: resultVector<Bias>(out, to) } };
     }
     if (out !== undefined) throw valueError('no out together with applyTo', 'out', out);
-    checkOptions(applyTo, 'applyTo', ['weights', 'learningRate']);
-    checkRequired(applyTo, 'applyTo', { weights: 'the weights', learningRate: 'a number > 0' });
-    const { kernel, bias } = vectorArrays(applyTo.weights, 'applyTo.weights', this.#layer.shape);
-    const learningRate = positive(applyTo.learningRate, 'applyTo.learningRate');
+    const update = readOptions(applyTo, 'applyTo', ['weights', 'learningRate']);
+    checkRequired(update, 'applyTo', { weights: 'the weights', learningRate: 'a number > 0' });
+    const { kernel, bias } = vectorArrays(update.weights, 'applyTo.weights', this.#layer.shape);
+    const learningRate = positive(update.learningRate, 'applyTo.learningRate');
     const call: NativeOwnGradient = { ...source, kernel, bias, factor: -learningRate, keep: 1 };
     return { call, report, x: {} };
   }

@@ -139,16 +139,20 @@ export interface LayerPreconditionerOptions<Bias extends boolean = boolean> exte
 export interface CgSummary {
   /** Conjugate-gradient iterations done. */
   readonly iterations: number;
-  /** ‖r‖/‖v‖ at the end, by the recurrence: that of the iterate before it is rounded to float32. */
+  /**
+   * ‖r‖/‖v‖ at the end: by the recurrence, or, where its rounding may be more than half of that, by one more product
+   * with x itself.
+   */
   readonly residual: number;
   /** ‖v − (F + λI) x₀‖/‖v‖: 1 without a start, and often above 1 with one. */
   readonly initialResidual: number;
   /**
    * `'converged'`: the tolerance or the float32 floor was reached. `'max-iterations'`: the budget was used up.
-   * `'indefinite'`: rounding made ⟨p, (F + λI) p⟩ ≤ 0. `'broken-down'`: a scalar of the recurrence was not finite.
-   * After the last two x is the last finite iterate.
+   * `'stagnated'`: the residual is as low as float32 data allow, and above the tolerance; the damping is too small for
+   * them. `'indefinite'`: rounding made ⟨p, (F + λI) p⟩ ≤ 0. `'broken-down'`: a scalar of the recurrence was not
+   * finite. After the last two x is the last finite iterate.
    */
-  readonly reason: 'converged' | 'max-iterations' | 'indefinite' | 'broken-down';
+  readonly reason: 'converged' | 'max-iterations' | 'stagnated' | 'indefinite' | 'broken-down';
   /** Where the iterations ran. */
   readonly space: 'gram' | 'weight';
 }

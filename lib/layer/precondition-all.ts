@@ -1,5 +1,6 @@
 import { CgfacError } from '../base/errors';
-import { abortSignal, checkOptions, checkRequired, typeError, valueError } from '../base/validate';
+import { elementsOf } from '../base/reading';
+import { abortSignal, checkRequired, readOptions, typeError, valueError } from '../base/validate';
 import { overlaps } from '../base/vectors';
 import { outputArrays, resultVector, type VectorArrays, vectorArrays, type WeightVector } from '../base/weight-vector';
 import { callNative } from '../native/call';
@@ -13,7 +14,7 @@ import type { PreconditionResult } from './types';
 export interface LayerSystem<Bias extends boolean = boolean> {
   /** The layer, with a recorded batch. Each layer may appear once. */
   readonly layer: LayerPreconditioner<Bias>;
-  /** The right-hand side, in the layer's form. Borrowed. */
+  /** The right-hand side, in the layer's form. */
   readonly v: WeightVector<Bias>;
   /** Where x goes; it may be the arrays of `v`, and must overlap no other array of the list. Default: new arrays. */
   readonly out?: WeightVector<Bias>;
@@ -30,10 +31,11 @@ interface Parsed {
 const names = ['layer', 'v', 'out'];
 
 function parse(systems: readonly LayerSystem[], owner: string): Parsed[] {
-  if (!Array.isArray(systems)) throw typeError('an array of { layer, v }', 'systems', systems);
+  const list = elementsOf(systems, 'systems');
+  if (list === undefined) throw typeError('an array of { layer, v }', 'systems', systems);
   const seen = new Set<unknown>();
-  return systems.map((system: LayerSystem, index) => {
-    checkOptions(system, `${owner}, systems[${index}]`, names);
+  return list.map((each, index) => {
+    const system = readOptions(each as LayerSystem, `${owner}, systems[${index}]`, names);
     checkRequired(system, `${owner}, systems[${index}]`, { layer: 'a LayerPreconditioner', v: 'a right-hand side' });
     const { layer: preconditioner, v, out } = system;
     const layer = layerOf(preconditioner);
@@ -94,7 +96,7 @@ function requireApart(parsed: readonly Parsed[]): void {
 /**
  * The directions of many layers in one call, on the pool threads: the layer with the most work first.
  *
- * @param systems - The layers with their right-hand sides, borrowed until the promise settles.
+ * @param systems - The layers with their right-hand sides, which are copied when the call is made.
  * @param options - `signal`: cancels what has not ended; the promise rejects with its reason.
  * @returns One result each, in the order of the list. It settles once every layer has let go of its arrays.
  * @throws {@link CgfacError} as {@link preconditionAllSync}, as a rejection.
@@ -104,16 +106,16 @@ export async function preconditionAll(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<PreconditionResult[]> {
   const parsed = parse(systems, 'preconditionAll');
-  checkOptions(options, 'preconditionAll', ['signal']);
-  const signal = abortSignal(options.signal);
+  const signal = abortSignal(readOptions(options, 'preconditionAll', ['signal']).signal);
   requireApart(parsed);
   const cost = new Map(parsed.map((system) => [system, callNative(() => system.layer.native.estimatedCost())]));
   const order = [...parsed].sort((a, b) => (cost.get(b) ?? 0) - (cost.get(a) ?? 0));
   const running = new Map(
     order.map((system) => {
       const v = (system.from.bias === undefined ? system.from.kernel : system.from) as WeightVector;
-      const out = (system.to.bias === undefined ? system.to.kernel : system.to) as WeightVector;
-      return [system, system.preconditioner.precondition(v, signal === undefined ? { out } : { out, signal })];
+      const { out } = system;
+      const options = { ...(out === undefined ? {} : { out }), ...(signal === undefined ? {} : { signal }) };
+      return [system, system.preconditioner.precondition(v, options)];
     }),
   );
   const settled = await Promise.allSettled(parsed.map((system) => running.get(system)));
@@ -122,7 +124,6 @@ export async function preconditionAll(
     const system = parsed[index];
     if (system === undefined || outcome.value === undefined)
       throw new CgfacError('ERR_CGFAC_INTERNAL', 'a system without a result');
-    const { x: _, ...summary } = outcome.value;
-    return result(system, summary);
+    return outcome.value;
   });
 }

@@ -33,7 +33,7 @@ export interface NaturalGradientRows<Bias extends boolean = boolean> extends Rec
   /**
    * Gradients of the training loss with respect to the layer's pre-activations, `(batch × outFeatures)`, with the same
    * reduction as `outputGrads`: v = lossGradsᵀ·inputs/B for 'sum', lossGradsᵀ·inputs for 'mean'. The array of
-   * `outputGrads` itself gives the empirical Fisher, `outputGrads` from sampled targets the true one. Borrowed.
+   * `outputGrads` itself gives the empirical Fisher, `outputGrads` from sampled targets the true one.
    */
   readonly lossGrads: Float32Array;
   /** Where x goes. Default: new arrays. Not together with `applyTo`. */

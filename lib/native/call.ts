@@ -1,4 +1,5 @@
 /** Calls into the addon. */
+import { reading } from '../base/reading';
 import type { NativeCancelToken } from './declarations';
 import { toCgfacError } from './errors';
 import { native } from './load';
@@ -13,8 +14,8 @@ export function callNative<T>(call: () => T): T {
 }
 
 /**
- * Runs an asynchronous call of the addon under an `AbortSignal`. It settles only once the pool thread has let go of the
- * arrays; aborted before that, it rejects with the signal's reason.
+ * Runs an asynchronous call of the addon under an `AbortSignal`. It settles only once the pool thread is done; aborted
+ * before that, it rejects with the signal's reason.
  */
 export async function callNativeAsync<T>(
   signal: AbortSignal | undefined,
@@ -23,13 +24,13 @@ export async function callNativeAsync<T>(
   signal?.throwIfAborted();
   const token = signal === undefined ? undefined : new native.CancelToken();
   const cancel = () => token?.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
+  if (signal) reading('an AbortSignal', 'signal', () => signal.addEventListener('abort', cancel, { once: true }));
   try {
     return await call(token);
   } catch (error) {
     signal?.throwIfAborted();
     throw toCgfacError(error);
   } finally {
-    signal?.removeEventListener('abort', cancel);
+    if (signal) reading('an AbortSignal', 'signal', () => signal.removeEventListener('abort', cancel));
   }
 }

@@ -1,18 +1,16 @@
 /**
  * The native addon, declared whole. A weight-space vector goes over as two arrays, kernel and bias (undefined for a
  * layer without one). The addon trusts the facade with types and values, and checks again only what keeps memory safe.
+ *
+ * A call that gives a promise copies what it reads, and writes into the arrays once its work is done; into those that
+ * are `fresh`, made for the call and seen by nobody else, at once. Reports are always the facade's own.
  */
 import type {
   MaybeArray,
+  NativeArrayKernels,
   NativeCombination,
-  NativeConvolution,
-  NativeConvolutionGradient,
-  NativeElementWise,
   NativeHeadFit,
-  NativeMatrixProducts,
-  NativePoolingGradient,
   NativeSampling,
-  NativeSegmentSum,
   NativeTargets,
 } from './kernels';
 import type { NativePatches, NativeShape } from './shapes';
@@ -83,6 +81,7 @@ export interface NativeFisherOperator {
     outKernel: Float32Array,
     outBias: MaybeArray,
     token: NativeCancelToken | undefined,
+    fresh: boolean,
   ): Promise<void>;
 }
 
@@ -98,6 +97,7 @@ export interface NativeSystem {
 export interface NativeStartedSystem extends NativeSystem {
   readonly x0Kernel: MaybeArray;
   readonly x0Bias: MaybeArray;
+  readonly fresh: boolean;
 }
 
 /** Conjugate gradients by themselves. */
@@ -160,12 +160,7 @@ export interface NativeOwnGradient {
   readonly spectrum: boolean;
   /** A SolveReport. */
   readonly report: Float64Array;
-}
-
-/** What is asked of a solve besides x. */
-export interface NativeRequest {
-  readonly spectrum: boolean;
-  readonly token?: NativeCancelToken | undefined;
+  readonly fresh: boolean;
 }
 
 type SolveArguments = [
@@ -174,8 +169,10 @@ type SolveArguments = [
   outKernel: Float32Array,
   outBias: MaybeArray,
   report: Float64Array,
-  request: NativeRequest | undefined,
+  spectrum: boolean,
 ];
+
+type AsyncSolveArguments = [...SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
 
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {
@@ -197,7 +194,7 @@ export interface NativeLayer {
   recordBatch(inputs: Float32Array, outputGrads: Float32Array, batch: number, fisherRows: number): void;
   /** Writes a SolveReport. */
   preconditionSync(...system: SolveArguments): NativeSpectrum | undefined;
-  precondition(...system: SolveArguments): Promise<NativeSpectrum | undefined>;
+  precondition(...system: AsyncSolveArguments): Promise<NativeSpectrum | undefined>;
   naturalGradientSync(batch: NativeOwnGradient): NativeSpectrum | undefined;
   naturalGradient(batch: NativeOwnGradient, token: NativeCancelToken | undefined): Promise<NativeSpectrum | undefined>;
   estimatedCost(): number;
@@ -264,6 +261,8 @@ export interface NativeUpdatedLayer {
   readonly gradient: NativeVector | undefined;
   /** The average of the weights. */
   readonly average: NativeVector | undefined;
+  /** Where the weights go in the end, which are a copy then. */
+  readonly weightsTo?: NativeVector | undefined;
 }
 
 /** What holds for the update of all layers. */
@@ -299,7 +298,7 @@ export interface NativeInfo {
 }
 
 /** All that the addon exports. */
-export interface Native {
+export interface Native extends NativeArrayKernels {
   info(): NativeInfo;
   setThreads(threads: number): void;
   /** A CGFAC_NUM_THREADS that is no number of threads; told once in a process. */
@@ -323,12 +322,6 @@ export interface Native {
   square(array: Float32Array): number;
   /** The index of the first array that holds NaN or infinity, or −1. */
   firstNotFinite(arrays: readonly Float32Array[]): number;
-  matrixProducts(products: NativeMatrixProducts): void;
-  convolution(convolution: NativeConvolution): void;
-  convolutionGradient(gradient: NativeConvolutionGradient): void;
-  poolingGradient(gradient: NativePoolingGradient): void;
-  segmentSum(segments: NativeSegmentSum): void;
-  elementWise(numbers: NativeElementWise): void;
   sampleErrors(sampling: NativeSampling): void;
   fitHead(fit: NativeHeadFit): void;
   targetEntropy(targets: NativeTargets): void;

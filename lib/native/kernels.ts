@@ -4,22 +4,10 @@
 export type MaybeArray = Float32Array | undefined;
 
 /**
- * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, transposed
- * in storage where the flag says so. The shapes of bias and slopes (φ's, for prelu) have three extents, each 1 or that
- * of out.
+ * What follows a product: φ(product + bias). The shapes of bias and slopes (φ's, for prelu) have three extents, each 1
+ * or that of the results.
  */
-export interface NativeMatrixProducts {
-  readonly a: Float32Array;
-  readonly b: Float32Array;
-  readonly out: Float32Array;
-  readonly pairs: Uint32Array;
-  readonly countA: number;
-  readonly countB: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly inner: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
+export interface NativeEpilogue {
   readonly bias: MaybeArray;
   readonly biasShape: Uint32Array | undefined;
   readonly activation: 'linear' | 'relu' | 'relu6' | 'prelu' | 'leakyrelu' | 'sigmoid' | 'elu';
@@ -33,11 +21,11 @@ export interface NativeMatrixProducts {
  * filters, then depth, height and width of input, output, kernel, stride, dilation and padding: see
  * binding/core/kernels/conv_geometry.h. One array, for each property costs a call as much as a small convolution.
  */
-export interface NativeConvolution
-  extends Pick<NativeMatrixProducts, 'bias' | 'biasShape' | 'activation' | 'slope' | 'slopes' | 'slopesShape' | 'out'> {
+export interface NativeConvolution extends NativeEpilogue {
   readonly sizes: Uint32Array;
   readonly x: Float32Array;
   readonly w: Float32Array;
+  readonly out: Float32Array;
 }
 
 /**
@@ -71,26 +59,22 @@ export interface NativeSegmentSum {
   readonly out: Float32Array | Int32Array;
 }
 
-/**
- * out[i] ← f(x[i]); binding/core/kernels/elementary.h has the functions. `out` may be x, and overlaps it in no other
- * way.
- */
-export interface NativeElementWise {
-  readonly function:
-    | 'exp'
-    | 'expm1'
-    | 'log'
-    | 'log1p'
-    | 'tanh'
-    | 'sigmoid'
-    | 'elu'
-    | 'softplus'
-    | 'erf'
-    | 'sqrt'
-    | 'rsqrt';
-  readonly x: Float32Array;
-  readonly out: Float32Array;
-}
+/** A function of each number; binding/core/kernels/elementary.h has them. */
+export type NativeElementWise =
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'tanh'
+  | 'sigmoid'
+  | 'elu'
+  | 'softplus'
+  | 'erf'
+  | 'sqrt'
+  | 'rsqrt';
+
+/** What numbers are reduced to; see binding/core/kernels/reduction.h. */
+export type NativeReduction = 'sum' | 'mean' | 'max';
 
 /** out ← keep·x + factor·y, of arrays of one length; out may be x or y. */
 export interface NativeCombination {
@@ -98,6 +82,43 @@ export interface NativeCombination {
   readonly x: Float32Array;
   readonly factor: number;
   readonly y: Float32Array;
+  readonly out: Float32Array;
+}
+
+/** A function of two arrays; binding/core/kernels/binary.h has them. */
+export type NativeBinary =
+  | 'add'
+  | 'subtract'
+  | 'multiply'
+  | 'divide'
+  | 'maximum'
+  | 'minimum'
+  | 'squaredDifference'
+  | 'leakyRelu'
+  | 'equal'
+  | 'notEqual'
+  | 'less'
+  | 'lessEqual'
+  | 'greater'
+  | 'greaterEqual'
+  | 'and'
+  | 'or'
+  | 'xor';
+
+/** Floats; bytes where the function is 'and', 'or' or 'xor', and for results of these and of relations. */
+export type NativeOperand = Float32Array | Uint8Array;
+
+/** Floats, integers, or truth values of a byte each. */
+export type NativeNumbers = Float32Array | Int32Array | Uint8Array;
+
+/** out ← (x − mean) · scale / √(variance + epsilon) + offset for each row of as many numbers as there are means. */
+export interface NativeBatchNormalization {
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+  readonly scale: MaybeArray;
+  readonly offset: MaybeArray;
+  readonly epsilon: number;
+  readonly x: Float32Array;
   readonly out: Float32Array;
 }
 
@@ -129,4 +150,48 @@ export interface NativeSampling {
   /** The four words of the uniform numbers; they change. */
   readonly state: Uint32Array;
   readonly errors: Float32Array;
+}
+
+/** The addon's kernels of arrays, each of which computes at once. */
+export interface NativeArrayKernels {
+  /**
+   * out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias): op(a[i]) is rows × inner, op(b[j]) inner × cols, each
+   * transposed in storage where its flag says so. `sizes` are the numbers of matrices a and b, rows, cols and inner,
+   * and the two flags, 0 or 1.
+   */
+  matrixProducts(
+    sizes: Uint32Array,
+    pairs: Uint32Array,
+    a: Float32Array,
+    b: Float32Array,
+    out: Float32Array,
+    epilogue: NativeEpilogue | undefined,
+  ): void;
+  convolution(convolution: NativeConvolution): void;
+  convolutionGradient(gradient: NativeConvolutionGradient): void;
+  poolingGradient(gradient: NativePoolingGradient): void;
+  segmentSum(segments: NativeSegmentSum): void;
+  /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
+  elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
+  /**
+   * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and third.
+   */
+  reduce(reduction: NativeReduction, extents: Uint32Array, x: Float32Array, out: Float32Array): void;
+  /**
+   * Copies numbers along `rank` axes. `places` begins with where the first number lies in either array; then come, for
+   * each axis, its extent and how far apart its numbers lie in `from` and in `to`.
+   */
+  stridedCopy(places: Uint32Array, rank: number, from: Float32Array, to: Float32Array): void;
+  /**
+   * to[o, i] ← from[o, ids[i]]; `sizes` are the blocks o, the rows of each, and the numbers of a row. Returns false
+   * where an index is out of range; nothing is written then.
+   */
+  gatherRows(sizes: Uint32Array, from: Float32Array, ids: Int32Array, to: Float32Array): boolean;
+  /** out ← f(a, b) place by place; `shapes` are the extents of a, and behind them as many of b. */
+  binary(name: NativeBinary, shapes: Uint32Array, a: NativeOperand, b: NativeOperand, out: NativeOperand): void;
+  /** out[i] ← x[i] as an integer or, in a byte, as a truth value; see binding/core/kernels/cast.h. */
+  cast(x: Float32Array | Int32Array, out: Int32Array | Uint8Array): void;
+  /** out[i] ← yes[i] where condition[i] is not 0, else no[i]; all three are of one type. */
+  select(condition: Uint8Array, yes: NativeNumbers, no: NativeNumbers, out: NativeNumbers): void;
+  batchNormalization(arrays: NativeBatchNormalization): void;
 }

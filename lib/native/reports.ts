@@ -10,6 +10,7 @@ export type MethodUsed = 'cg' | 'exact' | 'kfac';
 export const reasonNames = [
   'converged',
   'max-iterations',
+  'stagnated',
   'indefinite',
   'broken-down',
   'solved',

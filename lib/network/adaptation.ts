@@ -39,7 +39,7 @@ export interface AdaptationState {
   readonly fraction: number;
   /** Steps since the last report. */
   readonly stepsSince: number;
-  /** What ⟨v, M⟩ was right after the last step, where φ follows it. */
+  /** What ⟨v, M⟩ of all layers was right after the last step, where φ follows it. */
   readonly momentumProduct?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
@@ -56,6 +56,11 @@ export interface LossReport {
   readonly dampingFactor: number;
   /** The factor of φ from now on; 1 without `adaptiveFraction`. */
   readonly fractionFactor: number;
+}
+
+/** A state without ⟨v, M⟩ of all layers, where each of them has its own. */
+export function withoutProduct({ momentumProduct: _, ...rest }: AdaptationState): AdaptationState {
+  return rest;
 }
 
 function within(value: number, most: number): number {
@@ -88,19 +93,15 @@ export class Adaptation {
   }
 
   /**
-   * φ follows the momentum: ⟨v, M⟩ of a new gradient v beside what it was right after the last step, when M was
-   * downhill by p. As much says that the steps might be longer, none of it that they are as long as they may be, less
-   * that they went too far.
+   * φ follows the momentum: ⟨v, M⟩ of a new gradient v beside `own`, what it was right after the last step of the same
+   * layers, when M was downhill by p. As much says that the steps might be longer, none of it that they are as long as
+   * they may be, less that they went too far.
    */
-  follow(product: number): void {
-    const expected = this.#expected;
+  follow(product: number, own: number | undefined): void {
+    const expected = own ?? this.#expected;
+    this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
     this.#fraction = Math.min(1, this.#fraction * Math.exp(RATE * Math.max(-1, Math.min(1, product / expected))));
-  }
-
-  /** Takes in p, what ⟨v, M⟩ is right after a step. */
-  expect(product: number): void {
-    this.#expected = product;
   }
 
   /** A step was taken; without a loss none can be reported of it. */

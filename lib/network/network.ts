@@ -1,31 +1,47 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
+import { clear } from '../base/float32';
 import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
 import { vectorArrays, type WeightVector } from '../base/weight-vector';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
-import { InputRows } from './input-rows';
 import type { LayerKind } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { type NetworkEntry, newLayer, requireArrays, requireWeights, resizeEntry } from './registry';
+import { anyRefreshDue, refreshing } from './refresh';
+import {
+  expectedProduct,
+  isThere,
+  type NetworkEntry,
+  newEntry,
+  own,
+  requireArrays,
+  requireWeights,
+  resizeEntry,
+  skippedBy,
+} from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './step/plan';
+import {
+  givenFor,
+  lossOf,
+  normsOf,
+  requireRows,
+  requireSampledRows,
+  ruleOf,
+  unusableLoss,
+  unusableRows,
+} from './step/plan';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
-import { type KeepsMomentum, unappliedUpdates, updatedLayers } from './step/update';
+import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
+import { Turns } from './turns';
 import type { LayerVectors, NaturalGradientsResult, StepOptions } from './types';
 
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
-
-/** A gradient, a direction or weights by name: own properties alone. */
-function named(vectors: LayerVectors, name: string): unknown {
-  return Object.hasOwn(vectors, name) ? vectors[name] : undefined;
-}
 
 /** Layers, counts, averages and adaptation, and one step at a time. */
 export class Network {
@@ -37,9 +53,10 @@ export class Network {
   readonly adaptation: Adaptation;
   /** The averages of the registered weights. */
   readonly averages: NetworkAverages;
+  /** Whose turn it is. */
+  readonly turns = new Turns();
   /** Steps done, and those that were skipped. */
   counts: StepCounts = { steps: 0, skipped: { total: 0, inARow: 0 } };
-  #busy = false;
 
   constructor(public options: ResolvedPreconditionerOptions) {
     this.adaptation = new Adaptation(options.adapted);
@@ -51,17 +68,22 @@ export class Network {
     return [...this.entries.values()];
   }
 
-  /** Whether the factors take in rows at the next step. */
+  /** Whether the factors take in rows at the next step, of any layer. */
   get refreshDue(): boolean {
-    const { steps, skipped } = this.counts;
-    const every = at(this.options.factorUpdateSteps, steps, 'factorUpdateSteps', scheduled.factorUpdateSteps);
-    if (skipped.inARow > 0 || steps % every === 0 || steps < (every >= 4 ? 10 : 2)) return true;
-    return this.all.some(({ layer, registered }) => !layer.started && (layer.recorded || registered === steps));
+    return this.turns.asking('refreshDue', () => anyRefreshDue(this.all, this.counts, this.options));
   }
 
   /** The learning rate of a step. */
   rateAt(step: number): number {
-    return hyperparametersAt(this.options, step).rate;
+    return this.turns.asking('loadStateDict()', () => hyperparametersAt(this.options, step)).rate;
+  }
+
+  /** Share of a batch whose targets are sampled. */
+  get fisherFraction(): number {
+    const { options, counts } = this;
+    return this.turns.asking('fisherFraction', () =>
+      at(options.fisherFraction, counts.steps, 'fisherFraction', scheduled.fisherFraction),
+    );
   }
 
   /** What makes recorded gradients those of a sample's own loss. */
@@ -69,20 +91,8 @@ export class Network {
     return (this.options.lossReduction === 'mean' ? samples : 1) * this.options.accumulationSteps;
   }
 
-  /** Refuses a call while a step is pending. */
   requireIdle(call: string): void {
-    if (this.#busy)
-      throw new CgfacError('ERR_CGFAC_BUSY', `Expected no pending step for ${call} but received one; await it first`);
-  }
-
-  /** Runs `body`, during which other calls are refused. */
-  async exclusively<T>(body: () => Promise<T>): Promise<T> {
-    this.#busy = true;
-    try {
-      return await body();
-    } finally {
-      this.#busy = false;
-    }
+    this.turns.requireIdle(call);
   }
 
   /** Takes a layer in, unless `skipLayers` names it; returns whether it is preconditioned. */
@@ -90,35 +100,16 @@ export class Network {
     if (typeof name !== 'string') throw typeError('a string', 'the name of a layer', name);
     if (this.entries.has(name) || this.skippedLayers.has(name))
       throw valueError('a name that is not taken', 'the name of a layer', name);
-    const { shape, weights, recurrent, attended, output } = kind.parse(options, this.options);
+    const parsed = kind.parse(options, this.options);
+    const { weights } = parsed;
     requireApart(this.all.map((entry) => entry.weights).concat(weights), 'the weights of layers');
-    const pattern = this.options.skipLayers.find((each) =>
-      typeof each === 'string' ? each === name : name.search(each) >= 0,
-    );
+    const pattern = skippedBy(this.options.skipLayers, name);
     if (pattern !== undefined) {
-      this.skippedLayers.set(name, `skipLayers names it (${String(pattern)})`);
+      this.skippedLayers.set(name, `skipLayers names it (${pattern})`);
       return false;
     }
     if (this.options.weightDecay !== 0) requireWeights(name, weights, 'weightDecay');
-    const average = this.options.useEma && weights !== undefined ? copied(weights) : undefined;
-    const layer = newLayer(shape, this.options);
-    const registered = this.counts.steps;
-    this.entries.set(name, {
-      name,
-      kind,
-      shape,
-      options,
-      weights,
-      recurrent,
-      attended,
-      output,
-      layer,
-      registered,
-      samples: new Map(),
-      inputs: new InputRows(),
-      momentum: undefined,
-      average,
-    });
+    this.entries.set(name, newEntry(name, kind, parsed, this.options, this.counts.steps));
     return true;
   }
 
@@ -147,7 +138,7 @@ export class Network {
 
   /** The averages take in the weights of the last step, if they have not. */
   absorb(): void {
-    this.averages.absorb(this.entries.values(), this.counts.steps - 1);
+    this.averages.absorb(this.entries.values());
   }
 
   /** The registered weights with their averages. */
@@ -167,6 +158,9 @@ export class Network {
       entry.samples.clear();
       entry.inputs.clear();
       entry.momentum = undefined;
+      entry.lent = false;
+      entry.steps = 0;
+      entry.momentumProduct = undefined;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
   }
@@ -176,46 +170,55 @@ export class Network {
   /**
    * Checks a step's arguments. Nothing is changed before.
    *
-   * @param rewrites - Whether gradients are to be rewritten: all that have rows, then.
+   * @param how - `rewrites`: whether gradients are to be rewritten, all that have rows then. `owns`: whether the step
+   * is to have copies of what it works on.
    */
-  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string, rewrites: boolean): StepPlan {
+  plan(
+    gradients: LayerVectors | undefined,
+    options: StepOptions,
+    call: string,
+    { rewrites, owns }: Pick<StepPlan, 'rewrites' | 'owns'>,
+  ): StepPlan {
     this.requireIdle(`${call}()`);
-    if (gradients !== undefined && (typeof gradients !== 'object' || gradients === null))
-      throw typeError('gradients by layer', 'gradients', gradients);
+    const all = this.all;
+    const given = givenFor(all, gradients);
+    this.requireIdle(`${call}()`);
     const stepSize = options.stepSize === undefined ? undefined : nonNegative(options.stepSize, 'stepSize');
     const loss = lossOf(options, this.options.stepRule, call);
     const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
     const unusable = unusableLoss(loss, lossFloor);
-    const entries = this.all.filter(
-      ({ name, layer }) => layer.recorded || (gradients !== undefined && named(gradients, name) !== undefined),
+    const members = all.flatMap((entry, index) =>
+      entry.layer.recorded || given[index] !== undefined ? [{ entry, gradient: given[index] }] : [],
     );
-    const arrays = entries.map(({ name, shape }) => {
-      const given = gradients === undefined ? undefined : named(gradients, name);
-      return given === undefined && !rewrites ? undefined : vectorArrays(given, `gradients.${name}`, shape);
-    });
+    const entries = members.map(({ entry }) => entry);
+    const arrays = members.map(({ entry: { name, shape }, gradient }) =>
+      gradient === undefined && !rewrites ? undefined : vectorArrays(gradient, `gradients.${name}`, shape),
+    );
     requireApart(arrays, 'the gradients of layers');
     requireArrays(entries, arrays);
+    if (!rewrites) requireArrays(all, []); // all are averaged
+    const now = this.turns.asking(`${call}()`, () => hyperparametersAt(this.options, this.counts.steps));
     // weights may have been filled in since they were registered: averages start with those of the first step
-    if (this.counts.steps === this.counts.skipped.total) this.averages.restart(this.entries.values());
+    const untrained = this.counts.steps === this.counts.skipped.total;
+    this.averages.restart(untrained ? this.all : entries.filter((entry) => entry.steps === 0));
     const stepRule = ruleOf(options, this.options.stepRule);
     if (unusable === undefined) requireRows(entries, arrays, call);
     if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
-    const now = hyperparametersAt(this.options, this.counts.steps);
     this.absorb();
-    const refresh = this.refreshDue;
-    const refreshes = entries.some(({ layer }) => layer.recorded && (refresh || !layer.started));
+    const refresh = this.turns.asking(`${call}()`, () => refreshing(entries, this.counts, this.options));
     const weightNorms = normsOf(options);
     const norms = weightNorms === undefined ? {} : { weightNorms };
     const floorGiven = options.lossFloor !== undefined;
-    const given = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
-    const plan = { entries, gradients: arrays, rewrites, refresh, refreshes, now, stepRule, ...given };
+    const told = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
+    const plan = { entries, gradients: arrays, rewrites, owns, refresh, now, stepRule, ...told };
     const skipped = unusable ?? unusableRows(entries, arrays);
+    if (owns && skipped === undefined) own(entries);
     return skipped === undefined ? plan : { ...plan, skipped };
   }
 
   /** The phases of a step, from its plan to its summary. One that fails leaves no trace but rows that are forgotten. */
   *step(plan: StepPlan): Phases<NaturalGradientsResult> {
-    this.#busy = true; // a schedule or a getter that calls back is refused
+    this.turns.begin(); // a getter that calls back is refused
     const layers = plan.entries.map(({ layer }) => layer);
     const adapted = this.adaptation.state();
     try {
@@ -226,29 +229,33 @@ export class Network {
         return this.skip(plan, decision.summary);
       }
       const keepsMomentum = this.#keepsMomentum(decision);
-      const average = averageDecay(plan.now.emaMomentum, this.counts.steps);
-      const { rate, weightDecay } = plan.now;
+      const { rate, weightDecay, emaMomentum } = plan.now;
+      const steps = plan.entries[0]?.steps ?? 0;
+      const average = averageDecay(emaMomentum, steps);
+      const averaged = new Set(plan.entries.filter((entry) => !plan.rewrites && entry.steps === steps));
       const factors = new Float64Array(plan.entries.length);
       const { momentum } = decision;
       const update = { rate, momentum, weightDecay, averageDecay: average, factors };
-      yield writing(updatedLayers(plan, decision, keepsMomentum), update);
-      this.#remember(decision, factors);
-      return this.#finish(plan, decision, average);
+      yield writing(updatedLayers(plan, decision, keepsMomentum, averaged), update);
+      if (this.options.fractionRule === 'momentum') rememberProducts(plan, decision, factors);
+      return this.#finish(plan, decision, averaged);
     } catch (error) {
       this.forgetRows();
       this.adaptation.restore(adapted);
       if (plan.skipped === undefined) rollBack(layers);
       throw error;
     } finally {
-      this.#busy = false;
+      this.turns.end();
     }
   }
 
   *#deciding(plan: StepPlan): Phases<StepDecision> {
     if (plan.skipped !== undefined) return skippedStep(plan, this.counts, plan.skipped);
-    const tasks = plan.entries.map(({ layer, momentum, samples }, index) => {
-      const gradient = plan.gradients[index];
-      return { layer, gradient, momentum, samples: Math.max(0, ...samples.values()) };
+    const tasks = plan.entries.map((entry, index) => {
+      const { layer, momentum, samples } = entry;
+      // an older factor serves a gradient without rows
+      const refresh = plan.refresh.has(entry);
+      return { layer, refresh, gradient: plan.gradients[index], momentum, samples: Math.max(0, ...samples.values()) };
     });
     try {
       const { phase, collect } = preparation(tasks, this.#prepareOptions(plan));
@@ -261,30 +268,20 @@ export class Network {
     }
   }
 
-  #prepareOptions({ refresh, now, stepRule }: StepPlan): PrepareOptions {
+  #prepareOptions({ now, stepRule }: StepPlan): PrepareOptions {
     const { dampingMode, trustRegion } = this.options;
     const damping = this.adaptation.damping(now.damping, dampingMode === 'factored');
     const { fractionRule } = this.options;
     const measures = { momentum: fractionRule === 'momentum', samples: stepRule === 'quadratic' };
-    return { refresh, damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
+    return { damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
-    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product);
+    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product, expectedProduct(plan.entries));
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
     return { ...decide({ ...plan, now }, prepared, this.counts, this.options), prepared };
-  }
-
-  /** Keeps p, what ⟨v, M⟩ is right after the step: μ⟨v, M⟩ + η⟨v, x⟩, times what kept M within its bound. */
-  #remember({ momentum, stepSizes, prepared = [] }: StepDecision, factors: Float64Array): void {
-    if (this.options.fractionRule !== 'momentum') return;
-    const products = prepared.map(
-      ({ momentumProduct = 0, innerProduct }, l) =>
-        (factors[l] ?? 1) * (momentum * momentumProduct + (stepSizes[l] ?? 0) * innerProduct),
-    );
-    this.adaptation.expect(products.reduce((sum, each) => sum + each, 0));
   }
 
   #keepsMomentum({ momentum }: StepDecision): KeepsMomentum {
@@ -294,24 +291,24 @@ export class Network {
     return (entry) => may || entry.momentum !== undefined;
   }
 
-  /** Weights that the step updated have been averaged with it; the others are here, where all of it was applied. */
-  #finish(plan: StepPlan, { summary }: StepDecision, decay: number): NaturalGradientsResult {
+  /** Takes in what a step did; weights but those `averaged` are averaged here, where all of it was applied. */
+  #finish(plan: StepPlan, { summary }: StepDecision, averaged: ReadonlySet<NetworkEntry>): NaturalGradientsResult {
     const { entries, rewrites, now } = plan;
     const updates = unappliedUpdates(plan);
     this.forgetRows();
-    for (const { layer } of entries) layer.settle();
+    for (const entry of entries) {
+      entry.layer.settle();
+      entry.steps++;
+    }
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
     this.adaptation.stepped(summary.loss, summary.predictedDecrease);
-    if (!rewrites) {
-      const stepped = new Set(entries);
+    if (rewrites) this.averages.stepped(now.emaMomentum);
+    else
       this.averages.average(
-        this.all.filter((entry) => !stepped.has(entry)),
-        decay,
+        this.all.filter((entry) => !averaged.has(entry) && isThere(entry)),
+        now.emaMomentum,
       );
-    } else {
-      this.averages.stepped(now.emaMomentum);
-    }
     return { summary, updates };
   }
 
@@ -320,13 +317,16 @@ export class Network {
     { entries, gradients, rewrites }: Pick<StepPlan, 'entries' | 'gradients' | 'rewrites'>,
     summary: StepSummary,
   ): NaturalGradientsResult {
-    const updates: Record<string, WeightVector> = {};
+    if (rewrites) requireArrays(entries, gradients);
     this.forgetRows();
-    entries.forEach(({ name, shape, weights }, index) => {
-      const gradient = gradients[index];
-      if (gradient && rewrites) forEachArray(gradient, gradient, (values) => values.fill(0));
-      else if (!weights) updates[name] = vectorOf(newVector(shape));
-    });
+    const updates = Object.fromEntries(
+      entries.flatMap(({ name, shape, weights }, index): [string, WeightVector][] => {
+        const gradient = gradients[index];
+        if (!(gradient && rewrites)) return weights ? [] : [[name, vectorOf(newVector(shape))]];
+        forEachArray(gradient, gradient, clear);
+        return [];
+      }),
+    );
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total + 1, inARow: summary.skippedSteps.inARow } };
     this.adaptation.forget();

@@ -1,7 +1,9 @@
 /** The table of options of {@link Preconditioner}; see lib/base/option-table.ts. */
+import { isRegExp } from 'node:util/types';
 import { kinds } from '../base/kinds';
 import { is, type Kind, made, type OptionRows, when } from '../base/option-table';
-import { checkOptions, checkRequired, positive, typeError } from '../base/validate';
+import { elementsOf } from '../base/reading';
+import { checkRequired, positive, readOptions, typeError } from '../base/validate';
 import type { LossReduction } from '../base/weight-vector';
 import { layerPreconditionerRows, layerRows } from '../layer/option-rows';
 import { ofPreset, type Preset } from './presets';
@@ -9,12 +11,12 @@ import { schedule } from './schedule';
 
 const layerPatterns: Kind<readonly (string | RegExp)[]> = {
   check: (value, name) => {
-    if (!Array.isArray(value)) throw typeError('an array of names and regular expressions', name, value);
-    value.forEach((pattern, index) => {
-      if (typeof pattern !== 'string' && Object.prototype.toString.call(pattern) !== '[object RegExp]')
-        throw typeError('a name or a regular expression', `${name}[${index}]`, pattern);
+    const patterns = elementsOf(value, name);
+    if (patterns === undefined) throw typeError('an array of names and regular expressions', name, value);
+    return patterns.map((pattern, index) => {
+      if (typeof pattern === 'string' || isRegExp(pattern)) return pattern;
+      throw typeError('a name or a regular expression', `${name}[${index}]`, pattern);
     });
-    return [...value];
   },
   type: 'readonly (string | RegExp)[]',
   expected: 'an array of names and regular expressions',
@@ -22,9 +24,9 @@ const layerPatterns: Kind<readonly (string | RegExp)[]> = {
 
 const divergence: Kind<{ readonly kl: number }> = {
   check: (value, name) => {
-    checkOptions(value, name, ['kl']);
-    checkRequired(value, name, { kl: 'a number > 0' });
-    return { kl: positive((value as { readonly kl: unknown }).kl, `${name}.kl`) };
+    const given = readOptions(value as { readonly kl?: unknown }, name, ['kl']);
+    checkRequired(given, name, { kl: 'a number > 0' });
+    return { kl: positive(given.kl, `${name}.kl`) };
   },
   type: '{\n  /** The divergence, > 0. */\n  readonly kl: number;\n}',
   expected: '{ kl }, a number > 0',
@@ -123,7 +125,7 @@ const networkRows = {
     text: 'The length η of a step.',
   },
   polyakFraction: {
-    kind: schedule(kinds.positive),
+    kind: schedule(kinds.positive, kinds.nonNegative),
     default: ofPreset(({ polyakFraction }) => polyakFraction),
     only: [polyak],
     text: "φ of 'polyak' and 'quadratic'.",
@@ -156,7 +158,7 @@ const networkRows = {
       'recurrent kernel, with R = max(‖W‖, 0.02·√size), and for a scale and shift, with R = max(‖W‖, √features).',
   },
   klClip: {
-    kind: schedule(kinds.positive),
+    kind: schedule(kinds.positive, kinds.nonNegative),
     default: is(1e-2),
     only: [{ stepRule: ['kl-clip'] }],
     text:

@@ -1,11 +1,13 @@
+import { write } from '../base/float32';
 import { type UniformNumbers, uniforms } from '../base/random';
-import { abortSignal, anyNumber, checkOptions } from '../base/validate';
+import { abortSignal, anyNumber, readOptions, typeError } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
 import { Network } from './network';
-import { at, type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
+import { type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { recordFisherRows, recordRows } from './recording';
+import { refreshDueAfter } from './refresh';
 import { LayerRegistration } from './registration';
 import { networkMemory, networkReport } from './report';
 import { networkState, type PreconditionerState, restoreNetwork } from './state';
@@ -84,10 +86,29 @@ export class Preconditioner extends LayerRegistration {
   /**
    * Whether the factors take in rows at the next step: only then are sampled gradients worth their backward pass
    * ({@link Preconditioner.recordFisher}). A step after one that could not be taken always does, and one with rows of a
-   * layer that has no factors yet, or was registered since the last.
+   * layer that has no factors yet, or was registered since the last. Of layers that do not all take part in the step,
+   * {@link Preconditioner.refreshDueAfter} tells.
    */
   get refreshDue(): boolean {
     return this.#network.refreshDue;
+  }
+
+  /**
+   * Whether the factors of a layer that has taken part in `steps` steps, see {@link Preconditioner.stepsOf}, take in
+   * rows at its next one. Each layer counts its own steps: of networks that take turns this tells which is due.
+   */
+  refreshDueAfter(steps: number): boolean {
+    const { counts, options, turns } = this.#network;
+    return turns.asking('refreshDueAfter()', () => refreshDueAfter(steps, counts, options));
+  }
+
+  /**
+   * Steps that a layer has taken part in; those that were skipped do not count.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for a layer that is not registered.
+   */
+  stepsOf(name: string): number {
+    return this.#network.entry(name)?.steps ?? 0;
   }
 
   /** The factor of every step, a number > 0 or a function of the step; may be set between steps. */
@@ -107,8 +128,7 @@ export class Preconditioner extends LayerRegistration {
 
   /** Share of a batch whose targets should be sampled. */
   get fisherFraction(): number {
-    const { options, counts } = this.#network;
-    return at(options.fisherFraction, counts.steps, 'fisherFraction', scheduled.fisherFraction);
+    return this.#network.fisherFraction;
   }
 
   /**
@@ -168,10 +188,10 @@ export class Preconditioner extends LayerRegistration {
     gradients: LayerVectors,
     options: StepOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<StepSummary> {
-    checkOptions(options, 'step', asyncStepNames);
-    const signal = abortSignal(options.signal);
+    const given = readOptions(options, 'step', asyncStepNames);
+    const signal = abortSignal(given.signal);
     signal?.throwIfAborted();
-    const plan = this.#network.plan(gradients, options, 'step', true);
+    const plan = this.#network.plan(gradients, given, 'step', { rewrites: true, owns: true });
     return (await runLater(this.#network.step(plan), signal)).summary;
   }
 
@@ -183,8 +203,9 @@ export class Preconditioner extends LayerRegistration {
    * `ERR_CGFAC_BUSY`, `ERR_CGFAC_DIVERGED` for the third skipped step in a row.
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
-    checkOptions(options, 'stepSync', stepNames);
-    return runNow(this.#network.step(this.#network.plan(gradients, options, 'stepSync', true))).summary;
+    const given = readOptions(options, 'stepSync', stepNames);
+    const plan = this.#network.plan(gradients, given, 'stepSync', { rewrites: true, owns: false });
+    return runNow(this.#network.step(plan)).summary;
   }
 
   /**
@@ -198,10 +219,11 @@ export class Preconditioner extends LayerRegistration {
   async naturalGradients(
     options: NaturalGradientsOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<NaturalGradientsResult> {
-    checkOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
-    const signal = abortSignal(options.signal);
+    const given = readOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
+    const signal = abortSignal(given.signal);
     signal?.throwIfAborted();
-    const plan = this.#network.plan(options.gradients, options, 'naturalGradients', false);
+    const how = { rewrites: false, owns: true };
+    const plan = this.#network.plan(given.gradients, given, 'naturalGradients', how);
     return await runLater(this.#network.step(plan), signal);
   }
 
@@ -211,8 +233,9 @@ export class Preconditioner extends LayerRegistration {
    * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
    */
   naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
-    checkOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
-    return runNow(this.#network.step(this.#network.plan(options.gradients, options, 'naturalGradientsSync', false)));
+    const given = readOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
+    const how = { rewrites: false, owns: false };
+    return runNow(this.#network.step(this.#network.plan(given.gradients, given, 'naturalGradientsSync', how)));
   }
 
   /**
@@ -224,9 +247,10 @@ export class Preconditioner extends LayerRegistration {
    */
   skip(reason: string): StepSummary {
     this.#network.requireIdle('skip()');
+    if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
     this.#network.absorb();
     const entries = this.#network.all;
-    const plan = { entries, gradients: entries.map(() => undefined), rewrites: false };
+    const plan = { entries, gradients: [], rewrites: false };
     const { summary } = skippedStep({ loss: undefined, lossFloor: 0, floorGiven: false }, this.#network.counts, reason);
     return this.#network.skip(plan, summary).summary;
   }
@@ -256,8 +280,9 @@ export class Preconditioner extends LayerRegistration {
    */
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
     this.#network.requireIdle('withAveragedWeights()');
+    if (typeof callback !== 'function') throw typeError('a function', 'callback', callback);
     const averaged = this.#network.averaged('withAveragedWeights');
-    return await this.#network.exclusively(() => exchanged(averaged, callback));
+    return await this.#network.turns.exclusively(() => exchanged(averaged, callback));
   }
 
   /**
@@ -268,7 +293,7 @@ export class Preconditioner extends LayerRegistration {
   finalizeVariableValues(): void {
     this.#network.requireIdle('finalizeVariableValues()');
     for (const { weights, average } of this.#network.averaged('finalizeVariableValues'))
-      forEachArray(weights, average, (to, from) => to.set(from));
+      forEachArray(weights, average, write);
   }
 
   /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
@@ -312,7 +337,6 @@ export class Preconditioner extends LayerRegistration {
    */
   loadStateDict(state: PreconditionerState): void {
     this.#network.requireIdle('loadStateDict()');
-    restoreNetwork(this.#network, state);
-    this.#seed = state.seed;
+    this.#seed = restoreNetwork(this.#network, state);
   }
 }

@@ -1,5 +1,5 @@
 /** How layers come under the care of a {@link Preconditioner}: a method for each kind. */
-import { checkOptions } from '../base/validate';
+import { readOptions } from '../base/validate';
 import {
   type Conv2dLayerOptions,
   type Conv2dTransposeLayerOptions,
@@ -172,7 +172,6 @@ export abstract class LayerRegistration {
     size: { readonly inputShape: readonly number[]; readonly outputShape?: readonly number[] },
   ): void {
     this.#registry.requireIdle('resize()');
-    checkOptions(size, 'resize', ['inputShape', 'outputShape']);
-    this.#registry.resize(name, size);
+    this.#registry.resize(name, readOptions(size, 'resize', ['inputShape', 'outputShape']));
   }
 }

@@ -1,11 +1,13 @@
 /** The layers that a {@link Preconditioner} knows, and what goes with each. */
 import { CgfacError } from '../base/errors';
+import { lengthOf, write } from '../base/float32';
+import { reading } from '../base/reading';
 import { describe, valueError } from '../base/validate';
-import { vectorOf } from '../base/vectors';
+import { arraysOf, copied, forEachArray, newVector, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
-import type { InputRows } from './input-rows';
-import type { LayerKind, NetworkShape } from './kinds/layer-kind';
+import { InputRows } from './input-rows';
+import type { LayerKind, NetworkShape, ParsedLayer } from './kinds/layer-kind';
 import type { ResolvedPreconditionerOptions } from './options';
 
 /** A registered layer and what goes with it. */
@@ -14,7 +16,7 @@ export interface NetworkEntry {
   readonly kind: LayerKind;
   shape: NetworkShape;
   /** What it was registered with. */
-  readonly options: unknown;
+  readonly options: object;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;
   /** Whether it is used again on what it made itself, as a recurrent kernel is. */
@@ -26,14 +28,32 @@ export interface NetworkEntry {
   readonly layer: Layer;
   /** The number of the step to come when it was. */
   readonly registered: number;
+  /** Steps that it took part in, without those that were skipped. */
+  steps: number;
   /** Samples of the step to come by the site that recorded them: the sites of shared weights see the same ones. */
   readonly samples: Map<number, number>;
   /** What its inputs of the step to come are like. */
   readonly inputs: InputRows;
   /** M, the momentum; none before it is needed. */
   momentum: VectorArrays | undefined;
+  /** What ⟨v, M⟩ was right after its last step, where φ follows it. */
+  momentumProduct: number | undefined;
+  /** Whether the caller has been given the arrays of M. */
+  lent: boolean;
+  /** Room for the weights that a step which is pending works on, from the first one on. */
+  copy: VectorArrays | undefined;
   /** The average of the weights. */
   average: VectorArrays | undefined;
+}
+
+/** What ⟨v, M⟩ of layers together was right after their last steps; `undefined` where one of them has none. */
+export function expectedProduct(entries: readonly NetworkEntry[]): number | undefined {
+  let sum = 0;
+  for (const { momentumProduct } of entries) {
+    if (momentumProduct === undefined) return undefined;
+    sum += momentumProduct;
+  }
+  return sum;
 }
 
 /** A layer that is not skipped needs its weights for what changes them. */
@@ -43,6 +63,27 @@ export function requireWeights(name: string, weights: VectorArrays | undefined, 
     'ERR_CGFAC_MISSING_OPTION',
     `Expected the weights of layer ${describe(name)} for ${option} but received undefined`,
   );
+}
+
+/** The weights that a step works on: those of the caller, or a copy of its own. */
+export function weightsOf({ weights, copy }: NetworkEntry, owns: boolean): VectorArrays | undefined {
+  return owns ? weights && copy : weights;
+}
+
+/** What a step that is pending works on is its own: nothing that becomes of the caller's arrays changes it. */
+export function own(entries: readonly NetworkEntry[]): void {
+  for (const entry of entries) {
+    if (entry.lent && entry.momentum) entry.momentum = copied(entry.momentum);
+    entry.lent = false;
+    if (entry.weights === undefined) continue;
+    entry.copy ??= newVector(entry.shape);
+    forEachArray(entry.copy, entry.weights, write);
+  }
+}
+
+/** Whether the weights that a layer was registered with have not been transferred since. */
+export function isThere({ weights }: NetworkEntry): boolean {
+  return weights === undefined || arraysOf(weights).every((array) => lengthOf(array) > 0);
 }
 
 /** The arrays that a step writes to are still there: buffers may have been transferred while it was prepared. */
@@ -59,18 +100,51 @@ export function requireArrays(
 }
 
 /**
- * Counts a batch's samples; those that another site has recorded already are the same ones. Returns how many are new,
- * and the number of the first.
+ * The number of the first of a batch's samples, and how many of them are new: those that another site has recorded
+ * already are the same ones.
  */
-export function countSamples({ samples }: NetworkEntry, site: number, batch: number) {
+export function newSamples({ samples }: NetworkEntry, site: number, batch: number) {
   const before = Math.max(0, ...samples.values());
   const firstSample = samples.get(site) ?? 0;
-  samples.set(site, firstSample + batch);
-  return { samples: Math.max(0, ...samples.values()) - before, firstSample };
+  return { samples: Math.max(0, firstSample + batch - before), firstSample };
+}
+
+/** The pattern of those that leave a layer out, in words; `undefined` where none does. */
+export function skippedBy(patterns: readonly (string | RegExp)[], name: string): string | undefined {
+  return reading('expressions that can be searched for', 'skipLayers', () => {
+    const found = patterns.find((each) => (typeof each === 'string' ? each === name : name.search(each) >= 0));
+    return found === undefined ? undefined : String(found);
+  });
+}
+
+/** A layer that is registered before the step of that number. */
+export function newEntry(
+  name: string,
+  kind: LayerKind,
+  parsed: ParsedLayer,
+  options: ResolvedPreconditionerOptions,
+  registered: number,
+): NetworkEntry {
+  const { shape, weights } = parsed;
+  return {
+    ...parsed,
+    name,
+    kind,
+    registered,
+    average: options.useEma && weights !== undefined ? copied(weights) : undefined,
+    layer: newLayer(shape, options),
+    samples: new Map(),
+    inputs: new InputRows(),
+    steps: 0,
+    momentum: undefined,
+    momentumProduct: undefined,
+    lent: false,
+    copy: undefined,
+  };
 }
 
 /** The core's half of a layer of that shape. */
-export function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOptions): Layer {
+function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOptions): Layer {
   const { method, window } = options;
   return new Layer(
     { ...shape, lossReduction: 'sum' },
@@ -90,7 +164,7 @@ export function newLayer(shape: NetworkShape, options: ResolvedPreconditionerOpt
 export function resizeEntry(entry: NetworkEntry, size: object, options: ResolvedPreconditionerOptions): void {
   const { patches } = entry.shape;
   if (patches === undefined) throw valueError('the name of a convolution', 'the layer', entry.name);
-  const { shape } = entry.kind.parse({ ...(entry.options as object), ...size }, options);
+  const { shape } = entry.kind.parse({ ...entry.options, ...size }, options);
   if (shape.inFeatures !== entry.shape.inFeatures || shape.outFeatures !== entry.shape.outFeatures)
     throw valueError('a size with as many channels as before', 'inputShape', shape.patches?.channels);
   if (shape.patches === undefined || JSON.stringify(shape.patches) === JSON.stringify(patches)) return;

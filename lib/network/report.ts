@@ -62,15 +62,16 @@ export function networkReport({ options, all, skippedLayers }: Network): Network
 /** Bytes kept between steps. */
 export function networkMemory({ all }: Network): NetworkMemory {
   const sums = { recorded: 0, factors: 0, workspace: 0, momentum: 0, averages: 0 };
-  const layers = all.map(({ name, layer, momentum, average }) => {
+  const layers = all.map(({ name, layer, momentum, average, copy }) => {
     const { recorded, factors, workspace, previous } = callNative(() => layer.native.memoryUsage());
     const [ofMomentum, ofAverage] = [bytesOf(momentum), bytesOf(average)];
     sums.recorded += recorded;
     sums.factors += factors + previous;
-    sums.workspace += workspace;
+    const scratch = workspace + bytesOf(copy);
+    sums.workspace += scratch;
     sums.momentum += ofMomentum;
     sums.averages += ofAverage;
-    return { name, total: recorded + factors + previous + workspace + ofMomentum + ofAverage };
+    return { name, total: recorded + factors + previous + scratch + ofMomentum + ofAverage };
   });
   const total = sums.recorded + sums.factors + sums.workspace + sums.momentum + sums.averages;
   return { ...sums, total, layers };

@@ -1,4 +1,5 @@
 import type { Kind } from '../base/option-table';
+import { reading } from '../base/reading';
 
 /** A hyperparameter: a value, or a function of the step (0 for the first) that gives one. */
 export type Schedule<T> = T | ((step: number) => T);
@@ -14,12 +15,12 @@ export interface ScheduleKind<T> extends Kind<Schedule<T>> {
 
 const noOther = () => undefined;
 
-/** A value of a kind, or a function of the step that gives one. */
-export function schedule<T>(kind: Kind<T>): ScheduleKind<T> {
-  const each: Check<T> = (value, name) => kind.check(value, name, noOther);
+/** A value of a kind, or a function of the step that gives one, perhaps of a wider `kindOfEach`. */
+export function schedule<T>(kind: Kind<T>, kindOfEach: Kind<T> = kind): ScheduleKind<T> {
   return {
-    each,
-    check: (value, name) => (typeof value === 'function' ? (value as (step: number) => T) : each(value, name)),
+    each: (value, name) => kindOfEach.check(value, name, noOther),
+    check: (value, name) =>
+      typeof value === 'function' ? (value as (step: number) => T) : kind.check(value, name, noOther),
     type: `Schedule<${kind.type}>`,
     expected: `${kind.expected}, or a function of the step`,
   };
@@ -27,5 +28,9 @@ export function schedule<T>(kind: Kind<T>): ScheduleKind<T> {
 
 /** The value of a schedule at a step, checked. */
 export function at<T>(value: Schedule<T>, step: number, name: string, check: Check<T>): T {
-  return typeof value === 'function' ? check((value as (step: number) => unknown)(step), `${name}(${step})`) : value;
+  if (typeof value !== 'function') return value;
+  const given = reading('a function that returns', `${name}(${step})`, () =>
+    (value as (step: number) => unknown)(step),
+  );
+  return check(given, `${name}(${step})`);
 }

@@ -1,14 +1,17 @@
 /** The state of a {@link Preconditioner}: everything that training goes on with, its check, and its parts. */
 
 import { CgfacError } from '../base/errors';
+import { copyOf } from '../base/float32';
+import { plainCopy } from '../base/reading';
 import { describe, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
-import { arraysOf, copied } from '../base/vectors';
+import { arraysOf, copied, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
-import type { AdaptationState } from './adaptation';
+import { type AdaptationState, withoutProduct } from './adaptation';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
+import { expectedProduct } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */
@@ -25,6 +28,10 @@ export interface StoredLayer extends LayerState {
   readonly momentum?: StoredVector;
   /** The average of its weights. */
   readonly average?: StoredVector;
+  /** Steps that it took part in, without those that were skipped; of states without it all of the network's. */
+  readonly steps?: number;
+  /** What ⟨v, M⟩ was right after the last of them, where the length of a step follows it. */
+  readonly momentumProduct?: number;
 }
 
 /** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
@@ -47,18 +54,22 @@ export interface PreconditionerState {
 
 /** A copy as it is stored. */
 function stored({ kernel, bias }: VectorArrays): StoredVector {
-  return bias ? { kernel: kernel.slice(), bias: bias.slice() } : { kernel: kernel.slice() };
+  return bias ? { kernel: copyOf(kernel), bias: copyOf(bias) } : { kernel: copyOf(kernel) };
 }
+
+/** The caller may have been given M, and have transferred it. */
+const lentMomentum = (momentum: VectorArrays, name: string, shape: NetworkShape) =>
+  vectorArrays(vectorOf(momentum), `the momentum of layer ${describe(name)}`, shape);
 
 /** A copy of a stored vector, checked; `undefined` of none. */
 function restored(vector: StoredVector | undefined, name: string, shape: NetworkShape): VectorArrays | undefined {
   if (vector === undefined) return undefined;
   if (typeof vector !== 'object' || vector === null) throw typeError('{ kernel, bias }', name, vector);
-  const arrays = vectorArrays(shape.bias ? vector : vector.kernel, name, shape);
+  const arrays = copied(vectorArrays(shape.bias ? vector : vector.kernel, name, shape));
   const bad = arraysOf(arrays).flatMap((array) => array.find((value) => !Number.isFinite(value)) ?? []);
   if (bad.length > 0)
     throw new CgfacError('ERR_CGFAC_NOT_FINITE', `Expected finite numbers for ${name} but received ${bad[0]}`);
-  return copied(arrays);
+  return arrays;
 }
 
 function object(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -106,6 +117,9 @@ function storedLayer(state: PreconditionerState, name: string): StoredLayer {
     nonNegativeInteger(found.rows.input, `state.layers.${name}.rows.input`);
     nonNegativeInteger(found.rows.output, `state.layers.${name}.rows.output`);
   }
+  if (found.steps !== undefined) nonNegativeInteger(found.steps, `state.layers.${name}.steps`);
+  if (found.momentumProduct !== undefined && typeof found.momentumProduct !== 'number')
+    throw typeError('a number', `state.layers.${name}.momentumProduct`, found.momentumProduct);
   return found;
 }
 
@@ -144,21 +158,28 @@ function restoreLayers(layers: readonly RestoredLayer[]): void {
 /** Everything that training goes on with, the weights apart; copies. */
 export function networkState(network: Network, seed: number): PreconditionerState {
   network.absorb();
-  const layers: Record<string, StoredLayer> = {};
-  for (const { name, layer, momentum, average } of network.all) {
-    layers[name] = {
-      ...layer.state(),
-      ...(momentum ? { momentum: stored(momentum) } : {}),
-      ...(average ? { average: stored(average) } : {}),
-    };
-  }
+  // by whatever name, '__proto__' too
+  const layers = Object.fromEntries(
+    network.all.map(({ name, shape, layer, momentum, average, steps, momentumProduct }): [string, StoredLayer] => [
+      name,
+      {
+        ...layer.state(),
+        steps,
+        ...(momentum ? { momentum: stored(lentMomentum(momentum, name, shape)) } : {}),
+        ...(momentumProduct !== undefined && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
+        ...(average ? { average: stored(average) } : {}),
+      },
+    ]),
+  );
   const { steps, skipped } = network.counts;
-  const adaptation = network.adaptation.state();
+  const momentumProduct = expectedProduct(network.all);
+  const adaptation = { ...network.adaptation.state(), ...(momentumProduct ? { momentumProduct } : {}) };
   return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
 }
 
-/** Takes over a state, or nothing of it; what was recorded for the step to come is forgotten. */
-export function restoreNetwork(network: Network, state: unknown): void {
+/** Takes over a state, or nothing of it; what was recorded for the step to come is forgotten. Returns its seed. */
+export function restoreNetwork(network: Network, given: unknown): number {
+  const state = object(given) ? plainCopy(given, 'state') : given;
   checkState(state);
   const loaded = network.all.map((entry) => {
     const found = storedLayer(state, entry.name);
@@ -171,11 +192,17 @@ export function restoreNetwork(network: Network, state: unknown): void {
     for (const array of momentum && scale !== 1 ? arraysOf(momentum) : []) array.set(array.map((each) => each * scale));
   network.forgetRows();
   restoreLayers(loaded.map(({ entry, found }) => ({ name: entry.name, layer: entry.layer, state: found })));
-  for (const { entry, momentum, average } of loaded) {
+  for (const { entry, found, momentum, average } of loaded) {
     entry.momentum = momentum;
+    entry.lent = false;
+    entry.momentumProduct = found.momentumProduct;
+    entry.steps = found.steps ?? state.steps - state.skippedSteps.total;
     if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
   }
   network.counts = { steps: state.steps, skipped: { ...state.skippedSteps } };
-  network.adaptation.restore(state.adaptation);
+  // the layers have their own
+  const known = loaded.some(({ found }) => found.momentumProduct !== undefined);
+  network.adaptation.restore(known && state.adaptation ? withoutProduct(state.adaptation) : state.adaptation);
   network.averages.forget();
+  return state.seed;
 }

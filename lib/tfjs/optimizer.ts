@@ -4,11 +4,10 @@ import {
   Optimizer,
   type Scalar,
   serialization,
-  tensor1d,
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms, valueError } from '../adapter-kit';
+import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms } from '../adapter-kit';
 import { type Capture, capture, NOTHING } from './capture/capture';
 import { KINDS } from './kinds/kinds';
 import { type CgfacOptions, optionsOf } from './options';
@@ -23,8 +22,6 @@ import type { Step } from './step/step';
 import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
 import { registeredVariables, variableGradients } from './tape/tape';
-
-const UINT32 = 2 ** 32;
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
@@ -137,6 +134,7 @@ export class CgfacOptimizer extends Optimizer {
     const recipe = this.#recipe;
     const checks = this.#checks;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
+    const names = new Set(variables.map(({ name }) => name));
     this.#notices.tellOfCopies(variables);
     let captured: Capture = NOTHING;
     let value = Number.NaN;
@@ -149,7 +147,7 @@ export class CgfacOptimizer extends Optimizer {
         lossGrads: true,
         empirical: recipe.fisher === 'empirical',
         kernelsMayBeSkipped: own,
-        refused: (layer) => checks.refused(layer) ?? recipe.refused(layer),
+        refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
         checked: (layer) => checks.isDue(layer),
       });
     });
@@ -248,36 +246,35 @@ export class CgfacOptimizer extends Optimizer {
 
   /**
    * What has to be kept to go on with training: the number of steps, the seed of the sampled targets, the state of the
-   * preconditioner (momentum, factors, warm starts), and the averages.
+   * preconditioner (momentum, factors, warm starts), the averages, and what tells the variables that these are of. All
+   * of it is as it is at the call.
    *
-   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state; the caller disposes
-   * of them.
+   * @returns `iter` (int32, scalar), `seed` (int32, 2: the low and the high word), and the state: tensors that no
+   * backend holds until an op uses them, so that nothing stays of those that nobody disposes of, as `model.save` does.
    */
-  override async getWeights(): Promise<NamedTensor[]> {
-    const { seed } = this.#recipe;
-    const words = tensor1d([seed | 0, Math.floor(seed / UINT32)], 'int32');
-    return [await this.saveIterations(), { name: 'seed', tensor: words }, ...this.#recipe.weights()];
+  override getWeights(): Promise<NamedTensor[]> {
+    return new Promise((resolve) => {
+      resolve(this.#recipe.weights(this.iterations));
+    });
   }
 
   /**
-   * Takes over what {@link CgfacOptimizer.getWeights} returned. Counters count on at once; the state of the layers, and
-   * the averages, go to the layers of the model in the order in which the steps to come meet them, and are part of
-   * {@link CgfacOptimizer.getWeights} until then. A step whose layers have other shapes is refused and leaves them
-   * where they are.
+   * Takes over what {@link CgfacOptimizer.getWeights} returned, or nothing of it. Counters count on at once; the state
+   * of the layers, and the averages, go to the variables that have the numbers which they were saved with, as the steps
+   * to come meet them, and are part of {@link CgfacOptimizer.getWeights} until then. Where no variable has them, for
+   * the weights were changed since, names decide, or the order. A step whose layers have other shapes is refused.
    *
-   * @param weightValues - `iter`, `seed` and the state; the names do not matter.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything else.
+   * @param weightValues - The tensors that were saved, in their order; the names do not matter.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_INVALID_ARG_TYPE` for anything else,
+   * `ERR_CGFAC_BUSY` during `withAveragedWeights`; the state is what it was before, then.
    */
-  override async setWeights(weightValues: NamedTensor[]): Promise<void> {
-    const [iter, seed, ...state] = weightValues;
-    if (iter?.tensor.size !== 1 || seed?.tensor.size !== 2) {
-      throw valueError('the tensors iter (1 number) and seed (2 numbers)', 'the optimizer weights', weightValues);
-    }
-    const [iterations = 0] = await iter.tensor.data();
-    const [low = 0, high = 0] = await seed.tensor.data();
-    await this.#recipe.setWeights(state);
-    this.iterations_ = iterations;
-    this.#recipe.seed = high * UINT32 + (low >>> 0);
+  override setWeights(weightValues: NamedTensor[]): Promise<void> {
+    return new Promise((resolve) => {
+      this.#requireOwnWeights('setWeights');
+      this.iterations_ = this.#recipe.setWeights(weightValues);
+      this.#step = undefined;
+      resolve();
+    });
   }
 
   /**
@@ -329,8 +326,8 @@ export class CgfacOptimizer extends Optimizer {
     if (averages.length > 0) return averages;
     throw new CgfacError(
       'ERR_CGFAC_INVALID_ARG_VALUE',
-      `Expected averages for ${owner} but received none: there are some after a step, with useEma, ` +
-        'or loaded ones of all trainable variables',
+      `Expected averages for ${owner} but received none: there are some after a step, with useEma, or loaded ones ` +
+        'where one variable for each has the numbers that were saved with it',
     );
   }
 }

@@ -13,7 +13,8 @@ BlockTraces traces(const FisherBlock& block) {
   const BlockTraces result{.input = trace(block.input), .output = trace(block.output)};
   // the trace of rows has seen all of them, that of a given factor its diagonal alone
   const double given = squares_in_pieces(block.input.covariance) + squares_in_pieces(block.output.covariance);
-  if (std::isfinite(result.input) && std::isfinite(result.output) && std::isfinite(given)) return result;
+  constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
+  if (result.input <= largest && result.output <= largest && given <= largest) return result;
   require_finite(block);
   throw expected(ErrorCode::not_finite, "squares within the range of float32", "inputs and outputGrads", "an overflow");
 }

@@ -1,6 +1,7 @@
 #include "core/block/gradient.h"
 
 #include "core/block/augmented.h"
+#include "core/block/weight_vector.h"
 #include "core/threads/parallel.h"
 
 namespace cgfac {
@@ -37,11 +38,38 @@ void form_gradient(const FisherBlock& block, const Gradient& gradient, const Wei
   });
 }
 
+bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2) {
+  constexpr std::size_t most_products = 1U << 14U;
+  constexpr double mean_of_random = 8;  // times as much as what random rows leave, ‖g_v‖²‖a‖²/B
+  const Side inputs = inputs_of(block, gradient);
+  const std::size_t count = inputs.count();
+  if (block.size() * count > most_products) return false;
+  const double rows = squares_in_pieces(gradient.loss_grads) * trace(inputs) / inputs.scale;
+  return v_norm2 * mean_of_random * static_cast<double>(count) < gradient.scale * gradient.scale * rows;
+}
+
+Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
+  const Side inputs = inputs_of(block, gradient);
+  const WeightView<float> v = block.view(memory.span(block.size()));
+  for (std::size_t i = 0; i < block.rows(); ++i) {
+    for (std::size_t j = 0; j < block.cols(); ++j) {
+      double sum = 0;
+      for (std::size_t row = 0; row < inputs.count(); ++row) {
+        const double a = j < inputs.features() ? static_cast<double>(inputs.rows(row, j)) : inputs.last_coordinate(row);
+        sum += static_cast<double>(gradient.loss_grads(row, i)) * a;
+      }
+      (j < inputs.features() ? v.kernel(i, j) : v.bias[i]) = static_cast<float>(gradient.scale * sum);
+    }
+  }
+  return {.v = v, .scaled = gradient.scaled};
+}
+
 Gradient given_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
   if (!gradient.same_batch()) return gradient;
   const WeightView<float> v = block.view(memory.span(block.size()));
   form_gradient(block, gradient, v);
-  return {.v = v};
+  if (nearly_cancels(block, gradient, dot(v, v))) return wide_gradient(block, gradient, memory);
+  return {.v = v, .scaled = gradient.scaled};
 }
 
 }  // namespace cgfac

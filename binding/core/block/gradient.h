@@ -14,7 +14,8 @@ struct Gradient {
   /// a, B × inFeatures, where the gradient is a batch's own and the input side does not have that batch's rows; a layer
   /// with a bias adds the 1. None: the rows of the input side.
   MatrixView<const float> inputs{};
-  double scale = 1;  ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+  double scale = 1;     ///< of g_vᵀ [a 1]: 1/B, or 1 where g_v carries it
+  bool scaled = false;  ///< whether v is as near to 1 as can be, so that its norm is not looked at
 
   [[nodiscard]] bool same_batch() const { return loss_grads.data != nullptr; }
 };
@@ -24,6 +25,11 @@ struct Gradient {
 /// Whether it is made of the rows of both sides: the empirical Fisher, v = P_g P_aᵀ to a factor.
 [[nodiscard]] bool empirical(const FisherBlock& block, const Gradient& gradient);
 
+/// Whether a small batch's own gradient, of the norm that is given, is what remains of rows that nearly cancel: what
+/// float32 rounds in their sums counts then, and float64 costs nothing.
+[[nodiscard]] bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2);
+/// The gradient as one that is given, v summed in float64 in `memory`: of gradients that nearly cancel.
+[[nodiscard]] Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory);
 /// v ← scale · g_vᵀ [a 1], the product that `expand` saves where it can. 2·B·m·n flops.
 void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v);
 /// The gradient as one that is given: itself, or a batch's own formed in `memory`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "core/base/matrix_view.h"
@@ -21,5 +22,16 @@ struct SolutionProducts {
   double xfx = unknown;  ///< xᵀF x, twice the Kullback–Leibler divergence that a step −x is predicted to cause
   double xx = unknown;   ///< ‖x‖²
 };
+
+/// Whether a ‖x‖² that is a difference of the squares of parts, whose norms add up to `extent`, may be more than 1 %
+/// off: the parts came from float32 products.
+[[nodiscard]] inline bool cancels(double xx, double extent) {
+  constexpr double rounding = 8 * 0x1p-24;
+  return !(rounding * extent * extent <= 0.01 * xx);
+}
+
+/// Mends what cancelled in the products of x = (v − …)/λ, from what was written: ‖x‖² is that of x where x is there,
+/// and ⟨v, x⟩ = xᵀF x + λ‖x‖²; else what is not known to 1 % is unknown.
+void mend_products(SolutionProducts& products, double v_norm2, double damping, const Destination& destination);
 
 }  // namespace cgfac

@@ -1,6 +1,7 @@
 #include "core/block/weight_vector.h"
 
 #include <array>
+#include <cmath>
 
 #include "core/linalg/blas.h"
 #include "core/threads/parallel.h"
@@ -58,6 +59,19 @@ void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>
   const Pieces pieces(to.size());
   parallel_for(pieces.count, [&](std::size_t i) { blas::axpy(alpha, pieces.of(from, i), pieces.of(to, i)); });
   if (!x.bias.empty()) blas::axpy(alpha, x.bias, y.bias);
+}
+
+double norm2_of(const Destination& destination) {
+  if (destination.factor != 1 || destination.keep != 0) return SolutionProducts::unknown;
+  return dot(destination.out, destination.out);
+}
+
+void mend_products(SolutionProducts& products, double v_norm2, double damping, const Destination& destination) {
+  const double extent = std::sqrt(v_norm2) / damping;
+  if (v_norm2 == 0 || !cancels(products.xx, extent)) return;
+  products.xx = norm2_of(destination);
+  if (!cancels(products.vx, std::sqrt(v_norm2 / damping))) return;  // ⟨v, x⟩ is a difference from ‖v‖²/λ
+  products.vx = products.xfx + (damping * products.xx);
 }
 
 double dot(const WeightView<const float>& x, const WeightView<const float>& y) {

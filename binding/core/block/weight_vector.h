@@ -37,6 +37,8 @@ void write_zero(const Destination& destination);
 void scale(float alpha, const WeightView<float>& x);
 /// y ← y + α x
 void axpy(float alpha, const WeightView<const float>& x, const WeightView<float>& y);
+/// ‖x‖² of what was written; unknown where that is more than x
+[[nodiscard]] double norm2_of(const Destination& destination);
 /// ⟨x, y⟩ over kernel and bias
 [[nodiscard]] double dot(const WeightView<const float>& x, const WeightView<const float>& y);
 /// ⟨x, y⟩ of two arrays

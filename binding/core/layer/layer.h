@@ -136,6 +136,8 @@ class Layer {
 
   using Given = std::optional<WeightView<const float>>;
   LayerSummary solve(const Problem& problem);
+  void solve_scaled(const Problem& problem, LayerSummary& summary);
+  void solve_rows(const Problem& problem, LayerSummary& summary);
   LayerSummary solve_with_factors(const Gradient& gradient, const Given& x0, const Destination& destination,
                                   const CancelFlag* cancel, Spectrum* spectrum);
   LayerSummary solve_advanced(const FisherBlock& rows, const BlockTraces& traces, const Gradient& gradient,

@@ -5,12 +5,14 @@
 #include "core/base/error.h"
 #include "core/block/finite.h"
 #include "core/block/gradient.h"
+#include "core/block/powers.h"
 #include "core/block/solution.h"
 #include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
 #include "core/operator/gram_matrices.h"
 #include "core/solver/sample.h"
+#include "core/solver/scaled_system.h"
 #include "core/solver/woodbury.h"
 #include "core/solver/woodbury_inverses.h"
 
@@ -20,6 +22,13 @@ namespace {
 /// Of a factor of which all is held.
 FactorMoments moments(double trace, std::size_t dimension) {
   return {.trace = trace, .kept_trace = trace, .dimension = dimension, .held = dimension};
+}
+
+// The exponent of a vector for which it, its product with the input side's inverse, and that with both, lie around 1.
+int way_through(const FactoredDamping& gamma) {
+  const int first = -std::ilogb(gamma.input);
+  const int both = first - std::ilogb(gamma.output);
+  return -(std::min({0, first, both}) + std::max({0, first, both})) / 2;
 }
 
 }  // namespace
@@ -34,14 +43,15 @@ struct Layer::Problem {
   const Destination& destination;
   const CancelFlag* cancel;
   Spectrum* spectrum;
+  SolveDamping damping{};  // as solve() finds it
 
-  [[nodiscard]] double lambda(const Damping& damping) const {
-    const double lambda = tikhonov_damping(input, output, damping);
+  [[nodiscard]] double lambda(const Damping& asked) const {
+    const double lambda = tikhonov_damping(input, output, asked);
     require_damping(lambda);
     return lambda;
   }
-  [[nodiscard]] FactoredDamping gamma(const Damping& damping) const {
-    const FactoredDamping gamma = factored_damping(input, output, damping);
+  [[nodiscard]] FactoredDamping gamma(const Damping& asked) const {
+    const FactoredDamping gamma = factored_damping(input, output, asked);
     require_usable(input, output, gamma);
     return gamma;
   }
@@ -56,55 +66,82 @@ LayerSummary Layer::solve(const Problem& problem) {
     summary.products = {.vx = 0, .xfx = 0, .xx = 0};
     return summary;
   }
+  Problem damped = problem;
   if (options_.block == Block::sample) {
     summary.forms = {};
-    summary.products = solve_sample(problem.block, problem.traces, options_.damping, problem.gradient,
-                                    problem.destination, workspace_.gram);
-    return summary;
+    damped.damping = {.lambda = options_.damping.value, .relative = options_.damping.relative};
+  } else if (factored()) {
+    damped.damping.gamma = summary.factored = problem.gamma(options_.damping);
+  } else {
+    damped.damping.lambda = summary.damping = problem.lambda(options_.damping);
   }
   if (summary.method == Method::kfac) {
-    solve_eigen(problem, summary);
-  } else if (factored()) {
-    const FactoredDamping gamma = problem.gamma(options_.damping);
-    summary.factored = gamma;
-    if (averages()) {
-      solve_averaged(problem, gamma, summary);
-    } else {
-      summary.products =
-          solve_factored(problem.block, problem.traces, gamma, problem.gradient, problem.destination, workspace_.gram);
-    }
+    solve_eigen(damped, summary);
+  } else if (summary.factored && averages()) {
+    solve_averaged(damped, *summary.factored, summary);
+  } else {
+    solve_scaled(damped, summary);
+  }
+  return summary;
+}
+
+// As it is, or, where that may leave the range of float32, scaled by powers of two.
+void Layer::solve_scaled(const Problem& problem, LayerSummary& summary) {
+  const Gradient& gradient = problem.gradient;
+  const bool own_is_comfortable = !gradient.same_batch() || comfortable_square(squares_in_pieces(gradient.loss_grads));
+  const bool at_ease = own_is_comfortable && comfortable(problem.traces, problem.damping, problem.destination);
+  if (solved_as_it_is(at_ease, [&] { solve_rows(problem, summary); })) return;
+  const ScaledSystem scaled(problem.block, problem.traces, problem.damping, gradient, problem.x0, workspace_.scaled);
+  solve_rows({.block = scaled.block(),
+              .traces = scaled.traces(),
+              .input = problem.input,
+              .output = problem.output,
+              .gradient = scaled.gradient(),
+              .x0 = scaled.x0(),
+              .destination = scaled.destination(),
+              .cancel = problem.cancel,
+              .spectrum = problem.spectrum,
+              .damping = scaled.damping()},
+             summary);
+  if (summary.cg_fac && summary.cg_fac->cg.reason == CgReason::cancelled) return;
+  scaled.write(problem.destination);
+  summary.products = scaled.products(summary.products);
+  if (summary.exact) summary.exact->values.lambda_max = scaled.eigenvalue(summary.exact->values.lambda_max);
+  if (summary.exact && problem.spectrum != nullptr) scaled.restore(*problem.spectrum);
+}
+
+void Layer::solve_rows(const Problem& problem, LayerSummary& summary) {
+  if (options_.block == Block::sample) {
+    const Damping damping{.value = problem.damping.lambda, .relative = problem.damping.relative};
+    summary.products =
+        solve_sample(problem.block, problem.traces, damping, problem.gradient, problem.destination, workspace_.gram);
+  } else if (problem.damping.gamma) {
+    summary.products = solve_factored(problem.block, problem.traces, *problem.damping.gamma, problem.gradient,
+                                      problem.destination, workspace_.gram);
   } else if (summary.method == Method::exact) {
     solve_spectral(problem, summary);
   } else {
     solve_cg(problem, summary);
   }
-  return summary;
 }
 
 void Layer::solve_eigen(const Problem& problem, LayerSummary& summary) {
-  EigenDamping damping;
-  if (factored()) {
-    damping.factored = summary.factored = problem.gamma(options_.damping);
-  } else {
-    damping.lambda = summary.damping = problem.lambda(options_.damping);
-  }
+  const EigenDamping damping{.lambda = problem.damping.lambda, .factored = problem.damping.gamma};
   const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
   summary.products = eigen_.precondition(problem.block, damping, given.v, problem.destination);
 }
 
 void Layer::solve_spectral(const Problem& problem, LayerSummary& summary) {
-  summary.damping = problem.lambda(options_.damping);
   const GramProblem reduced(problem.block, problem.traces, problem.gradient, exact_scratch_numbers(problem.block),
                             workspace_.gram);
-  summary.exact = solve_exact(reduced, summary.damping, problem.destination, problem.spectrum);
+  summary.exact = solve_exact(reduced, problem.damping.lambda, problem.destination, problem.spectrum);
   summary.products = summary.exact->values.products;
 }
 
 void Layer::solve_cg(const Problem& problem, LayerSummary& summary) {
-  summary.damping = problem.lambda(options_.damping);
   CgFacOptions options = options_.cg_fac;
   options.start_scaling = options_.warm_start == WarmStart::scaled ? StartScaling::optimal : StartScaling::plain;
-  summary.cg_fac = cg_fac(problem.block, problem.traces, summary.damping, problem.gradient, problem.x0,
+  summary.cg_fac = cg_fac(problem.block, problem.traces, problem.damping.lambda, problem.gradient, problem.x0,
                           problem.destination, options, workspace_, problem.cancel, nullptr);
   if (summary.cg_fac->cg.reason == CgReason::cancelled) throw Cancelled();
   summary.products = summary.cg_fac->products;
@@ -119,8 +156,19 @@ void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma,
   if (!std::isfinite(v_norm2)) throw_not_finite(problem.block, problem.gradient);
   require_range(std::sqrt(v_norm2), gamma, problem.destination);
   const Destination& destination = problem.destination;
-  const bool direct = destination.keep == 0 && destination.factor == 1;
+  const bool at_ease = comfortable_square(v_norm2) && comfortable(gamma.input) && comfortable(gamma.output);
+  const bool direct = at_ease && destination.keep == 0 && destination.factor == 1;
   const WeightView<float> x = direct ? destination.out : problem.block.view(x_.span(shape_.size()));
+  if (!at_ease) {
+    const int exponent = root_exponent(v_norm2) - way_through(gamma);
+    const WeightView<float> v = problem.block.view(v_.span(shape_.size()));
+    copy_scaled(given.v, -exponent, v);
+    copy(v, x);
+    apply_inverses(x);
+    summary.products.vx = std::ldexp(dot(v, x), 2 * exponent);
+    write_scaled(x, exponent, destination);
+    return;
+  }
   const bool in_place = x.kernel.data == given.v.kernel.data;
   copy(given.v, x);
   apply_inverses(x);
@@ -153,8 +201,7 @@ LayerSummary Layer::precondition(const std::shared_ptr<const RecordedRows>& batc
     (void)previous_.span(shape_.size());  // so that nothing fails in the end
   LayerSummary summary = solve_with_factors({.v = v}, previous(), {.out = out}, cancel, spectrum);
   if (!summary.cg_fac || options_.warm_start == WarmStart::none) return summary;
-  const CgReason reason = summary.cg_fac->cg.reason;
-  has_previous_ = reason == CgReason::converged || reason == CgReason::max_iterations;
+  has_previous_ = good_start(summary.cg_fac->cg);
   if (has_previous_) copy(out, shape_block(shape_).view(previous_.span(shape_.size())));
   return summary;
 }

@@ -63,9 +63,7 @@ void Layer::prepare_solved(const Given& v, const PrepareOptions& options, LayerS
   bound_ = std::sqrt(std::isnan(xx) ? dot(x, x) : xx);
   direction_ = Direction::formed;
   if (!step.summary.cg_fac || options_.warm_start == WarmStart::none) return;
-  const CgReason reason = step.summary.cg_fac->cg.reason;
-  const bool ended_well = reason == CgReason::converged || reason == CgReason::max_iterations;
-  solution_ = ended_well ? Solution::kept : Solution::broken;
+  solution_ = good_start(step.summary.cg_fac->cg) ? Solution::kept : Solution::broken;
 }
 
 // The eigenvalues of each factor as far as the method has come by them.

@@ -118,6 +118,10 @@ void combine_arrays(double keep, std::span<const float> x, double factor, std::s
 }
 
 void average_weights(double decay, std::span<const float> weights, std::span<float> average) {
+  if (decay == 0) {  // what is not kept is not read
+    std::ranges::copy(weights, average.begin());
+    return;
+  }
   combine_arrays(decay, average, 1 - decay, weights, average);
 }
 

@@ -2,11 +2,17 @@
 
 #include <cblas.h>
 
+#include <cmath>
+
 #include "core/linalg/blas_arguments.h"
 #include "core/threads/cancel.h"
 
 namespace cgfac::blas {
 namespace {
+
+// Between them no block of a sum in float32 can have lost what counts, or have overflowed.
+constexpr double least_sum = 0x1p-100;
+constexpr double largest_sum = 0x1p120;
 
 template <typename T, typename Gemm>
 void gemm_with(Gemm product, T alpha, const MatrixView<const T>& a, const MatrixView<const T>& b, T beta,
@@ -53,7 +59,11 @@ void gram(float alpha, MatrixView<const float> x, MatrixView<float> k) {
 
 double dot(std::span<const float> x, std::span<const float> y) {
   require(x.size() == y.size(), "dot of different lengths");
-  return cblas_dsdot(narrow(x.size()), x.data(), 1, y.data(), 1);
+  const double sum = cblas_dsdot(narrow(x.size()), x.data(), 1, y.data(), 1);
+  if (std::abs(sum) >= least_sum && std::abs(sum) <= largest_sum) return sum;
+  double wide = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) wide += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+  return wide;
 }
 
 double dot(std::span<const double> x, std::span<const double> y) {

@@ -23,7 +23,8 @@ void gram(float alpha, MatrixView<const float> x, MatrixView<float> k);
 void gram_rows(float alpha, MatrixView<const float> x, float beta, MatrixView<float> k, std::size_t first,
                std::size_t count);
 
-/// ⟨x, y⟩, float32 data summed in blocks whose sums are added up in float64.
+/// ⟨x, y⟩, float32 data summed in blocks whose sums are added up in float64; all of it in float64 where it would leave
+/// the range of float32 at either end, so that a sum is NaN or infinite only where its data are.
 [[nodiscard]] double dot(std::span<const float> x, std::span<const float> y);
 [[nodiscard]] double dot(std::span<const double> x, std::span<const double> y);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/passes.h"
 #include "core/block/weight_vector.h"
@@ -103,9 +104,10 @@ MatrixView<const float> FisherOperator::curvature(const WeightView<const float>&
   return current;
 }
 
-void FisherOperator::apply(const WeightView<const float>& v, const WeightView<float>& out) const {
+void FisherOperator::apply(const WeightView<const float>& v, const WeightView<float>& out, Range range) const {
   const MatrixView<const float> c = curvature(v);
   const double norm_c = std::sqrt(norm_squared(c));
+  if (range == Range::comfortable && !(norm_c == 0 || (norm_c >= 0x1p-100 && norm_c <= 0x1p80))) throw NeedsScaling{};
   // NaN or infinity anywhere in v or the rows reaches c. Below λ = 1/2 finite v cannot make λ v leave the range.
   const double norm_damped = damping_ < 0.5 ? 0 : damping_ * std::sqrt(dot(v, v));
   if (!std::isfinite(norm_c) || !(norm_damped <= static_cast<double>(std::numeric_limits<float>::max()) / 2)) {

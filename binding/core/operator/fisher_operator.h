@@ -43,9 +43,14 @@ class FisherOperator {
   FisherOperator(const FisherBlock& block, const BlockTraces& traces, double damping, std::size_t applications,
                  Workspace& workspace);
 
+  /// What becomes of products that come near the ends of float32, or leave it.
+  enum class Range {
+    as_is,        ///< they are as float32 makes them
+    comfortable,  ///< NeedsScaling is thrown
+  };
   /// out ← (F + λI) v; `out` may be `v` itself. Throws Error(not_finite) and leaves `out` alone where v, the rows or a
   /// product is not finite.
-  void apply(const WeightView<const float>& v, const WeightView<float>& out) const;
+  void apply(const WeightView<const float>& v, const WeightView<float>& out, Range range = Range::as_is) const;
 
   // LinearOperator of conjugate_gradient: vectors are size() numbers, the kernel and after it the bias. Nothing is put
   // off; the image of the last direction is kept in the workspace.
@@ -55,6 +60,7 @@ class FisherOperator {
   [[nodiscard]] double update_residual(double alpha, const Vector& p, const Vector& r) const;
   void advance_solution(double alpha, const Vector& p, const Vector& x) const;
   void finish() const {}
+  [[nodiscard]] double extent() const { return 0; }  // ‖x‖ would be a pass of its own
 
  private:
   // M_g (P_gᵀ v P_a) M_a

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "core/base/arena.h"
@@ -184,6 +185,11 @@ double GramOperator::update_residual(double alpha, const Vector& p, Vector& r) c
 void GramOperator::advance_solution(double alpha, const Vector& /*p*/, Vector& /*x*/) {
   finish();
   step_ = alpha;
+}
+
+double GramOperator::extent() const {
+  const double s = x_.s + (step_ * p_.s);
+  return (std::abs(s) * std::sqrt(std::max(base_norm2_, 0.0))) + (std::abs(start_factor_) * std::sqrt(x0_x0_));
 }
 
 void GramOperator::finish() {

@@ -71,6 +71,8 @@ class GramOperator {
   [[nodiscard]] double update_residual(double alpha, const Vector& p, Vector& r) const;
   void advance_solution(double alpha, const Vector& p, Vector& x);
   void finish();
+  /// The norms of the parts of x that are known on the way: |s|·‖b‖ + |c|·‖x₀‖.
+  [[nodiscard]] double extent() const;
 
   /// Inner products of the solution c·x₀ + s·b + P_g C P_aᵀ. They use the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/passes.h"
 #include "core/linalg/blas.h"
@@ -31,9 +32,10 @@ GramProblem::GramProblem(const FisherBlock& block, const BlockTraces& traces, co
   form_matrices(block_, forms_, input_matrix_, output_matrix_, scratch_);
   if (gradient_.same_batch()) {
     project_own_gradient(scratch_);
-  } else {
-    v_norm2_ = cgfac::project(block_, forms_, gradient_.v, u_, as_floats(scratch_));
+    if (nearly_cancels(block_, gradient_, v_norm2_)) gradient_ = wide_gradient(block_, gradient_, workspace.gradient);
   }
+  if (!gradient_.same_batch()) v_norm2_ = cgfac::project(block_, forms_, gradient_.v, u_, as_floats(scratch_));
+  require_comfortable(gradient_, v_norm2_);
   // NaN or infinity in the rows showed in the traces; what is left are those of v, and products beyond float32.
   const double sum = v_norm2_ + blas::square(u_.elements()) +
                      blas::dot(input_matrix_.elements(), input_matrix_.elements()) +

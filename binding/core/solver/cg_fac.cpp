@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/weight_vector.h"
 #include "core/solver/cost.h"
@@ -33,6 +34,86 @@ struct Loop {
   std::vector<double>* residuals;
 };
 
+bool broken(CgReason reason) {
+  return reason == CgReason::indefinite || reason == CgReason::broken_down;
+}
+
+// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`.
+double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
+  constexpr double products = 4;  // their roundings add up
+  return products * float32_rounding * cg.largest * extent / std::sqrt(v_norm2);
+}
+
+// Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %.
+bool doubtful(const CgSummary& cg, double extent, double v_norm2) {
+  return broken(cg.reason) || cg.reason == CgReason::stagnated ||
+         !(residual_noise(cg, extent, v_norm2) <= std::min(cg.residual / 2, 0.01));
+}
+
+// One more product: ‖v − (F + λI) x‖/‖v‖ and the inner products of x itself, and the reason that they allow.
+void measure(const Problem& problem, const CgOptions& options, const WeightView<const float>& v,
+             const WeightView<const float>& x, const WeightView<float>& image, FisherOperator::Workspace& workspace,
+             CgFacSummary& summary) {
+  const FisherOperator fisher(problem.block, problem.traces, problem.damping, 1, workspace);
+  fisher.apply(x, image);
+  const double xx = dot(x, x);
+  const double curvature = dot(x, image);  // ⟨x, (F + λI) x⟩
+  summary.products = {.vx = dot(v, x), .xfx = std::max(curvature - (problem.damping * xx), 0.0), .xx = xx};
+  scale(-1.0F, image);
+  axpy(1.0F, v, image);
+  CgSummary& cg = summary.cg;
+  const double by_recurrence = cg.residual;
+  cg.residual = std::sqrt(dot(image, image) / dot(v, v));
+  if (broken(cg.reason)) return;
+  if (cg.residual <= std::max(options.tolerance, std::sqrt(float32_floor))) {
+    cg.reason = CgReason::converged;
+  } else if (cg.reason == CgReason::converged || cg.residual > 2 * by_recurrence) {
+    cg.reason = CgReason::stagnated;
+  }
+}
+
+// What a measurement needs besides.
+struct Measuring {
+  static constexpr std::size_t most_kept = 4096;  // numbers of a vector
+  Buffer<float> vectors;
+  Buffer<float> formed;
+  FisherOperator::Workspace products;
+};
+
+// x = c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
+struct GramSolution {
+  const GramProblem& problem;
+  const std::optional<WeightView<const float>>& x0;
+  double c;
+  double damping;
+
+  void write(GramOperator& gram, const Destination& destination) const {
+    const double s = gram.x().s;
+    const MatrixView<float> pairs = gram.solution();
+    if (!x0) {
+      problem.expand(s, pairs, destination, gram.pass_scratch());
+      return;
+    }
+    const double x0_factor = destination.factor * (c - (s * damping * c));
+    require_range(x0_factor, dot(*x0, *x0), problem.block(), "x0", *x0);
+    const bool out_is_x0 = destination.out.kernel.data == x0->kernel.data;
+    Destination target = destination;
+    if (out_is_x0) target.keep += x0_factor;
+    problem.expand(s, pairs, target, gram.pass_scratch());
+    if (!out_is_x0) axpy(static_cast<float>(x0_factor), *x0, destination.out);
+  }
+};
+
+void write_within_range(const Problem& problem, const WeightView<const float>& x, double xx) {
+  if (!std::isfinite(xx)) throw_not_finite(problem.block, problem.gradient);
+  if (problem.destination.factor != 1) {
+    const double factor = std::abs(problem.destination.factor);
+    if (!(factor <= largest_norm && factor * std::sqrt(xx) <= largest_norm))
+      throw_not_finite(problem.block, problem.gradient);
+  }
+  write(x, problem.destination);
+}
+
 CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& options, CgFacWorkspace& workspace,
                                  const Loop& loop) {
   const auto& [block, traces, damping, asked, x0, destination] = problem;
@@ -57,23 +138,26 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
                                   loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
-  const bool broken = summary.cg.reason == CgReason::indefinite || summary.cg.reason == CgReason::broken_down;
-  if (!broken) summary.products = gram.products();  // r and x no longer belong together
-
-  // c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
-  const double s = gram.x().s;
-  const double x0_factor = destination.factor * (c - (s * damping * c));
-  const MatrixView<float> solution = gram.solution();
-  if (!x0) {
-    reduced.expand(s, solution, destination, gram.pass_scratch());
+  if (!broken(summary.cg.reason)) summary.products = gram.products();  // else r and x no longer belong together
+  const GramSolution solution{.problem = reduced, .x0 = x0, .c = c, .damping = damping};
+  const double extent = gram.extent() + std::sqrt(std::max(summary.products.xx, 0.0));
+  if (!doubtful(summary.cg, extent, reduced.v_norm2())) {
+    solution.write(gram, destination);
+    if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
   }
-  require_range(x0_factor, dot(*x0, *x0), block, "x0", *x0);
-  const bool out_is_x0 = destination.out.kernel.data == x0->kernel.data;
-  Destination target = destination;
-  if (out_is_x0) target.keep += x0_factor;
-  reduced.expand(s, solution, target, gram.pass_scratch());
-  if (!out_is_x0) axpy(static_cast<float>(x0_factor), *x0, destination.out);
+  // Memory of its own, which is not kept where there is much of it: the workspace of Gram space is of N × N matrices.
+  Measuring own;
+  const bool kept = block.size() <= Measuring::most_kept;
+  Buffer<float>& formed = kept ? workspace.gram.gradient : own.formed;
+  FisherOperator::Workspace& products = kept ? workspace.fisher : own.products;
+  const std::span<float> memory = (kept ? workspace.weight_vectors : own.vectors).span(2 * block.size());
+  const WeightView<float> x = block.view(memory.first(block.size()));
+  solution.write(gram, {.out = x});
+  const WeightView<const float> v = given_gradient(block, asked, formed).v;
+  measure(problem, options.cg, v, x, block.view(memory.subspan(block.size())), products, summary);
+  if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
+  write_within_range(problem, x, summary.products.xx);
   return summary;
 }
 
@@ -101,6 +185,7 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> v = given_gradient(block, problem.gradient, workspace.gram.gradient).v;
   const double v_norm2 = dot(v, v);
   if (!std::isfinite(v_norm2)) throw_not_finite(block, problem.gradient);
+  require_comfortable(problem.gradient, v_norm2);
   if (v_norm2 == 0) {
     write_zero(problem.destination);
     summary.products = {.vx = 0, .xfx = 0, .xx = 0};
@@ -127,19 +212,24 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> solution = block.view(std::span<const float>(x));
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
-  if (problem.destination.factor != 1) require_range(problem.destination.factor, xx, block, "v", v);
+  if (doubtful(summary.cg, std::sqrt(xx), v_norm2)) {
+    measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, summary);
+    if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
+    write_within_range(problem, solution, xx);
+    return summary;
+  }
   // F x = v − r − λ x
   const double vx = dot(v, solution);
   const double rx = dot(block.view(std::span<const float>(r)), solution);
   summary.products = {.vx = vx, .xfx = std::max(vx - rx - (problem.damping * xx), 0.0), .xx = xx};
-  write(solution, problem.destination);
+  write_within_range(problem, solution, xx);
   return summary;
 }
 
 }  // namespace
 
 std::size_t CgFacWorkspace::bytes() const {
-  return fisher.bytes() + gram.bytes() + weight_vectors.bytes();
+  return fisher.bytes() + gram.bytes() + weight_vectors.bytes() + scaled.bytes();
 }
 
 Space choose_space(const FisherBlock& block, int iterations) {
@@ -160,7 +250,11 @@ CgFacSummary cg_fac(const FisherBlock& block, const BlockTraces& traces, double 
                     std::vector<double>* residuals) {
   const Problem problem{
       .block = block, .traces = traces, .damping = damping, .gradient = gradient, .x0 = x0, .destination = destination};
-  if (x0 && !std::isfinite(dot(*x0, *x0))) throw_not_finite(block, "x0", *x0);
+  if (x0) {
+    const double norm2 = dot(*x0, *x0);
+    if (!std::isfinite(norm2)) throw_not_finite(block, "x0", *x0);
+    require_comfortable(gradient, norm2);
+  }
   const Space space =
       options.space == Space::automatic ? choose_space(block, options.cg.max_iterations) : options.space;
   const auto solve = space == Space::gram ? solve_in_gram_space : solve_in_weight_space;
@@ -176,15 +270,35 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
     write_zero({.out = out});
     return {.products = {.vx = 0, .xfx = 0, .xx = 0}};
   }
-  return cg_fac(block, sums, checked_damping(block, sums, damping), {.v = v}, x0, {.out = out}, options, workspace,
-                cancel, residuals);
+  const double lambda = checked_damping(block, sums, damping);
+  CgFacSummary summary;
+  const auto solve_as_it_is = [&] {
+    summary = cg_fac(block, sums, lambda, {.v = v}, x0, {.out = out}, options, workspace, cancel, residuals);
+  };
+  if (solved_as_it_is(comfortable(sums, {.lambda = lambda}, {.out = out}), solve_as_it_is)) return summary;
+  const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, x0, workspace.scaled);
+  summary = cg_fac(scaled.block(), scaled.traces(), scaled.damping().lambda, scaled.gradient(), scaled.x0(),
+                   scaled.destination(), options, workspace, cancel, residuals);
+  if (summary.cg.reason == CgReason::cancelled) return summary;
+  scaled.write({.out = out});
+  summary.products = scaled.products(summary.products);
+  return summary;
 }
 
 void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,
                   const WeightView<float>& out, FisherOperator::Workspace& workspace) {
   const BlockTraces sums = traces(block);
-  const FisherOperator fisher(block, sums, checked_damping(block, sums, damping), 1, workspace);
-  fisher.apply(v, out);
+  const double lambda = checked_damping(block, sums, damping);
+  const auto apply_as_it_is = [&] {
+    const FisherOperator fisher(block, sums, lambda, 1, workspace);
+    fisher.apply(v, out, FisherOperator::Range::comfortable);
+  };
+  if (solved_as_it_is(comfortable(sums, {.lambda = lambda}, {.out = out}), apply_as_it_is)) return;
+  ScaledSystem::Memory memory;
+  const ScaledSystem scaled(block, sums, {.lambda = lambda}, {.v = v}, std::nullopt, memory);
+  const FisherOperator fisher(scaled.block(), scaled.traces(), scaled.damping().lambda, 1, workspace);
+  fisher.apply(scaled.gradient().v, scaled.destination().out);
+  scaled.write_image(out);
 }
 
 }  // namespace cgfac

@@ -12,6 +12,7 @@
 #include "core/operator/fisher_operator.h"
 #include "core/operator/gram_operator.h"
 #include "core/solver/conjugate_gradient.h"
+#include "core/solver/scaled_system.h"
 
 namespace cgfac {
 
@@ -51,6 +52,7 @@ struct CgFacWorkspace {
   FisherOperator::Workspace fisher;
   GramWorkspace gram;
   Buffer<float> weight_vectors;  // x, r, p
+  ScaledSystem::Memory scaled;   // of systems too far from 1
 
   /// What it holds, in bytes.
   [[nodiscard]] std::size_t bytes() const;

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
+#include "core/block/powers.h"
 #include "core/block/solution.h"
 #include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
@@ -68,7 +70,7 @@ void EigenBases::roll_back() {
   can_roll_back_ = false;
 }
 
-SolutionProducts EigenBases::divide(MatrixView<float> x, const EigenDamping& damping) const {
+SolutionProducts EigenBases::divide(MatrixView<float> x, const EigenDamping& damping, double unit) const {
   const std::span<const float> input_values = this->input_values();
   const std::span<const float> output_values = this->output_values();
   const Split split = Split::rows(x.rows, x.cols);
@@ -86,7 +88,7 @@ SolutionProducts EigenBases::divide(MatrixView<float> x, const EigenDamping& dam
         sums.vx += coordinate * solution;
         sums.xfx += e_g * e_a * solution * solution;
         sums.xx += solution * solution;
-        x(i, j) = static_cast<float>(solution);
+        x(i, j) = static_cast<float>(unit * solution);
       }
     }
     partial[piece] = sums;
@@ -107,20 +109,38 @@ SolutionProducts EigenBases::precondition(const FisherBlock& block, const EigenD
   const MatrixView<float> x(memory.data(), m, n);
   const MatrixView<float> product(memory.data() + (m * n), m, n);
 
-  // v̂ = Q_g v Q_aᵀ
-  gemm_in_tiles(1.0F, v.kernel, input.columns(0, in_features).transposed(), 0.0F, product);
-  if (!v.bias.empty()) {
-    const MatrixView<const float> bias(v.bias.data(), m, 1);
+  // v̂ = Q_g v' Q_aᵀ, v = 2^exponent v'
+  int exponent = comfortable_square(v_norm2) ? 0 : root_exponent(v_norm2);
+  WeightView<const float> scaled = v;
+  if (exponent != 0) {
+    const WeightView<float> copy = block.view(memory.first(m * n));
+    copy_scaled(v, -exponent, copy);
+    scaled = copy;
+  }
+  gemm_in_tiles(1.0F, scaled.kernel, input.columns(0, in_features).transposed(), 0.0F, product);
+  if (!scaled.bias.empty()) {
+    const MatrixView<const float> bias(scaled.bias.data(), m, 1);
     gemm_in_tiles(1.0F, bias, input.columns(in_features, 1).transposed(), 1.0F, product);
   }
   gemm_in_tiles(1.0F, output, product, 0.0F, x);
-  const SolutionProducts products = divide(x, damping);
-  if (!(std::sqrt(products.xx) * std::max(1.0, std::abs(destination.factor)) <= largest_norm)) {
+  const SolutionProducts own = divide(x, damping, 1);
+  const SolutionProducts products{.vx = std::ldexp(own.vx, 2 * exponent),
+                                  .xfx = std::ldexp(own.xfx, 2 * exponent),
+                                  .xx = std::ldexp(own.xx, 2 * exponent)};
+  const double norm = std::sqrt(products.xx);
+  if (!(norm * std::max(1.0, std::abs(destination.factor)) <= largest_norm)) {
     throw expected(ErrorCode::not_finite, "a solution within the range of float32", "inputs, outputGrads and v",
                    "an overflow");
   }
+  require_sum_in_range(destination, norm * std::abs(destination.factor));
+  if (!comfortable_square(own.xx)) {  // x was none that float32 holds: 2^-shift x' is
+    const int shift = root_exponent(own.xx);
+    gemm_in_tiles(1.0F, output, product, 0.0F, x);
+    (void)divide(x, damping, std::ldexp(1.0, -shift));
+    exponent += shift;
+  }
   gemm_in_tiles(1.0F, output.transposed(), x, 0.0F, product);
-  const auto factor = static_cast<float>(destination.factor);
+  const auto factor = static_cast<float>(std::ldexp(destination.factor, exponent));
   const auto keep = static_cast<float>(destination.keep);
   gemm_in_tiles(factor, product, input.columns(0, in_features), keep, destination.out.kernel);
   if (!destination.out.bias.empty()) {

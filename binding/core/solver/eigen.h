@@ -67,8 +67,8 @@ class EigenBases {
     Buffer<float> input_values;
     Buffer<float> output_values;
   };
-  // x ← x/(Λ_g Λ_aᵀ + λ), and the inner products
-  SolutionProducts divide(MatrixView<float> x, const EigenDamping& damping) const;
+  // x ← unit·x/(Λ_g Λ_aᵀ + λ), and the inner products without the unit
+  SolutionProducts divide(MatrixView<float> x, const EigenDamping& damping, double unit) const;
 
   Bases now_;
   Bases other_;  // before the last decomposition

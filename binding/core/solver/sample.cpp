@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/base/error.h"
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/pass_order.h"
 #include "core/block/passes.h"
@@ -47,14 +47,15 @@ void apply_jacobian(const FisherBlock& block, const WeightView<const float>& v, 
   if (!block.input.homogeneous) return;
   for (std::size_t row = 0; row < n; ++row) {
     for (std::size_t j = 0; j < g.cols; ++j) {
-      result[row] += static_cast<double>(g(row, j)) * static_cast<double>(v.bias[j]);
+      result[row] += block.input.last_coordinate(row) * static_cast<double>(g(row, j)) * static_cast<double>(v.bias[j]);
     }
   }
 }
 
-// The rows of both sides are those of one batch: refuses averages and different numbers of rows.
-void require_one_batch(const FisherBlock& block) {
-  if (block.input.given() || block.output.given() || block.input.stores_last()) {
+// The rows of both sides are those of one batch: refuses averages and different numbers of rows. Scaled rows store
+// their homogeneous coordinate, as averages do.
+void require_one_batch(const FisherBlock& block, const Gradient& gradient) {
+  if (block.input.given() || block.output.given() || (block.input.stores_last() && !gradient.scaled)) {
     throw expected(ErrorCode::shape_mismatch, "the rows of one batch on both sides", "the per-sample block",
                    "an average");
   }
@@ -80,6 +81,7 @@ class SampleProblem {
   void project();
   // H, and tr H; then J v and ‖v‖² for the empirical Fisher
   void form_hadamard();
+  [[nodiscard]] double v_norm2() const { return v_norm2_; }
   // Error(not_finite) that names its cause where anything so far is not finite; `asked`: the gradient as it came
   void require_finite_products(const Gradient& asked) const;
   // λ, and the Cholesky factor of H + λ/w·I
@@ -174,8 +176,7 @@ double SampleProblem::damp(const Damping& damping) {
   for (std::size_t i = 0; i < n_; ++i) trace += hadamard_(i, i);
   const double lambda =
       damping.relative ? damping.value * weight_ * trace / static_cast<double>(block_.size()) : damping.value;
-  if (!(lambda >= static_cast<double>(std::numeric_limits<float>::min()) &&
-        lambda <= static_cast<double>(std::numeric_limits<float>::max()))) {
+  if (damping.relative && !(usable(lambda))) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number > 0 in the range of float32",
                    "relative damping", to_text(lambda));
   }
@@ -236,16 +237,23 @@ void SampleProblem::expand(const SampleSolution& solution, const BlockTraces& tr
 
 SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& traces, const Damping& damping,
                               const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
-  require_one_batch(block);
+  require_one_batch(block, gradient);
   const bool of_block = has_block_inputs(block, gradient);
   SampleProblem problem(block, of_block ? gradient : given_gradient(block, gradient, workspace.gradient), workspace);
   problem.project();
   problem.form_hadamard();
+  if (gradient.same_batch() && nearly_cancels(block, gradient, problem.v_norm2())) {
+    return solve_sample(block, traces, damping, wide_gradient(block, gradient, workspace.gradient), destination,
+                        workspace);
+  }
+  require_comfortable(gradient, problem.v_norm2());
   problem.require_finite_products(gradient);
   const double lambda = problem.damp(damping);
   const SampleSolution solution = problem.solve(lambda);
   problem.expand(solution, traces, destination);
-  return solution.products;
+  SolutionProducts products = solution.products;
+  mend_products(products, problem.v_norm2(), lambda, destination);
+  return products;
 }
 
 }  // namespace cgfac

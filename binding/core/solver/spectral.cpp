@@ -42,6 +42,13 @@ SolutionProducts products_of(const PairSums& sums, double v_norm2, double dampin
   return result;
 }
 
+// Where they cancel, ⟨v, x⟩ is no less than xᵀF x, and ‖x‖² than ⟨v, x⟩²/‖v‖² (Cauchy and Schwarz).
+SolutionProducts bounded(SolutionProducts products, double v_norm2) {
+  products.vx = std::max(products.vx, products.xfx);
+  if (v_norm2 > 0) products.xx = std::max(products.xx, products.vx * products.vx / v_norm2);
+  return products;
+}
+
 // The steps of a solution from the eigenvectors of both sides.
 class BothSpectra {
  public:
@@ -201,15 +208,19 @@ Spectrum::Values Spectrum::at(double damping) const {
       sums.add(weights[(i * p) + j], e, 1 / (damping + e));
     }
   }
-  return {.products = products_of(sums, v_norm2, damping),
+  return {.products = bounded(products_of(sums, v_norm2, damping), v_norm2),
           .lambda_max = input_values.empty() ? 0 : std::ranges::max(output_values) * std::ranges::max(input_values),
           .effective_rank = sums.rank};
 }
 
 ExactSummary solve_exact(const GramProblem& problem, double damping, const Destination& destination,
                          Spectrum* spectrum) {
-  if (spectrum == nullptr && std::min(problem.rows(), problem.cols()) >= smallest_mixed)
-    return solve_mixed(problem, damping, destination);
+  if (spectrum == nullptr && std::min(problem.rows(), problem.cols()) >= smallest_mixed) {
+    ExactSummary summary = solve_mixed(problem, damping, destination);
+    if (assembly_of(problem) != Assembly::covariances)
+      mend_products(summary.values.products, problem.v_norm2(), damping, destination);
+    return summary;
+  }
   const BothSpectra both(problem, damping);
   both.project();
   if (spectrum != nullptr) {
@@ -227,6 +238,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   summary.values.lambda_max = std::ranges::max(both.output_values()) * std::ranges::max(both.input_values());
   summary.values.effective_rank = sums.rank;
   both.assemble(destination);
+  if (both.assembly() == Assembly::difference)
+    mend_products(summary.values.products, problem.v_norm2(), damping, destination);
   return summary;
 }
 

@@ -53,7 +53,8 @@ struct ExactSummary {
 /// of K. The largest eigenvalue and the effective rank stay unknown then. Eigenvalues that rounding made negative are
 /// taken as 0.
 ///
-/// Relative error ≤ 4·2⁻²⁴·(λ + max E)/λ. Throws Error(not_finite), with the destination untouched, beyond float32.
+/// Relative error ≤ 4·2⁻²⁴·(λ + max E)/λ, times what the rows of a batch's own gradient cancel by (docs/math.md §6).
+/// Throws Error(not_finite), with the destination untouched, beyond float32.
 ///
 /// Source: the identities of docs/math.md §6; the eigenvalue form of the damped Kronecker inverse is that of J. Martens
 /// and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, appendix B.

@@ -5,6 +5,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/error.h"
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/gradient.h"
 #include "core/block/solution.h"
@@ -43,10 +44,12 @@ struct WoodburySide {
   }
 };
 
-SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& damping, const WeightView<const float>& v,
+SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& damping, const Gradient& gradient,
                              const Destination& destination, GramWorkspace& workspace) {
+  const WeightView<const float>& v = gradient.v;
   const double v_norm2 = dot(v, v);
   if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", v);
+  require_comfortable(gradient, v_norm2);
   require_range(std::sqrt(v_norm2), damping, destination);
   const BlockForms forms = gram_forms(block);
   const std::size_t widest =
@@ -107,7 +110,7 @@ void require_range(double norm_v, const FactoredDamping& damping, const Destinat
 
 SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
                                 const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
-  if (!gradient.same_batch()) return solve_given(block, damping, gradient.v, destination, workspace);
+  if (!gradient.same_batch()) return solve_given(block, damping, gradient, destination, workspace);
   const BlockForms forms = gram_forms(block);
   if (forms.input == FactorForm::panel && forms.output == FactorForm::panel) {
     return solve_own(block, traces, damping, gradient, destination, workspace);
@@ -116,11 +119,12 @@ SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& tra
   const std::span<float> memory = workspace.gradient.span((destination.keep == 0 ? 1 : 2) * block.size());
   const WeightView<float> v = block.view(memory.first(block.size()));
   form_gradient(block, gradient, v);
-  if (destination.keep == 0) return solve_given(block, damping, v, destination, workspace);
+  const Gradient given{.v = v, .scaled = gradient.scaled};
+  if (destination.keep == 0) return solve_given(block, damping, given, destination, workspace);
   const WeightView<float> x = block.view(memory.subspan(block.size()));
   const double norm_v = std::sqrt(dot(WeightView<const float>(v), WeightView<const float>(v)));
   require_range(norm_v, damping, destination);
-  const SolutionProducts products = solve_given(block, damping, v, {.out = x}, workspace);
+  const SolutionProducts products = solve_given(block, damping, given, {.out = x}, workspace);
   write(x, destination);
   return products;
 }

@@ -39,20 +39,35 @@ struct OwnProducts {
   double loss_grads_norm2 = 0;  // ‖g_v‖²
 };
 
-// (I − γS)/scale: K S in units of the rows' own products
-void complement(MatrixView<const double> s, double gamma, double scale, MatrixView<float> out) {
+// (I − γS)/scale: K S in units of the rows' own products, [a 1][a 1]ᵀ S; where γ is so large that this cancels, S is
+// I/γ to float32
+void complement(const InverseView& inverse, double trace, MatrixView<float> out) {
+  const MatrixView<const double> s = inverse.s;
+  const double gamma = inverse.gamma;
+  const double scale = inverse.side.scale;
+  if (gamma > 0x1p26 * trace) {
+    blas::gram(static_cast<float>(1 / gamma), inverse.side.rows, out);
+    if (!inverse.side.homogeneous) return;
+    for (std::size_t i = 0; i < out.rows; ++i) {
+      const double last = inverse.side.last_coordinate(i) / gamma;
+      for (std::size_t j = 0; j < out.cols; ++j)
+        out(i, j) += static_cast<float>(last * inverse.side.last_coordinate(j));
+    }
+    return;
+  }
   const double factor = -gamma / scale;
   for (std::size_t i = 0; i < out.size(); ++i) out.data[i] = static_cast<float>(factor * s.data[i]);
   for (std::size_t i = 0; i < out.rows; ++i) out(i, i) = static_cast<float>((1 - (gamma * s(i, i))) / scale);
 }
 
 // ⟨v, x⟩ = scale²·⟨G_r, A_r⟩ and xᵀFx = scale_g·scale_a·scale²·‖G_r A_r‖² with A_r = Z_a aᵀ and G_r alike
-SolutionProducts empirical_products(const OwnProblem& problem, MatrixView<const float> input_rest, Carver& memory) {
+SolutionProducts empirical_products(const OwnProblem& problem, const BlockTraces& traces,
+                                    MatrixView<const float> input_rest, Carver& memory) {
   const FisherBlock& block = problem.block;
   const double scale = problem.gradient.scale;
   const MatrixView<float> output_rest = memory.floats(problem.fisher_rows(), problem.batch());
   const MatrixView<float> product = memory.floats(problem.fisher_rows(), problem.batch());
-  complement(problem.inverses.output.s, problem.damping.output, block.output.scale, output_rest);
+  complement(problem.inverses.output, traces.output, output_rest);
   gemm_in_tiles(1.0F, output_rest, input_rest, 0.0F, product);
   const double vx = blas::dot(std::span<const float>(output_rest.elements()), input_rest.elements());
   return {.vx = scale * scale * vx,
@@ -93,10 +108,10 @@ OwnProducts own_products(const OwnProblem& problem, const BlockTraces& traces, M
   const FisherBlock& block = problem.block;
   Carver memory(scratch);
   const MatrixView<float> input_rest = memory.floats(problem.batch(), problem.batch());
-  complement(problem.inverses.input.s, problem.damping.input, block.input.scale, input_rest);
+  complement(problem.inverses.input, traces.input, input_rest);
   OwnProducts result;
   if (problem.same()) {
-    result = {.products = empirical_products(problem, input_rest, memory),
+    result = {.products = empirical_products(problem, traces, input_rest, memory),
               .loss_grads_norm2 = traces.output / block.output.scale};
   } else {
     result = true_products(problem, input_rest, subtracted, memory);
@@ -157,8 +172,9 @@ void write_by_columns(const OwnProblem& problem, const OwnRows& rows) {
     });
   }
   if (block.input.homogeneous) {
-    const std::vector<float> ones(batch, 1.0F);
-    multiply({ones.data(), batch, 1}, rows.scratch.data(), {destination.out.bias.data(), m, 1});
+    std::vector<float> last(batch);
+    for (std::size_t i = 0; i < batch; ++i) last[i] = static_cast<float>(block.input.last_coordinate(i));
+    multiply({last.data(), batch, 1}, rows.scratch.data(), {destination.out.bias.data(), m, 1});
   }
 }
 
@@ -173,7 +189,8 @@ void form_inputs(const FisherBlock& block, MatrixView<const float> inverse, Matr
   });
   for (std::size_t row = 0; block.input.homogeneous && row < batch; ++row) {
     double sum = 0;
-    for (std::size_t j = 0; j < batch; ++j) sum += static_cast<double>(inverse(row, j));
+    for (std::size_t j = 0; j < batch; ++j)
+      sum += static_cast<double>(inverse(row, j)) * block.input.last_coordinate(j);
     z_a(row, in_features) = static_cast<float>(sum);
   }
 }
@@ -199,7 +216,8 @@ void multiply_inputs(const FisherBlock& block, MatrixView<const float> z, float 
   blas::gemm(1.0F, z.transposed(), block.input.rows, keep, out.kernel);
   for (std::size_t j = 0; j < out.bias.size(); ++j) {
     double sum = 0;
-    for (std::size_t row = 0; row < z.rows; ++row) sum += static_cast<double>(z(row, j));
+    for (std::size_t row = 0; row < z.rows; ++row)
+      sum += static_cast<double>(z(row, j)) * block.input.last_coordinate(row);
     out.bias[j] = (keep == 0.0F ? 0.0F : keep * out.bias[j]) + static_cast<float>(sum);
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -23,6 +24,13 @@ class WorkspacePool {
   void give(std::unique_ptr<Workspace> workspace) {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(workspace));
+  }
+  /// What those hold that nobody uses, in bytes.
+  [[nodiscard]] std::size_t bytes() {
+    const std::lock_guard lock(mutex_);
+    std::size_t sum = 0;
+    for (const auto& workspace : free_) sum += workspace->bytes();
+    return sum;
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "core/threads/thread_pool.h"
@@ -23,19 +24,33 @@ void Job::pin(const Napi::Value& value) {
 
 namespace {
 
+// What was done is written even where the call was cancelled meanwhile: a layer's warm start, and calls behind it, go
+// on from there.
+Napi::Value written(Napi::Env env, Job& job) {
+  job.memory->commit(env);
+  return job.result(env);
+}
+
 void settle(Napi::Env env, Job& job) {
-  if (job.cancel->load(std::memory_order_relaxed)) {
-    job.deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
-  } else if (job.error) {
-    job.deferred.Reject(translate(env, job.error).Value());
-  } else {
-    try {
-      job.deferred.Resolve(job.result(env));
-    } catch (const Napi::Error&) {
-      throw;
-    } catch (...) {  // no memory to tell the result with
+  std::optional<Napi::Value> result;
+  try {
+    if (job.error) std::rethrow_exception(job.error);
+    if (job.memory->written()) result = written(env, job);
+  } catch (const Napi::Error& error) {
+    job.memory->take_back();
+    job.deferred.Reject(error.Value());
+    return;
+  } catch (...) {
+    job.memory->take_back();
+    if (!job.cancel->load(std::memory_order_relaxed)) {
       job.deferred.Reject(translate(env, std::current_exception()).Value());
+      return;
     }
+  }
+  if (result && !job.cancel->load(std::memory_order_relaxed)) {
+    job.deferred.Resolve(*result);
+  } else {
+    job.deferred.Reject(coded_error(env, "ABORTED", "cancelled").Value());
   }
 }
 
@@ -100,7 +115,11 @@ Task JobQueue::task_of(Job& job) {
   running_.insert(&job);
   return [self = shared_from_this(), raw = &job] {
     try {
-      if (!raw->cancel->load(std::memory_order_relaxed)) raw->work(*raw->cancel);
+      if (!raw->cancel->load(std::memory_order_relaxed)) {
+        raw->memory->begin();
+        raw->work(*raw->cancel);
+        raw->memory->end(!raw->cancel->load(std::memory_order_relaxed));
+      }
     } catch (...) {
       raw->error = std::current_exception();
     }
@@ -116,6 +135,7 @@ void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callba
   const std::unique_ptr<Job> job(static_cast<Job*>(data));
   if (raw_env == nullptr) {  // the environment ended first: nothing can be settled, and it frees the references itself
     for (Napi::ObjectReference& pin : job->pins) pin.SuppressDestruct();
+    job->memory->abandon();
     return;
   }
   auto* const queue = static_cast<JobQueue*>(context);
@@ -129,6 +149,7 @@ void JobQueue::settle_on_javascript_thread(napi_env raw_env, napi_value /*callba
     // A worker that is being terminated runs no more JavaScript: every Node-API call fails, this one quietly.
     error.ThrowAsJavaScriptException();
   }
+  job->memory->release();
 }
 
 void JobQueue::end_with_environment(void* queue) {

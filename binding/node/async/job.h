@@ -12,6 +12,7 @@
 
 #include "core/solver/conjugate_gradient.h"
 #include "core/threads/strand.h"
+#include "node/async/call_memory.h"
 
 namespace cgfac::node {
 
@@ -28,14 +29,15 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
   std::shared_ptr<CancelFlag> flag_ = std::make_shared<CancelFlag>(false);
 };
 
-/// One asynchronous call: parse → pin → queue → settle.
+/// One asynchronous call: parse → own → queue → settle.
 struct Job {
   explicit Job(Napi::Env env) : deferred(Napi::Promise::Deferred::New(env)) {}
 
   std::function<void(const CancelFlag&)> work;   ///< on a pool thread; no Node-API in it
   std::function<Napi::Value(Napi::Env)> result;  ///< on the JavaScript thread, once the work is done
   std::function<void()> settled;                 ///< on the JavaScript thread, whatever came of it
-  std::vector<Napi::ObjectReference> pins;       ///< the arrays and objects the work borrows
+  std::vector<Napi::ObjectReference> pins;       ///< objects of the package's own that the work uses
+  std::shared_ptr<CallMemory> memory;            ///< what the work reads and writes of the caller's
   std::shared_ptr<CancelFlag> cancel = std::make_shared<CancelFlag>(false);
   std::exception_ptr error;
   Napi::Promise::Deferred deferred;
@@ -45,7 +47,8 @@ struct Job {
 };
 
 /// The jobs of one environment (the main thread's, or a worker_thread's), which they never outlive: when it ends, or
-/// the process exits, they are cancelled and waited for, because they borrow its arrays.
+/// the process exits, they are cancelled and waited for, because they use its objects, and OpenBLAS frees its buffers
+/// at exit.
 class JobQueue : public std::enable_shared_from_this<JobQueue> {
  public:
   /// The queue of an environment, which ends with it.

@@ -17,9 +17,9 @@ namespace cgfac::node {
 /// twins make one, and run it: here and now, or on the pool.
 template <typename Outcome>
 struct Call {
-  std::function<Outcome(const CancelFlag*)> work;              ///< knows nothing of JavaScript but pinned memory
+  std::function<Outcome(const CancelFlag*)> work;              ///< knows nothing of JavaScript but memory
   std::function<Napi::Value(Napi::Env, const Outcome&)> tell;  ///< on the JavaScript thread, once it is done
-  std::vector<Napi::Value> pins{};                             ///< arrays and objects that the work borrows
+  std::vector<Napi::Value> pins{};                             ///< objects of the package's own that the work uses
   std::function<void()> started{};                             ///< of an asynchronous call, on the JavaScript thread
   std::function<void()> settled{};                             ///< the same, whatever came of it
   std::shared_ptr<Strand> strand{};                            ///< calls of one strand run one after another
@@ -44,10 +44,11 @@ Napi::Value run_now(Napi::Env env, const Call<Outcome>& call) {
   return call.tell(env, outcome);
 }
 
-/// Queues a call on the pool: a promise. `token`: what cancels it, or undefined.
+/// Queues a call on the pool: a promise. `memory`: what it was parsed with. `token`: what cancels it, or undefined.
 template <typename Outcome>
-Napi::Value queue(Napi::Env env, Call<Outcome> call, const Napi::Value& token) {
+Napi::Value queue(Napi::Env env, Call<Outcome> call, std::shared_ptr<CallMemory> memory, const Napi::Value& token) {
   auto job = std::make_unique<Job>(env);
+  job->memory = std::move(memory);
   const auto outcome = std::make_shared<Outcome>();
   job->work = [work = std::move(call.work), outcome](const CancelFlag& cancel) {
     const CancelScope scope(&cancel);

@@ -24,28 +24,33 @@ Napi::Function ConjugateGradientWrap::define(Napi::Env env) {
 }
 
 ConjugateGradientWrap::ConjugateGradientWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<ConjugateGradientWrap>(info) {
+    : Napi::ObjectWrap<ConjugateGradientWrap>(info), MemoryHolder(info.Env()) {
   const auto options = info[0].As<Napi::Object>();
   options_ = cg_fac_options(options);
   history_ = options.Get("history").As<Napi::Boolean>().Value();
 }
 
-Call<ConjugateGradientWrap::Outcome> ConjugateGradientWrap::parse(const Napi::CallbackInfo& info) const {
+Call<ConjugateGradientWrap::Outcome> ConjugateGradientWrap::parse(const Napi::CallbackInfo& info, CallMemory& memory) {
   const FisherOperatorWrap& fisher = operator_of(info);
   const auto system = info[1].As<Napi::Object>();
   const LayerShape& shape = fisher.shape();
   const auto arrays = [&](const char* kernel, const char* bias, const char* name) {
     return weight_arrays(system.Get(kernel), system.Get(bias), name, shape);
   };
-  const WeightArrays v = arrays("vKernel", "vBias", "v");
-  const WeightArrays out = arrays("outKernel", "outBias", "out");
+  const WeightArrays given = arrays("vKernel", "vBias", "v");
+  const WeightArrays wanted = arrays("outKernel", "outBias", "out");
   std::optional<WeightArrays> x0;
   if (system.Get("x0Kernel").IsTypedArray()) x0 = arrays("x0Kernel", "x0Bias", "x0");
   const Batch rows = fisher.batch();
-  require_no_overlap(info.Env(), out,
-                     {.v = v, .x0 = x0, .rows = {rows.inputs.elements(), rows.output_grads.elements()}});
-  const auto work = [block = fisher_block(shape, rows), lambda = fisher.damping(), v, out, x0, options = options_,
-                     history = history_, workspaces = workspaces_](const CancelFlag* cancel) {
+  require_no_overlap(info.Env(), wanted,
+                     {.v = given, .x0 = x0, .rows = {rows.inputs.elements(), rows.output_grads.elements()}});
+  const WeightArrays v = memory.read(given);
+  if (x0) x0 = memory.read(*x0);
+  const WeightArrays out =
+      memory.write({.kernel = system.Get("outKernel"), .bias = system.Get("outBias"), .name = "out", .memory = wanted},
+                   system.Get("fresh").ToBoolean());
+  const auto work = [block = fisher_block(shape, memory.read(rows)), lambda = fisher.damping(), v, out, x0,
+                     options = options_, history = history_, workspaces = workspaces_](const CancelFlag* cancel) {
     Outcome outcome;
     auto workspace = workspaces->take();
     std::optional<WeightView<const float>> start;
@@ -55,25 +60,31 @@ Call<ConjugateGradientWrap::Outcome> ConjugateGradientWrap::parse(const Napi::Ca
     workspaces->give(std::move(workspace));
     return outcome;
   };
-  const auto tell = [history = history_](Napi::Env env, const Outcome& outcome) -> Napi::Value {
+  const auto told = [this, history = history_](Napi::Env env, const Outcome& outcome) -> Napi::Value {
+    tell(workspaces_->bytes());
     Napi::Object result = summary_object(env, outcome.summary);
     if (history) result.Set("residuals", typed_array<Napi::Float64Array>(env, outcome.residuals));
     return result;
   };
-  return {.work = work, .tell = tell, .pins = fisher.pins()};
+  return {.work = work, .tell = told, .pins = {Value()}};
+}
+
+void ConjugateGradientWrap::let_go() {
+  workspaces_.reset();
+  tell(0);
 }
 
 Napi::Value ConjugateGradientWrap::solve_sync(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] { return run_now(info.Env(), parse(info)); });
+  return guarded(info.Env(), [&] {
+    CallMemory memory(Ownership::borrowed);
+    return run_now(info.Env(), parse(info, memory));
+  });
 }
 
 Napi::Value ConjugateGradientWrap::solve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    Call<Outcome> call = parse(info);
-    const auto system = info[1].As<Napi::Object>();
-    for (const char* name : {"vKernel", "vBias", "outKernel", "outBias", "x0Kernel", "x0Bias"})
-      call.pins.push_back(system.Get(name));
-    return queue(info.Env(), std::move(call), info[2]);
+    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    return queue(info.Env(), parse(info, *memory), memory, info[2]);
   });
 }
 

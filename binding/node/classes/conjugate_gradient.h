@@ -8,11 +8,12 @@
 #include "core/solver/cg_fac.h"
 #include "core/threads/workspace_pool.h"
 #include "node/classes/call.h"
+#include "node/native_memory.h"
 
 namespace cgfac::node {
 
 /// The native half of `ConjugateGradient`: options, and workspaces that its solves take in turn.
-class ConjugateGradientWrap : public Napi::ObjectWrap<ConjugateGradientWrap> {
+class ConjugateGradientWrap : public Napi::ObjectWrap<ConjugateGradientWrap>, private MemoryHolder {
  public:
   /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
@@ -26,9 +27,11 @@ class ConjugateGradientWrap : public Napi::ObjectWrap<ConjugateGradientWrap> {
   };
   /// (operator, { vKernel, vBias, outKernel, outBias, x0Kernel, x0Bias }) → summary
   Napi::Value solve_sync(const Napi::CallbackInfo& info);
-  /// (…, cancelToken | undefined) → Promise<summary>
+  /// ({ …, fresh }, cancelToken | undefined) → Promise<summary>; `fresh`: whether `out` is new.
   Napi::Value solve(const Napi::CallbackInfo& info);
-  [[nodiscard]] Call<Outcome> parse(const Napi::CallbackInfo& info) const;
+  [[nodiscard]] Call<Outcome> parse(const Napi::CallbackInfo& info, CallMemory& memory);
+  [[nodiscard]] bool collected() const override { return Value().IsEmpty(); }
+  void let_go() override;
 
   CgFacOptions options_;
   bool history_ = false;

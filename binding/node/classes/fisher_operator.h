@@ -9,11 +9,14 @@
 #include "core/threads/workspace_pool.h"
 #include "node/classes/call.h"
 #include "node/convert/arrays.h"
+#include "node/native_memory.h"
 
 namespace cgfac::node {
 
-/// The native half of `FisherOperator`: two borrowed arrays, a shape and a damping.
-class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap> {
+/// The native half of `FisherOperator`: two borrowed arrays, a shape and a damping. The arrays are properties of the
+/// JavaScript object, and weak references of this one: with strong ones an array that refers to its operator would keep
+/// both alive for good.
+class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap>, private MemoryHolder {
  public:
   /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
@@ -24,16 +27,18 @@ class FisherOperatorWrap : public Napi::ObjectWrap<FisherOperatorWrap> {
   [[nodiscard]] const Damping& damping() const { return damping_; }
   /// The rows as they lie in memory now. Throws where the arrays have lost their length, by a transfer.
   [[nodiscard]] Batch batch() const;
-  /// The borrowed arrays and this object, which a job keeps.
-  [[nodiscard]] std::vector<Napi::Value> pins() const;
 
  private:
   using Workspaces = WorkspacePool<FisherOperator::Workspace>;
   /// (vKernel, vBias, outKernel, outBias)
   Napi::Value apply_sync(const Napi::CallbackInfo& info);
-  /// (vKernel, vBias, outKernel, outBias, cancelToken | undefined) → Promise<undefined>
+  /// (vKernel, vBias, outKernel, outBias, cancelToken | undefined, fresh) → Promise<undefined>; `fresh`: whether `out`
+  /// is new.
   Napi::Value apply(const Napi::CallbackInfo& info);
-  [[nodiscard]] Call<Nothing> parse(const Napi::CallbackInfo& info) const;
+  [[nodiscard]] Call<Nothing> parse(const Napi::CallbackInfo& info, CallMemory& memory, bool fresh);
+
+  [[nodiscard]] bool collected() const override { return Value().IsEmpty(); }
+  void let_go() override;
 
   LayerShape shape_;
   Damping damping_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "node/addon.h"
 #include "node/classes/spectrum.h"
 #include "node/convert/options.h"
 #include "node/convert/report_writer.h"
@@ -29,16 +30,32 @@ Napi::Function LayerWrap::define(Napi::Env env) {
        InstanceMethod<&Wrap::reset>("reset"), InstanceMethod<&Wrap::dispose>("dispose")});
 }
 
-LayerWrap::LayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerWrap>(info) {
+LayerWrap::LayerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LayerWrap>(info), MemoryHolder(info.Env()) {
   const auto options = info[0].As<Napi::Object>();
   guarded(info.Env(), [&] { layer_ = std::make_shared<Layer>(layer_shape(options), layer_options(options)); });
 }
 
+void LayerWrap::settle() {
+  --pending_;
+  tell_memory();
+}
+
+void LayerWrap::tell_memory() {
+  if (pending_ > 0 || !layer_) return;
+  const LayerMemory memory = layer_->memory();
+  tell(memory.recorded + memory.workspace + memory.previous + memory.factors);
+}
+
+void LayerWrap::let_go() {
+  layer_.reset();
+  tell(0);
+}
+
 void LayerWrap::require_idle(Napi::Env env, const char* call) const {
-  if (*pending_ == 0) return;
+  if (pending_ == 0) return;
   throw coded_error(env, "ERR_CGFAC_BUSY",
                     std::string("Expected no pending asynchronous call for ") + call + " but received " +
-                        std::to_string(*pending_) + "; await them first");
+                        std::to_string(pending_) + "; await them first");
 }
 
 void LayerWrap::record_batch(const Napi::CallbackInfo& info) {
@@ -50,6 +67,8 @@ void LayerWrap::record_batch(const Napi::CallbackInfo& info) {
     const auto output_grads = float32_array(info[1], "outputGrads", output_rows * shape.out_features);
     layer_->record_batch({.inputs = {inputs.data(), input_rows, shape.in_features},
                           .output_grads = {output_grads.data(), output_rows, shape.out_features}});
+    const std::size_t recorded = inputs.size() + output_grads.size();
+    if (std::exchange(recorded_, recorded) != recorded) tell_memory();
   });
 }
 
@@ -66,7 +85,7 @@ std::function<LayerWrap::Solved(const CancelFlag*)> LayerWrap::solve(const Weigh
 }
 
 // The array that the report lies in is pinned by whoever makes the call.
-Call<LayerWrap::Solved> LayerWrap::call(std::function<Solved(const CancelFlag*)> work, std::span<double> report) const {
+Call<LayerWrap::Solved> LayerWrap::call(std::function<Solved(const CancelFlag*)> work, std::span<double> report) {
   return {.work = std::move(work),
           .tell = [report](Napi::Env env, const Solved& solved) -> Napi::Value {
             write_report(solved.summary, report);
@@ -74,37 +93,51 @@ Call<LayerWrap::Solved> LayerWrap::call(std::function<Solved(const CancelFlag*)>
             return SpectrumWrap::create(env, solved.spectrum);
           },
           .pins = {Value()},
-          .started = [pending = pending_] { ++*pending; },
-          .settled = [pending = pending_] { --*pending; },
+          .started = [this] { start(); },
+          .settled = [this] { settle(); },
           .strand = strand_};
 }
 
-Call<LayerWrap::Solved> LayerWrap::parse_precondition(const Napi::CallbackInfo& info) const {
+Call<LayerWrap::Solved> LayerWrap::parse_precondition(const Napi::CallbackInfo& info, CallMemory& memory) {
   const LayerShape& shape = layer_->shape();
-  const WeightArrays v = weight_arrays(info[0], info[1], "v", shape);
-  const WeightArrays out = weight_arrays(info[2], info[3], "out", shape);
-  require_no_overlap(info.Env(), out, {.v = v});
-  const bool spectrum = info[5].IsObject() && info[5].As<Napi::Object>().Get("spectrum").ToBoolean();
-  return call(solve(v, out, spectrum), report_array<SolveReport>(info[4]));
+  const WeightArrays given = weight_arrays(info[0], info[1], "v", shape);
+  const WeightArrays wanted = weight_arrays(info[2], info[3], "out", shape);
+  require_no_overlap(info.Env(), wanted, {.v = given});
+  const std::span<double> report = report_array<SolveReport>(info[4]);
+  const WeightArrays v = memory.read(given);
+  const WeightArrays out =
+      memory.write({.kernel = info[2], .bias = info[3], .name = "out", .memory = wanted}, info[7].ToBoolean());
+  return call(solve(v, out, info[5].ToBoolean()), report);
 }
 
 Napi::Value LayerWrap::precondition_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "preconditionSync()");
-    return run_now(info.Env(), parse_precondition(info));
+    CallMemory memory(Ownership::borrowed);
+    const Napi::Value spectrum = run_now(info.Env(), parse_precondition(info, memory));
+    tell_memory();
+    return spectrum;
   });
 }
 
 Napi::Value LayerWrap::precondition(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    Call<Solved> call = parse_precondition(info);
-    for (std::size_t i = 0; i < 5; ++i) call.pins.push_back(info[i]);
-    const Napi::Value token = info[5].IsObject() ? info[5].As<Napi::Object>().Get("token") : info.Env().Undefined();
-    return queue(info.Env(), std::move(call), token);
+    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    Call<Solved> call = parse_precondition(info, *memory);
+    call.pins.push_back(info[4]);
+    return queue(info.Env(), std::move(call), memory, info[6]);
   });
 }
 
-Call<LayerWrap::Solved> LayerWrap::parse_natural_gradient(const Napi::CallbackInfo& info) const {
+// Where the result goes: into room for x, or, of an update, that holds the weights.
+WeightArrays LayerWrap::destination(const Napi::Object& object, const WeightArrays& wanted, CallMemory& memory) const {
+  const CallMemory::Arrays arrays{
+      .kernel = object.Get("kernel"), .bias = object.Get("bias"), .name = "out", .memory = wanted};
+  if (number_of(object.Get("keep")) == 0) return memory.write(arrays, object.Get("fresh").ToBoolean());
+  return memory.update(arrays, strand_, Addon::of(object.Env()).updates());
+}
+
+Call<LayerWrap::Solved> LayerWrap::parse_natural_gradient(const Napi::CallbackInfo& info, CallMemory& memory) {
   const LayerShape& shape = layer_->shape();
   const auto object = info[0].As<Napi::Object>();
   const std::size_t input_rows = size_of(object.Get("batch"));
@@ -112,39 +145,45 @@ Call<LayerWrap::Solved> LayerWrap::parse_natural_gradient(const Napi::CallbackIn
   const auto inputs = float32_array(object.Get("inputs"), "inputs", input_rows * shape.in_features);
   const auto output_grads = float32_array(object.Get("outputGrads"), "outputGrads", output_rows * shape.out_features);
   const auto loss_grads = float32_array(object.Get("lossGrads"), "lossGrads", input_rows * shape.out_features);
-  const WeightArrays out = weight_arrays(object.Get("kernel"), object.Get("bias"), "out", shape);
-  require_no_overlap(info.Env(), out, {.rows = {inputs, output_grads, loss_grads}});
-  const Batch batch{.inputs = {inputs.data(), input_rows, shape.in_features},
-                    .output_grads = {output_grads.data(), output_rows, shape.out_features}};
-  const MatrixView<const float> own(loss_grads.data(), input_rows, shape.out_features);
-  const Destination destination{.out = out.view(shape_block(shape)),
-                                .factor = number_of(object.Get("factor")),
-                                .keep = number_of(object.Get("keep"))};
+  const WeightArrays wanted = weight_arrays(object.Get("kernel"), object.Get("bias"), "out", shape);
+  require_no_overlap(info.Env(), wanted, {.rows = {inputs, output_grads, loss_grads}});
+  const std::span<double> report = report_array<SolveReport>(object.Get("report"));
+  const Batch batch = memory.read(Batch{.inputs = {inputs.data(), input_rows, shape.in_features},
+                                        .output_grads = {output_grads.data(), output_rows, shape.out_features}});
+  const auto own = memory.read(MatrixView<const float>(loss_grads.data(), input_rows, shape.out_features));
+  const Destination to{.out = destination(object, wanted, memory).view(shape_block(shape)),
+                       .factor = number_of(object.Get("factor")),
+                       .keep = number_of(object.Get("keep"))};
   const bool spectrum = object.Get("spectrum").ToBoolean();
-  const auto work = [layer = layer_, batch, own, destination, spectrum](const CancelFlag* cancel) {
+  const auto work = [layer = layer_, batch, own, to, spectrum](const CancelFlag* cancel) {
     Solved solved;
     if (spectrum) solved.spectrum = std::make_shared<Spectrum>();
-    solved.summary = layer->natural_gradient(batch, own, destination, cancel, solved.spectrum.get());
+    solved.summary = layer->natural_gradient(batch, own, to, cancel, solved.spectrum.get());
     if (!solved.summary.exact) solved.spectrum.reset();
     return solved;
   };
-  return call(work, report_array<SolveReport>(object.Get("report")));
+  return call(work, report);
 }
 
 Napi::Value LayerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "naturalGradientSync()");
-    return run_now(info.Env(), parse_natural_gradient(info));
+    CallMemory memory(Ownership::borrowed);
+    const Napi::Value spectrum = run_now(info.Env(), parse_natural_gradient(info, memory));
+    tell_memory();
+    return spectrum;
   });
 }
 
 Napi::Value LayerWrap::natural_gradient(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    Call<Solved> call = parse_natural_gradient(info);
+    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    Call<Solved> call = parse_natural_gradient(info, *memory);
     const auto object = info[0].As<Napi::Object>();
-    for (const char* name : {"inputs", "outputGrads", "lossGrads", "kernel", "bias", "report"})
-      call.pins.push_back(object.Get(name));
-    return queue(info.Env(), std::move(call), info[1]);
+    call.pins.push_back(object.Get("report"));
+    const Napi::Value promise = queue(info.Env(), std::move(call), memory, info[1]);
+    if (number_of(object.Get("keep")) != 0) Addon::of(info.Env()).updates().add(memory, strand_.get());
+    return promise;
   });
 }
 
@@ -177,6 +216,7 @@ void LayerWrap::record(const Napi::CallbackInfo& info) {
     layer_->record({inputs.data(), rows, input_width}, {loss_grads.data(), own_rows, output_width},
                    size_of(batch.Get("samples")), number_of(batch.Get("factor")),
                    {.first = size_of(batch.Get("firstSample")), .count = size_of(batch.Get("batch"))});
+    tell_memory();
   });
 }
 
@@ -188,6 +228,7 @@ void LayerWrap::record_fisher(const Napi::CallbackInfo& info) {
     const auto output_grads = float32_array(info[0], "outputGrads", rows * width);
     layer_->record_fisher({output_grads.data(), rows, width}, number_of(info[2]), info[3].ToBoolean().Value(),
                           size_of(info[4]));
+    tell_memory();
   });
 }
 
@@ -250,6 +291,7 @@ void LayerWrap::restore(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "restore()");
     layer_->restore(layer_state(info[0], layer_->shape(), layer_->options()));
+    tell_memory();
   });
 }
 
@@ -257,11 +299,12 @@ void LayerWrap::reset(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     require_idle(info.Env(), "reset()");
     layer_->reset();
+    tell_memory();
   });
 }
 
 void LayerWrap::dispose(const Napi::CallbackInfo& /*info*/) {
-  layer_.reset();
+  let_go();
 }
 
 }  // namespace cgfac::node

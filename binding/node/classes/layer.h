@@ -8,22 +8,27 @@
 #include "core/threads/strand.h"
 #include "node/classes/call.h"
 #include "node/convert/arrays.h"
+#include "node/native_memory.h"
 
 namespace cgfac::node {
 
 /// The native half of a layer, of `LayerPreconditioner` and of `Preconditioner` alike. Its asynchronous calls run one
 /// after another, each on the batch that was recorded when it was made.
-class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
+class LayerWrap : public Napi::ObjectWrap<LayerWrap>, private MemoryHolder {
  public:
   /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
   /// (options): those of layer_shape and layer_options.
   explicit LayerWrap(const Napi::CallbackInfo& info);
 
-  static const LayerWrap& of(const Napi::Value& value) { return *Unwrap(value.As<Napi::Object>()); }
+  static LayerWrap& of(const Napi::Value& value) { return *Unwrap(value.As<Napi::Object>()); }
   [[nodiscard]] const std::shared_ptr<Layer>& layer() const { return layer_; }
-  /// Calls that have not settled.
-  [[nodiscard]] const std::shared_ptr<std::size_t>& pending() const { return pending_; }
+  /// A call of the layer's is pending from now on.
+  void start() { ++pending_; }
+  /// A call of the layer's has settled.
+  void settle();
+  /// Tells the engine what the layer holds, unless a call is pending.
+  void tell_memory();
   void require_idle(Napi::Env env, const char* call) const;
 
   /// What `precondition` and `natural_gradient` give.
@@ -39,11 +44,12 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
   // --- A single layer
   /// (inputs, outputGrads, batch, fisherRows)
   void record_batch(const Napi::CallbackInfo& info);
-  // Each writes a SolveReport and gives the spectrum, or undefined.
-  /// (vKernel, vBias, outKernel, outBias, report, { spectrum, token } | undefined)
+  // Each writes a SolveReport and gives the spectrum, or undefined. `fresh`: whether `out` is new.
+  /// (vKernel, vBias, outKernel, outBias, report, spectrum, cancelToken | undefined, fresh)
   Napi::Value precondition_sync(const Napi::CallbackInfo& info);
   Napi::Value precondition(const Napi::CallbackInfo& info);
-  /// ({ inputs, outputGrads, lossGrads, batch, fisherRows, kernel, bias, factor, keep, spectrum, report }, token)
+  /// ({ inputs, outputGrads, lossGrads, batch, fisherRows, kernel, bias, factor, keep, spectrum, report, fresh },
+  /// token)
   Napi::Value natural_gradient_sync(const Napi::CallbackInfo& info);
   Napi::Value natural_gradient(const Napi::CallbackInfo& info);
   /// () → the estimated work of a solve with the recorded rows, in no unit
@@ -72,13 +78,18 @@ class LayerWrap : public Napi::ObjectWrap<LayerWrap> {
   void reset(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  [[nodiscard]] Call<Solved> parse_precondition(const Napi::CallbackInfo& info) const;
-  [[nodiscard]] Call<Solved> parse_natural_gradient(const Napi::CallbackInfo& info) const;
-  [[nodiscard]] Call<Solved> call(std::function<Solved(const CancelFlag*)> work, std::span<double> report) const;
+  [[nodiscard]] WeightArrays destination(const Napi::Object& object, const WeightArrays& wanted,
+                                         CallMemory& memory) const;
+  [[nodiscard]] Call<Solved> parse_precondition(const Napi::CallbackInfo& info, CallMemory& memory);
+  [[nodiscard]] Call<Solved> parse_natural_gradient(const Napi::CallbackInfo& info, CallMemory& memory);
+  [[nodiscard]] Call<Solved> call(std::function<Solved(const CancelFlag*)> work, std::span<double> report);
+  [[nodiscard]] bool collected() const override { return Value().IsEmpty(); }
+  void let_go() override;
 
   std::shared_ptr<Layer> layer_;  // none once disposed; jobs under way keep it
   std::shared_ptr<Strand> strand_ = std::make_shared<Strand>(ThreadPool::shared());
-  std::shared_ptr<std::size_t> pending_ = std::make_shared<std::size_t>(0);
+  std::size_t recorded_ = 0;  // numbers of the last batch, of which the engine knows
+  std::size_t pending_ = 0;   // calls that have not settled, each of which keeps this object
 };
 
 }  // namespace cgfac::node

@@ -12,8 +12,16 @@ Napi::Function SpectrumWrap::define(Napi::Env env) {
   return DefineClass(env, "Spectrum", {InstanceMethod<&SpectrumWrap::at>("at")});
 }
 
-SpectrumWrap::SpectrumWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SpectrumWrap>(info) {
-  if (info[0].IsExternal()) spectrum_ = *info[0].As<Napi::External<std::shared_ptr<const Spectrum>>>().Data();
+SpectrumWrap::SpectrumWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<SpectrumWrap>(info), MemoryHolder(info.Env()) {
+  if (!info[0].IsExternal()) return;
+  spectrum_ = *info[0].As<Napi::External<std::shared_ptr<const Spectrum>>>().Data();
+  tell(spectrum_->bytes());
+}
+
+void SpectrumWrap::let_go() {
+  spectrum_.reset();
+  tell(0);
 }
 
 Napi::Object SpectrumWrap::create(Napi::Env env, std::shared_ptr<const Spectrum> spectrum) {

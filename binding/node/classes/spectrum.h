@@ -5,11 +5,12 @@
 #include <memory>
 
 #include "core/solver/spectral.h"
+#include "node/native_memory.h"
 
 namespace cgfac::node {
 
 /// The native half of `Spectrum`: the spectrum of a solve, for other dampings.
-class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap> {
+class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap>, private MemoryHolder {
  public:
   /// The class as JavaScript has it.
   static Napi::Function define(Napi::Env env);
@@ -20,6 +21,9 @@ class SpectrumWrap : public Napi::ObjectWrap<SpectrumWrap> {
  private:
   /// (damping) → { vx, xFx, xx, lambdaMax, effectiveRank }
   Napi::Value at(const Napi::CallbackInfo& info);
+  [[nodiscard]] bool collected() const override { return Value().IsEmpty(); }
+  void let_go() override;
+
   std::shared_ptr<const Spectrum> spectrum_;
 };
 

@@ -91,6 +91,18 @@ std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view n
   return int32_array(value, name, array_info(value, napi_int32_array).length);
 }
 
+std::span<std::uint8_t> uint8_array(const Napi::Value& value, std::string_view name, std::size_t length) {
+  return array_of<std::uint8_t>(value, napi_uint8_array, "Uint8Array", name, length);
+}
+
+std::span<std::uint8_t> uint8_array(const Napi::Value& value, std::string_view name) {
+  return uint8_array(value, name, array_info(value, napi_uint8_array).length);
+}
+
+bool is_uint8_array(const Napi::Value& value) {
+  return array_info(value, napi_uint8_array).fits;
+}
+
 bool is_int32_array(const Napi::Value& value) {
   return array_info(value, napi_int32_array).fits;
 }

@@ -31,6 +31,12 @@ namespace cgfac::node {
 [[nodiscard]] std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name, std::size_t length);
 /// The memory of an Int32Array of whatever length.
 [[nodiscard]] std::span<std::int32_t> int32_array(const Napi::Value& value, std::string_view name);
+/// The memory of a Uint8Array of that length.
+[[nodiscard]] std::span<std::uint8_t> uint8_array(const Napi::Value& value, std::string_view name, std::size_t length);
+/// The memory of a Uint8Array of whatever length.
+[[nodiscard]] std::span<std::uint8_t> uint8_array(const Napi::Value& value, std::string_view name);
+/// Whether a value is a Uint8Array.
+[[nodiscard]] bool is_uint8_array(const Napi::Value& value);
 /// Whether a value is an Int32Array.
 [[nodiscard]] bool is_int32_array(const Napi::Value& value);
 

@@ -18,6 +18,8 @@ ReportReason reason_of(CgReason reason) {
       return ReportReason::converged;
     case CgReason::max_iterations:
       return ReportReason::max_iterations;
+    case CgReason::stagnated:
+      return ReportReason::stagnated;
     case CgReason::indefinite:
       return ReportReason::indefinite;
     case CgReason::broken_down:

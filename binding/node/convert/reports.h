@@ -6,7 +6,7 @@
 namespace cgfac::node {
 
 /// The names that a report counts as Reason.
-enum class ReportReason { converged, max_iterations, indefinite, broken_down, solved, no_curvature };
+enum class ReportReason { converged, max_iterations, stagnated, indefinite, broken_down, solved, no_curvature };
 /// The names that a report counts as Space.
 enum class ReportSpace { gram, weight, rows };
 /// The names that a report counts as Basis.

@@ -179,7 +179,8 @@ FactorState solver_side(const Napi::Object& object, const std::vector<double>& n
   state.own = static_cast<std::size_t>(numbers[side.own]);
   state.scale = scaled ? numbers[side.scale] : 1 / static_cast<double>(count);
   state.trace = scaled ? numbers[side.trace] : std::numeric_limits<double>::quiet_NaN();
-  state.refreshes = 1;
+  // the rows that a convolution draws next depend on it
+  state.refreshes = std::max<std::size_t>(1, static_cast<std::size_t>(numbers[batches]));
   return state;
 }
 

@@ -39,10 +39,9 @@ ElementWise function_of(const Napi::Value& value) {
 
 void element_wise(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const std::span<const float> x = float32_array(call.Get("x"), "x");
-    const std::span<float> out = float32_array(call.Get("out"), "out", x.size());
-    cgfac::element_wise(function_of(call.Get("function")), x, out);
+    const ElementWise function = function_of(info[0]);
+    const std::span<const float> x = float32_array(info[1], "x");
+    cgfac::element_wise(function, x, float32_array(info[2], "out", x.size()));
   });
 }
 

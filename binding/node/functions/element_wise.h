@@ -4,7 +4,7 @@
 
 namespace cgfac::node {
 
-/// ({ function, x, out }): out[i] ← f(x[i]), as lib/native declares it. Synchronous.
+/// (function, x, out): out[i] ← f(x[i]), as lib/native declares it. Synchronous.
 void element_wise(const Napi::CallbackInfo& info);
 
 }  // namespace cgfac::node

@@ -87,18 +87,21 @@ Epilogue epilogue_of(const Napi::Object& call, std::initializer_list<std::size_t
 
 void matrix_products(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const auto get = [&](const char* name) -> Napi::Value { return call.Get(name); };
-    const std::size_t count_a = size_of(get("countA"));
-    const std::size_t count_b = size_of(get("countB"));
-    const std::size_t rows = size_of(get("rows"));
-    const std::size_t cols = size_of(get("cols"));
-    const std::size_t inner = size_of(get("inner"));
-    const std::span<const MatrixPair> pairs = matrix_pairs(get("pairs"), count_a, count_b);
-    const MatrixBatch a = matrices(get("a"), "a", count_a, rows, inner, get("transposeA").ToBoolean());
-    const MatrixBatch b = matrices(get("b"), "b", count_b, inner, cols, get("transposeB").ToBoolean());
-    const Epilogue epilogue = epilogue_of(call, {pairs.size(), rows, cols});
-    const std::span<float> out = float32_array(get("out"), "out", volume({pairs.size(), rows, cols}));
+    constexpr std::size_t count = 7;
+    const std::span<const std::uint32_t> sizes = uint32_array(info[0], "sizes");
+    if (sizes.size() != count) {
+      throw expected(ErrorCode::shape_mismatch, "five sizes and two flags", "a product",
+                     std::to_string(sizes.size()) + " numbers");
+    }
+    const std::size_t rows = sizes[2];
+    const std::size_t cols = sizes[3];
+    const std::size_t inner = sizes[4];
+    const std::span<const MatrixPair> pairs = matrix_pairs(info[1], sizes[0], sizes[1]);
+    const MatrixBatch a = matrices(info[2], "a", sizes[0], rows, inner, sizes[5] != 0);
+    const MatrixBatch b = matrices(info[3], "b", sizes[1], inner, cols, sizes[6] != 0);
+    const std::span<float> out = float32_array(info[4], "out", volume({pairs.size(), rows, cols}));
+    Epilogue epilogue;
+    if (!info[5].IsUndefined()) epilogue = epilogue_of(info[5].As<Napi::Object>(), {pairs.size(), rows, cols});
     cgfac::matrix_products(a, b, pairs, epilogue, out);
   });
 }

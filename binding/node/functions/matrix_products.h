@@ -13,9 +13,8 @@ namespace cgfac::node {
 /// the results: how many, rows, columns.
 [[nodiscard]] Epilogue epilogue_of(const Napi::Object& call, std::initializer_list<std::size_t> results);
 
-/// ({ a, b, out, pairs, countA, countB, rows, cols, inner, transposeA, transposeB, bias, biasShape, activation, slope,
-/// slopes, slopesShape }): out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias), as lib/native declares it.
-/// Synchronous.
+/// (sizes, pairs, a, b, out, epilogue): out[p] ← φ(op(a[pairs[2p]]) op(b[pairs[2p + 1]]) + bias), as lib/native
+/// declares it. Synchronous.
 void matrix_products(const Napi::CallbackInfo& info);
 
 }  // namespace cgfac::node

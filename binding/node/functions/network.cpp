@@ -6,8 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/block/finite.h"
-#include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/layer/side_by_side.h"
 #include "core/layer/trust_region.h"
@@ -27,21 +25,21 @@ double microseconds_since(std::chrono::steady_clock::time_point start) {
 // The layers of a list, none of which has a call pending.
 struct Layers {
   std::vector<std::shared_ptr<Layer>> layers;
-  std::vector<std::shared_ptr<std::size_t>> pending;
+  std::vector<LayerWrap*> wraps;  // which a pending call keeps with its list
   std::vector<double> costs;
 
   Layers(const Napi::CallbackInfo& info, const char* call) {
     const auto list = info[0].As<Napi::Array>();
     for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      const LayerWrap& wrap = LayerWrap::of(list.Get(i).As<Napi::Object>().Get("layer"));
+      LayerWrap& wrap = LayerWrap::of(list.Get(i).As<Napi::Object>().Get("layer"));
       wrap.require_idle(info.Env(), call);
       layers.push_back(wrap.layer());
-      pending.push_back(wrap.pending());
+      wraps.push_back(&wrap);
       costs.push_back(wrap.layer()->estimated_cost());
     }
   }
-  void count(std::ptrdiff_t change) const {
-    for (const auto& each : pending) *each += static_cast<std::size_t>(change);
+  void tell_memory() const {
+    for (LayerWrap* const wrap : wraps) wrap->tell_memory();
   }
 };
 
@@ -49,14 +47,19 @@ Napi::Object item_of(const Napi::CallbackInfo& info, std::size_t index) {
   return info[0].As<Napi::Array>().Get(static_cast<std::uint32_t>(index)).As<Napi::Object>();
 }
 
-// A call over all layers: their pending calls are counted, and the list with its arrays is pinned.
+// A call over all layers: their pending calls are counted, and the list is pinned with the arrays that are the
+// package's own.
 template <typename Outcome>
 Napi::Value queue_all(const Napi::CallbackInfo& info, Call<Outcome> call, const std::shared_ptr<Layers>& layers,
-                      const Napi::Value& token) {
+                      std::shared_ptr<CallMemory> memory, const Napi::Value& token) {
   call.pins = {info[0], info[1]};
-  call.started = [layers] { layers->count(1); };
-  call.settled = [layers] { layers->count(-1); };
-  return queue(info.Env(), std::move(call), token);
+  call.started = [layers] {
+    for (LayerWrap* const wrap : layers->wraps) wrap->start();
+  };
+  call.settled = [layers] {
+    for (LayerWrap* const wrap : layers->wraps) wrap->settle();
+  };
+  return queue(info.Env(), std::move(call), std::move(memory), token);
 }
 
 // --- prepare
@@ -162,7 +165,8 @@ void write_step(const Prepared& prepared, std::span<double> report) {
   report[StepReport::norm] = prepared.norm;
 }
 
-Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
+// Gradients are the caller's; momentum, products and reports are the package's own.
+Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers, CallMemory& memory) {
   layers = std::make_shared<Layers>(info, "a step");
   PrepareJob job{.all = layers, .tasks = {}};
   std::vector<std::span<double>> reports;
@@ -177,6 +181,9 @@ Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<
     task.report = report_array<StepReport>(item.Get("report"));
     reports.push_back(task.report);
     job.tasks.push_back(task);
+  }
+  for (PrepareTask& task : job.tasks) {
+    if (task.v) task.v = memory.read(*task.v);
   }
   const auto options = info[1].As<Napi::Object>();
   job.damping = damping(options);
@@ -193,40 +200,71 @@ Call<AllPrepared> parse_prepare(const Napi::CallbackInfo& info, std::shared_ptr<
 
 // --- write
 
-Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
+// An update's vector of that name; none where it is undefined.
+std::optional<WeightArrays> updated(const Napi::Object& item, const char* name, const LayerShape& shape) {
+  return weight_vector(item.Get(name), name, shape);
+}
+
+// The same as the caller's arrays have it, room in an asynchronous call.
+std::optional<WeightArrays> rewritten(const Napi::Object& item, const char* name, const LayerShape& shape,
+                                      CallMemory& memory) {
+  const std::optional<WeightArrays> arrays = updated(item, name, shape);
+  if (!arrays) return std::nullopt;
+  const auto vector = item.Get(name).As<Napi::Object>();
+  return memory.write({.kernel = vector.Get("kernel"), .bias = vector.Get("bias"), .name = name, .memory = *arrays},
+                      false);
+}
+
+// Momentum and averages are the package's own, and so are weights that `weightsTo` stands beside: a copy of the
+// caller's, into which they go in the end.
+LayerUpdate parse_update(const Napi::Object& item, const Napi::Object& options, const LayerShape& shape,
+                         CallMemory& memory) {
+  const std::optional<WeightArrays> kept = updated(item, "kept", shape);
+  const std::optional<WeightArrays> weights = updated(item, "weights", shape);
+  const std::optional<WeightArrays> gradient = rewritten(item, "gradient", shape, memory);
+  const std::optional<WeightArrays> average = updated(item, "average", shape);
+  for (const auto& own : {kept, average}) {
+    if (own) memory.keep(*own);
+  }
+  if (const std::optional<WeightArrays> to = updated(item, "weightsTo", shape)) {
+    const auto vector = item.Get("weightsTo").As<Napi::Object>();
+    memory.deliver(*weights,
+                   {.kernel = vector.Get("kernel"), .bias = vector.Get("bias"), .name = "weights", .memory = *to});
+  }
+  const auto view = [&](const std::optional<WeightArrays>& arrays) -> std::optional<WeightView<float>> {
+    if (!arrays) return std::nullopt;
+    return arrays->view(shape_block(shape));
+  };
+  return {.step_size = number_of(item.Get("stepSize")),
+          .rate = number_of(options.Get("rate")),
+          .largest = number_of(item.Get("largest")),
+          .momentum = number_of(options.Get("momentum")),
+          .weight_decay = number_of(options.Get("weightDecay")),
+          .average_decay = number_of(options.Get("averageDecay")),
+          .kept = view(kept),
+          .weights = view(weights),
+          .gradient = view(gradient),
+          .average = view(average)};
+}
+
+Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers, CallMemory& memory) {
   layers = std::make_shared<Layers>(info, "a step");
   const auto options = info[1].As<Napi::Object>();
   const std::span<double> factors = float64_array(options.Get("factors"), "factors", layers->layers.size());
   std::vector<LayerUpdate> updates;
-  for (std::size_t i = 0; i < layers->layers.size(); ++i) {
-    const Napi::Object item = item_of(info, i);
-    const LayerShape& shape = layers->layers[i]->shape();
-    const auto vector = [&](const char* name) -> std::optional<WeightView<float>> {
-      const std::optional<WeightArrays> arrays = weight_vector(item.Get(name), name, shape);
-      if (!arrays) return std::nullopt;
-      return arrays->view(shape_block(shape));
-    };
-    updates.push_back({.step_size = number_of(item.Get("stepSize")),
-                       .rate = number_of(options.Get("rate")),
-                       .largest = number_of(item.Get("largest")),
-                       .momentum = number_of(options.Get("momentum")),
-                       .weight_decay = number_of(options.Get("weightDecay")),
-                       .average_decay = number_of(options.Get("averageDecay")),
-                       .kept = vector("kept"),
-                       .weights = vector("weights"),
-                       .gradient = vector("gradient"),
-                       .average = vector("average")});
-  }
+  for (std::size_t i = 0; i < layers->layers.size(); ++i)
+    updates.push_back(parse_update(item_of(info, i), options, layers->layers[i]->shape(), memory));
   return {.work =
               [layers, updates, factors](const CancelFlag* /*cancel*/) {
                 const CancelScope to_the_end(nullptr);
-                side_by_side(layers->costs, [&](std::size_t i) {
-                  factors[i] = layers->layers[i]->write(updates[i]);
-                  layers->layers[i]->settle();
-                });
+                side_by_side(layers->costs, [&](std::size_t i) { factors[i] = layers->layers[i]->write(updates[i]); });
                 return Nothing{};
               },
-          .tell = [](Napi::Env env, const Nothing& /*none*/) { return env.Undefined(); }};
+          .tell =
+              [layers](Napi::Env env, const Nothing& /*none*/) {
+                for (const auto& layer : layers->layers) layer->settle();
+                return env.Undefined();
+              }};
 }
 
 // --- single layers side by side
@@ -263,76 +301,41 @@ Call<AllSolved> parse_precondition(const Napi::CallbackInfo& info) {
 void prepare_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    run_now(info.Env(), parse_prepare(info, layers));
+    CallMemory memory(Ownership::borrowed);
+    run_now(info.Env(), parse_prepare(info, layers, memory));
+    layers->tell_memory();
   });
 }
 
 Napi::Value prepare_all(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    Call<AllPrepared> call = parse_prepare(info, layers);
-    return queue_all(info, std::move(call), layers, info[2]);
+    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    Call<AllPrepared> call = parse_prepare(info, layers, *memory);
+    return queue_all(info, std::move(call), layers, memory, info[2]);
   });
 }
 
 void write_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    run_now(info.Env(), parse_write(info, layers));
+    CallMemory memory(Ownership::borrowed);
+    run_now(info.Env(), parse_write(info, layers, memory));
+    layers->tell_memory();
   });
 }
 
 Napi::Value write_all(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    Call<Nothing> call = parse_write(info, layers);
-    return queue_all(info, std::move(call), layers, info.Env().Undefined());
+    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    Call<Nothing> call = parse_write(info, layers, *memory);
+    return queue_all(info, std::move(call), layers, memory, info.Env().Undefined());
   });
 }
 
 void precondition_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { run_now(info.Env(), parse_precondition(info)); });
-}
-
-void average_all(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const auto list = info[0].As<Napi::Array>();
-    const double decay = number_of(info[1]);
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      const auto item = list.Get(i).As<Napi::Object>();
-      const std::span<float> weights = float32_array(item.Get("weights"), "weights");
-      const std::span<float> average = float32_array(item.Get("average"), "average", weights.size());
-      average_weights(decay, weights, average);
-    }
-  });
-}
-
-void combine(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const auto call = info[0].As<Napi::Object>();
-    const std::span<float> out = float32_array(call.Get("out"), "out");
-    const std::span<const float> x = float32_array(call.Get("x"), "x", out.size());
-    const std::span<const float> y = float32_array(call.Get("y"), "y", out.size());
-    combine_arrays(number_of(call.Get("keep")), x, number_of(call.Get("factor")), y, out);
-  });
-}
-
-Napi::Value square(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    const std::span<const float> numbers = float32_array(info[0], "an array");
-    return Napi::Number::New(info.Env(), dot_in_pieces(numbers, numbers));
-  });
-}
-
-Napi::Value first_not_finite(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto list = info[0].As<Napi::Array>();
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      const std::span<const float> numbers = float32_array(list.Get(i), "an array");
-      if (!all_finite(numbers)) return Napi::Number::New(info.Env(), i);
-    }
-    return Napi::Number::New(info.Env(), -1);
-  });
 }
 
 }  // namespace cgfac::node

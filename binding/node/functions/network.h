@@ -10,21 +10,13 @@ namespace cgfac::node {
 void prepare_all_sync(const Napi::CallbackInfo& info);
 Napi::Value prepare_all(const Napi::CallbackInfo& info);
 
-/// ([{ layer, kept, weights, gradient, average }, …], { stepSize, momentum, weightDecay, averageDecay }): the update of
-/// core/layer/update.h; each vector is { kernel, bias } or undefined. The layers settle.
+/// ([{ layer, kept, weights, gradient, average, weightsTo }, …], { stepSize, momentum, weightDecay, averageDecay }):
+/// the update of core/layer/update.h; each vector is { kernel, bias } or undefined. `weightsTo`: where `weights`, which
+/// are a copy then, go in the end. The layers settle.
 void write_all_sync(const Napi::CallbackInfo& info);
 Napi::Value write_all(const Napi::CallbackInfo& info);
 
 /// ([{ layer, vKernel, vBias, outKernel, outBias, report }, …]): a SolveReport each.
 void precondition_all_sync(const Napi::CallbackInfo& info);
-
-/// ([{ weights, average }, …], decay): average ← decay·average + (1 − decay)·weights, of Float32Arrays of one length.
-void average_all(const Napi::CallbackInfo& info);
-/// ({ keep, x, factor, y, out }): out ← keep·x + factor·y, of Float32Arrays of one length; out may be x or y.
-void combine(const Napi::CallbackInfo& info);
-/// (array) → ‖x‖² of a Float32Array.
-Napi::Value square(const Napi::CallbackInfo& info);
-/// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.
-Napi::Value first_not_finite(const Napi::CallbackInfo& info);
 
 }  // namespace cgfac::node

@@ -1,6 +1,6 @@
 /** Convolutions of a {@link Preconditioner}, plain and transposed: their options, and the samples that they take. */
 import { CgfacError } from '../../base/errors';
-import { boolean, checkOptions, checkRequired, oneOf, positiveInteger, valueError } from '../../base/validate';
+import { boolean, checkRequired, oneOf, positiveInteger, readOptions, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
 import type { NativePatches } from '../../native/shapes';
 import type { LayerKind, NetworkShape, SharingOptions } from './layer-kind';
@@ -68,9 +68,9 @@ const required = {
 };
 
 function parseConvolution(given: unknown, defaults: Required<SharingOptions>, owner: string, axes: 2 | 3) {
-  checkOptions(given, owner, ['inputShape', 'filters', 'bias', ...windowNames, ...sharingNames, ...roleNames]);
-  checkRequired(given, owner, required);
-  const options = given as Conv2dLayerOptions;
+  const names = ['inputShape', 'filters', 'bias', ...windowNames, ...sharingNames, ...roleNames];
+  const options = readOptions(given as Conv2dLayerOptions, owner, names);
+  checkRequired(options, owner, required);
   const patches = windowsOver(extents(options.inputShape, 'inputShape', axes + 1), options, axes);
   const shape: NetworkShape = {
     kind: 'convolution',
@@ -159,9 +159,8 @@ export const conv2dTranspose: LayerKind = {
   parse: (given, defaults) => {
     const owner = 'registerConv2dTranspose';
     const names = ['inputShape', 'filters', 'bias', 'outputShape', ...windowNames, ...sharingNames, ...roleNames];
-    checkOptions(given, owner, names);
-    checkRequired(given, owner, required);
-    const options = given as Conv2dTransposeLayerOptions;
+    const options = readOptions(given as Conv2dTransposeLayerOptions, owner, names);
+    checkRequired(options, owner, required);
     if ((options.bias ?? false) !== false)
       throw valueError('false (a bias is registered by registerDiagonal)', 'bias', options.bias);
     const input = extents(options.inputShape, 'inputShape', 3);
@@ -215,16 +214,9 @@ export const depthwiseConv2d: LayerKind = {
 
   parse: (given, defaults) => {
     const owner = 'registerDepthwiseConv2d';
-    checkOptions(given, owner, [
-      'inputShape',
-      'depthMultiplier',
-      'bias',
-      ...windowNames,
-      ...sharingNames,
-      ...roleNames,
-    ]);
-    checkRequired(given, owner, { inputShape: required.inputShape, kernelSize: required.kernelSize });
-    const options = given as DepthwiseConv2dLayerOptions;
+    const names = ['inputShape', 'depthMultiplier', 'bias', ...windowNames, ...sharingNames, ...roleNames];
+    const options = readOptions(given as DepthwiseConv2dLayerOptions, owner, names);
+    checkRequired(options, owner, { inputShape: required.inputShape, kernelSize: required.kernelSize });
     const patches = windowsOver(extents(options.inputShape, 'inputShape', 3), options, 2);
     const multiplier = positiveInteger(options.depthMultiplier ?? 1, 'depthMultiplier');
     const shape: NetworkShape = {

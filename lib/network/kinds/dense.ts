@@ -1,8 +1,9 @@
 /** Dense layers of a {@link Preconditioner}: their options, and the rows that they take. */
-import { boolean, checkOptions, checkRequired, oneOf, positiveInteger } from '../../base/validate';
+import { boolean, checkRequired, oneOf, positiveInteger, readOptions } from '../../base/validate';
 import { checkSize, float32, type KernelLayout } from '../../base/weight-vector';
 import type { LayerKind, NetworkShape } from './layer-kind';
 import { type LayerRole, roleNames, withRole } from './role';
+import { countIn } from './samples';
 
 /** A dense layer, y = W [x 1], for {@link Preconditioner.registerDense}. */
 export interface DenseLayerOptions extends LayerRole {
@@ -20,7 +21,7 @@ const names = ['inFeatures', 'outFeatures', 'bias', 'kernelLayout', ...roleNames
 
 /** How many rows an array holds, a multiple of `samples`; what is no multiple is refused by its length. */
 function countRows(array: unknown, features: number, samples: number): number {
-  const length = ArrayBuffer.isView(array) && 'length' in array ? Number(array.length) : 0;
+  const length = countIn(array);
   const rows = Math.floor(length / features);
   const whole = rows > 0 && rows * features === length && rows % samples === 0;
   return whole ? rows : Math.max(samples, Math.floor(rows / samples) * samples);
@@ -31,9 +32,8 @@ export const dense: LayerKind = {
   required: { inputs: 'a Float32Array', lossGrads: 'a Float32Array' },
 
   parse: (given) => {
-    checkOptions(given, 'registerDense', names);
-    checkRequired(given, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
-    const options = given as DenseLayerOptions;
+    const options = readOptions(given as DenseLayerOptions, 'registerDense', names);
+    checkRequired(options, 'registerDense', { inFeatures: 'a positive integer', outFeatures: 'a positive integer' });
     const shape: NetworkShape = {
       kind: 'dense',
       inFeatures: positiveInteger(options.inFeatures, 'inFeatures'),

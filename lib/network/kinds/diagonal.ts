@@ -1,8 +1,10 @@
 /** Weights of a {@link Preconditioner} of which nothing is known but their gradients: options and rows. */
-import { checkOptions, checkRequired, positiveInteger, valueError } from '../../base/validate';
+import { copyOf, lengthOf } from '../../base/float32';
+import { checkRequired, positiveInteger, readOptions, valueError } from '../../base/validate';
 import { checkSize, float32 } from '../../base/weight-vector';
 import type { LayerKind, NetworkShape } from './layer-kind';
 import { type LayerRole, withRole } from './role';
+import { countIn } from './samples';
 
 /** Weights that no other kind of layer covers, for {@link Preconditioner.registerDiagonal}. */
 export interface DiagonalLayerOptions extends Omit<LayerRole, 'output'> {
@@ -23,15 +25,14 @@ const isSum = (rows: number, samples: number) => rows === 1 && samples > 1;
 
 /** Rows of samples, each the sum over its positions; the sum over all samples stays what it is. */
 function bySample(array: unknown, name: string, features: number, samples: number): Float32Array {
-  const length = ArrayBuffer.isView(array) && 'length' in array ? Number(array.length) : 0;
-  const rows = length / features;
+  const rows = countIn(array) / features;
   if (isSum(rows, samples)) return float32(array, name, features, `features ${features}`);
   const positions = Math.max(1, Math.floor(rows / samples));
   const extents = `samples ${samples} × positions ${positions} × features ${features}, or features ${features}`;
   const given = float32(array, name, samples * positions * features, extents);
   if (positions === 1) return given;
   const sums = new Float32Array(samples * features);
-  given.forEach((value, at) => {
+  copyOf(given).forEach((value, at) => {
     const place = Math.floor(at / (positions * features)) * features + (at % features);
     sums[place] = (sums[place] ?? 0) + value;
   });
@@ -43,9 +44,8 @@ export const diagonal: LayerKind = {
   required: { lossGrads: 'a Float32Array' },
 
   parse: (given) => {
-    checkOptions(given, 'registerDiagonal', names);
-    checkRequired(given, 'registerDiagonal', { features: 'a positive integer' });
-    const options = given as DiagonalLayerOptions;
+    const options = readOptions(given as DiagonalLayerOptions, 'registerDiagonal', names);
+    checkRequired(options, 'registerDiagonal', { features: 'a positive integer' });
     const features = positiveInteger(options.features, 'features');
     const columns = options.columns === undefined ? 0 : positiveInteger(options.columns, 'columns');
     if (columns > 0 && features % columns !== 0)
@@ -65,13 +65,13 @@ export const diagonal: LayerKind = {
   rows: ({ outFeatures }, inputs, lossGrads, samples) => {
     if (inputs !== undefined) throw valueError('none for weights with a diagonal', 'inputs', inputs);
     const grads = bySample(lossGrads, 'lossGrads', outFeatures, samples);
-    const rows = grads.length / outFeatures;
+    const rows = lengthOf(grads) / outFeatures;
     return { rows, inputs: new Float32Array(rows).fill(1), lossGrads: grads };
   },
 
   fisherRows: ({ outFeatures }, outputGrads, samples) => {
     const grads = bySample(outputGrads, 'outputGrads', outFeatures, samples);
-    return { rows: grads.length / outFeatures, outputGrads: grads };
+    return { rows: lengthOf(grads) / outFeatures, outputGrads: grads };
   },
 
   describe: ({ outFeatures }) => `${outFeatures}, diagonal`,

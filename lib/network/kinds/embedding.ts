@@ -1,5 +1,5 @@
 /** Embeddings of a {@link Preconditioner}: their options, and the ids that they take. */
-import { boolean, checkOptions, checkRequired, positiveInteger, valueError } from '../../base/validate';
+import { boolean, checkRequired, positiveInteger, readOptions, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
 import type { LayerKind, NetworkShape } from './layer-kind';
 import { type LayerRole, roleNames, withRole } from './role';
@@ -15,6 +15,8 @@ export interface EmbeddingLayerOptions extends LayerRole {
   readonly maskZero?: boolean;
 }
 
+const names = ['inputDim', 'outputDim', 'maskZero', ...roleNames];
+
 /** The ids that the core tells apart. */
 const MOST_ROWS = 2 ** 24;
 
@@ -23,9 +25,8 @@ export const embedding: LayerKind = {
   required: { inputs: 'an Int32Array' },
 
   parse: (given) => {
-    checkOptions(given, 'registerEmbedding', ['inputDim', 'outputDim', 'maskZero', ...roleNames]);
-    checkRequired(given, 'registerEmbedding', { inputDim: 'a positive integer', outputDim: 'a positive integer' });
-    const options = given as EmbeddingLayerOptions;
+    const options = readOptions(given as EmbeddingLayerOptions, 'registerEmbedding', names);
+    checkRequired(options, 'registerEmbedding', { inputDim: 'a positive integer', outputDim: 'a positive integer' });
     const inFeatures = positiveInteger(options.inputDim, 'inputDim');
     if (inFeatures > MOST_ROWS) throw valueError(`no more than ${MOST_ROWS}`, 'inputDim', inFeatures);
     const shape: NetworkShape = {

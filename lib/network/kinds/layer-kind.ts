@@ -31,6 +31,8 @@ export interface ParsedLayer {
   readonly attended: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
+  /** What it was registered with, read. */
+  readonly options: object;
 }
 
 /** A kind of layers: its options, and the rows that it takes. */

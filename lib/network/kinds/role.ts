@@ -33,5 +33,6 @@ export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
     recurrent: boolean(recurrent, 'recurrent'),
     attended: boolean(attended, 'attended'),
     output: boolean(output, 'output'),
+    options: role,
   };
 }

@@ -1,5 +1,5 @@
 /** Scales and shifts of a {@link Preconditioner}, which normalisations have: their options, and the rows they take. */
-import { checkOptions, checkRequired, positiveInteger } from '../../base/validate';
+import { checkRequired, positiveInteger, readOptions } from '../../base/validate';
 import type { LayerKind, NetworkShape } from './layer-kind';
 import { type LayerRole, roleNames, withRole } from './role';
 import { ownGrads, wholeRows } from './samples';
@@ -18,9 +18,8 @@ export const scaleShift: LayerKind = {
   required: { inputs: 'a Float32Array' },
 
   parse: (given) => {
-    checkOptions(given, 'registerScaleShift', ['features', ...roleNames]);
-    checkRequired(given, 'registerScaleShift', { features: 'a positive integer' });
-    const options = given as ScaleShiftLayerOptions;
+    const options = readOptions(given as ScaleShiftLayerOptions, 'registerScaleShift', ['features', ...roleNames]);
+    checkRequired(options, 'registerScaleShift', { features: 'a positive integer' });
     const shape: NetworkShape = {
       kind: 'scaleShift',
       inFeatures: 1,

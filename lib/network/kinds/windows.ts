@@ -1,5 +1,6 @@
 /** How the windows of convolutions move: their geometry, as TensorFlow.js has it, data NHWC. */
 import { CgfacError } from '../../base/errors';
+import { elementsOf } from '../../base/reading';
 import { oneOf, positiveInteger, typeError } from '../../base/validate';
 import type { NativePatches } from '../../native/shapes';
 
@@ -29,8 +30,9 @@ type Axes = 2 | 3;
 
 /** Positive integers, one for each of so many axes. */
 export function extents(value: unknown, name: string, count: number): number[] {
-  if (!Array.isArray(value) || value.length !== count) throw typeError(`${count} positive integers`, name, value);
-  return value.map((each, axis) => positiveInteger(each, `${name}[${axis}]`));
+  const given = elementsOf(value, name);
+  if (given?.length !== count) throw typeError(`${count} positive integers`, name, value);
+  return given.map((each, axis) => positiveInteger(each, `${name}[${axis}]`));
 }
 
 const perAxis = (value: unknown, name: string, axes: number) =>
@@ -42,12 +44,15 @@ interface Along {
   readonly out: number;
 }
 
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
 function along(size: number, kernel: number, stride: number, dilation: number, padding: unknown, axis: number): Along {
   const window = (kernel - 1) * dilation + 1;
-  if (Array.isArray(padding)) {
-    const [before, behind] = Array.isArray(padding[axis]) ? padding[axis] : [];
-    if (![before, behind].every((zeros) => Number.isSafeInteger(zeros) && zeros >= 0))
-      throw typeError('the zeros [before, behind] of each axis', `padding[${axis}]`, padding[axis]);
+  const byAxis = elementsOf(padding, 'padding');
+  if (byAxis) {
+    const [before, behind] = elementsOf(byAxis[axis], `padding[${axis}]`) ?? [];
+    if (!isCount(before) || !isCount(behind))
+      throw typeError('the zeros [before, behind] of each axis', `padding[${axis}]`, byAxis[axis]);
     return { pad: before, out: Math.floor((size + before + behind - window) / stride) + 1 };
   }
   if (oneOf(padding, 'padding', ['valid', 'same']) === 'valid')

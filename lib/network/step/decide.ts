@@ -18,16 +18,16 @@ export interface StepPlan {
   readonly gradients: readonly (VectorArrays | undefined)[];
   /** Whether gradients are rewritten; else weights are updated. */
   readonly rewrites: boolean;
+  /** Whether it works on copies of the weights, which the caller's become in the end. */
+  readonly owns: boolean;
   readonly loss: number | undefined;
   readonly lossFloor: number;
   /** Whether it was given. */
   readonly floorGiven: boolean;
   /** η where it was given. */
   readonly stepSize?: number;
-  /** Whether the factors are to take in what was recorded. */
-  readonly refresh: boolean;
-  /** Whether any does. */
-  readonly refreshes: boolean;
+  /** The layers whose factors are to take in what was recorded. */
+  readonly refresh: ReadonlySet<NetworkEntry>;
   readonly now: StepHyperparameters;
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
@@ -55,8 +55,28 @@ export interface StepCounts {
   readonly skipped: SkippedSteps;
 }
 
-/** Beyond it x, or a sum of two, may leave the range of float32. */
-const LARGEST_NORM = 3.4028234663852886e38 / 4;
+/**
+ * The longest step of a layer, and the longest η that it may come from: whatever finite weights they are added to, with
+ * momentum and again and again, the sum stays finite, because half a unit in the last place of the largest float32 is
+ * 2¹⁰³, and they add up to less.
+ */
+const LONGEST_STEP = 2 ** 60;
+const LARGEST_RATE = 2 ** 40;
+
+/** Why the step cannot be taken, where it would take weights out of the range of float32, sooner or later. */
+function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[], stepSizes: readonly number[]) {
+  for (const [l, { bound }] of prepared.entries()) {
+    const step = stepSizes[l] ?? 0;
+    const name = entries[l]?.name;
+    if (!(Math.max(now.rate, 1) * step * bound <= LONGEST_STEP))
+      return `the step of layer ${name} leaves the range of float32`;
+    const decay = now.rate * step * now.weightDecay;
+    if (!(decay <= 2))
+      return `weightDecay times the length of the step is ${decay}: the weights of layer ${name} would grow`;
+  }
+  if (now.rate <= LARGEST_RATE) return undefined;
+  return `the learning rate ${now.rate} leaves the range of float32`;
+}
 
 /** The loss and L_min, as they were given. */
 function toldLosses({ loss, lossFloor, floorGiven }: Pick<StepPlan, 'loss' | 'lossFloor' | 'floorGiven'>) {
@@ -110,7 +130,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const r = prepared.map(({ innerProduct }) => innerProduct);
   const change = rule.maxRelativeChange;
   const largest = entries.map((entry) =>
-    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan.weightNorms),
+    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan),
   );
   const found = layerCoefficients(
     prepared,
@@ -135,7 +155,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
 
 /** η by a rule that has one for all layers, with ‖ηx‖ bounded. */
 function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
-  const { entries, now, weightNorms, stepRule } = plan;
+  const { entries, now, stepRule } = plan;
   const eta = plan.stepSize ?? stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
   const stepSizes = entries.map((entry, l) => {
@@ -143,7 +163,7 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
     if (change === undefined || entry.output) return eta;
     // what an attention is computed from has less than that
     const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
-    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, weightNorms));
+    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, plan));
   });
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;
@@ -182,8 +202,8 @@ export function decide(
   const byLayer = plan.stepRule === 'quadratic' && plan.stepSize === undefined;
   const lengths = byLayer ? layerLengths : commonLength;
   const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
-  const beyond = prepared.findIndex(({ bound }, l) => !(now.rate * (stepSizes[l] ?? 0) * bound <= LARGEST_NORM));
-  if (beyond >= 0) return skipped(`the step of layer ${entries[beyond]?.name} leaves the range of float32`);
+  const beyond = outOfRange(plan, prepared, stepSizes);
+  if (beyond !== undefined) return skipped(beyond);
   const rules = plan.stepRule === 'polyak' && plan.stepSize === undefined && rule.fractionRule === 'fixed';
   const below = rules && loss !== undefined && loss < lossFloor;
   const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
@@ -194,7 +214,7 @@ export function decide(
     innerProduct,
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
     predictedDecrease: decrease,
-    refreshed: plan.refreshes,
+    refreshed: plan.refresh.size > 0,
     layers,
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };

@@ -43,7 +43,7 @@ export function diagnose(layer: LayerStepSummary, { shape, inputs }: DiagnosedLa
       `all output gradients of layer ${name} are zero, or next to it: weights of zero, or dead or saturated units, ` +
         'stand between it and the loss; where that lasts, start from smaller weights, or take another activation',
     );
-  if (reason === 'indefinite' || reason === 'broken-down')
+  if (reason === 'stagnated' || reason === 'indefinite' || reason === 'broken-down')
     found.push(
       `conjugate gradients ended early in layer ${name} (${reason}): the damping is near the rounding of float32; ` +
         'give a larger one',

@@ -67,8 +67,8 @@ export function stepSize(
 ): number {
   const { innerProduct } = measure;
   switch (stepRule) {
-    case 'kl-clip': // ν = min(1, √(κ/(rate²·Σ⟨v, x⟩)))
-      return Math.min(1, Math.sqrt(klClip / innerProduct) / rate);
+    case 'kl-clip': // ν = min(1, √(κ/(rate²·Σ⟨v, x⟩))), which a rate of 0 makes 1
+      return rate > 0 ? Math.min(1, Math.sqrt(klClip / innerProduct) / rate) : 1;
     case 'polyak': // min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩)
       return Math.min(
         1,

@@ -1,8 +1,10 @@
 /** How far a step may move the weights of a layer. */
+import { reading } from '../../base/reading';
+import { anyNumber } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import { callNative } from '../../native/call';
 import { native } from '../../native/load';
-import type { NetworkEntry } from '../registry';
+import { type NetworkEntry, weightsOf } from '../registry';
 import type { PreparedStep } from './prepared';
 
 /** A recurrent kernel's bound, relative to that of others: what it does it does at every step of a sequence. */
@@ -19,10 +21,24 @@ export function normOf(arrays: readonly Float32Array[]): number {
   return Math.sqrt(arrays.reduce((sum, array) => sum + callNative(() => native.square(array)), 0));
 }
 
+/** What the norms of weights are known by. */
+interface Weights {
+  /** Whether those that a step works on are copies. */
+  readonly owns: boolean;
+  /** ‖W‖ of layers whose weights are not registered. */
+  readonly weightNorms?: Readonly<Record<string, number>>;
+}
+
 /** ‖W‖ of registered weights, or what the caller says of others; 0 where nothing is known. */
-function weightNorm({ name, weights }: NetworkEntry, norms: Readonly<Record<string, number>> | undefined): number {
-  if (weights === undefined) return norms !== undefined && Object.hasOwn(norms, name) ? (norms[name] ?? 0) : 0;
-  return normOf(arraysOf(weights));
+function weightNorm(entry: NetworkEntry, { owns, weightNorms }: Weights): number {
+  const weights = weightsOf(entry, owns);
+  if (weights !== undefined) return normOf(arraysOf(weights));
+  const { name } = entry;
+  if (weightNorms === undefined) return 0;
+  const norm = reading('a norm that can be read', `weightNorms.${name}`, () =>
+    Object.hasOwn(weightNorms, name) ? weightNorms[name] : undefined,
+  );
+  return norm === undefined ? 0 : anyNumber(norm, `weightNorms.${name}`);
 }
 
 /** τ of a layer: a tenth of it for a recurrent kernel, what an attention is computed from, and a scale and shift. */
@@ -43,12 +59,8 @@ function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: Net
 }
 
 /** τR of a layer, R the norm of its weights or the least scale of them where that is more. */
-export function longest(
-  entry: NetworkEntry,
-  change: number,
-  norms: Readonly<Record<string, number>> | undefined,
-): number {
-  return changeOf(entry, change) * Math.max(weightNorm(entry, norms), leastScale(entry));
+export function longest(entry: NetworkEntry, change: number, weights: Weights): number {
+  return changeOf(entry, change) * Math.max(weightNorm(entry, weights), leastScale(entry));
 }
 
 /** Whether ‖ηX‖ ≤ τR whatever the weights are, so that their norm need not be known. */

@@ -12,6 +12,8 @@ import { type PreparedStep, type PrepareOptions, preparedStep } from './prepared
 /** A layer and, where it is given, its gradient. */
 export interface LayerTask {
   readonly layer: Layer;
+  /** Whether the factors take in what was recorded. */
+  readonly refresh: boolean;
   readonly gradient: VectorArrays | undefined;
   readonly momentum: VectorArrays | undefined;
   /** Samples of the step. */
@@ -19,12 +21,12 @@ export interface LayerTask {
 }
 
 /** Makes the direction of every layer ready to be written; `collect` gives ⟨v, x⟩ of each once that is done. */
-export function preparation(tasks: readonly LayerTask[], { refresh, damping, trust, measures }: PrepareOptions) {
-  const items = tasks.map(({ layer, gradient, momentum, samples }) => {
+export function preparation(tasks: readonly LayerTask[], { damping, trust, measures }: PrepareOptions) {
+  const items = tasks.map(({ layer, refresh, gradient, momentum, samples }) => {
     layer.begin();
     return {
       layer: layer.native,
-      refresh: layer.recorded && (refresh || !layer.started), // an older factor serves a gradient without rows
+      refresh,
       kernel: gradient?.kernel,
       bias: gradient?.bias,
       momentum: measures.momentum ? momentum : undefined,

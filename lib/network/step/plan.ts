@@ -1,5 +1,6 @@
 /** What is known of a step before anything takes part in it. */
 import { CgfacError } from '../../base/errors';
+import { reading } from '../../base/reading';
 import { anyNumber, describe, typeError, valueError } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
@@ -7,8 +8,18 @@ import { callNative } from '../../native/call';
 import { native } from '../../native/load';
 import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
-import type { StepOptions } from '../types';
+import type { LayerVectors, StepOptions } from '../types';
 import type { StepRule } from './length';
+
+/** The gradients that are given for layers, by their index: own properties alone, each read once. */
+export function givenFor(entries: readonly NetworkEntry[], gradients: LayerVectors | undefined): unknown[] {
+  if (gradients === undefined) return [];
+  return reading('gradients by layer that can be read', 'gradients', () => {
+    if (typeof gradients !== 'object' || gradients === null)
+      throw typeError('gradients by layer', 'gradients', gradients);
+    return entries.map(({ name }) => (Object.hasOwn(gradients, name) ? gradients[name] : undefined));
+  });
+}
 
 /** Every layer of a step has rows, of this step or of one before, and what its gradient and its factors are made of. */
 export function requireRows(
@@ -101,8 +112,10 @@ export function normsOf({ weightNorms }: StepOptions): StepOptions['weightNorms'
   if (weightNorms === undefined) return undefined;
   if (typeof weightNorms !== 'object' || weightNorms === null)
     throw typeError('norms by layer', 'weightNorms', weightNorms);
+  const descriptors = reading('norms by layer that can be read', 'weightNorms', () =>
+    Object.entries(Object.getOwnPropertyDescriptors(weightNorms)),
+  );
   // what has to be computed is computed where it is needed
-  for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(weightNorms)))
-    if (get === undefined) anyNumber(value, `weightNorms.${name}`);
+  for (const [name, { value, get }] of descriptors) if (get === undefined) anyNumber(value, `weightNorms.${name}`);
   return weightNorms;
 }

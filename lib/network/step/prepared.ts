@@ -63,8 +63,6 @@ export interface PreparedStep {
 
 /** How to prepare a step. */
 export interface PrepareOptions {
-  /** Whether the factors take in what was recorded. */
-  readonly refresh: boolean;
   readonly damping: Damping;
   /** ½η²Σ xᵀF x that every λ is made to meet, and η. */
   readonly trust?: { readonly kl: number; readonly stepSize: number };

@@ -1,8 +1,8 @@
 /** M ← μM + ηx and what follows from it, once the length of a step is known. */
-import { newVector, vectorOf } from '../../base/vectors';
+import { copied, newVector, vectorOf } from '../../base/vectors';
 import type { WeightVector } from '../../base/weight-vector';
 import type { NativeUpdatedLayer } from '../../native/declarations';
-import { type NetworkEntry, requireArrays } from '../registry';
+import { type NetworkEntry, requireArrays, weightsOf } from '../registry';
 import type { StepDecision, StepPlan } from './decide';
 
 /** Whether M has to be kept apart from what it is added to: not of steps that never have a momentum. */
@@ -10,13 +10,15 @@ export type KeepsMomentum = (entry: NetworkEntry) => boolean;
 
 /** Which arrays of each layer the update goes into. */
 export function updatedLayers(
-  { entries, gradients, rewrites, now }: StepPlan,
+  { entries, gradients, rewrites, owns, now }: StepPlan,
   { stepSizes, largest }: Pick<StepDecision, 'stepSizes' | 'largest'>,
   keepsMomentum: KeepsMomentum,
+  averaged: ReadonlySet<NetworkEntry>,
 ): NativeUpdatedLayer[] {
   requireArrays(entries, gradients);
   return entries.map((entry, index) => {
-    const { weights, average } = entry;
+    const { average } = entry;
+    const weights = weightsOf(entry, owns);
     const gradient = rewrites ? gradients[index] : undefined;
     const keeps = keepsMomentum(entry) || (gradient === undefined && weights === undefined);
     if (keeps) entry.momentum ??= newVector(entry.shape);
@@ -27,20 +29,38 @@ export function updatedLayers(
       kept: keeps ? entry.momentum : undefined,
       weights: gradient === undefined || now.weightDecay > 0 ? weights : undefined,
       gradient,
-      average: gradient === undefined && weights !== undefined ? average : undefined,
+      average: averaged.has(entry) && weights !== undefined ? average : undefined,
+      weightsTo: owns && gradient === undefined ? entry.weights : undefined,
     };
   });
 }
 
+/** Keeps p, what ⟨v, M⟩ is right after the step: μ⟨v, M⟩ + η⟨v, x⟩, times what kept M within its bound. */
+export function rememberProducts(
+  { entries }: Pick<StepPlan, 'entries'>,
+  { momentum, stepSizes, prepared = [] }: StepDecision,
+  factors: Float64Array,
+): void {
+  for (const [l, { momentumProduct = 0, innerProduct }] of prepared.entries()) {
+    const entry = entries[l];
+    const product = momentum * momentumProduct + (stepSizes[l] ?? 0) * innerProduct;
+    if (entry) entry.momentumProduct = (factors[l] ?? 1) * product;
+  }
+}
+
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
-export function unappliedUpdates({ entries, rewrites, now }: StepPlan): Record<string, WeightVector> {
-  const updates: Record<string, WeightVector> = {};
-  if (rewrites) return updates;
-  entries.forEach(({ name, weights, momentum }) => {
-    if (weights !== undefined || momentum === undefined) return;
-    const { kernel, bias } = momentum;
-    const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
-    updates[name] = vectorOf(now.rate === 1 ? momentum : { kernel: scaled(kernel), bias: bias && scaled(bias) });
-  });
-  return updates;
+export function unappliedUpdates({ entries, rewrites, owns, now }: StepPlan): Record<string, WeightVector> {
+  if (rewrites) return {};
+  const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
+  return Object.fromEntries(
+    entries.flatMap((entry): [string, WeightVector][] => {
+      const { name, weights, momentum } = entry;
+      if (weights !== undefined || momentum === undefined) return [];
+      const { kernel, bias } = momentum;
+      if (now.rate !== 1) return [[name, vectorOf({ kernel: scaled(kernel), bias: bias && scaled(bias) })]];
+      if (owns) return [[name, vectorOf(copied(momentum))]];
+      entry.lent = true;
+      return [[name, vectorOf(momentum)]];
+    }),
+  );
 }

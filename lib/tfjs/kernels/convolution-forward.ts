@@ -21,14 +21,23 @@ function geometryFor(call: KernelCall): ConvolutionGeometry | undefined {
   return geometryOf(backend_util.computeConv2DInfo(...shapes, strides, dilations, pad, dimRoundingMode), false);
 }
 
+/** Whether windows leave inputs at the end of an axis unread. */
+function leavesInputs({ input: extents, output, kernel, stride, dilation }: ConvolutionGeometry): boolean {
+  return extents.some((extent, axis) => {
+    const [windows = 0, taps = 0, step = 0, apart = 0] = [output[axis], kernel[axis], stride[axis], dilation[axis]];
+    return (windows - 1) * step + (taps - 1) * apart + 1 < extent;
+  });
+}
+
 /**
  * Whether the stock kernel computes this. It counts the windows of a padded size itself, rounded down, and writes rows
- * of that length where the result has longer ones; its bias is one number for each filter.
+ * of that length where the result has longer ones; of windows that are apart, padded to 'same', it may write nothing;
+ * its bias is one number for each filter.
  */
-function stockComputes(call: KernelCall, { filters }: ConvolutionGeometry, { bias }: Epilogue): boolean {
-  const { dimRoundingMode = 'floor' } = attributesOf<Attributes>(call);
-  const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === filters);
-  return dimRoundingMode === 'floor' && ownBias;
+function stockComputes(call: KernelCall, geometry: ConvolutionGeometry, { bias }: Epilogue): boolean {
+  const { dimRoundingMode = 'floor', pad } = attributesOf<Attributes>(call);
+  const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === geometry.filters);
+  return dimRoundingMode === 'floor' && ownBias && !(pad === 'same' && leavesInputs(geometry));
 }
 
 function compute(call: KernelCall, geometry: ConvolutionGeometry, epilogue: Epilogue): TensorInfo {
@@ -59,11 +68,45 @@ function kernel(
   };
 }
 
+/** What follows a fused convolution, but for slopes of prelu that are none for each filter. */
+function epilogueFor(call: KernelCall, { batch, output, filters }: ConvolutionGeometry): Epilogue | undefined {
+  const rows = batch * size(output);
+  return epilogueOf(call, { shape: [rows, filters], pairs: ONE_PAIR, rows, cols: filters });
+}
+
+const fused = kernel('FusedConv2D', epilogueFor);
+
+/**
+ * A fused convolution whose slopes of prelu differ from position to position: the stock kernel takes them in turns,
+ * which is wrong where they broadcast. y = max(z, 0) + slope·min(z, 0) of what the convolution gives.
+ */
+function withSlopesByPosition(call: KernelCall, slopes: TensorInfo): TensorInfo | undefined {
+  const { preluActivationWeights: _, ...inputs } = call.inputs;
+  const plain = { ...call, inputs, attrs: { ...call.attrs, activation: 'linear' } };
+  const geometry = geometryFor(plain);
+  const epilogue = geometry && epilogueFor(plain, geometry);
+  if (!geometry || !epilogue) return undefined;
+  const inTurns = size(slopes.shape) === size(geometry.output) * geometry.filters;
+  if (inTurns && stockComputes(plain, geometry, epilogue)) return undefined;
+  const z = compute(plain, geometry, epilogue);
+  try {
+    const zero = call.run('Fill', {}, { shape: [], value: 0, dtype: 'float32' });
+    const below = call.run('Multiply', { a: slopes, b: call.run('Minimum', { a: z, b: zero }) });
+    return call.run('Add', { a: call.run('Maximum', { a: z, b: zero }), b: below });
+  } finally {
+    call.backend.disposeData(z.dataId);
+  }
+}
+
 /** The kernels of convolutions of images. */
 export const forwardKernels: readonly NativeKernel[] = [
   kernel('Conv2D', () => PLAIN),
-  kernel('FusedConv2D', (call, { batch, output, filters }) => {
-    const rows = batch * size(output);
-    return epilogueOf(call, { shape: [rows, filters], pairs: ONE_PAIR, rows, cols: filters });
-  }),
+  {
+    ...fused,
+    compute: (call) => {
+      const { preluActivationWeights: slopes } = call.inputs;
+      const byPosition = call.attrs.activation === 'prelu' && slopes && slopes.shape.slice(0, -1).some((n) => n > 1);
+      return byPosition ? withSlopesByPosition(call, slopes) : fused.compute(call);
+    },
+  },
 ];

@@ -84,6 +84,43 @@ function gradient(
   });
 }
 
+/**
+ * The gradient of a convolution in three dimensions. Where padding is negative, as TensorFlow.js has it of windows that
+ * are apart, that many inputs come before the first window: they are left out, and their gradient is 0.
+ */
+function gradient3d(
+  call: KernelCall,
+  geometry: ConvolutionGeometry,
+  gradientOf: 'kernel' | 'input',
+  arrays: readonly [other: TensorInfo, dy: TensorInfo],
+  shape: readonly number[],
+): TensorInfo {
+  const skipped = geometry.padding.map((zeros) => Math.max(0, -zeros));
+  if (skipped.every((count) => count === 0)) return gradient(call, geometry, gradientOf, arrays, shape);
+  const [other, dy] = arrays;
+  const [front = 0, top = 0, left = 0] = skipped;
+  const [depth, height, width] = geometry.input;
+  const [before, above, beside] = geometry.padding;
+  const input = [depth - front, height - top, width - left] as const;
+  const inner = {
+    ...geometry,
+    input,
+    padding: [Math.max(0, before), Math.max(0, above), Math.max(0, beside)] as const,
+  };
+  const read = [geometry.batch, ...input, geometry.channels];
+  if (gradientOf === 'kernel') {
+    const x = call.run('Slice', { x: other }, { begin: [0, ...skipped, 0], size: read });
+    return gradient(call, inner, gradientOf, [x, dy], shape);
+  }
+  const dx = gradient(call, inner, gradientOf, [other, dy], read);
+  const paddings = [0, ...skipped, 0].map((count) => [count, 0]);
+  try {
+    return call.run('PadV2', { x: dx }, { paddings, constantValue: 0 });
+  } finally {
+    call.backend.disposeData(dx.dataId);
+  }
+}
+
 const floats = (call: KernelCall, name: string): TensorInfo => cast(call, input(call, name), 'float32');
 const transposed = (call: KernelCall, x: TensorInfo, perm: readonly number[]): TensorInfo =>
   call.run('Transpose', { x }, { perm });
@@ -107,7 +144,10 @@ function inputGradient2d(call: KernelCall, depthwise: boolean): TensorInfo | und
   return gradient(call, geometry, 'input', [filter, dy], inputShape);
 }
 
-/** The kernels of convolutions' gradients. */
+/**
+ * The kernels of convolutions' gradients. Those in three dimensions are computed here in any size: the stock kernel of
+ * the inputs is wrong whatever it is given, that of the filters where strides are more than 1.
+ */
 export const convolutionKernels: readonly NativeKernel[] = [
   { kernelName: 'Conv2DBackpropFilter', stock: false, compute: (call) => kernelGradient2d(call, false) },
   {
@@ -125,7 +165,7 @@ export const convolutionKernels: readonly NativeKernel[] = [
       const { filterShape } = attributes;
       const [x, dy] = [floats(call, 'x'), floats(call, 'dy')];
       const geometry = geometry3d(x.shape as Shape3d, filterShape, attributes);
-      return worthwhile(call, geometry) ? gradient(call, geometry, 'kernel', [x, dy], filterShape) : undefined;
+      return gradient3d(call, geometry, 'kernel', [x, dy], filterShape);
     },
   },
   {
@@ -136,7 +176,7 @@ export const convolutionKernels: readonly NativeKernel[] = [
       const { inputShape } = attributes;
       const [filter, dy] = [floats(call, 'filter'), floats(call, 'dy')];
       const geometry = geometry3d(inputShape, filter.shape as Shape3d, attributes);
-      return worthwhile(call, geometry) ? gradient(call, geometry, 'input', [filter, dy], inputShape) : undefined;
+      return gradient3d(call, geometry, 'input', [filter, dy], inputShape);
     },
   },
 ];

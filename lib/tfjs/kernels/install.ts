@@ -60,7 +60,7 @@ class Installation implements InstalledKernels {
   readonly #tf: TfjsKernelRegistry;
   readonly #thresholds: Thresholds;
   readonly #installed: readonly Installed[];
-  readonly #known = new WeakSet<object>();
+  #known: WasmBackend | undefined;
   #active = true;
 
   constructor(tf: TfjsKernelRegistry, thresholds: Thresholds) {
@@ -123,10 +123,8 @@ class Installation implements InstalledKernels {
   }
 
   #backend(candidate: object): WasmBackend {
-    if (this.#known.has(candidate)) return candidate as WasmBackend;
-    const backend = wasmBackend(candidate);
-    this.#known.add(candidate);
-    return backend;
+    if (candidate !== this.#known) this.#known = wasmBackend(candidate);
+    return this.#known;
   }
 
   #run(installed: Installed, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] {
@@ -144,24 +142,51 @@ class Installation implements InstalledKernels {
     );
   }
 
-  #compute(kernel: NativeKernel, args: Parameters<KernelFunc>[0]): TensorInfo | undefined {
-    const backend = this.#backend(args.backend as object);
-    const made: TensorInfo[] = [];
-    let out: TensorInfo | undefined;
-    const run: KernelCall['run'] = (name, inputs, attrs = {}) => {
-      const result = this.#tf.getKernel(name, WASM).kernelFunc({ inputs, backend, attrs } as typeof args) as TensorInfo;
-      made.push(result);
-      return result;
-    };
+  #compute(kernel: NativeKernel, args: Parameters<KernelFunc>[0]): TensorInfo | TensorInfo[] | undefined {
+    const call = new Call(this.#tf, args, this.#backend(args.backend as object), this.#thresholds);
+    let out: TensorInfo | TensorInfo[] | undefined;
     try {
-      const { inputs, attrs = {} } = args;
-      out = kernel.compute({ inputs, attrs, backend, thresholds: this.#thresholds, run } as KernelCall);
+      out = kernel.compute(call);
       return out;
     } finally {
-      for (const tensor of made) if (tensor !== out) backend.disposeData(tensor.dataId);
+      call.dispose(out);
     }
   }
 }
+
+/** A call, and what other kernels made for it. */
+class Call implements KernelCall {
+  readonly inputs: KernelCall['inputs'];
+  readonly attrs: KernelCall['attrs'];
+  readonly backend: WasmBackend;
+  readonly thresholds: Thresholds;
+  readonly #tf: TfjsKernelRegistry;
+  #made: TensorInfo[] | undefined;
+
+  constructor(tf: TfjsKernelRegistry, args: Parameters<KernelFunc>[0], backend: WasmBackend, thresholds: Thresholds) {
+    this.#tf = tf;
+    this.inputs = args.inputs;
+    this.attrs = (args.attrs as KernelCall['attrs'] | undefined) ?? NO_ATTRIBUTES;
+    this.backend = backend;
+    this.thresholds = thresholds;
+  }
+
+  run(name: string, inputs: Readonly<Record<string, TensorInfo>>, attrs: object = NO_ATTRIBUTES): TensorInfo {
+    const args = { inputs, backend: this.backend, attrs } as unknown as Parameters<KernelFunc>[0];
+    const result = this.#tf.getKernel(name, WASM).kernelFunc(args) as TensorInfo;
+    this.#made ??= [];
+    this.#made.push(result);
+    return result;
+  }
+
+  /** Disposes of what was made and is not the output. */
+  dispose(out: TensorInfo | TensorInfo[] | undefined): void {
+    if (this.#made === undefined) return;
+    for (const tensor of this.#made) if (tensor !== out) this.backend.disposeData(tensor.dataId);
+  }
+}
+
+const NO_ATTRIBUTES: KernelCall['attrs'] = {};
 
 /** The installation that a registered kernel belongs to. */
 const installations = new WeakMap<object, Installation>();
@@ -197,17 +222,27 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * and inputs, and of depthwise ones, without which the backend trains no convolution; - the gradients of pooling in
  * two dimensions, by maxima and by averages; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it
  * trains no embedding; - `tf.einsum`, by one product; - functions of each number (`tf.tanh`, `tf.exp`, `tf.log`,
- * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value.
+ * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value; - functions of two arrays
+ * (`tf.add`, `tf.mul`, `tf.maximum`, `tf.greater`, `tf.logicalAnd` and their like) with every broadcast, float32 or
+ * bool, `tf.where`, `tf.batchNorm`, and `tf.cast` to integers and truth values; - sums, means and maxima over axes,
+ * float32, where sums go on in float64 after at most 128 numbers; - `tf.tile`, `tf.transpose`, `tf.slice`, `tf.split`,
+ * `tf.unstack`, `tf.concat`, `tf.stack`, `tf.pad` and `tf.gather` of float32 and int32; - `tf.clone`, and casts to the
+ * type that a tensor has already, which share memory instead of copying it.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
  * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
  * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; convolutions below 5·10⁵, their
- * gradients below 2·10⁴; averages of fewer than 500 inputs; functions of fewer than 500 numbers, 3000 for `tf.sigmoid`,
- * `tf.elu` and square roots), what is not of float32, convolutions and gradients of inputs with channels first, and
- * what it refuses. What the stock kernel would not compute, or computes wrong, is computed here in any size: a bias of
- * another rank than 1, a slope of prelu for each row, two batch shapes that broadcast to each other; a convolution
- * whose padded size is not rounded down; the gradient of a maximum, which the stock kernel drops where a window holds
- * nothing positive. Of equal maxima the last has the gradient, as there.
+ * gradients below 2·10⁴; averages of fewer than 500 inputs; functions and comparisons of fewer than 500 numbers, 3000
+ * for `tf.sigmoid`, `tf.elu`, square roots, broadcasts of two shapes, `tf.where` and normalisations, 10⁴ for
+ * reciprocals, and 2·10⁵ for sums and products of one shape or with a number; reductions and copies of fewer than 128
+ * numbers, reductions over the last axes of fewer than 4000; concatenations of fewer than 32 runs), what is not of
+ * float32, convolutions and gradients of inputs with channels first, and what it refuses. What the stock kernel would
+ * not compute, or computes wrong, is computed here in any size: a bias of another rank than 1, a slope of prelu for
+ * each row, two batch shapes that broadcast to each other, a bias or a relu after products of several matrices or of a
+ * transposed one; a convolution whose padded size is not rounded down, whose windows are apart and leave the last
+ * inputs out, or whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes; the gradient
+ * of max pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima the last has it,
+ * as there); a maximum or minimum with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.

@@ -18,6 +18,18 @@ export interface Thresholds {
   readonly scalar: number;
   /** The least numbers of a function that the stock kernel computes several at a time. */
   readonly vectorised: number;
+  /** The least numbers of a function that the stock kernel computes at half of the speed that one thread has. */
+  readonly simple: number;
+  /** The least numbers of a sum, a product or their like, which it computes as fast as one thread can. */
+  readonly arithmetic: number;
+  /** The least numbers that are reduced along axes of which some are not the last. */
+  readonly reduction: number;
+  /** The least numbers that are reduced along the last axes. */
+  readonly lastAxes: number;
+  /** The least numbers that are copied to other places. */
+  readonly moved: number;
+  /** The least runs of numbers, each of which is one in memory, of a concatenation. */
+  readonly runs: number;
 }
 
 /** The thresholds of an installation. */
@@ -29,6 +41,12 @@ export const THRESHOLDS: Thresholds = {
   averagePooling: 500,
   scalar: 500,
   vectorised: 3e3,
+  simple: 1e4,
+  arithmetic: 2e5,
+  reduction: 128,
+  lastAxes: 4e3,
+  moved: 128,
+  runs: 32,
 };
 
 /** A call of a kernel, as TensorFlow.js makes it. */
@@ -47,9 +65,16 @@ export interface NativeKernel {
   readonly kernelName: string;
   /** Whether the wasm backend of TensorFlow.js 4 has a kernel of that name, which takes what is left to it. */
   readonly stock: boolean;
-  /** The output; undefined where the stock kernel is to compute it. */
-  compute(call: KernelCall): TensorInfo | undefined;
+  /** The output, or outputs; undefined where the stock kernel is to compute it. */
+  compute(call: KernelCall): TensorInfo | TensorInfo[] | undefined;
 }
+
+/** A tensor of numbers of four bytes each. */
+export type NumbersInfo = TensorInfo & { readonly dtype: 'float32' | 'int32' };
+
+/** Whether a tensor is one of numbers of four bytes each. */
+export const isNumbers = (tensor: TensorInfo): tensor is NumbersInfo =>
+  tensor.dtype === 'float32' || tensor.dtype === 'int32';
 
 /** An input that the op always has. */
 export function input({ inputs }: KernelCall, name: string): TensorInfo {

@@ -120,13 +120,18 @@ const perColumn = (input: BroadcastInput | undefined): boolean =>
   input === undefined || input.shape[0] * input.shape[1] === 1;
 
 /**
- * Whether the stock kernel computes this: it takes matrix p modulo their number (wrong where two batch shapes broadcast
- * to each other), a bias for each column, and one slope or one for each column.
+ * Whether the stock kernel computes this. It takes matrix p modulo their number (wrong where two batch shapes broadcast
+ * to each other), a bias for each column, and one slope or one for each column. What is no product of one matrix with
+ * one, none of them transposed, it computes in blocks of 48 terms: after each block, not after the last alone, it adds
+ * the bias, of which it takes the last number for all rows but the first, and cuts off what relu and relu6 do.
  */
-function stockComputes({ pairs, countA, countB, cols }: Product, { bias, slopes }: Epilogue): boolean {
+function stockComputes(product: Product, { bias, slopes, activation }: Epilogue): boolean {
+  const { pairs, countA, countB, cols, transposeA, transposeB } = product;
   const inTurns = pairs.every((index, at) => index === (at >> 1) % (at % 2 === 0 ? countA : countB));
   const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === cols);
-  return inTurns && ownBias && perColumn(slopes);
+  const inBlocks = countA > 1 || countB > 1 || transposeA || transposeB;
+  const cutsOff = activation === 'relu' || activation === 'relu6';
+  return inTurns && ownBias && perColumn(slopes) && !(inBlocks && (bias !== undefined || cutsOff));
 }
 
 /** Several A with one B are one product with the rows of all of them. */

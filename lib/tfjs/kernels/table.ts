@@ -1,11 +1,17 @@
 /** The list of the kernels of this package. */
+import { batchNormKernel } from './batch-norm';
+import { binaryKernels, unaryKernels } from './binary';
+import { castKernel, identityKernel, selectKernel } from './cast';
 import { convolutionKernels } from './convolution';
 import { forwardKernels } from './convolution-forward';
+import { copyKernels } from './copies';
 import { einsumKernel } from './einsum';
 import { elementWiseKernels } from './element-wise';
+import { gatherKernel } from './gather';
 import type { NativeKernel } from './kernel';
 import { productKernels } from './matrix-products';
 import { poolingKernels } from './pooling';
+import { reductionKernels } from './reduction';
 import { segmentSumKernel } from './segment-sum';
 
 /** All kernels that are installed, in the order of their installation. */
@@ -17,6 +23,15 @@ export const kernels: readonly NativeKernel[] = [
   segmentSumKernel,
   einsumKernel,
   ...elementWiseKernels,
+  ...binaryKernels,
+  ...unaryKernels,
+  selectKernel,
+  castKernel,
+  identityKernel,
+  batchNormKernel,
+  ...reductionKernels,
+  ...copyKernels,
+  gatherKernel,
 ];
 
 /** The names of those that multiply matrices. */

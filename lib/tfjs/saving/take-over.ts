@@ -3,7 +3,9 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, type StoredLayer } from '../../adapter-kit';
 import type { Block } from '../kinds/layer-kind';
 import type { Part } from '../kinds/part';
-import type { SavedAverage, SavedState } from './saved-state';
+import type { DigestOf } from './digest';
+import { isSavedBlock, isSavedShape, stemOf } from './matches';
+import type { SavedAverage, SavedBlock, SavedLayer, SavedPlain, SavedState } from './saved-state';
 
 /** A layer, or a lone variable, that a step meets for the first time. */
 export interface NewLayer extends Block {
@@ -12,13 +14,22 @@ export interface NewLayer extends Block {
   readonly lone: boolean;
 }
 
+/** A saved state that is not taken over wholly. */
+export interface Pending {
+  readonly state: SavedState;
+  /** Whether a variable was as it had been saved: the others are bound in no other way, then. */
+  readonly certain: boolean;
+}
+
 /** The parts of a saved state that find their layers and variables, and what is left of it. */
-export interface TakenOver {
-  /** The states of the new layers, in their order. */
-  readonly states: readonly StoredLayer[];
+export interface TakenOver<T extends NewLayer> {
+  /** The new layers, in the order in which they were saved, for sums of all have the bits of that order. */
+  readonly fresh: readonly T[];
+  /** The states of the new layers, in that order; `undefined` of one that nothing was saved of. */
+  readonly states: readonly (StoredLayer | undefined)[];
   readonly averages: readonly (readonly [Variable, SavedAverage])[];
   /** What waits for layers and variables to come; `undefined` where nothing does. */
-  readonly rest: SavedState | undefined;
+  readonly rest: Pending | undefined;
 }
 
 /** The error of a model that a saved state is not of. */
@@ -27,52 +38,130 @@ export function unlikeSaved(name: string, cause: CgfacError): CgfacError {
   return new CgfacError(cause.code, `${expected} but received ${name}: ${cause.message}`, { cause });
 }
 
-/**
- * What was saved of some layers: by their names where all have one that was saved, for layers may have joined in
- * another order; else by order, for loaders rename variables.
- */
-function partsOf<T extends { readonly name: string }>(saved: readonly T[], layers: readonly NewLayer[]): readonly T[] {
-  const named = layers.flatMap(({ name }) => saved.find((part) => part.name === name) ?? []);
-  return named.length === layers.length ? named : saved.slice(0, layers.length);
+/** The parts of blocks whose variables have the very numbers that they were saved with, by name where several do. */
+function byContent<T extends SavedBlock>(
+  saved: readonly T[],
+  blocks: readonly NewLayer[],
+  digestOf: DigestOf,
+): Map<NewLayer, T> {
+  const free = new Set(saved);
+  const found = new Map<NewLayer, T>();
+  for (const block of blocks) {
+    const same = [...free].filter((part) => isSavedBlock(part, block, digestOf));
+    const part = same.find(({ name }) => name === block.name) ?? same[0];
+    if (part === undefined) continue;
+    free.delete(part);
+    found.set(block, part);
+  }
+  return found;
+}
+
+/** The parts of blocks by a name that all of them share with just one part each; `undefined` where one does not. */
+function byName<T extends SavedBlock>(
+  saved: readonly T[],
+  blocks: readonly NewLayer[],
+  nameOf: (name: string) => string,
+): T[] | undefined {
+  const named = blocks.map((block) => saved.filter(({ name }) => nameOf(name) === nameOf(block.name)));
+  const found = named.flatMap((parts) => (parts.length === 1 ? parts : []));
+  return new Set(found).size === blocks.length ? found : undefined;
 }
 
 /**
- * Finds the parts of a saved state for layers and lone variables. Nothing is changed.
- *
- * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for an average that is not of its variable's size.
+ * The parts of blocks whose weights were changed since: by their names where all have one that was saved, for layers
+ * may have joined in another order; then by their names but for what TensorFlow.js added to make them the only ones;
+ * else by order.
  */
-export function takeOver(saved: SavedState, fresh: readonly NewLayer[]): TakenOver {
-  const layers = fresh.filter(({ lone }) => !lone);
-  const alone = fresh.filter(({ lone }) => lone);
-  const taken = partsOf(saved.layers, layers);
-  const takenAlone = partsOf(saved.plain, alone);
+function byNameOrOrder<T extends SavedBlock>(saved: readonly T[], blocks: readonly NewLayer[]): Map<NewLayer, T> {
+  const parts = byName(saved, blocks, (name) => name) ?? byName(saved, blocks, stemOf) ?? saved.slice(0, blocks.length);
+  const pairs = blocks.flatMap((block, index): [NewLayer, T][] => {
+    const part = parts[index];
+    return part === undefined ? [] : [[block, part]];
+  });
+  const unlike = pairs.find(([block, part]) => !isSavedShape(part, block));
+  if (unlike)
+    throw unlikeSaved(unlike[0].name, new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', 'it was saved with another shape'));
+  return new Map(pairs);
+}
+
+/** The averages of the variables of blocks, and those of variables that are alone and still. */
+function averagesOf(layers: ReadonlyMap<NewLayer, SavedLayer>, plain: ReadonlyMap<NewLayer, SavedPlain>) {
   const averages: (readonly [Variable, SavedAverage])[] = [];
   const give = (part: Part | undefined, average: SavedAverage | undefined) => {
     if (part && average) averages.push([part.variable, average]);
   };
-  layers.forEach(({ kernel, bias }, index) => {
-    const [ofKernel, ofBias] = taken[index]?.averages ?? [];
-    give(kernel, ofKernel);
-    give(bias, ofBias);
-  });
-  alone.forEach(({ kernel }, index) => {
-    give(kernel, takenAlone[index]?.average);
-  });
+  for (const [{ kernel, bias }, part] of layers) {
+    give(kernel, part.averages[0]);
+    give(bias, part.averages[1]);
+  }
+  for (const [{ kernel }, { average }] of plain) give(kernel, average);
   const unlike = averages.find(([variable, { values }]) => variable.size !== values.length);
   if (unlike)
     throw unlikeSaved(unlike[0].name, new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', 'its average has another shape'));
-  const rest = {
+  return averages;
+}
+
+/**
+ * Finds the parts of a saved state for layers and lone variables. Those whose numbers are what they were when they were
+ * saved are known by them; where none are, for the weights come from elsewhere, by their names or by their order.
+ * Nothing is changed.
+ *
+ * @param still - Lone variables that take no part in steps: averages alone are kept of them.
+ * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
+ */
+export function takeOver<T extends NewLayer>(
+  { state: saved, certain }: Pending,
+  fresh: readonly T[],
+  still: readonly NewLayer[],
+  digestOf: DigestOf,
+): TakenOver<T> {
+  const blocks = fresh.filter(({ lone }) => !lone);
+  const alone = fresh.filter(({ lone }) => lone);
+  let layers = byContent(saved.layers, blocks, digestOf);
+  let plain = byContent(saved.plain, [...alone, ...still], digestOf);
+  const sure = certain || layers.size + plain.size > 0;
+  if (!sure) {
+    layers = byNameOrOrder(saved.layers, blocks);
+    plain = byNameOrOrder(saved.plain, alone);
+  }
+  const taken = new Set<SavedBlock>([...layers.values(), ...plain.values()]);
+  const state = {
     ...saved,
-    layers: saved.layers.filter((layer) => !taken.includes(layer)),
-    plain: saved.plain.filter((variable) => !takenAlone.includes(variable)),
+    layers: saved.layers.filter((part) => !taken.has(part)),
+    plain: saved.plain.filter((part) => !taken.has(part)),
   };
-  const stateOf = (layer: NewLayer) =>
-    layer.lone ? takenAlone[alone.indexOf(layer)]?.state : taken[layers.indexOf(layer)]?.state;
+  const all: readonly SavedBlock[] = [...saved.layers, ...saved.plain];
+  const partOf = (layer: NewLayer) => (layer.lone ? plain : layers).get(layer);
+  const placed = fresh.map((layer) => {
+    const part = partOf(layer);
+    return { layer, place: part ? all.indexOf(part) : all.length };
+  });
+  const ordered = placed.sort((a, b) => a.place - b.place).map(({ layer }) => layer);
   return {
-    states: fresh.map((layer) => stateOf(layer) ?? { started: false }),
-    averages,
-    rest: rest.layers.length + rest.plain.length > 0 ? rest : undefined,
+    fresh: ordered,
+    states: ordered.map((layer) => partOf(layer)?.state),
+    averages: averagesOf(layers, plain),
+    rest: state.layers.length + state.plain.length > 0 ? { state, certain: sure } : undefined,
   };
+}
+
+/** The states that were saved of blocks whose variables are as they were then; `undefined` of the others. */
+export function statesByContent(
+  { layers, plain }: SavedState,
+  blocks: readonly NewLayer[],
+  digestOf: DigestOf,
+): (StoredLayer | undefined)[] {
+  const ofLayers = byContent(
+    layers,
+    blocks.filter(({ lone }) => !lone),
+    digestOf,
+  );
+  const ofLone = byContent(
+    plain,
+    blocks.filter(({ lone }) => lone),
+    digestOf,
+  );
+  return blocks.map((block) => (block.lone ? ofLone : ofLayers).get(block)?.state);
 }
 
 /** A layer's state whose momentum has been divided by the learning rate that was in it. */

@@ -6,6 +6,8 @@ interface Average {
   readonly variable: Variable;
   /** Kept. */
   readonly mean: Tensor;
+  /** Steps that it has taken in. */
+  readonly steps: number;
 }
 
 /** β·W̄ + (1 − β)·W */
@@ -13,32 +15,34 @@ function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
   return combined(decay, mean, 1 - decay, variable) ?? add(mul(mean, decay), mul(variable, 1 - decay));
 }
 
-/** The averages of the variables of an optimizer: tensors that it owns. */
+/** The averages of the variables of an optimizer: tensors that it owns. Frozen variables have none. */
 export class Averages {
-  /** Steps that they have taken in. */
+  /** Steps that any of them has taken in. */
   steps = 0;
   /** By variable id, in the order in which they came. */
   readonly #kept = new Map<number, Average>();
 
   /**
-   * Averages ← β_t·averages + (1 − β_t)·variables, β_t = min(β, (1 + t)/(10 + t)); a variable that is new starts at
-   * itself.
+   * Averages ← β_t·averages + (1 − β_t)·variables, β_t = min(β, (1 + t)/(10 + t)), t the steps that the average has
+   * taken in; a variable that is new starts at itself, and so does one that was frozen.
    */
   absorb(variables: readonly Variable[], momentum: number): void {
-    const decay = Math.min(momentum, (1 + this.steps) / (10 + this.steps));
     this.steps++;
+    this.#drop(({ trainable }) => !trainable);
     for (const variable of variables) {
-      const before = this.#kept.get(variable.id)?.mean;
+      const { mean: before, steps = 0 } = this.#kept.get(variable.id) ?? {};
+      const decay = Math.min(momentum, (1 + steps) / (10 + steps));
       this.#set(
         variable,
         tidy(() => keep(before ? averaged(before, variable, decay) : variable.clone())),
+        steps + 1,
       );
     }
   }
 
   /** Takes over a saved average. */
-  load(variable: Variable, values: Float32Array): void {
-    this.#set(variable, keep(tensor(values, variable.shape)));
+  load(variable: Variable, values: Float32Array, steps: number): void {
+    this.#set(variable, keep(tensor(values, variable.shape)), steps);
   }
 
   /** Whether a variable has an average. */
@@ -46,19 +50,20 @@ export class Averages {
     return this.#kept.has(variable.id);
   }
 
-  /** A copy of an average's numbers. */
-  read(variable: Variable): Float32Array | undefined {
-    return this.#kept.get(variable.id)?.mean.dataSync<'float32'>().slice();
+  /** A copy of an average's numbers, and the steps that it has taken in. */
+  read(variable: Variable): { readonly values: Float32Array; readonly steps: number } | undefined {
+    const kept = this.#kept.get(variable.id);
+    return kept && { values: kept.mean.dataSync<'float32'>().slice(), steps: kept.steps };
   }
 
   /** The variables that have averages. */
   variables(): Variable[] {
-    return [...this.#kept.values()].map(({ variable }) => variable);
+    return this.#own().map(({ variable }) => variable);
   }
 
   /** The variables and their averages, which the caller disposes of. */
   clones(): (readonly [Variable, Tensor])[] {
-    return [...this.#kept.values()].map(({ variable, mean }) => [variable, mean.clone()] as const);
+    return this.#own().map(({ variable, mean }) => [variable, mean.clone()] as const);
   }
 
   /** Bytes that the averages take. */
@@ -68,11 +73,7 @@ export class Averages {
 
   /** Lets go of the averages of variables that were disposed of. */
   prune(): void {
-    for (const [id, { variable, mean }] of this.#kept) {
-      if (!variable.isDisposed) continue;
-      mean.dispose();
-      this.#kept.delete(id);
-    }
+    this.#drop(({ isDisposed }) => isDisposed);
   }
 
   /** Lets go of all of them, and counts from 0 again. */
@@ -82,9 +83,22 @@ export class Averages {
     this.steps = 0;
   }
 
-  #set(variable: Variable, mean: Tensor): void {
+  /** The averages of variables that are not frozen: these have the weights that they are frozen at. */
+  #own(): Average[] {
+    return [...this.#kept.values()].filter(({ variable }) => variable.trainable);
+  }
+
+  #drop(dropped: (variable: Variable) => boolean): void {
+    for (const [id, { variable, mean }] of this.#kept) {
+      if (!dropped(variable)) continue;
+      mean.dispose();
+      this.#kept.delete(id);
+    }
+  }
+
+  #set(variable: Variable, mean: Tensor, steps: number): void {
     this.#kept.get(variable.id)?.mean.dispose();
-    this.#kept.set(variable.id, { variable, mean });
+    this.#kept.set(variable.id, { variable, mean, steps });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import {
+  type AdaptationState,
   CgfacError,
   type NetworkMemory,
   type NetworkReport,
@@ -9,6 +10,7 @@ import {
   type ResolvedPreconditionerOptions,
   resolvePreconditionerOptions,
   type StoredLayer,
+  withoutProduct,
 } from '../../adapter-kit';
 import {
   type Block,
@@ -20,8 +22,9 @@ import {
   variablesOf,
 } from '../kinds/layer-kind';
 import { isSamePart, whole } from '../kinds/part';
-import type { SavedState } from '../saving/saved-state';
-import { unlikeSaved } from '../saving/take-over';
+import type { LoadedState } from '../saving/loaded';
+import type { SavedState, StatedLayer } from '../saving/saved-state';
+import { type NewLayer, unlikeSaved } from '../saving/take-over';
 import type { RecipeSettings } from './settings';
 
 /** A layer, or a lone variable, that a step has met. */
@@ -49,6 +52,14 @@ function presetOf({ preset, soft }: SavedState): Preset {
   return preset ?? (soft ? 'reconstruction' : 'safe');
 }
 
+/** How far φ has come; where each layer has a product of its own with the momentum, without that of all. */
+function adaptationOf({ version }: SavedState, adaptation: AdaptationState): AdaptationState {
+  return version === undefined ? adaptation : withoutProduct(adaptation);
+}
+
+/** The state of a layer that has taken no step. */
+const NOTHING_SAVED: StoredLayer = { started: false, steps: 0 };
+
 /** The layers that a recipe has met, and the preconditioner that has them under its care. */
 export class RecipeLayers {
   readonly #settings: RecipeSettings;
@@ -73,6 +84,13 @@ export class RecipeLayers {
   /** The state of the preconditioner; `undefined` before the first step. */
   state(): PreconditionerState | undefined {
     return this.#preconditioner?.stateDict();
+  }
+
+  /** The layers that are known, with their parts of a state. */
+  stated(state: PreconditionerState | undefined): StatedLayer[] {
+    return this.#known.map(({ name, kernel, bias, lone }) => {
+      return { name, kernel, bias, lone, state: state?.layers[name] ?? NOTHING_SAVED };
+    });
   }
 
   /** What the preconditioner tells of its layers; `undefined` before the first step. */
@@ -103,7 +121,7 @@ export class RecipeLayers {
       skippedSteps: saved.skippedSteps,
       seed,
       layers: {},
-      ...(saved.adaptation ? { adaptation: saved.adaptation } : {}),
+      ...(saved.adaptation ? { adaptation: adaptationOf(saved, saved.adaptation) } : {}),
     };
     this.#options = resolvePreconditionerOptions(this.#settings.preconditionerOptions(preset), 'cgfac');
     this.#preconditioner = this.#made(this.#options, [], counted);
@@ -113,6 +131,20 @@ export class RecipeLayers {
   /** Whether all layers and lone variables are known, and none of them is new to the preconditioner. */
   know(blocks: readonly Block[]): boolean {
     return blocks.every((layer) => this.#find(this.#known, layer) !== undefined);
+  }
+
+  /** Steps that layers and lone variables have taken part in, by what is `loaded` where they have not been met yet. */
+  stepsOf(preconditioner: Preconditioner, blocks: readonly Block[], loaded: LoadedState): number[] {
+    const known = blocks.map((block) => this.#find(this.#known, block));
+    const unmet = blocks.flatMap((block, index): NewLayer[] =>
+      known[index] ? [] : [{ ...block, name: blockName(block), lone: !('sites' in block) }],
+    );
+    const states = unmet.length > 0 ? [...loaded.statesOf(unmet)] : [];
+    return known.map((layer) => {
+      if (layer) return preconditioner.stepsOf(layer.name);
+      const { factors, solver, steps = 0 } = states.shift() ?? {};
+      return factors === undefined && solver === undefined ? 0 : steps; // without factors it begins again
+    });
   }
 
   /**
@@ -167,10 +199,14 @@ export class RecipeLayers {
    *
    * @throws {@link CgfacError} for states of other layers.
    */
-  addSaved(preconditioner: Preconditioner, fresh: readonly KnownLayer[], states: readonly StoredLayer[]): void {
+  addSaved(
+    preconditioner: Preconditioner,
+    fresh: readonly KnownLayer[],
+    states: readonly (StoredLayer | undefined)[],
+  ): void {
     if (fresh.length === 0) return;
     const before = preconditioner.stateDict();
-    const added = fresh.map(({ name }, index) => [name, states[index] ?? { started: false }] as const);
+    const added = fresh.map(({ name }, index) => [name, states[index] ?? NOTHING_SAVED] as const);
     this.#replace([...this.#known, ...fresh], {
       ...before,
       layers: { ...before.layers, ...Object.fromEntries(added) },

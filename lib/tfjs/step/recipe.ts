@@ -1,22 +1,24 @@
 /**
  * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
  */
-import { type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
+import type { LoneVariable } from '../capture/sites';
 import { type Block, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
-import { averagesOf, type SavedState, savedParts, withPending } from '../saving/saved-state';
-import { readState, stateTensors } from '../saving/state-tensors';
-import { takeOver, withoutRate } from '../saving/take-over';
+import { digests } from '../saving/digest';
+import { LoadedState } from '../saving/loaded';
+import { type SavedState, savedParts, withPending } from '../saving/saved-state';
+import { readWeights, weightTensors } from '../saving/state-tensors';
+import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
-import { registeredVariables } from '../tape/tape';
 import { Averages } from './averages';
 import { readGradient, unusable } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
 import { layerValues, loneValues } from './next-values';
-import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf } from './report';
+import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
@@ -37,10 +39,7 @@ export class Recipe {
   #emaMomentum = 0;
   /** The lone variables, and why they are. */
   readonly #lone = new Map<Variable, string>();
-  /**
-   * What was loaded; its layers and lone variables leave it, in their order, as those of the model come to be known.
-   */
-  #saved: SavedState | undefined;
+  readonly #loaded = new LoadedState();
   /** L_min of the last captured computation that gave a step; `undefined` of none. */
   #lossFloor: number | undefined;
   /** η of the last captured step, without the learning rate. */
@@ -75,8 +74,8 @@ export class Recipe {
   }
 
   /** Why a layer is not to be preconditioned; `undefined` where nothing is against it. */
-  refused(layer: Layer): string | undefined {
-    return this.#settings.refused(layer);
+  refused(layer: Layer, taken: ReadonlySet<string>): string | undefined {
+    return this.#settings.refused(layer, taken);
   }
 
   /**
@@ -87,9 +86,10 @@ export class Recipe {
     const preconditioner = this.#open();
     const { preset, stepRule } = this.#layers.options ?? {};
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
-    const refreshes = preconditioner.refreshDue || !this.#layers.know(blocks);
+    const own = this.#layers.stepsOf(preconditioner, blocks, this.#loaded);
+    const refreshes = own.some((steps) => preconditioner.refreshDueAfter(steps));
     if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
-    const early = targets === 'soft' && crossEntropy && preconditioner.steps < EARLY_STEPS;
+    const early = targets === 'soft' && crossEntropy && Math.min(...own) < EARLY_STEPS;
     const all = preset === 'adaptive' && !this.#settings.choosesFraction && (early || samples < FEW_SAMPLES);
     return all ? 1 : preconditioner.fisherFraction;
   }
@@ -177,23 +177,13 @@ export class Recipe {
     if (!this.#layers.options?.useEma) return;
     const variables = new Set([...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)]);
     this.#averages.absorb([...variables], this.#emaMomentum);
+    this.#loaded.dropFrozen();
   }
 
-  /**
-   * The variables with averages, and these, which the caller disposes of. Those that were loaded belong to variables
-   * that are not known before a step: to all trainable ones, in the order in which they were created, or nothing is
-   * said.
-   */
+  /** The variables with averages, and these, which the caller disposes of; before a step those that were loaded. */
   averages(): readonly (readonly [Variable, Tensor])[] {
     this.#prune();
-    const saved = this.#saved;
-    if (saved === undefined || this.#layers.known.length > 0) return this.#averages.clones();
-    const loaded = averagesOf(saved);
-    const variables = registeredVariables().filter(({ trainable }) => trainable);
-    const fit =
-      variables.length === loaded.length && variables.every(({ size }, index) => size === loaded[index]?.values.length);
-    if (!fit) return [];
-    return variables.map((variable, index) => [variable, tensor(loaded[index]?.values ?? [], variable.shape)] as const);
+    return this.#layers.known.length > 0 ? this.#averages.clones() : this.#loaded.averages();
   }
 
   /** What is preconditioned and how, what is not and why, and what the loss is; `undefined` before the first step. */
@@ -205,20 +195,8 @@ export class Recipe {
       this.#layers.known.flatMap(({ name, kernel }) => (this.#averages.has(kernel.variable) ? [name] : [])),
     );
     const reasons = new Map([...this.#lone].map(([variable, reason]) => [this.#layers.nameOf(variable), reason]));
-    const implied = this.#settings.impliedPreset;
-    return {
-      ...report,
-      recipe:
-        implied === undefined
-          ? report.recipe
-          : `${report.recipe}; preset '${implied}' by the options given, whatever the head`,
-      layers: report.layers.map((layer) => {
-        const reason = reasons.get(layer.name);
-        return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
-      }),
-      heads: this.#heads,
-      ...(this.#lossFloor === undefined ? {} : { lossFloor: this.#lossFloor }),
-    };
+    const told = { averaged, reasons, implied: this.#settings.impliedPreset };
+    return wholeReport(report, told, this.#heads, this.#lossFloor);
   }
 
   /** Bytes kept between steps. */
@@ -229,38 +207,43 @@ export class Recipe {
     return { ...kept, averages, total: kept.total + averages };
   }
 
-  /** The state, as tensors of the caller's; none before the first step. */
-  weights(): NamedTensor[] {
+  /** The weights of the optimizer: copies. */
+  weights(iterations: number): NamedTensor[] {
+    return weightTensors({ iterations, seed: this.seed, state: this.#state() });
+  }
+
+  /** The state, a copy; none before the first step. */
+  #state(): SavedState | undefined {
     this.#prune();
-    const saved = this.#saved;
+    const saved = this.#loaded.state;
     const state = this.#layers.state();
     const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
-    if (steps === undefined || skippedSteps === undefined) return [];
-    const own = this.#layers.known.map(({ name, kernel, bias, lone }) => {
-      return { name, kernel, bias, lone, state: state?.layers[name] ?? { started: false } };
-    });
+    if (steps === undefined || skippedSteps === undefined) return undefined;
     const { options } = this.#layers;
-    return stateTensors({
+    const own = savedParts(this.#layers.stated(state), this.#averages, digests());
+    return {
       steps,
       skippedSteps,
       averaged: this.#averages.steps,
       soft: options ? options.preset === 'reconstruction' : saved?.soft === true,
       ...(options ? { preset: options.preset } : saved?.preset ? { preset: saved.preset } : {}),
       ...(adaptation ? { adaptation } : {}),
-      ...withPending(savedParts(own, this.#averages), saved, this.#averages.variables().length),
-    });
+      ...withPending(own, saved, this.#averages.variables().length),
+    };
   }
 
   /**
-   * Takes over a state in the place of the present one.
+   * Takes over weights in the place of the present state, or nothing of them, and returns the number of steps.
    *
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` for anything but what {@link Recipe.weights} gave.
+   * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
    */
-  async setWeights(weights: readonly NamedTensor[]): Promise<void> {
-    const saved = weights.length === 0 ? undefined : await readState(weights);
+  setWeights(weights: unknown): number {
+    const { iterations, seed, state } = readWeights(weights);
     this.dispose();
-    this.#saved = saved;
-    this.#averages.steps = saved?.averaged ?? 0;
+    this.seed = seed;
+    if (state) this.#loaded.load(state);
+    this.#averages.steps = state?.averaged ?? 0;
+    return iterations;
   }
 
   /** The options as they are saved, without those that no file can hold. */
@@ -278,13 +261,13 @@ export class Recipe {
     this.#layers.dispose();
     this.#averages.dispose();
     this.#lone.clear();
-    this.#saved = undefined;
+    this.#loaded.dispose();
     this.#lossFloor = this.#lastSize = undefined;
     this.#heads = [];
   }
 
   #open(): Preconditioner {
-    return this.#layers.open(this.#saved);
+    return this.#layers.open(this.#loaded.state);
   }
 
   #rate({ learningRate, steps }: Preconditioner): number {
@@ -300,8 +283,8 @@ export class Recipe {
   }
 
   /**
-   * Takes the layers and the lone variables of a step under its care, with what was saved of them, by order: variables
-   * are renamed when a model is loaded. Nothing is changed where a saved state does not fit.
+   * Takes the layers and the lone variables of a step under its care, with what was saved of them. Nothing is changed
+   * where a saved state does not fit.
    *
    * @returns Their names.
    */
@@ -309,22 +292,36 @@ export class Recipe {
     const preconditioner = this.#open();
     const named = this.#layers.named(step.layers, lone);
     const { fresh } = named;
-    if (this.#saved === undefined) {
-      this.#layers.add(preconditioner, fresh);
-      return named;
-    }
-    const { states, averages, rest } = takeOver(this.#saved, fresh);
+    if (this.#loaded.state === undefined) this.#layers.add(preconditioner, fresh);
+    else this.#admitSaved(preconditioner, this.#loaded.state, fresh, step.lone);
+    this.#loaded.claim(fresh.flatMap(variablesOf));
+    return named;
+  }
+
+  #admitSaved(
+    preconditioner: Preconditioner,
+    { preset, averaged }: SavedState,
+    fresh: NamedLayers['fresh'],
+    lone: readonly LoneVariable[],
+  ): void {
+    const moving = new Set(fresh.flatMap(variablesOf));
+    const still = lone.flatMap(({ variable }) => {
+      const known = moving.has(variable) || this.#averages.has(variable) || this.#layers.nameOf(variable) !== undefined;
+      return known ? [] : [{ name: variable.name, lone: true, kernel: whole(variable), bias: undefined }];
+    });
+    const found = this.#loaded.find(fresh, still);
+    if (found === undefined) return;
     // 0.1.0, which named no preset, had the learning rate in M
-    const rate = this.#saved.preset === undefined ? this.#rate(preconditioner) : 1;
+    const rate = preset === undefined ? this.#rate(preconditioner) : 1;
     this.#layers.addSaved(
       preconditioner,
-      fresh,
-      states.map((state) => withoutRate(state, rate)),
+      found.fresh,
+      found.states.map((state) => state && withoutRate(state, rate)),
     );
     if (this.#layers.options?.useEma)
-      for (const [variable, { values }] of averages) this.#averages.load(variable, values);
-    this.#saved = rest;
-    return named;
+      for (const [variable, { values, steps = averaged }] of found.averages)
+        this.#averages.load(variable, values, steps);
+    this.#loaded.leave(found);
   }
 
   /**

@@ -15,6 +15,36 @@ export interface OptimizerReport extends NetworkReport {
   readonly lossFloor?: number;
 }
 
+/** What is known of layers besides the report of the preconditioner. */
+interface KnownOfLayers {
+  /** The names of those that are averaged. */
+  readonly averaged: ReadonlySet<string>;
+  /** Why lone variables are, by their names. */
+  readonly reasons: ReadonlyMap<string | undefined, string>;
+  /** The preset that the options ask for, where none was named. */
+  readonly implied: string | undefined;
+}
+
+/** The report of an optimizer: that of its preconditioner, and what is known of its layers and of the loss. */
+export function wholeReport(
+  report: NetworkReport,
+  { averaged, reasons, implied }: KnownOfLayers,
+  heads: readonly HeadReport[],
+  lossFloor: number | undefined,
+): OptimizerReport {
+  const { recipe } = report;
+  return {
+    ...report,
+    recipe: implied === undefined ? recipe : `${recipe}; preset '${implied}' by the options given, whatever the head`,
+    layers: report.layers.map((layer) => {
+      const reason = reasons.get(layer.name);
+      return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
+    }),
+    heads,
+    ...(lossFloor === undefined ? {} : { lossFloor }),
+  };
+}
+
 /** The heads of a step, with the metric of those of the step before where it needed none of its own. */
 export function headsAfter(before: readonly HeadReport[], heads: readonly HeadReport[]): readonly HeadReport[] {
   // batches differ in their number of samples

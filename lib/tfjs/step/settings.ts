@@ -1,6 +1,7 @@
 import { nonNegative, type PreconditionerOptions, type Preset, type Schedule } from '../../adapter-kit';
 import type { Layer } from '../kinds/layer-kind';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
+import { stemOf } from '../saving/matches';
 
 /** The options of a recipe, of which the learning rate and the seed may be set between steps. */
 export class RecipeSettings {
@@ -59,11 +60,19 @@ export class RecipeSettings {
     return { ...given, preset, lossReduction: 'mean' };
   }
 
-  /** Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. */
-  refused({ kernel }: Layer): string | undefined {
+  /**
+   * Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. A variable goes by the
+   * name that its layer gave it, too, where TensorFlow.js added a number to make it the only one, as it does where a
+   * model is loaded beside the one that was saved.
+   *
+   * @param taken - The names of all variables of the step: such a number is part of the name where the rest is one.
+   */
+  refused({ kernel: { variable } }: Layer, taken: ReadonlySet<string>): string | undefined {
     const { skipLayers } = this.#options.given as { readonly skipLayers?: readonly (string | RegExp)[] };
+    const stem = stemOf(variable.name);
+    const names = taken.has(stem) ? [variable.name] : [variable.name, stem];
     const pattern = skipLayers?.find((each) =>
-      typeof each === 'string' ? each === kernel.variable.name : kernel.variable.name.search(each) >= 0,
+      names.some((name) => (typeof each === 'string' ? each === name : name.search(each) >= 0)),
     );
     return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
   }

@@ -119,11 +119,12 @@ TEST_CASE("fisher block: NaN and infinity are named, and nothing is written") {
     RandomLayer layer{
         .shape = {.in_features = 6, .out_features = 5, .bias = true}, .input_rows = rows, .output_rows = rows};
     std::vector<float> out(layer.size(), 7.0F);
+    double damping = 1;
     const auto apply = [&] {
       const FisherBlock block = layer.block();
       FisherOperator::Workspace workspace;
-      apply_fisher(block, {.value = 1}, block.view(std::span<const float>(layer.v)), block.view(std::span<float>(out)),
-                   workspace);
+      apply_fisher(block, {.value = damping}, block.view(std::span<const float>(layer.v)),
+                   block.view(std::span<float>(out)), workspace);
     };
     const auto with = [&](float& element, float value) {
       const float kept = element;
@@ -139,6 +140,7 @@ TEST_CASE("fisher block: NaN and infinity are named, and nothing is written") {
           "Expected finite numbers for outputGrads but received -Infinity at index 2");
     CHECK(with(layer.v[9], nan) == "Expected finite numbers for v.kernel but received NaN at index 9");
     CHECK(with(layer.v[31], infinity) == "Expected finite numbers for v.bias but received Infinity at index 1");
+    damping = 100;
     CHECK(with(layer.v[3], 3e38F) ==
           "Expected products within the range of float32 for inputs, outputGrads and v but received an overflow");
     CHECK(std::ranges::count(out, 7.0F) == static_cast<std::ptrdiff_t>(out.size()));

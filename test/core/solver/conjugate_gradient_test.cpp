@@ -45,6 +45,7 @@ struct Dense {
     take_step();
     ++finished;
   }
+  [[nodiscard]] double extent() const { return 0; }
   void take_step() {
     for (std::size_t i = 0; step != 0 && i < 3; ++i) (*solution)[i] += step * (*direction)[i];
     step = 0;

@@ -1,5 +1,6 @@
+import type { WeightVector } from 'cgfac';
 import { arraysOf } from '../../support/layers';
-import { network, numbersOf, randomWeights, record, rowsOf } from '../../support/networks';
+import { copyOf, network, numbersOf, randomWeights, record, rowsOf } from '../../support/networks';
 import { plain, take } from '../../support/steps';
 
 describe('momentum, weight decay and averages against float64', () => {
@@ -44,5 +45,22 @@ describe('momentum, weight decay and averages against float64', () => {
     await preconditioner.withAveragedWeights(() =>
       expect(numbersOf(weights).every((value) => value === 0.5)).toBe(true),
     );
+  });
+
+  test('each layer counts its own steps: one that joins late has no average of long ago', async () => {
+    const weights = randomWeights(3);
+    const averageAt = (before: number) => {
+      const own = copyOf(weights);
+      const preconditioner = network({ ...plain, factorUpdateSteps: 1, momentum: 0, emaMomentum: 0.999 }, own);
+      const only = (name: string) => new Map([...rowsOf(1)].filter(([each]) => each === name));
+      for (let step = 0; step < before; step++) {
+        record(preconditioner, only('first'));
+        preconditioner.naturalGradientsSync({ loss: 1e-3 });
+      }
+      record(preconditioner, only('second'));
+      preconditioner.naturalGradientsSync({ loss: 1e-3 });
+      return preconditioner.withAveragedWeights(() => numbersOf({ second: own.second as WeightVector }));
+    };
+    expect(await averageAt(30)).toEqual(await averageAt(0));
   });
 });

@@ -150,4 +150,15 @@ describe.each(methodNames)('%s', (name) => {
     expect(preconditioner.naturalGradientsSync().summary.skipped).toMatch(/leaves the range of float32/);
     expect(weights).toEqual(kept);
   });
+
+  test('a step whose weight decay would make weights grow is skipped', () => {
+    const weights = randomWeights(1);
+    const kept = copyOf(weights);
+    const preconditioner = network({ ...options, learningRate: 1e10, weightDecay: 1e3 }, weights);
+    record(preconditioner, rowsOf(1));
+    expect(preconditioner.naturalGradientsSync({ loss: 1 }).summary.skipped).toMatch(
+      /weightDecay times the length of the step is .*: the weights of layer first would grow/,
+    );
+    expect(weights).toEqual(kept);
+  });
 });

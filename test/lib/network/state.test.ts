@@ -1,7 +1,16 @@
 // What is saved, what is loaded, and what is forgotten.
 
-import { CgfacError, type PreconditionerOptions } from 'cgfac';
-import { copyOf, methodNames, network, numbersOf, randomWeights, record, rowsOf } from '../../support/networks';
+import { CgfacError, type Preconditioner, type PreconditionerOptions } from 'cgfac';
+import {
+  copyOf,
+  methodNames,
+  network,
+  numbersOf,
+  randomWeights,
+  record,
+  rowsOf,
+  type TestRows,
+} from '../../support/networks';
 import { assign, fixed, iteratedMethods, type Network, one, plain, take } from '../../support/steps';
 
 /** A summary without the clock. */
@@ -159,6 +168,57 @@ describe('state', () => {
     c.loadStateDict(a.stateDict());
     expect(draw(c)).toEqual(draw(a));
   });
+});
+
+test.each(['__proto__', 'constructor', 'toString', ''])(
+  "a layer called '%s' has an update and a state like others",
+  (name) => {
+    const made = () => {
+      const preconditioner = network(plain, undefined, []);
+      preconditioner.registerDense(name, { inFeatures: 7, outFeatures: 5, bias: true });
+      return preconditioner;
+    };
+    const rows = new Map([[name, rowsOf(1).get('first') as TestRows]]);
+    const [whole, resumed] = [made(), made()];
+    record(whole, rows);
+    const { updates } = whole.naturalGradientsSync({ loss: 1 });
+    expect(Object.keys(updates)).toEqual([name]);
+    expect(Object.keys(whole.stateDict().layers)).toEqual([name]);
+    resumed.loadStateDict(structuredClone(whole.stateDict()));
+    const [first, second] = [whole, resumed].map((each) => {
+      record(each, rows);
+      return Object.entries(each.naturalGradientsSync({ loss: 1 }).updates);
+    });
+    expect(second).toEqual(first);
+    for (const each of [whole, resumed]) {
+      record(each, rows);
+      expect(Object.keys(each.naturalGradientsSync({ loss: Number.NaN }).updates)).toEqual([name]);
+    }
+  },
+);
+
+test.each(['cg', 'exact', 'auto'] as const)('a convolution whose rows are drawn goes on with them: %s', (method) => {
+  const numbers = (length: number, seed: number) =>
+    Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + seed * 78.233) * 0.5);
+  const made = () => {
+    const damping = { damping: 0.1, dampingMode: 'tikhonov' } as const;
+    const preconditioner = network(
+      { ...fixed, method, ...damping, factorHistory: 'none', factorUpdateSteps: 1 } as Partial<PreconditionerOptions>,
+      undefined,
+      [],
+    );
+    const sizes = { filters: 3, kernelSize: [3, 3] as const, inputShape: [7, 7, 2] as const };
+    preconditioner.registerConv2d('layer', { ...sizes, bias: false, maxRows: 16 });
+    return preconditioner;
+  };
+  const step = (each: Preconditioner, seed: number) => {
+    each.record('layer', { inputs: numbers(4 * 98, seed), lossGrads: numbers(4 * 75, seed + 9), batch: 4 });
+    return each.naturalGradientsSync({ loss: 1 }).updates;
+  };
+  const [whole, resumed] = [made(), made()];
+  for (let seed = 0; seed < 3; seed++) step(whole, seed);
+  resumed.loadStateDict(whole.stateDict());
+  for (let seed = 3; seed < 6; seed++) expect(step(resumed, seed)).toEqual(step(whole, seed));
 });
 
 test('a state with numbers that are none is refused', () => {

@@ -17,7 +17,7 @@ const solver = new ConjugateGradient({ maxIterations: 10, history: true });
 
 export async function solve(v: Float32Array, signal: AbortSignal): Promise<number> {
   const { residual, reason } = await solver.solve(operator, v, { signal });
-  const known: 'converged' | 'max-iterations' | 'indefinite' | 'broken-down' = reason;
+  const known: 'converged' | 'max-iterations' | 'stagnated' | 'indefinite' | 'broken-down' = reason;
   return known === 'converged' ? 0 : residual;
 }
 

@@ -9,4 +9,10 @@ export const NO_THRESHOLDS: Thresholds = {
   averagePooling: 0,
   scalar: 0,
   vectorised: 0,
+  simple: 0,
+  arithmetic: 0,
+  reduction: 0,
+  lastAxes: 0,
+  moved: 0,
+  runs: 0,
 };

@@ -1,0 +1,163 @@
+import { LayerPreconditioner, type WeightVector } from 'cgfac';
+import { combined, inner, type Matrix, norm, product, times, transposed } from '../support/dense-matrices';
+import {
+  type Damping,
+  factor,
+  fisher,
+  solveFactored,
+  solveSample,
+  solveTikhonov,
+  weightedRows,
+} from '../support/dense-oracle';
+import { matrixOf } from '../support/golden-case';
+import { randomNumbers } from '../support/layers';
+import { unitRoundoff } from '../support/methods';
+
+/** Numbers in [0, 1), one at a time. */
+function seededRandom(seed: number): () => number {
+  let chunk = seed;
+  let numbers: number[] = [];
+  return () => {
+    if (numbers.length === 0) numbers = [...randomNumbers(1000, chunk++)];
+    return ((numbers.pop() ?? 0) + 1) / 2;
+  };
+}
+
+/** A vector as the rows of the m × n matrix. */
+function rowsOf(x: WeightVector | undefined, outFeatures: number): Matrix {
+  const flat = matrixOf(x ?? new Float32Array(), outFeatures);
+  const n = flat.length / outFeatures;
+  return Array.from({ length: outFeatures }, (_, i) => Float64Array.from(flat.slice(i * n, (i + 1) * n)));
+}
+
+/** A random small layer and batch, well scaled, and its factors and gradient in float64. */
+function randomCase(random: () => number, samples: boolean) {
+  const size = (most: number) => 1 + Math.floor(random() * most);
+  const [inFeatures, outFeatures, batch] = [size(7), size(6), size(8)];
+  const empirical = random() < 0.4;
+  const fisherRows = samples || empirical || random() < 0.5 ? batch : size(8);
+  const bias = random() < 0.5;
+  const numbers = (length: number, scale: number) =>
+    randomNumbers(length, 1 + Math.floor(random() * 1e6)).map((x) => x * scale);
+  const inputs = numbers(batch * inFeatures, 10 ** (random() - 0.5));
+  const outputGrads = numbers(fisherRows * outFeatures, 10 ** (random() - 0.5));
+  const lossGrads = empirical ? outputGrads : numbers(batch * outFeatures, 1);
+  const averaging = { factorHistory: 'none', decay: 0, rank: 1 } as const;
+  const a = factor([weightedRows(inputs, inFeatures, batch ** -0.5, bias)], averaging);
+  const g = factor([weightedRows(outputGrads, outFeatures, fisherRows ** -0.5)], averaging);
+  const rows = { inputs, outputGrads, batch, fisherRows };
+  const own = product(transposed(weightedRows(lossGrads, outFeatures, 1)), times(batch ** -0.5, a.rows));
+  const kernel = numbers(outFeatures * inFeatures, 1);
+  const given: WeightVector = bias ? { kernel, bias: numbers(outFeatures, 1) } : kernel;
+  return { shape: { inFeatures, outFeatures, bias }, rows, lossGrads, a, g, own, given };
+}
+
+type Case = ReturnType<typeof randomCase>;
+const difference = (x: Matrix, y: Matrix) => norm(combined(1, x, -1, y));
+
+/** The direction of a given gradient, or of the batch's own, and the gradient as a matrix. */
+function solve({ shape, rows, lossGrads, own, given }: Case, options: object, damping: Damping, isGiven: boolean) {
+  const layer = new LayerPreconditioner<boolean>({ ...shape, lossReduction: 'sum', damping, ...options });
+  if (!isGiven) return { v: own, result: layer.naturalGradientSync({ ...rows, lossGrads }) };
+  layer.record(rows);
+  return { v: rowsOf(given, shape.outFeatures), result: layer.preconditionSync(given) };
+}
+
+// The bounds of docs/math.md, in units of 2⁻²⁴·(λ + max E)/λ, or the product of both factors' conditions.
+const exact = () => 4;
+const directKfac = ({ shape }: Case) => 8 * Math.sqrt(shape.inFeatures + shape.outFeatures + 1);
+const bounds = {
+  exact: { options: { method: 'exact' }, bound: exact, oracle: solveTikhonov },
+  'exact, averages': { options: { method: 'exact', factorHistory: 'dense' }, bound: exact, oracle: solveTikhonov },
+  factored: { options: { method: 'exact', dampingMode: 'factored' }, bound: exact, oracle: solveFactored },
+  'factored, averages': {
+    options: { method: 'exact', dampingMode: 'factored', factorHistory: 'dense' },
+    bound: exact,
+    oracle: solveFactored,
+  },
+  'the per-sample block': { options: { method: 'exact', block: 'sample' }, bound: exact, oracle: solveSample },
+  'direct K-FAC': { options: { method: 'kfac' }, bound: directKfac, oracle: solveTikhonov },
+  'direct K-FAC, factored': {
+    options: { method: 'kfac', dampingMode: 'factored' },
+    bound: directKfac,
+    oracle: solveFactored,
+  },
+} as const;
+
+/** How much larger what is summed up for the batch's own gradient is than the gradient, √8 of the mean at the most. */
+const CANCELLATION = Math.sqrt(8);
+
+describe.each(Object.keys(bounds) as (keyof typeof bounds)[])('%s', (name) => {
+  // 400 cases here; 15,000 with CGFAC_CASES=2200
+  test('stays within its documented bound, for a given gradient and the own one', () => {
+    const { options, bound, oracle } = bounds[name];
+    const random = seededRandom(name.length);
+    const beyond: string[] = [];
+    for (let i = 0; i < Number(process.env.CGFAC_CASES ?? 400); i++) {
+      const each = randomCase(random, name === 'the per-sample block');
+      const isGiven = random() < 0.4;
+      const damping = { relative: 10 ** (4 * random() - 2) };
+      const { v, result } = solve(each, options, damping, isGiven);
+      const answer = oracle(each.a, each.g, damping, v);
+      const x = rowsOf(result.x, each.shape.outFeatures);
+      const condition = answer.rounding / (4 * unitRoundoff * Math.sqrt(each.a.dimension + each.g.dimension));
+      const own = isGiven ? 1 : CANCELLATION;
+      const ratio = difference(x, answer.x) / norm(answer.x) / (bound(each) * own * unitRoundoff * condition);
+      if (!(ratio <= 1)) beyond.push(`case ${i}: ${ratio} times`);
+    }
+    expect(beyond).toEqual([]);
+  });
+});
+
+describe.each(['gram', 'weight'] as const)('conjugate gradients in %s space', (space) => {
+  test('say what is true of x, however small the damping: its residual, its norm, whether it converged', () => {
+    const random = seededRandom(11);
+    const wrong: string[] = [];
+    const reasons = new Set<string>();
+    for (let i = 0; i < 1500; i++) {
+      const each = randomCase(random, false);
+      const { a, g } = each;
+      const lambda = a.trace * g.trace * 10 ** (-1 - 9 * random());
+      const tolerance = [0, 1e-4, 1e-2][i % 3] ?? 0;
+      const options = { method: 'cg', space, tolerance, maxIterations: 1000 };
+      const { v, result } = solve(each, options, lambda, random() < 0.5);
+      const x = rowsOf(result.x, each.shape.outFeatures);
+      const residual = norm(combined(1, v, -1, combined(1, fisher(a, g, x), lambda, x))) / norm(v);
+      // what rounding x to float32 alone makes of a residual
+      const rounding = (4 * unitRoundoff * (a.trace * g.trace * norm(x))) / norm(v) + 4 * unitRoundoff;
+      const claimed = result.residual ?? Number.NaN;
+      if (!(residual <= 2 * claimed + rounding)) wrong.push(`${i}: ${claimed} where it is ${residual}`);
+      const converged = Math.max(tolerance, 2 ** -11);
+      if (result.reason === 'converged' && !(residual <= 2 * converged + rounding)) wrong.push(`${i}: not converged`);
+      if (result.xx !== undefined && !(Math.abs(result.xx / inner(x, x) - 1) <= 0.05)) wrong.push(`${i}: ${result.xx}`);
+      reasons.add(result.reason);
+    }
+    expect(wrong).toEqual([]);
+    expect(reasons).toContain('converged');
+    expect(reasons).toContain('stagnated');
+  });
+});
+
+test('what an exact solve says of ‖x‖² is true where it cancels, and no spectrum has a negative one', () => {
+  const random = seededRandom(12);
+  const wrong: string[] = [];
+  for (let i = 0; i < 600; i++) {
+    const each = randomCase(random, false);
+    const lambda = each.a.trace * each.g.trace * 10 ** (-1 - 5 * random());
+    const layer = new LayerPreconditioner<boolean>({
+      ...each.shape,
+      lossReduction: 'sum',
+      damping: lambda,
+      method: 'exact',
+    });
+    layer.record(each.rows);
+    const { x, xx = -1, spectrum } = layer.preconditionSync(each.given, { spectrum: true });
+    const matrix = rowsOf(x, each.shape.outFeatures);
+    if (!(Math.abs(xx / inner(matrix, matrix) - 1) <= 0.05)) wrong.push(`${i}: ${xx} of ${inner(matrix, matrix)}`);
+    for (const power of [-6, -3, 0, 3]) {
+      const values = spectrum?.at(lambda * 10 ** power);
+      if (!((values?.xx ?? -1) >= 0 && (values?.vx ?? -1) >= 0)) wrong.push(`${i}: ${JSON.stringify(values)}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
