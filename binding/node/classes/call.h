@@ -25,17 +25,20 @@ struct Call {
   std::shared_ptr<Strand> strand{};                            ///< calls of one strand run one after another
 };
 
+/// Whether an environment was terminated, and runs no more JavaScript: every question to it is then refused.
+inline bool has_ended(napi_env env) {
+  const Napi::HandleScope scope(env);
+  bool there = false;
+  const Napi::String name = Napi::String::New(env, "cgfac");
+  return napi_has_own_property(env, Napi::Env(env).Global(), name, &there) != napi_ok;
+}
+
 /// Runs a call on the calling thread and the pool. It ends early where its worker_thread is terminated, which nobody
 /// sees: no JavaScript of it runs any more.
 template <typename Outcome>
 Napi::Value run_now(Napi::Env env, const Call<Outcome>& call) {
-  const Napi::Object global = env.Global();
   CancelFlag flag(false);
-  const Napi::String name = Napi::String::New(env, "cgfac");
-  std::optional<CancelScope> scope(std::in_place, flag, [env, global, name] {
-    bool there = false;
-    return napi_has_own_property(env, global, name, &there) != napi_ok;  // as any question to what was terminated
-  });
+  std::optional<CancelScope> scope(std::in_place, flag, [raw = static_cast<napi_env>(env)] { return has_ended(raw); });
   const Outcome outcome = call.work(&flag);
   scope.reset();
   return call.tell(env, outcome);
