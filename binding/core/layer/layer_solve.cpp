@@ -103,7 +103,6 @@ void Layer::solve_scaled(const Problem& problem, LayerSummary& summary) {
               .spectrum = problem.spectrum,
               .damping = scaled.damping()},
              summary);
-  if (summary.cg_fac && summary.cg_fac->cg.reason == CgReason::cancelled) return;
   scaled.write(problem.destination);
   summary.products = scaled.products(summary.products);
   if (summary.exact) summary.exact->values.lambda_max = scaled.eigenvalue(summary.exact->values.lambda_max);

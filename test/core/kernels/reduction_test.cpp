@@ -112,12 +112,7 @@ TEST_CASE("reductions: a NaN at any place is in its result alone, and minus zero
 TEST_CASE("reductions: a sum beyond the range of float32 on the way is none at the end") {
   constexpr float large = 2e38F;
   std::vector<float> x(512, 0);
-  x[0] = x[1] = large;
-  x[300] = x[301] = -large;
-  CHECK(std::isinf(reduced(Reduction::sum, {.inner = 512}, x).front()));
-  x[1] = 0;
-  x[301] = 0;
-  x[128] = large;
-  x[428] = -large;
+  x[0] = x[128] = large;
+  x[300] = x[428] = -large;
   CHECK(reduced(Reduction::sum, {.rows = 512}, x).front() == 0);
 }

@@ -46,6 +46,8 @@ async function compare(calls: readonly Call[]): Promise<void> {
     expect(tf.memory().numTensors).toBe(tensors);
   });
   for (const [name, { native, stock }] of Object.entries(kernels.calls)) {
+    // what a gradient cuts dy with, or brings its channels to the end with
+    if (name === 'Slice' || name === 'Transpose') continue;
     expect({ name, native, stock }).toEqual({
       name,
       native: calls.filter(({ kernel }) => kernel === name).length,
