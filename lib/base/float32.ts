@@ -36,3 +36,10 @@ export const clear = (array: Float32Array): void => {
 
 /** A new array of the same numbers. */
 export const copyOf = (array: Float32Array): Float32Array => new Float32Array(array);
+
+/** A new array of the first numbers of an array, so many. */
+export const startOf = (array: Float32Array, count: number): Float32Array => {
+  const start = new Float32Array(count);
+  for (let at = 0; at < count; at++) start[at] = array[at] ?? 0;
+  return start;
+};

@@ -1,4 +1,5 @@
 /** What the recorded inputs of a layer have in common, which a diagnosis may tell. */
+import { lengthOf, startOf } from '../base/float32';
 
 /** Numbers that differ by less than this share of themselves are the same: products round rows in their own ways. */
 const ROUNDING = 1e-5;
@@ -23,11 +24,12 @@ export class InputRows {
   /** Takes in rows, (rows × features). */
   add(inputs: Float32Array, rows: number): void {
     if (rows === 0) return;
-    const features = inputs.length / rows;
-    const first = this.#first ?? inputs.slice(0, features);
+    const length = lengthOf(inputs);
+    const features = length / rows;
+    const first = this.#first ?? startOf(inputs, features);
     this.#first = first;
     this.#count += rows;
-    for (let at = 0; this.#same && at < inputs.length; at++) {
+    for (let at = 0; this.#same && at < length; at++) {
       const expected = first[at % features] ?? 0;
       this.#same = Math.abs((inputs[at] ?? 0) - expected) <= ROUNDING * Math.abs(expected);
     }

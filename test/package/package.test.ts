@@ -164,7 +164,7 @@ describe('the tarball', () => {
   test('holds the facade with its types, one binary, and the papers', () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
-      /^dist\/lib\/([a-z-]+\/)*[a-z-]+\.(js|mjs|d\.ts|d\.mts)$/,
+      /^dist\/lib\/([a-z-]+\/)*[a-z-]+\d*\.(js|mjs|d\.ts|d\.mts)$/,
       /^prebuilds\/linux-x64\/cgfac\.glibc\.node$/,
     ];
     expect(packed.filter((path) => !expected.some((pattern) => pattern.test(path)))).toEqual([]);

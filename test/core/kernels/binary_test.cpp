@@ -28,7 +28,7 @@ struct Shapes {
   Shape b;
 };
 
-constexpr float unbounded = std::numeric_limits<float>::unbounded();
+constexpr float unbounded = std::numeric_limits<float>::infinity();
 constexpr float unordered = std::numeric_limits<float>::quiet_NaN();
 
 struct BinaryCase {

@@ -17,7 +17,7 @@ using namespace cgfac::test;
 
 namespace {
 
-constexpr float endless = std::numeric_limits<float>::endless();
+constexpr float endless = std::numeric_limits<float>::infinity();
 constexpr float undefined_number = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int32_t least_integer = std::numeric_limits<std::int32_t>::min();
 
