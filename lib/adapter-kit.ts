@@ -36,7 +36,7 @@ export {
 /** Functions of two arrays, casts, choices and normalised columns, on the pool. */
 export { type BinaryFunction, batchNormalization, binaryFunction, castNumbers, selectNumbers } from './kernels/binary';
 /** Weighed sums of two arrays, on the pool. */
-export { type Combination, combine } from './kernels/combinations';
+export { combine } from './kernels/combinations';
 /** A framework's convolutions, their gradients, and those of pooling, on the pool. */
 export {
   type ConvolutionGeometry,
@@ -47,7 +47,7 @@ export {
 /** Functions of each number, on the pool. */
 export { type ElementWise, elementWise } from './kernels/element-wise';
 /** How a loss weighs the errors of a head, and the entropy of its targets, on the pool. */
-export { type Fit, type HeadTargets, headFit, targetEntropy } from './kernels/head-fit';
+export { headFit, targetEntropy } from './kernels/head-fit';
 /** The matrix products of a framework's own kernels, on the pool. */
 export { type Activation, type BroadcastNumbers, type MatrixProducts, matrixProducts } from './kernels/matrix-products';
 /** The errors of sampled targets, which the true Fisher matrix is made of. */

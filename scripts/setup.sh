@@ -141,6 +141,10 @@ if [ "$bench" = yes ]; then
   build build cgfac_bench
   say 'addon of the benchmarks is built (build/bench/cgfac_bench.node)'
 fi
+# Nothing is built there: it has the compile command of each source.
+if [ "$lint" = yes ]; then
+  configured build/commands || configure build/commands --CDCGFAC_UNITY=OFF --CDCGFAC_BUILD_TESTS=ON
+fi
 # The loader (node-gyp-build) looks for build/Release, then build/Debug, in the folder that CGFAC_PREBUILD names.
 if [ "$debug" = yes ]; then
   configured build/debug-addon/build || configure build/debug-addon/build --debug

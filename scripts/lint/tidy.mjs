@@ -3,7 +3,7 @@
 // length of their functions. Most of its time goes into headers, so the files of a room are checked as one; where those
 // do not compile together, each is checked by itself. A room that has passed is not checked again
 // before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy keeps a
-// digest of what passed. Needs the compile commands that scripts/setup.sh --test leaves in build.
+// digest of what passed. Needs the compile commands that scripts/setup.sh --lint leaves in build/commands.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -19,13 +19,14 @@ const text = (path) => readFileSync(join(root, path), 'utf8');
 const version = spawnSync(program, ['--version'], { encoding: 'utf8' });
 if (version.status !== 0) throw new Error(`${program} does not run`, { cause: version.error });
 const common = [version.stdout, text('.clang-tidy'), text('package-lock.json')];
-const database = JSON.parse(text('build/compile_commands.json'));
+const database = JSON.parse(text('build/commands/compile_commands.json'));
 const entries = new Map(database.map((entry) => [entry.file, entry]));
 
 /** The entry of the compile commands that a file has. */
 function entryOf(path) {
   const entry = entries.get(join(root, path));
-  if (entry === undefined) throw new Error(`${path} has no compile command: it is no source of a target in build`);
+  if (entry === undefined)
+    throw new Error(`${path} has no compile command: it is no source of a target in build/commands`);
   return entry;
 }
 
@@ -90,7 +91,7 @@ async function failuresOf({ name, paths, options }) {
   if (!whole.passed) {
     console.error(`clang-tidy: what is in build/tidy/${name}.cpp does not compile together; each by itself:`);
     for (const path of paths) {
-      const { passed, output } = await tidy(join(root, path), join(root, 'build'), options);
+      const { passed, output } = await tidy(join(root, path), join(root, 'build/commands'), options);
       if (output !== '') console.error(output);
       if (!passed) failed++;
     }

@@ -21,6 +21,6 @@ struct ReducedExtents {
 
 /// out[o, c] ← the reduction of x[o, ·, c, ·]. Sums add at most 128 numbers in float32 and go on in float64; their
 /// order follows from the extents, so that their bits depend neither on threads nor on the processor.
-void reduce(Reduction reduction, const ReducedExtents& extents, std::span<const float> x, std::span<float> out);
+void reduce(Reduction reduction, const ReducedExtents& given, std::span<const float> x, std::span<float> out);
 
 }  // namespace cgfac

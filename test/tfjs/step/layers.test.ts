@@ -120,7 +120,9 @@ it.each(['weightDecay', 'emaMomentum'] as const)('%s that fails leaves the optim
     if (fails) {
       failing = true;
       const kept = values([w1, w2]);
-      expect((await errorOf(() => optimizer.minimize(loss, false, [w1, w2]))).message).toBe('no value');
+      expect((await errorOf(() => optimizer.minimize(loss, false, [w1, w2]))).message).toMatch(
+        / but received one that throws: no value$/,
+      );
       expect(values([w1, w2])).toEqual(kept);
       failing = false;
     }
