@@ -70,38 +70,52 @@ inline float square_of(float x) {
 CGFAC_CLONES void compute(Arithmetic function, const Run<float, float>& run) {
   switch (function) {
     case Arithmetic::add:
-      return each(run, [](float a, float b) { return a + b; });
+      each(run, [](float a, float b) { return a + b; });
+      return;
     case Arithmetic::subtract:
-      return each(run, [](float a, float b) { return a - b; });
+      each(run, [](float a, float b) { return a - b; });
+      return;
     case Arithmetic::multiply:
-      return each(run, [](float a, float b) { return a * b; });
+      each(run, [](float a, float b) { return a * b; });
+      return;
     case Arithmetic::divide:
-      return each(run, [](float a, float b) { return a / b; });
+      each(run, [](float a, float b) { return a / b; });
+      return;
     case Arithmetic::maximum:
-      return each(run, greater_of);
+      each(run, greater_of);
+      return;
     case Arithmetic::minimum:
-      return each(run, smaller_of);
+      each(run, smaller_of);
+      return;
     case Arithmetic::squared_difference:
-      return each(run, [](float a, float b) { return square_of(a - b); });
+      each(run, [](float a, float b) { return square_of(a - b); });
+      return;
     case Arithmetic::leaky_relu:
-      return each(run, [](float a, float b) { return a < 0.0F ? a * b : a; });
+      each(run, [](float a, float b) { return a < 0.0F ? a * b : a; });
+      return;
   }
 }
 
 CGFAC_CLONES void compute(Comparison relation, const Run<float, std::uint8_t>& run) {
   switch (relation) {
     case Comparison::equal:
-      return each(run, [](float a, float b) { return a == b; });
+      each(run, [](float a, float b) { return a == b; });
+      return;
     case Comparison::not_equal:
-      return each(run, [](float a, float b) { return a != b; });
+      each(run, [](float a, float b) { return a != b; });
+      return;
     case Comparison::less:
-      return each(run, [](float a, float b) { return a < b; });
+      each(run, [](float a, float b) { return a < b; });
+      return;
     case Comparison::less_equal:
-      return each(run, [](float a, float b) { return a <= b; });
+      each(run, [](float a, float b) { return a <= b; });
+      return;
     case Comparison::greater:
-      return each(run, [](float a, float b) { return a > b; });
+      each(run, [](float a, float b) { return a > b; });
+      return;
     case Comparison::greater_equal:
-      return each(run, [](float a, float b) { return a >= b; });
+      each(run, [](float a, float b) { return a >= b; });
+      return;
   }
 }
 
@@ -109,11 +123,14 @@ CGFAC_CLONES void compute(Logical function, const Run<std::uint8_t, std::uint8_t
   using Byte = std::uint8_t;
   switch (function) {
     case Logical::conjunction:
-      return each(run, [](Byte a, Byte b) { return static_cast<Byte>(a != 0) & static_cast<Byte>(b != 0); });
+      each(run, [](Byte a, Byte b) { return static_cast<Byte>(a != 0) & static_cast<Byte>(b != 0); });
+      return;
     case Logical::disjunction:
-      return each(run, [](Byte a, Byte b) { return static_cast<Byte>((a | b) != 0); });
+      each(run, [](Byte a, Byte b) { return static_cast<Byte>((a | b) != 0); });
+      return;
     case Logical::exclusive_disjunction:
-      return each(run, [](Byte a, Byte b) { return static_cast<Byte>((a != 0) != (b != 0)); });
+      each(run, [](Byte a, Byte b) { return static_cast<Byte>((a != 0) != (b != 0)); });
+      return;
   }
 }
 
@@ -232,6 +249,7 @@ struct Job {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-non-const-parameter): what a job writes to
 void binary(Arithmetic function, const BroadcastPlaces& shape, const float* a, const float* b, float* out) {
   Job<Arithmetic, float, float>{.function = function, .shape = shape, .a = a, .b = b, .out = out}.in_pieces();
 }
@@ -245,5 +263,7 @@ void binary(Logical function, const BroadcastPlaces& shape, const std::uint8_t* 
   Job<Logical, std::uint8_t, std::uint8_t>{.function = function, .shape = shape, .a = a, .b = b, .out = out}
       .in_pieces();
 }
+
+// NOLINTEND(readability-non-const-parameter)
 
 }  // namespace cgfac

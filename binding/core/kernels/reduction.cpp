@@ -34,7 +34,10 @@ struct Rows {
 
 // totals[j] ← totals[j] + the sum of column j; `block` is as long as a row.
 CGFAC_CLONES void add_columns(const Rows& rows, float* block, double* totals) {
-  const auto [count, width, step, numbers] = rows;
+  const std::size_t count = rows.count;
+  const std::size_t width = rows.width;
+  const std::size_t step = rows.step;
+  const float* const numbers = rows.x;
   for (std::size_t first = 0; first < count; first += rows_at_once) {
     const std::size_t last = std::min(first + rows_at_once, count);
     std::fill_n(block, width, 0.0F);
@@ -57,28 +60,28 @@ CGFAC_CLONES void add_columns(const Rows& rows, float* block, double* totals) {
   }
 }
 
-// The sum of numbers, `lanes` side by side in each of some chains; in the end halves are added until one number is
+// The sum of numbers, `Lanes` side by side in each of some chains; in the end halves are added until one number is
 // left.
-template <std::size_t lanes, std::size_t chains>
+template <std::size_t Lanes, std::size_t Chains>
 [[gnu::always_inline]] inline float sum_of(const float* x, std::size_t count) {
-  std::array<std::array<float, lanes>, chains> sums{};
+  std::array<std::array<float, Lanes>, Chains> sums{};
   std::size_t j = 0;
-  for (; j + (chains * lanes) <= count; j += chains * lanes) {
-    for (std::size_t chain = 0; chain < chains; ++chain) {
+  for (; j + (Chains * Lanes) <= count; j += Chains * Lanes) {
+    for (std::size_t chain = 0; chain < Chains; ++chain) {
 #pragma omp simd
-      for (std::size_t lane = 0; lane < lanes; ++lane) sums[chain][lane] += x[j + (chain * lanes) + lane];
+      for (std::size_t lane = 0; lane < Lanes; ++lane) sums[chain][lane] += x[j + (chain * Lanes) + lane];
     }
   }
-  for (; j < count; j += lanes) {
-    for (std::size_t lane = 0; lane < std::min(lanes, count - j); ++lane) sums[0][lane] += x[j + lane];
+  for (; j < count; j += Lanes) {
+    for (std::size_t lane = 0; lane < std::min(Lanes, count - j); ++lane) sums[0][lane] += x[j + lane];
   }
-  for (std::size_t half = chains / 2; half > 0; half /= 2) {
+  for (std::size_t half = Chains / 2; half > 0; half /= 2) {
     for (std::size_t chain = 0; chain < half; ++chain) {
 #pragma omp simd
-      for (std::size_t lane = 0; lane < lanes; ++lane) sums[chain][lane] += sums[chain + half][lane];
+      for (std::size_t lane = 0; lane < Lanes; ++lane) sums[chain][lane] += sums[chain + half][lane];
     }
   }
-  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+  for (std::size_t half = Lanes / 2; half > 0; half /= 2) {
     for (std::size_t lane = 0; lane < half; ++lane) sums[0][lane] += sums[0][lane + half];
   }
   return sums[0][0];
@@ -103,7 +106,10 @@ CGFAC_CLONES void add_rows(const Rows& rows, double* totals) {
 // Rows that are too short to be taken side by side, four of them at a time.
 CGFAC_CLONES void add_narrow_rows(const Rows& rows, double* totals) {
   constexpr std::size_t at_once = 4;
-  const auto [count, width, step, numbers] = rows;
+  const std::size_t count = rows.count;
+  const std::size_t width = rows.width;
+  const std::size_t step = rows.step;
+  const float* const numbers = rows.x;
   for (std::size_t i = 0; i < count; i += at_once) {
     const std::size_t some = std::min(at_once, count - i);
     std::array<float, at_once> sums{};
@@ -124,6 +130,8 @@ CGFAC_CLONES void add_narrow_rows(const Rows& rows, double* totals) {
 // The greater of two numbers. A NaN stays: nothing is greater than it.
 template <typename T>
 [[gnu::always_inline]] inline T greater_of(T maximum, T x) {
+  // one that is not x itself is a NaN
+  // NOLINTNEXTLINE(misc-redundant-expression)
   return static_cast<int>(x > maximum) | static_cast<int>(x != x) ? x : maximum;
 }
 
@@ -133,7 +141,10 @@ template <typename T>
 
 // totals[j] ← the greatest of totals[j] and column j; `block` is as long as a row.
 CGFAC_CLONES void raise_to_columns(const Rows& rows, float* block, double* totals) {
-  const auto [count, width, step, numbers] = rows;
+  const std::size_t count = rows.count;
+  const std::size_t width = rows.width;
+  const std::size_t step = rows.step;
+  const float* const numbers = rows.x;
   std::fill_n(block, width, least);
   for (std::size_t i = 0; i < count; ++i) {
     const float* const x = numbers + (i * step);
@@ -160,7 +171,10 @@ CGFAC_CLONES void raise_to_wide_rows(const Rows& rows, double* totals) {
 }
 
 CGFAC_CLONES void raise_to_narrow_rows(const Rows& rows, double* totals) {
-  const auto [count, width, step, numbers] = rows;
+  const std::size_t count = rows.count;
+  const std::size_t width = rows.width;
+  const std::size_t step = rows.step;
+  const float* const numbers = rows.x;
   std::size_t i = 0;
   for (; i + abreast <= count; i += abreast) {
     const float* const x = numbers + (i * step);
@@ -195,6 +209,13 @@ class Reducer {
   [[nodiscard]] double joined(double a, double b) const { return maxima_ ? greater_of(a, b) : a + b; }
   [[nodiscard]] float result(double total) const { return static_cast<float>(total / divisor_); }
 
+  using Loop = void (*)(const Rows&, double*);
+  [[nodiscard]] Loop raising() const { return extents_.inner < wide ? raise_to_narrow_rows : raise_to_wide_rows; }
+  [[nodiscard]] Loop adding() const {
+    if (extents_.inner >= wide) return add_wide_rows;
+    return extents_.inner < abreast ? add_narrow_rows : add_rows;
+  }
+
   /// Takes one outer index of a part, the o-th, into a total for each of its columns.
   void take(const Part& part, std::size_t o, std::vector<float>& block, double* totals) const {
     const auto& [first, extents] = part;
@@ -207,9 +228,7 @@ class Reducer {
       (maxima_ ? raise_to_columns : add_columns)(rows, block.data(), totals);
       return;
     }
-    const auto loop =
-        maxima_ ? (extents_.inner < wide ? raise_to_narrow_rows : raise_to_wide_rows)
-                : (extents_.inner < wide ? (extents_.inner < abreast ? add_narrow_rows : add_rows) : add_wide_rows);
+    const auto loop = maxima_ ? raising() : adding();
     for (std::size_t r = 0; r < extents.rows; ++r) {
       const Rows rows{.count = extents.columns, .width = extents.inner, .step = extents_.inner, .x = x + (r * step)};
       loop(rows, totals);
@@ -278,14 +297,17 @@ void reduce(Reduction reduction, const ReducedExtents& given, std::span<const fl
   const Reducer reducer(reduction, extents, x);
   const double flops = flops_of_reduced * static_cast<double>(extents.numbers());
   const std::size_t pieces = flops < worth_pieces ? 1 : most_pieces;
-  if (extents.outer >= pieces) return reduce_kept(reducer, extents, &ReducedExtents::outer, pieces, flops, out);
-  if (extents.columns * std::min(extents.inner, least_columns) >= pieces * least_columns)
-    return reduce_kept(reducer, extents, &ReducedExtents::columns, pieces, flops, out);
-  if (extents.rows >= pieces * rows_abreast)
-    return reduce_reduced(reducer, extents, &ReducedExtents::rows, pieces, flops, out);
-  if (extents.inner >= pieces * least_inner)
-    return reduce_reduced(reducer, extents, &ReducedExtents::inner, pieces, flops, out);
-  reduce_kept(reducer, extents, &ReducedExtents::outer, 1, flops, out);
+  if (extents.outer >= pieces) {
+    reduce_kept(reducer, extents, &ReducedExtents::outer, pieces, flops, out);
+  } else if (extents.columns * std::min(extents.inner, least_columns) >= pieces * least_columns) {
+    reduce_kept(reducer, extents, &ReducedExtents::columns, pieces, flops, out);
+  } else if (extents.rows >= pieces * rows_abreast) {
+    reduce_reduced(reducer, extents, &ReducedExtents::rows, pieces, flops, out);
+  } else if (extents.inner >= pieces * least_inner) {
+    reduce_reduced(reducer, extents, &ReducedExtents::inner, pieces, flops, out);
+  } else {
+    reduce_kept(reducer, extents, &ReducedExtents::outer, 1, flops, out);
+  }
 }
 
 }  // namespace cgfac

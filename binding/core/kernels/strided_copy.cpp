@@ -22,10 +22,10 @@ using Four [[gnu::vector_size(4 * sizeof(float))]] = float;
 }
 
 // The transpose of a square whose rows are so far apart, four rows and four columns at a time.
-template <std::size_t side>
+template <std::size_t Side>
 void transpose_square(std::size_t from_step, const float* from, std::size_t to_step, float* to) {
-  for (std::size_t i = 0; i < side; i += 4) {
-    for (std::size_t j = 0; j < side; j += 4) {
+  for (std::size_t i = 0; i < Side; i += 4) {
+    for (std::size_t j = 0; j < Side; j += 4) {
       const float* const x = from + (j * from_step) + i;
       float* const y = to + (i * to_step) + j;
       const Four a = four_at(x);
@@ -53,7 +53,7 @@ class Copy {
       if (axis.extent != 1) append(axis);
     }
     while (rank_ < 2) {
-      std::shift_right(axes_.begin(), axes_.end(), 1);
+      std::ranges::copy_backward(std::span(axes_).first(axes_.size() - 1), axes_.end());
       axes_[0] = {.extent = 1, .from_step = 0, .to_step = 0};
       ++rank_;
     }
@@ -79,13 +79,16 @@ class Copy {
   // Where the innermost axis is no run of `from`, the one that is becomes its neighbour.
   void bring_inwards() {
     if (axes_[rank_ - 1].from_step <= 1) return;
-    const auto end = axes_.begin() + static_cast<std::ptrdiff_t>(rank_ - 1);
-    const auto run = std::find_if(axes_.begin(), end, [](const CopiedAxis& axis) { return axis.from_step == 1; });
-    if (run != end) std::rotate(run, run + 1, end);
+    const std::span<CopiedAxis> outer = axes().first(rank_ - 1);
+    const auto run = std::ranges::find(outer, 1U, &CopiedAxis::from_step);
+    if (run != outer.end()) std::rotate(run, run + 1, outer.end());
   }
 
   void run(std::size_t axis, const float* from, float* to) const {
-    if (axis + 2 == rank_) return copy_rows(from, to);
+    if (axis + 2 == rank_) {
+      copy_rows(from, to);
+      return;
+    }
     const auto [extent, from_step, to_step] = axes_[axis];
     for (std::size_t i = 0; i < extent; ++i) run(axis + 1, from + (i * from_step), to + (i * to_step));
   }
@@ -95,7 +98,10 @@ class Copy {
     const CopiedAxis& rows = axes_[rank_ - 2];
     const CopiedAxis& row = axes_[rank_ - 1];
     if (row.to_step == 1 && row.from_step == 1) {
-      if (rows.from_step == 0 && rows.to_step == row.extent) return repeat(rows.extent, row.extent, from, to);
+      if (rows.from_step == 0 && rows.to_step == row.extent) {
+        repeat(rows.extent, row.extent, from, to);
+        return;
+      }
       for (std::size_t i = 0; i < rows.extent; ++i)
         std::memcpy(to + (i * rows.to_step), from + (i * rows.from_step), row.extent * sizeof(float));
     } else if (row.to_step == 1 && row.from_step == 0) {
@@ -152,7 +158,10 @@ void strided_copy(std::span<const CopiedAxis> axes, const float* from, float* to
   Copy copy(axes);
   double flops = flops_of_copied;
   for (const CopiedAxis& axis : axes) flops *= static_cast<double>(axis.extent);
-  if (flops < worth_pieces) return copy.run(from, to);
+  if (flops < worth_pieces) {
+    copy.run(from, to);
+    return;
+  }
   // the longest axis: pieces of a transpose are then runs of its squares
   const std::span<CopiedAxis> all = copy.axes();
   const auto split = std::ranges::max_element(all, {}, &CopiedAxis::extent);

@@ -23,11 +23,11 @@ Reduction reduction_of(const Napi::Value& value) {
   throw expected(ErrorCode::invalid_value, "'sum', 'mean' or 'max'", "reduction", name);
 }
 
-template <std::size_t count>
-std::span<const std::uint32_t, count> numbers_of(const Napi::Value& value, const char* name) {
+template <std::size_t Count>
+std::span<const std::uint32_t, Count> numbers_of(const Napi::Value& value, const char* name) {
   const std::span<const std::uint32_t> numbers = uint32_array(value, name);
-  if (numbers.size() == count) return numbers.first<count>();
-  throw expected(ErrorCode::shape_mismatch, std::to_string(count) + " numbers", name, std::to_string(numbers.size()));
+  if (numbers.size() == Count) return numbers.first<Count>();
+  throw expected(ErrorCode::shape_mismatch, std::to_string(Count) + " numbers", name, std::to_string(numbers.size()));
 }
 
 // Where numbers of an array lie.

@@ -67,12 +67,14 @@ void binary(const Napi::CallbackInfo& info) {
     if (const auto function = find(logical, name)) {
       const std::span<const std::uint8_t> a = uint8_array(info[2], "a", shape.size_a());
       const std::span<const std::uint8_t> b = uint8_array(info[3], "b", shape.size_b());
-      return cgfac::binary(*function, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
+      cgfac::binary(*function, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
+      return;
     }
     const std::span<const float> a = float32_array(info[2], "a", shape.size_a());
     const std::span<const float> b = float32_array(info[3], "b", shape.size_b());
     if (const auto relation = find(comparisons, name)) {
-      return cgfac::binary(*relation, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
+      cgfac::binary(*relation, shape, a.data(), b.data(), uint8_array(info[4], "out", size).data());
+      return;
     }
     const auto function = find(arithmetic, name);
     if (!function) throw expected(ErrorCode::invalid_value, "a known function", "function", name);

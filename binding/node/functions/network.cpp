@@ -226,7 +226,7 @@ LayerUpdate parse_update(const Napi::Object& item, const Napi::Object& options, 
   for (const auto& own : {kept, average}) {
     if (own) memory.keep(*own);
   }
-  if (const std::optional<WeightArrays> to = updated(item, "weightsTo", shape)) {
+  if (const std::optional<WeightArrays> to = updated(item, "weightsTo", shape); to && weights) {
     const auto vector = item.Get("weightsTo").As<Napi::Object>();
     memory.deliver(*weights,
                    {.kernel = vector.Get("kernel"), .bias = vector.Get("bias"), .name = "weights", .memory = *to});
@@ -252,6 +252,7 @@ Call<Nothing> parse_write(const Napi::CallbackInfo& info, std::shared_ptr<Layers
   const auto options = info[1].As<Napi::Object>();
   const std::span<double> factors = float64_array(options.Get("factors"), "factors", layers->layers.size());
   std::vector<LayerUpdate> updates;
+  updates.reserve(layers->layers.size());
   for (std::size_t i = 0; i < layers->layers.size(); ++i)
     updates.push_back(parse_update(item_of(info, i), options, layers->layers[i]->shape(), memory));
   return {.work =
