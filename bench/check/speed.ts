@@ -23,9 +23,9 @@ import type { Outcome } from './outcome';
 const usualMargin = 1.6;
 const wideMargin = 2.5;
 const autoMargin = 1.3;
-/** Milliseconds for the methods of one layer; seven rounds where those take longer. */
+/** Milliseconds for the methods of one layer; five rounds where those take longer. */
 const budget = 4000;
-const leastRounds = 7;
+const leastRounds = 5;
 /** Runs whose medians make a baseline. */
 const updateRuns = 3;
 const file = join(__dirname, '..', '..', '..', 'bench', 'baseline.json');
