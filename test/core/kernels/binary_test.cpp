@@ -22,7 +22,7 @@ namespace {
 
 using Shape = std::vector<std::uint32_t>;
 
-// The pairs_of_shapes of two arrays.
+// The shapes of two arrays.
 struct Shapes {
   Shape a;
   Shape b;
@@ -72,7 +72,7 @@ std::size_t count_of(const Shape& shape) {
   return count;
 }
 
-// Calls at(place of the result, place of a, place of b) for each place of two pairs_of_shapes of one rank.
+// Calls at(place of the result, place of a, place of b) for each place of two shapes of one rank.
 template <typename At>
 void for_each_place(const Shape& a, const Shape& b, At at) {
   Shape extents(a.size());
