@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { lifecycleRuns, run, runOften, sanitized } from '../support/children';
-import { exitPairs, type LifecycleRow, lifecycleRows } from '../support/lifecycle-rows';
+import { exitPairs, type LifecycleRow, lifecycleRows, lifecycleTable } from '../support/lifecycle-rows';
 
 // Every row ends with the exit code 0, not by a signal, and prints what it is to print, each time.
 const matches = (ending: string, expected: string | RegExp) =>
@@ -35,4 +37,8 @@ test('every row is run twenty times, and but for the longest ones', () => {
     expect.stringContaining('N = 2000'),
     expect.stringContaining('N = 2000'),
   ]);
+});
+
+test('docs/reliability.md shows the table', () => {
+  expect(readFileSync(resolve(__dirname, '../../docs/reliability.md'), 'utf8')).toContain(`\n${lifecycleTable()}\n`);
 });

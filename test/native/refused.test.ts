@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { run } from '../support/children';
 
 // What is said of what the system refuses; lifecycle-table.test.ts has all that it may refuse.
-/** What an ELF file says of its thread-local variables: their bytes, and whether every thread has them from its start. */
+/** What an ELF file says of its thread-local variables: their bytes, and whether threads have them from their start. */
 function threadLocal(file: Buffer) {
   const at = (offset: number) => Number(file.readBigUInt64LE(offset));
   const [headers, size, count] = [at(32), file.readUInt16LE(54), file.readUInt16LE(56)];
@@ -16,7 +16,8 @@ function threadLocal(file: Buffer) {
   return { bytes: at(local + 40), fromStart: flags !== undefined && (at(flags + 8) & 16) !== 0 };
 }
 
-test('the addon takes no memory for the variables of a thread after its start, whose refusal would end the process', () => {
+// a refusal would end the process
+test('the addon takes no memory for the variables of a thread after its start', () => {
   const folder = process.env.CGFAC_PREBUILD ?? resolve(__dirname, '../..');
   const { bytes, fromStart } = threadLocal(readFileSync(resolve(folder, 'build/Release/cgfac.node')));
   expect(fromStart).toBe(true);

@@ -1,5 +1,6 @@
 /** What a run is told as. */
 import { BOUND, type MemoryVerdict } from './memory';
+import type { Heap } from './protocol';
 import type { RunResult } from './run';
 import { outcomes, total } from './tally';
 
@@ -31,12 +32,14 @@ function counts({ tally }: RunResult): string[] {
   );
 }
 
+const heapWords = ({ used, external, arrayBuffers }: Heap) =>
+  `heap ${megabytes(used)}, external ${megabytes(external)}, arrays ${megabytes(arrayBuffers)}`;
+
 function memoryLines({ memory }: RunResult, { samples, growth, spread, flat }: MemoryVerdict): string[] {
   const curve = memory.map(
     ({ seconds, resident, worker, main }) =>
       `${seconds.toFixed(0).padStart(6)} s  ${megabytes(resident).padStart(7)} MB resident` +
-      `  worker: heap ${megabytes(worker.used)}, external ${megabytes(worker.external)}, arrays ${megabytes(worker.arrayBuffers)}` +
-      `  main: heap ${megabytes(main.used)}, external ${megabytes(main.external)}`,
+      `  worker: ${heapWords(worker)}  main: ${heapWords(main)}`,
   );
   const verdict =
     flat === undefined

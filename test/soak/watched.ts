@@ -111,8 +111,8 @@ export async function watch(report: Report, random: Random, call: WatchedCall): 
 }
 
 /**
- * Makes an aborted call again. It gives what it would have given, or, where the abort came after the work was done, what
- * it gives the second time.
+ * Makes an aborted call again. It gives what it would have given, or, where the abort came after the work was done,
+ * what it gives the second time.
  */
 export async function repeat(report: Report, call: WatchedCall): Promise<Outcome> {
   let verdict: [Outcome, string];

@@ -1,5 +1,5 @@
-// node exit-methods.cjs N MILLISECONDS METHOD…: the process leaves while a call of each method is pending, so long after
-// they were made, and says when that was.
+// node exit-methods.cjs N MILLISECONDS METHOD…: the process leaves while a call of each method is pending, so
+// long after they were made, and says when that was.
 const { solvers } = require('./long-solve.cjs');
 
 const [n, milliseconds, ...names] = process.argv.slice(2);

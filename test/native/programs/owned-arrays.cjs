@@ -1,5 +1,5 @@
-// node --expose-gc owned-arrays.cjs EVENT ROUNDS: something happens to each array of each call, so many times, while the
-// call is pending, or to all of them and the objects of the call.
+// node --expose-gc owned-arrays.cjs EVENT ROUNDS: something happens to each array of each call, so many times, while
+// the call is pending, or to all of them and the objects of the call.
 const { entries, width } = require('./entries.cjs');
 const [, , event, rounds] = process.argv;
 
