@@ -110,22 +110,37 @@ async function resumed(report: Report, net: LayersModel, loss: string, from: Cgf
   return optimizer;
 }
 
-/** Takes the steps of a program; `breaksAt`: before which one another optimizer takes over its state. */
-async function trained(report: Report, name: string, breaksAt: number | undefined): Promise<string> {
+/** A program that was made, and its initial weights. */
+interface Made extends Program {
+  readonly weights: readonly tf.Tensor[];
+}
+
+/** Those that were made: TensorFlow.js remembers the names of all layers that there ever were. */
+const made = new Map<string, Made>();
+
+function programNamed(name: string): Made {
+  const found = made.get(name);
+  if (found !== undefined) return found;
   const make = programs[name];
   if (make === undefined) throw new RangeError(`Expected one of ${programNames} but received '${name}'`);
-  const { net, loss, x, y } = make();
+  const program = make();
+  const weights = tf.tidy(() => program.net.getWeights().map((weight) => weight.clone()));
+  made.set(name, { ...program, weights });
+  return { ...program, weights };
+}
+
+/** Takes the steps of a program; `breaksAt`: before which one another optimizer takes over its state. */
+async function trained(report: Report, name: string, breaksAt: number | undefined): Promise<string> {
+  const { net, loss, x, y, weights } = programNamed(name);
+  net.setWeights([...weights]);
   let optimizer = cgfac({ seed: 1 });
   net.compile({ optimizer, loss });
   for (let step = 0; step < STEPS; step++) {
     if (step === breaksAt) optimizer = await resumed(report, net, loss, optimizer);
     await net.trainOnBatch(x, y);
   }
-  const digest = digestOf(net);
-  tf.dispose([x, y]);
   optimizer.dispose();
-  net.dispose();
-  return digest;
+  return digestOf(net);
 }
 
 /** The end of every program. */
@@ -146,6 +161,7 @@ export function training(expected: Readonly<Record<string, string>>) {
     started ??= start();
     await started;
     const name = random.pick(programNames);
+    programNamed(name);
     const before = tf.memory().numTensors;
     const digest = await trained(report, name, random.chance(0.4) ? random.integer(1, STEPS - 1) : undefined);
     report.count(`training, ${name}`, digest === expected[name] ? 'right' : 'wrong', 'other weights');
