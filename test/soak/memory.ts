@@ -27,8 +27,8 @@ export interface MemoryVerdict {
 
 /** Bytes that memory may grow by after the warm-up. */
 export const BOUND = 3e6;
-/** The share of a run that is its warm-up: code is compiled, and each arena of the allocator finds its size. */
-const WARM_UP = 0.3;
+/** The share of a run that is its warm-up: code is compiled, and all threads have been at work at once. */
+const WARM_UP = 0.5;
 /** Samples after the warm-up that a verdict needs. */
 const LEAST = 6;
 

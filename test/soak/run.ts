@@ -55,7 +55,7 @@ async function within<T>(what: string, promise: Promise<T>): Promise<T> {
 export class Run {
   readonly #options: RunOptions;
   readonly #random: Random;
-  readonly #start = performance.now();
+  #start = performance.now();
   readonly #tally: Tally = {};
   readonly #faults: Fault[] = [];
   readonly #memory: MemorySample[] = [];
@@ -81,7 +81,7 @@ export class Run {
     return { seconds, tally: this.#tally, faults: this.#faults, terminated, longestTerminate, memory: this.#memory };
   }
 
-  /** Seconds since the start. */
+  /** Seconds since the work began. */
   get seconds(): number {
     return (performance.now() - this.#start) / 1000;
   }
@@ -90,6 +90,7 @@ export class Run {
     const { signal, seconds, workers } = this.#options;
     const first = this.#started(undefined);
     const references = await within('the references of training', this.#referencesOf(first));
+    this.#start = performance.now();
     const fill = () => {
       while (this.#workers.length < workers) this.#started(references);
     };
@@ -97,15 +98,16 @@ export class Run {
     const between = Math.min(15, Math.max(seconds / 20, 2));
     for (let rests = 1; this.seconds < seconds && !signal.aborted; rests++) {
       fill();
-      await this.#busyUntil(Math.min(seconds, rests * between), fill);
+      await this.#busyUntil(Math.min(seconds, rests * between), between, fill);
       if (!signal.aborted) await within('rest', this.#rest());
     }
   }
 
   /** Lets the workers work, and terminates one of the younger ones now and then. */
-  async #busyUntil(end: number, fill: () => void): Promise<void> {
+  async #busyUntil(end: number, span: number, fill: () => void): Promise<void> {
     const { signal, onState } = this.#options;
-    let next = this.seconds + 0.5 + 3 * this.#random.next();
+    const soon = () => this.seconds + (0.2 + 0.6 * this.#random.next()) * Math.min(4, span);
+    let next = soon();
     while (this.seconds < end && !signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       onState(this.#state(), false);
@@ -114,7 +116,7 @@ export class Run {
       await this.#terminate(victim);
       this.#terminated++;
       fill();
-      next = this.seconds + 0.5 + 3 * this.#random.next();
+      next = soon();
     }
   }
 
