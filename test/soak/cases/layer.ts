@@ -1,7 +1,6 @@
 /** Directions of one layer, by every method and form. */
 import {
   ConjugateGradient,
-  type Damping,
   FisherOperator,
   LayerPreconditioner,
   type LayerPreconditionerOptions,
@@ -13,16 +12,8 @@ import { layerTable } from '../../support/solvers';
 import type { Random } from '../random';
 import type { Report } from '../tally';
 import { repeat, type WatchedCall, watch } from '../watched';
+import type { LayerCase } from './layer-case';
 import { compareWithTruth } from './truth';
-
-/** A shape, and how it is solved for. */
-export interface LayerCase {
-  readonly options: LayerPreconditionerOptions<boolean>;
-  readonly inFeatures: number;
-  readonly outFeatures: number;
-  readonly bias: boolean;
-  readonly damping: Damping;
-}
 
 /** Rows of a batch. */
 export interface CaseRows {

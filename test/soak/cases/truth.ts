@@ -13,7 +13,7 @@ import {
 import { matrixOf } from '../../support/golden-case';
 import { unitRoundoff } from '../../support/solvers';
 import type { Report } from '../tally';
-import type { LayerCase } from './layer';
+import type { LayerCase } from './layer-case';
 
 /** Sides and rows of at most so many are solved in float64, too. */
 const LARGEST = 8;
