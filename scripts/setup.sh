@@ -159,5 +159,5 @@ if [ "$asan" = yes ]; then
 fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------
-quietly tsc --build tsconfig.examples.json tsconfig.bench.json
+quietly tsc --build tsconfig.examples.json tsconfig.bench.json tsconfig.soak.json
 say 'TypeScript is compiled (dist/)'

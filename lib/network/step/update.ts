@@ -15,7 +15,7 @@ export function updatedLayers(
   keepsMomentum: KeepsMomentum,
   averaged: ReadonlySet<NetworkEntry>,
 ): NativeUpdatedLayer[] {
-  requireArrays(entries, gradients);
+  requireArrays(entries, rewrites ? gradients : []); // what is read alone has been read
   return entries.map((entry, index) => {
     const { average } = entry;
     const weights = weightsOf(entry, owns);
