@@ -73,6 +73,9 @@ class GramOperator {
   void finish();
   /// The norms of the parts of x that are known on the way: |s|·‖b‖ + |c|·‖x₀‖.
   [[nodiscard]] double extent() const;
+  /// What rounding may make of ‖r‖ where r is small: ‖b‖² is that of the numbers in weight space, ⟨b, P_g C P_aᵀ⟩ of U
+  /// in float32, so that r.s²‖b‖² is taken off to float32's precision alone.
+  [[nodiscard]] double norm_noise() const;
 
   /// Inner products of the solution c·x₀ + s·b + P_g C P_aᵀ. They use the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();

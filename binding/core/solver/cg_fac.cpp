@@ -45,9 +45,11 @@ double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
 }
 
 // Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %.
-bool doubtful(const CgSummary& cg, double extent, double v_norm2) {
+// `norm_noise`: what rounding may make of the norm of the residual itself.
+bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2) {
   return broken(cg.reason) || cg.reason == CgReason::stagnated ||
-         !(residual_noise(cg, extent, v_norm2) <= std::min(cg.residual / 2, 0.01));
+         !(residual_noise(cg, extent, v_norm2) <= std::min(cg.residual / 2, 0.01)) ||
+         !(norm_noise <= cg.residual / 2 * std::sqrt(v_norm2));
 }
 
 // One more product: ‖v − (F + λI) x‖/‖v‖ and the inner products of x itself, and the reason that they allow.
@@ -138,10 +140,11 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
                                   loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
+  const double norm_noise = gram.norm_noise();
   if (!broken(summary.cg.reason)) summary.products = gram.products();  // else r and x no longer belong together
   const GramSolution solution{.problem = reduced, .x0 = x0, .c = c, .damping = damping};
   const double extent = gram.extent() + std::sqrt(std::max(summary.products.xx, 0.0));
-  if (!doubtful(summary.cg, extent, reduced.v_norm2())) {
+  if (!doubtful(summary.cg, extent, norm_noise, reduced.v_norm2())) {
     solution.write(gram, destination);
     if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
@@ -212,7 +215,7 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> solution = block.view(std::span<const float>(x));
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
-  if (doubtful(summary.cg, std::sqrt(xx), v_norm2)) {
+  if (doubtful(summary.cg, std::sqrt(xx), 0, v_norm2)) {
     measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, summary);
     if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
     write_within_range(problem, solution, xx);
