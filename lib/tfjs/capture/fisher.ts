@@ -99,23 +99,12 @@ function errorsOf(
   return errors;
 }
 
-/** The errors of sampled targets, and the noise of what enters the loss otherwise, by the id of the tensor. */
-function seedsOf(
-  { heads }: Metric,
-  drawn: readonly CurvatureSeed[],
-  share: number,
-  sampled: number,
-  uniform: UniformNumbers,
-): Map<number, Seed> {
-  const seeds = new Map<number, Seed>();
-  for (const head of heads) seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform) });
-  for (const { output, seed } of drawn) {
-    // what has no samples of its own, or others, counts as much as the batch does
-    const own = Math.ceil(share * (output.shape[0] ?? 1));
-    const factor = Math.sqrt(sampled / own);
-    seeds.set(output.id, { at: output, values: own === sampled ? seed : seed.map((value) => value * factor) });
-  }
-  return seeds;
+/** Noise, of as many samples as enter the loss there, as a seed of `sampled` samples. */
+function seedOf({ output, seed }: CurvatureSeed, share: number, sampled: number): Seed {
+  // what has no samples of its own, or others, counts as much as the batch does
+  const own = Math.ceil(share * (output.shape[0] ?? 1));
+  const factor = Math.sqrt(sampled / own);
+  return { at: output, values: own === sampled ? seed : seed.map((value) => value * factor) };
 }
 
 /** What a pass has read: the output gradients of ops, of the sampled samples alone where `apart`. */
@@ -184,8 +173,11 @@ export function sampledGradients(
   const batch = samplesOf(metric);
   const sampled = Math.ceil(share * batch);
   const samples = new Samples(batch, sampled);
-  const drawn = metric.other ? curvatureSeeds(tape, loss, metric.other, share, uniform) : [];
-  const seeds = seedsOf(metric, drawn, share, sampled, uniform);
+  const { heads, other } = metric;
+  const seeds = new Map<number, Seed>();
+  for (const head of heads) seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform) });
+  const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
+  for (const each of drawn) seeds.set(each.output.id, seedOf(each, share, sampled));
   const ops = opsOf(sites);
   const within = dependents(tape, [...outputsOf(sites), ...variables.map(({ id }) => id)]);
   const some = arrays && variables.length === 0 ? inArrays(tape, seeds, within, ops, samples) : undefined;

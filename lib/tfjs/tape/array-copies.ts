@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { MOST_COPIED_AXES, stridedCopy } from '../../adapter-kit';
 import { axesOf, placeOf, stepsOf } from '../kernels/copies';
 import { size } from '../kernels/heap';
-import type { Op, OpGradients, Rule } from './array-rule';
+import type { Op, OpGradients, Room, Rule } from './array-rule';
 
 type Shape = readonly number[];
 
@@ -21,14 +21,14 @@ function paste(from: Float32Array, block: Shape, to: Float32Array, shape: Shape,
 }
 
 /** A block of an array as one of its own. */
-function cut(from: Float32Array, shape: Shape, begin: Shape, block: Shape): Float32Array {
-  const to = new Float32Array(size(block));
+function cut(room: Room, from: Float32Array, shape: Shape, begin: Shape, block: Shape): Float32Array {
+  const to = room.take(size(block));
   stridedCopy(axesOf(block, shape, block), from, to, placeOf(begin, shape));
   return to;
 }
 
 /** `tf.split`: what was split is joined. */
-const split: Rule = ({ node, wanted, outer, samples }) => {
+const split: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [[, input] = []] = wanted;
   if (!input || !isPlain(input)) return undefined;
   const axis = onAxis(node.attributes.axis, input.rank);
@@ -39,7 +39,7 @@ const split: Rule = ({ node, wanted, outer, samples }) => {
   return {
     outers: [outer],
     compute: (dys) => {
-      const dx = new Float32Array(size(shape));
+      const dx = dys.includes(undefined) ? room.zeros(size(shape)) : room.take(size(shape));
       let place = 0;
       for (const [index, block] of blocks.entries()) {
         const dy = dys[index];
@@ -52,7 +52,7 @@ const split: Rule = ({ node, wanted, outer, samples }) => {
 };
 
 /** `tf.concat`: what was joined is split. */
-const concat: Rule = ({ node, wanted, outer, samples }) => {
+const concat: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [output] = node.outputs;
   if (!output || !isPlain(output)) return undefined;
   const axis = onAxis(node.attributes.axis, output.rank);
@@ -69,13 +69,13 @@ const concat: Rule = ({ node, wanted, outer, samples }) => {
     outers: wanted.map(() => outer),
     compute: ([dy = NONE]) =>
       wanted.map(([name, input]) =>
-        cut(dy, shape, beginOn(shape, axis, begins.get(name) ?? 0), samples.shapeOf(input.shape, own)),
+        cut(room, dy, shape, beginOn(shape, axis, begins.get(name) ?? 0), samples.shapeOf(input.shape, own)),
       ),
   };
 };
 
 /** `tf.unstack`: what was taken apart along an axis is put together. */
-const unpack: Rule = ({ node, wanted, outer, samples }) => {
+const unpack: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [[, input] = []] = wanted;
   const [output] = node.outputs;
   if (!input || !output || !isPlain(input)) return undefined;
@@ -88,7 +88,7 @@ const unpack: Rule = ({ node, wanted, outer, samples }) => {
   return {
     outers: [samples.outerOf(input.shape, own)],
     compute: (dys) => {
-      const dx = new Float32Array(size(shape));
+      const dx = dys.includes(undefined) ? room.zeros(size(shape)) : room.take(size(shape));
       for (const [place, dy] of dys.entries()) if (dy) paste(dy, block, dx, shape, beginOn(shape, axis, place));
       return [dx];
     },
@@ -96,7 +96,7 @@ const unpack: Rule = ({ node, wanted, outer, samples }) => {
 };
 
 /** `tf.stack`: what was put together along an axis is taken apart. */
-const pack: Rule = ({ node, wanted, outer, samples }) => {
+const pack: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [output] = node.outputs;
   if (!output || !isPlain(output)) return undefined;
   const axis = onAxis(node.attributes.axis, output.rank);
@@ -108,12 +108,13 @@ const pack: Rule = ({ node, wanted, outer, samples }) => {
   const names = [...node.inputs.keys()];
   return {
     outers: wanted.map(([, input]) => samples.outerOf(input.shape, own)),
-    compute: ([dy = NONE]) => wanted.map(([name]) => cut(dy, shape, beginOn(shape, axis, names.indexOf(name)), block)),
+    compute: ([dy = NONE]) =>
+      wanted.map(([name]) => cut(room, dy, shape, beginOn(shape, axis, names.indexOf(name)), block)),
   };
 };
 
 /** `tf.transpose`. */
-const transpose: Rule = ({ node, wanted, outer, samples }) => {
+const transpose: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [[, input] = []] = wanted;
   const [output] = node.outputs;
   const { perm } = node.attributes;
@@ -128,7 +129,7 @@ const transpose: Rule = ({ node, wanted, outer, samples }) => {
   return {
     outers: [samples.outerOf(input.shape, own)],
     compute: ([dy = NONE]) => {
-      const dx = new Float32Array(dy.length);
+      const dx = room.take(dy.length);
       stridedCopy(axes, dy, dx);
       return [dx];
     },
@@ -136,7 +137,7 @@ const transpose: Rule = ({ node, wanted, outer, samples }) => {
 };
 
 /** `tf.slice`: zeros where nothing was taken from. */
-const slice: Rule = ({ node, wanted, outer, samples }) => {
+const slice: Rule = ({ node, wanted, outer, pass: { samples, room } }) => {
   const [[, input] = []] = wanted;
   const [output] = node.outputs;
   const { begin } = node.attributes;
@@ -151,7 +152,7 @@ const slice: Rule = ({ node, wanted, outer, samples }) => {
   return {
     outers: [outer],
     compute: ([dy = NONE]) => {
-      const dx = new Float32Array(size(shape));
+      const dx = room.zeros(size(shape));
       paste(dy, block, dx, shape, first);
       return [dx];
     },
@@ -159,7 +160,7 @@ const slice: Rule = ({ node, wanted, outer, samples }) => {
 };
 
 /** Sums and means over axes: the gradient comes to each of the terms. */
-function reduction({ node, wanted, outer, samples }: Op): OpGradients | undefined {
+function reduction({ node, wanted, outer, pass: { samples, room } }: Op): OpGradients | undefined {
   const [[, input] = []] = wanted;
   const [output] = node.outputs;
   if (!input || !output || !isPlain(input)) return undefined;
@@ -182,7 +183,7 @@ function reduction({ node, wanted, outer, samples }: Op): OpGradients | undefine
   return {
     outers: [samples.outerOf(input.shape, own)],
     compute: ([dy = NONE]) => {
-      const dx = new Float32Array(size(shape));
+      const dx = room.take(size(shape));
       stridedCopy(axes, node.kernel === 'Mean' ? dy.map((value) => value / terms) : dy, dx);
       return [dx];
     },

@@ -1,6 +1,7 @@
 /** What a rule of a backward pass in arrays is given, and the samples that the pass goes through. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { size } from '../kernels/heap';
+import type { Reader } from './numbers';
 import type { TapeNode } from './tape';
 
 /**
@@ -72,6 +73,35 @@ export class Samples {
   }
 }
 
+/** Arrays that are used again and again within a pass: fresh ones cost more than what is computed in them. */
+export class Room {
+  readonly #free = new Map<number, Float32Array[]>();
+
+  /** An array of so many numbers, whatever they are. */
+  take(length: number): Float32Array {
+    return this.#free.get(length)?.pop() ?? new Float32Array(length);
+  }
+
+  /** An array of so many zeros. */
+  zeros(length: number): Float32Array {
+    return this.#free.get(length)?.pop()?.fill(0) ?? new Float32Array(length);
+  }
+
+  /** Takes an array back that nobody reads any more. */
+  give(array: Float32Array): void {
+    const same = this.#free.get(array.length);
+    if (same) same.push(array);
+    else this.#free.set(array.length, [array]);
+  }
+}
+
+/** What the ops of a pass have in common. */
+export interface Pass {
+  readonly samples: Samples;
+  readonly read: Reader;
+  readonly room: Room;
+}
+
 /** An op on the way of a pass. */
 export interface Op {
   readonly node: TapeNode;
@@ -79,7 +109,7 @@ export interface Op {
   readonly wanted: readonly (readonly [name: string, input: Tensor])[];
   /** Where the samples stand in its outputs: see {@link Samples}. */
   readonly outer: number;
-  readonly samples: Samples;
+  readonly pass: Pass;
 }
 
 /** The gradients of the inputs that are wanted of an op. */
@@ -87,8 +117,8 @@ export interface OpGradients {
   /** Where the samples stand in each of these inputs. */
   readonly outers: readonly number[];
   /**
-   * Computes them from those of the outputs, of which one that leads nowhere is `undefined`. They may be the arrays of
-   * outputs: none is written to afterwards.
+   * Computes them from those of the outputs, of which one that leads nowhere is `undefined`: in arrays of the pass's
+   * room, or the arrays of outputs themselves. None of them is written to.
    */
   compute(outputGradients: readonly (Float32Array | undefined)[]): readonly Float32Array[];
 }

@@ -2,25 +2,21 @@
  * What ops make of the gradients of their outputs, in arrays and without a tensor: an op of TensorFlow.js costs some
  * ten microseconds before it computes anything, and the backward pass of a recurrent layer is some thousand of them.
  *
- * Each rule is that of the op's own gradient function; sums go on in double precision inside an op. An op, or a use of
- * it, that no rule knows is left to TensorFlow.js with all of its pass.
+ * Each rule is that of the op's own gradient function. An op, or a use of it, that no rule knows is left to
+ * TensorFlow.js with all of its pass.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { matrixProducts } from '../../adapter-kit';
+import { binaryFunction, type ElementWiseGradient, elementWiseGradient, matrixProducts } from '../../adapter-kit';
 import { size } from '../kernels/heap';
 import { ONE_PAIR } from '../kernels/product';
 import { copyRules } from './array-copies';
-import type { Op, Rule } from './array-rule';
-import { numbersOf } from './numbers';
+import type { Op, Pass, Rule } from './array-rule';
 import type { TapeNode } from './tape';
-
-/** dx from dy and a saved tensor, number by number. */
-type Loop = (dy: Float32Array, saved: Float32Array, dx: Float32Array, attributes: TapeNode['attributes']) => void;
 
 const NONE = new Float32Array(0);
 const isFloat = ({ dtype }: Tensor) => dtype === 'float32';
 
-/** The one output and the one input of an op that has numbers of both alike. */
+/** The one output of an op whose one input has as many numbers. */
 function alike({ node, wanted }: Op): Tensor | undefined {
   const [output, more] = node.outputs;
   const [[, input] = [], other] = wanted;
@@ -28,86 +24,43 @@ function alike({ node, wanted }: Op): Tensor | undefined {
   return fits ? output : undefined;
 }
 
-function pointwise(loop: Loop): Rule {
+/** A function of each number, whose gradient is made of the tensor that it has saved. */
+function pointwise(
+  name: ElementWiseGradient,
+  boundsOf: (attributes: TapeNode['attributes']) => readonly [number, number] = () => [0, 0],
+): Rule {
   return (op) => {
-    const { node, outer, samples } = op;
+    const { node, outer, pass } = op;
     const [saved] = node.saved;
     if (!saved || !isFloat(saved) || alike(op)?.size !== saved.size) return undefined;
+    const bounds = boundsOf(node.attributes);
     return {
       outers: [outer],
       compute: ([dy = NONE]) => {
-        const dx = new Float32Array(dy.length);
-        loop(dy, samples.numbersOf(numbersOf(saved), outer), dx, node.attributes);
+        const dx = pass.room.take(dy.length);
+        elementWiseGradient(name, bounds, dy, pass.samples.numbersOf(pass.read(saved), outer), dx);
         return [dx];
       },
     };
   };
 }
 
-const SELU_SCALE = 1.0507009873554805;
-const SELU_SCALE_ALPHA = 1.7580993408473768;
-
-/** Each op has a loop of its own, which the compiler of JavaScript makes one piece of code of. */
-const loops: Readonly<Record<string, Loop>> = {
-  Tanh: (dy, y, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) * (1 - (y[i] ?? 0) * (y[i] ?? 0));
-  },
-  Sigmoid: (dy, y, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) * (y[i] ?? 0) * (1 - (y[i] ?? 0));
-  },
-  Relu: (dy, x, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (x[i] ?? 0) > 0 ? (dy[i] ?? 0) : 0;
-  },
-  Relu6: (dy, x, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (x[i] ?? 0) > 0 && (x[i] ?? 0) <= 6 ? (dy[i] ?? 0) : 0;
-  },
-  Elu: (dy, y, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) * Math.min(1, (y[i] ?? 0) + 1);
-  },
-  Selu: (dy, x, dx) => {
-    for (let i = 0; i < dx.length; i++)
-      dx[i] = (dy[i] ?? 0) * ((x[i] ?? 0) > 0 ? SELU_SCALE : SELU_SCALE_ALPHA * Math.exp(x[i] ?? 0));
-  },
-  Softplus: (dy, x, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) / (1 + Math.exp(-(x[i] ?? 0)));
-  },
-  LeakyRelu: (dy, x, dx, { alpha }) => {
-    const slope = Number(alpha);
-    for (let i = 0; i < dx.length; i++) dx[i] = (x[i] ?? 0) > 0 ? (dy[i] ?? 0) : slope * (dy[i] ?? 0);
-  },
-  ClipByValue: (dy, x, dx, { clipValueMin, clipValueMax }) => {
-    const [low, high] = [Number(clipValueMin), Number(clipValueMax)];
-    for (let i = 0; i < dx.length; i++) dx[i] = (x[i] ?? 0) >= low && (x[i] ?? 0) <= high ? (dy[i] ?? 0) : 0;
-  },
-  Exp: (dy, y, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) * (y[i] ?? 0);
-  },
-  Square: (dy, x, dx) => {
-    for (let i = 0; i < dx.length; i++) dx[i] = 2 * (dy[i] ?? 0) * (x[i] ?? 0);
-  },
+const functions: Readonly<Record<string, Rule>> = {
+  Tanh: pointwise('tanh'),
+  Sigmoid: pointwise('sigmoid'),
+  Relu: pointwise('relu'),
+  Relu6: pointwise('relu6'),
+  Elu: pointwise('elu'),
+  Selu: pointwise('selu'),
+  Softplus: pointwise('softplus'),
+  LeakyRelu: pointwise('leakyRelu', ({ alpha }) => [Number(alpha), 0]),
+  ClipByValue: pointwise('clip', ({ clipValueMin, clipValueMax }) => [Number(clipValueMin), Number(clipValueMax)]),
+  Exp: pointwise('multiply'),
+  Square: pointwise('square'),
 };
 
 /** The numbers are the same, perhaps in another form. */
 const view: Rule = (op) => alike(op) && { outers: [op.outer], compute: ([dy = NONE]) => [dy] };
-
-function negated(dy: Float32Array): Float32Array {
-  const dx = new Float32Array(dy.length);
-  for (let i = 0; i < dx.length; i++) dx[i] = -(dy[i] ?? 0);
-  return dx;
-}
-
-const negation: Rule = (op) => alike(op) && { outers: [op.outer], compute: ([dy = NONE]) => [negated(dy)] };
-
-/** Sums: the gradient is that of each term, but of one that is repeated, which would be a sum of it. */
-const sum: Rule = ({ node, wanted, outer }) => {
-  const [output] = node.outputs;
-  if (!wanted.every(([, input]) => isFloat(input) && input.size === output?.size)) return undefined;
-  const subtracted = (name: string) => node.kernel === 'Sub' && name === 'b';
-  return {
-    outers: wanted.map(() => outer),
-    compute: ([dy = NONE]) => wanted.map(([name]) => (subtracted(name) ? negated(dy) : dy)),
-  };
-};
 
 /** How a factor's numbers come along those of a product: `length` of them, each `repeated` times, again and again. */
 interface Repetition {
@@ -125,29 +78,44 @@ function repetitionOf(factor: readonly number[], shape: readonly number[]): Repe
   return { length: size(own), repeated: size(shape.slice(end)) };
 }
 
-function times(dy: Float32Array, factor: Float32Array, { length, repeated }: Repetition): Float32Array {
-  const dx = new Float32Array(dy.length);
-  if (length >= dx.length && repeated === 1) {
-    for (let i = 0; i < dx.length; i++) dx[i] = (dy[i] ?? 0) * (factor[i] ?? 0);
-    return dx;
-  }
-  for (let i = 0; i < dx.length; ) {
-    for (let at = 0; at < length && i < dx.length; at++) {
-      const by = factor[at] ?? 0;
-      const end = Math.min(dx.length, i + repeated);
-      for (; i < end; i++) dx[i] = (dy[i] ?? 0) * by;
-    }
-  }
+// Calls are synchronous and the addon keeps no array: this serves all of them.
+const extentsOfCall = new Uint32Array(6);
+
+/** dy times a factor that comes again and again. */
+function times({ room }: Pass, dy: Float32Array, factor: Float32Array, { length, repeated }: Repetition): Float32Array {
+  const dx = room.take(dy.length);
+  const inner = Math.min(repeated, dy.length);
+  // of a factor for each sample those of the first ones
+  const middle = Math.min(length, dy.length / inner);
+  extentsOfCall.set([dy.length / (middle * inner), middle, inner, 1, middle, 1]);
+  binaryFunction('multiply', extentsOfCall, dy, middle < factor.length ? factor.subarray(0, middle) : factor, dx);
   return dx;
 }
 
+const MINUS_ONE = Float32Array.of(-1);
+const ONCE: Repetition = { length: 1, repeated: Number.POSITIVE_INFINITY };
+
+const negation: Rule = (op) =>
+  alike(op) && { outers: [op.outer], compute: ([dy = NONE]) => [times(op.pass, dy, MINUS_ONE, ONCE)] };
+
+/** Sums: the gradient is that of each term, but of one that is repeated, which would be a sum of it. */
+const sum: Rule = ({ node, wanted, outer, pass }) => {
+  const [output] = node.outputs;
+  if (!wanted.every(([, input]) => isFloat(input) && input.size === output?.size)) return undefined;
+  const subtracted = (name: string) => node.kernel === 'Sub' && name === 'b';
+  return {
+    outers: wanted.map(() => outer),
+    compute: ([dy = NONE]) => wanted.map(([name]) => (subtracted(name) ? times(pass, dy, MINUS_ONE, ONCE) : dy)),
+  };
+};
+
 /** Whether a factor comes along those numbers that the pass has in the way in which it comes along all. */
-function fits({ outer, samples }: Op, { length, repeated }: Repetition, numbers: number): boolean {
-  return length === 1 || outer === 1 || samples.innerOf(numbers, outer) % (length * repeated) === 0;
+function fits({ outer, pass }: Op, { length, repeated }: Repetition, numbers: number): boolean {
+  return length === 1 || outer === 1 || pass.samples.innerOf(numbers, outer) % (length * repeated) === 0;
 }
 
 const product: Rule = (op) => {
-  const { node, wanted, outer, samples } = op;
+  const { node, wanted, outer, pass } = op;
   const [output] = node.outputs;
   if (!output) return undefined;
   const factors = wanted.map(([name, input]) => {
@@ -163,15 +131,17 @@ const product: Rule = (op) => {
     compute: ([dy = NONE]) =>
       factors.flatMap((each) => {
         if (!each) return [];
-        const numbers = numbersOf(each.factor);
-        return [times(dy, each.whole ? samples.numbersOf(numbers, outer) : numbers, each.repetition)];
+        const numbers = pass.read(each.factor);
+        if (!each.whole) return [times(pass, dy, numbers, each.repetition)];
+        const dx = pass.room.take(dy.length);
+        elementWiseGradient('multiply', [0, 0], dy, pass.samples.numbersOf(numbers, outer), dx);
+        return [dx];
       }),
   };
 };
 
 /** z = x·W for one matrix W, transposed or not: dx = dz·Wᵀ, row by row. */
-const matrixProduct: Rule = (op) => {
-  const { node, wanted, outer, samples } = op;
+const matrixProduct: Rule = ({ node, wanted, outer, pass }) => {
   const [[name, input] = [], other] = wanted;
   const [, kernel] = node.saved;
   const { transposeA, transposeB, activation = 'linear' } = node.attributes;
@@ -182,18 +152,18 @@ const matrixProduct: Rule = (op) => {
   const inner = input.shape.at(-1) ?? 0;
   if (cols === 0 || inner === 0 || !isFloat(kernel) || kernel.size !== inner * cols) return undefined;
   // rows are those of samples
-  if (samples.innerOf(output.size, outer) % cols !== 0) return undefined;
+  if (pass.samples.innerOf(output.size, outer) % cols !== 0) return undefined;
   return {
     outers: [outer],
     compute: ([dy = NONE]) => {
       const rows = dy.length / cols;
-      const out = new Float32Array(rows * inner);
+      const out = pass.room.take(rows * inner);
       const [sizes, nothing] = [
         { rows, cols: inner, inner: cols },
         { bias: undefined, slope: 0, slopes: undefined },
       ];
       const form = { pairs: ONE_PAIR, countA: 1, countB: 1, transposeA: false, transposeB: transposeB !== true };
-      matrixProducts({ a: dy, b: numbersOf(kernel), out, ...sizes, ...form, ...nothing, activation: 'linear' });
+      matrixProducts({ a: dy, b: pass.read(kernel), out, ...sizes, ...form, ...nothing, activation: 'linear' });
       return [out];
     },
   };
@@ -201,7 +171,7 @@ const matrixProduct: Rule = (op) => {
 
 /** The rules, by kernel. */
 export const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
-  ...Object.entries(loops).map(([kernel, loop]) => [kernel, pointwise(loop)] as const),
+  ...Object.entries(functions),
   ...['Identity', 'Reshape', 'Cast', 'ExpandDims'].map((kernel) => [kernel, view] as const),
   ...['Add', 'AddN', 'Sub'].map((kernel) => [kernel, sum] as const),
   ['Neg', negation],
