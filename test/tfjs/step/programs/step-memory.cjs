@@ -7,19 +7,18 @@ require('@tensorflow/tfjs-backend-wasm');
 const { cgfac, installKernels } = require('cgfac/tfjs');
 
 const [, , kind, options = '{}'] = process.argv;
-const [STEPS, WARM, BATCH, UNITS] = [100, 20, 16, 512];
+const [STEPS, WARM, BATCH, UNITS] = [100, 20, 16, 1024];
 
 const models = {
-  // two kernels of 1 MiB each
+  // two kernels of 4 MiB each
   dense: () => [
     layers.dense({ units: UNITS, activation: 'tanh', inputShape: [UNITS] }),
     layers.dense({ units: UNITS, activation: 'relu' }),
     layers.dense({ units: 10, activation: 'softmax' }),
   ],
-  // a kernel of 1 MiB behind a convolution, whose gradient is the framework's own
+  // a kernel of 4 MiB and few places, whose gradient is the framework's own
   convolution: () => [
-    layers.conv2d({ filters: 64, kernelSize: 3, strides: 2, activation: 'relu', inputShape: [16, 32, 1] }),
-    layers.conv2d({ filters: 448, kernelSize: [3, 1], strides: 2, activation: 'relu' }),
+    layers.conv2d({ filters: 1820, kernelSize: 3, activation: 'relu', inputShape: [4, 4, 64] }),
     layers.globalAveragePooling2d({}),
     layers.dense({ units: 10, activation: 'softmax' }),
   ],
@@ -31,7 +30,6 @@ async function main() {
   console.info = console.warn = () => {};
   const model = sequential({ layers: models[kind]() });
   model.compile({ optimizer: cgfac({ seed: 1, ...JSON.parse(options) }), loss: 'categoricalCrossentropy' });
-  const x = tf.randomNormal([BATCH, ...model.inputs[0].shape.slice(1)], 0, 1, 'float32', 1);
   const classes = Array.from({ length: BATCH }, (_, at) => at % 10);
   const y = tf.oneHot(tf.tensor1d(classes, 'int32'), 10);
   const used = () => {
@@ -42,11 +40,14 @@ async function main() {
   let [first, tensors, resident] = [used(), 0, 0];
   let changed = 0;
   for (let step = 0; step < WARM + STEPS; step++) {
+    // new inputs, so that there is something to learn at every step
+    const x = tf.randomNormal([BATCH, ...model.inputs[0].shape.slice(1)], 0, 1, 'float32', step + 1);
     global.gc();
-    if (step === WARM) [first, tensors, resident] = [used(), tf.memory().numTensors, process.memoryUsage().rss];
+    if (step === WARM) [first, tensors, resident] = [used(), tf.memory().numTensors - 1, process.memoryUsage().rss];
     const before = used();
     await model.trainOnBatch(x, y);
     const after = used();
+    x.dispose();
     if (step < WARM) continue;
     for (const each of Object.keys(most)) most[each] = Math.max(most[each], after[each] - before[each]);
     if (tf.memory().numTensors !== tensors) changed++;
