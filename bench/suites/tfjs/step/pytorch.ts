@@ -1,35 +1,37 @@
 /** The same training steps by PyTorch, where it is installed. */
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 
 /** The programs that steps.py has. */
 const PROGRAMS: readonly string[] = ['deep-autoencoder', 'digits', 'convnet'];
 const file = join(__dirname, '..', '..', '..', '..', '..', 'bench', 'suites', 'tfjs', 'step', 'steps.py');
 
-/** Why PyTorch cannot be asked; `undefined` where it can. */
-export function lacksPyTorch(): string | undefined {
-  const { status, error } = spawnSync('python3', ['-c', 'import torch'], { stdio: 'ignore' });
-  if (error) return `python3 does not start: ${error.message}`;
-  return status === 0 ? undefined : "python3 has no module torch (Debian's is the package python3-torch)";
+/** The interpreters that are tried: another one may stand in front of the system's. */
+const INTERPRETERS: readonly string[] = ['python3', '/usr/bin/python3'];
+
+/** The first interpreter that has PyTorch; `undefined` where none has. */
+export function pythonWithTorch(): string | undefined {
+  return INTERPRETERS.find((python) => spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0);
 }
 
 /** A process that trains the model of a program with Adam, step by step. */
 export class PyTorch {
-  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: Interface;
   readonly #answers: AsyncIterator<string>;
 
-  private constructor(program: string, threads: number) {
-    this.#process = spawn('python3', [file, program, String(threads)], { stdio: ['pipe', 'pipe', 'inherit'] as never });
+  private constructor(python: string, program: string, threads: number) {
+    this.#process = spawn(python, [file, program, String(threads)], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface({ input: this.#process.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
 
   /** Makes the model; `undefined` of a program that steps.py does not have. */
-  static async of(program: string, threads: number): Promise<PyTorch | undefined> {
+  static async of(python: string, program: string, threads: number): Promise<PyTorch | undefined> {
     if (!PROGRAMS.includes(program)) return undefined;
-    const made = new PyTorch(program, threads);
+    const made = new PyTorch(python, program, threads);
     await made.#answer();
     return made;
   }

@@ -8,7 +8,7 @@ import { type Trainable, trainable } from '../../training/trainable';
 import { loadTools, type Tools } from '../../training/training';
 import { type StepTime, stepOf, stepOfCgfac } from './parts';
 import { floorOf, gigaflops, ownProducts, type Product, productsDuring } from './products';
-import { lacksPyTorch, PyTorch } from './pytorch';
+import { PyTorch, pythonWithTorch } from './pytorch';
 
 /** The programs whose steps are measured, and whether their loss is one that has a length for each layer. */
 const measured: readonly { readonly name: string; readonly soft: boolean }[] = [
@@ -41,8 +41,8 @@ interface Contestant {
 interface Measured {
   readonly program: Program;
   readonly soft: boolean;
-  /** Whether PyTorch is asked for its step. */
-  readonly besidePyTorch: boolean;
+  /** The interpreter that has PyTorch. */
+  readonly python: string | undefined;
 }
 
 function contestants(tools: Tools, program: Program): [Contestant, Contestant] {
@@ -114,7 +114,7 @@ function row(
 /** Adam and cgfac() take turns at a program, each beside the products of its own step. */
 async function stepsOf(
   tools: Tools,
-  { program, soft, besidePyTorch }: Measured,
+  { program, soft, python }: Measured,
   budget: number,
   progress: Progress,
 ): Promise<BenchRow[]> {
@@ -122,7 +122,7 @@ async function stepsOf(
   const both = contestants(tools, program);
   const [adam, cgfac] = both;
   const { threads } = info();
-  const pytorch = besidePyTorch ? await PyTorch.of(program.name, threads) : undefined;
+  const pytorch = python ? await PyTorch.of(python, program.name, threads) : undefined;
   const ofPyTorch: number[] = [];
   try {
     for (let step = 0; step < WARM; step++) {
@@ -160,15 +160,15 @@ async function run({ tasks, budget, progress }: SuiteContext): Promise<BenchRow[
   Object.assign(console, { warn: () => {}, info: () => {} });
   const tools = await loadTools();
   const rows: BenchRow[] = [];
-  const lacking = lacksPyTorch();
-  if (lacking !== undefined) progress.say(`\n*** PyTorch is LEFT OUT: ${lacking} ***\n`);
+  const python = pythonWithTorch();
+  if (python === undefined)
+    progress.say("\n*** PyTorch is LEFT OUT: python3 has no module torch (Debian's is python3-torch) ***\n");
   try {
     for (const { name, soft } of measured) {
       const program = programs.find((each) => each.name === name);
       if (!tasks.includes(name) || program === undefined) continue;
       const why = program.unavailable?.();
-      if (why === undefined)
-        rows.push(...(await stepsOf(tools, { program, soft, besidePyTorch: lacking === undefined }, budget, progress)));
+      if (why === undefined) rows.push(...(await stepsOf(tools, { program, soft, python }, budget, progress)));
       else progress.say(`${name} is left out: ${why}`);
     }
     return rows;
