@@ -1,9 +1,11 @@
-// npm run bench:check [-- --only PART] [-- --update [PART]]: solvers are as fast as bench/baseline.json says, and
-// programs train as well as bench/losses.json says. PART is speed or losses; both without one.
+// npm run bench:check [-- --only PART] [-- --update [PART]]: solvers are as fast as bench/baseline.json says, training
+// steps as bench/steps.json says, and programs train as well as bench/losses.json says. PART is speed, steps or losses;
+// all without one.
 import { Command, Option } from 'commander';
 import { lossesRule, lossOutcomes, updateLosses } from './check/losses';
 import type { Outcome } from './check/outcome';
 import { speedOutcomes, speedRule, updateSpeed } from './check/speed';
+import { stepOutcomes, stepsRule, updateSteps } from './check/steps';
 import { startProgress } from './harness/progress';
 import { heading, machine } from './harness/rows';
 import type { Progress } from './harness/suite';
@@ -15,8 +17,9 @@ interface Part {
   readonly update: (progress: Progress) => string | Promise<string>;
 }
 
-const parts: Readonly<Record<'speed' | 'losses', Part>> = {
+const parts: Readonly<Record<'speed' | 'steps' | 'losses', Part>> = {
   speed: { rule: speedRule, outcomes: speedOutcomes, update: updateSpeed },
+  steps: { rule: stepsRule, outcomes: stepOutcomes, update: updateSteps },
   losses: { rule: lossesRule, outcomes: lossOutcomes, update: updateLosses },
 };
 type Name = keyof typeof parts;
@@ -59,11 +62,11 @@ async function run(options: Options): Promise<void> {
 }
 
 const program = new Command('bench:check')
-  .description('Fails where a solver has become slower, or a program trains worse, than the files of bench/ say.')
-  .addOption(new Option('--only <part>', 'compare one part alone').choices(names).conflicts('update'))
-  .addOption(
-    new Option('--update [part]', 'write what is compared with instead, of one part or of both').choices(names),
+  .description(
+    'Fails where a solver or a step has become slower, or a program trains worse, than the files of bench/ say.',
   )
+  .addOption(new Option('--only <part>', 'compare one part alone').choices(names).conflicts('update'))
+  .addOption(new Option('--update [part]', 'write what is compared with instead, of one part or of all').choices(names))
   .action(run);
 
 program.parseAsync().catch((error: unknown) => {

@@ -44,8 +44,13 @@ export {
   convolutionGradient,
   poolingGradient,
 } from './kernels/convolutions';
-/** Functions of each number, on the pool. */
-export { type ElementWise, elementWise } from './kernels/element-wise';
+/** Functions of each number, and their gradients, on the pool. */
+export {
+  type ElementWise,
+  type ElementWiseGradient,
+  elementWise,
+  elementWiseGradient,
+} from './kernels/element-wise';
 /** How a loss weighs the errors of a head, and the entropy of its targets, on the pool. */
 export { headFit, targetEntropy } from './kernels/head-fit';
 /** The matrix products of a framework's own kernels, on the pool. */

@@ -51,6 +51,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) : rooms_(std::make_shared<Room
   define("poolingGradient", pooling_gradient);
   define("segmentSum", segment_sum);
   define("elementWise", element_wise);
+  define("elementWiseGradient", element_wise_gradient);
   define("binary", binary);
   define("cast", cast);
   define("select", select);

@@ -73,6 +73,23 @@ export type NativeElementWise =
   | 'sqrt'
   | 'rsqrt';
 
+/**
+ * A function of each number of which a gradient goes back; binding/core/kernels/element_wise_gradient.h has them, and
+ * what is saved for each.
+ */
+export type NativeElementWiseGradient =
+  | 'multiply'
+  | 'square'
+  | 'tanh'
+  | 'sigmoid'
+  | 'relu'
+  | 'relu6'
+  | 'elu'
+  | 'selu'
+  | 'softplus'
+  | 'leakyRelu'
+  | 'clip';
+
 /** What numbers are reduced to; see binding/core/kernels/reduction.h. */
 export type NativeReduction = 'sum' | 'mean' | 'max';
 
@@ -173,6 +190,15 @@ export interface NativeArrayKernels {
   segmentSum(segments: NativeSegmentSum): void;
   /** out[i] ← f(x[i]); `out` may be x, and overlaps it in no other way. */
   elementWise(name: NativeElementWise, x: Float32Array, out: Float32Array): void;
+  /** dx[i] ← dy[i] · f′ from saved[i], of which there may be more; see binding/core/kernels/element_wise_gradient.h. */
+  elementWiseGradient(
+    name: NativeElementWiseGradient,
+    first: number,
+    second: number,
+    dy: Float32Array,
+    saved: Float32Array,
+    dx: Float32Array,
+  ): void;
   /**
    * out ← x reduced along its second and its fourth axis. The four extents are positive; out has the first and third.
    */

@@ -42,7 +42,10 @@ export interface NetworkEntry {
   momentumProduct: number | undefined;
   /** Whether the caller has been given the arrays of M. */
   lent: boolean;
-  /** Room for the weights that a step which is pending works on, from the first one on. */
+  /**
+   * Room for the weights that a step which is pending works on, from the first one on; without weights for the updates
+   * that are given back, where they are not M itself.
+   */
   copy: VectorArrays | undefined;
   /** The average of the weights. */
   average: VectorArrays | undefined;

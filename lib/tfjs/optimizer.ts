@@ -138,7 +138,7 @@ export class CgfacOptimizer extends Optimizer {
     this.#notices.tellOfCopies(variables);
     let captured: Capture = NOTHING;
     let value = Number.NaN;
-    const result = variableGradients(f, varList, KINDS, (tape, loss) => {
+    const result = variableGradients(f, varList, KINDS, (tape, loss, leaveOut) => {
       [value = Number.NaN] = loss.dataSync();
       if (!Number.isFinite(value)) return;
       captured = capture(tape, loss, variables, {
@@ -149,7 +149,9 @@ export class CgfacOptimizer extends Optimizer {
         kernelsMayBeSkipped: own,
         refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
         checked: (layer) => checks.isDue(layer),
+        arrays: checks.arraysAgree,
       });
+      if (!captured.needsBackward) leaveOut();
     });
     try {
       const checked = timed('check', () => checks.check(captured, result.grads));

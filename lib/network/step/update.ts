@@ -1,6 +1,7 @@
 /** M ← μM + ηx and what follows from it, once the length of a step is known. */
-import { copied, newVector, vectorOf } from '../../base/vectors';
-import type { WeightVector } from '../../base/weight-vector';
+import { copied, forEachArray, newVector, vectorOf } from '../../base/vectors';
+import type { VectorArrays, WeightVector } from '../../base/weight-vector';
+import { combine } from '../../kernels/combinations';
 import type { NativeUpdatedLayer } from '../../native/declarations';
 import { type NetworkEntry, requireArrays, weightsOf } from '../registry';
 import type { StepDecision, StepPlan } from './decide';
@@ -48,16 +49,22 @@ export function rememberProducts(
   }
 }
 
+/** rate·M, in arrays that are used again at the next step, or in new ones for a caller who keeps them. */
+function scaled(entry: NetworkEntry, momentum: VectorArrays, rate: number, owns: boolean): VectorArrays {
+  const to = owns ? newVector(entry.shape) : (entry.copy ?? newVector(entry.shape));
+  if (!owns) entry.copy = to;
+  forEachArray(momentum, to, (x, out) => combine({ keep: rate, x, factor: 0, y: x, out }));
+  return to;
+}
+
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
 export function unappliedUpdates({ entries, rewrites, owns, now }: StepPlan): Record<string, WeightVector> {
   if (rewrites) return {};
-  const scaled = (array: Float32Array) => array.map((value) => now.rate * value);
   return Object.fromEntries(
     entries.flatMap((entry): [string, WeightVector][] => {
       const { name, weights, momentum } = entry;
       if (weights !== undefined || momentum === undefined) return [];
-      const { kernel, bias } = momentum;
-      if (now.rate !== 1) return [[name, vectorOf({ kernel: scaled(kernel), bias: bias && scaled(bias) })]];
+      if (now.rate !== 1) return [[name, vectorOf(scaled(entry, momentum, now.rate, owns))]];
       if (owns) return [[name, vectorOf(copied(momentum))]];
       entry.lent = true;
       return [[name, vectorOf(momentum)]];

@@ -1,6 +1,6 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
-import { onesLike, type Scalar, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError, concatenated, timed, type UniformNumbers } from '../../adapter-kit';
+import { onesLike, type Scalar, tidy, type Variable } from '@tensorflow/tfjs-core';
+import { CgfacError, concatenated, timed } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
@@ -11,20 +11,19 @@ import {
   type Layer,
   type LayerSite,
   outputsOf,
-  type Site,
   variablesOf,
 } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
-import { sampledGradients, samplesOf } from './fisher';
+import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
 import { type HeadReport, headReports } from './head-report';
 import { type CapturedVariable, capturedVariable } from './lone';
+import { type LayerLossGrads, layerLossGrads, lossGradients, replaceKernels } from './loss-grads';
 import { type FoundLayer, findLayers, type Layers, type LoneVariable, refusedOf, type UsedVariable } from './sites';
-import { sideBySide } from './slices';
 
 /** The rows of one layer at one step; the sites of a shared layer one after the other. */
-export interface CapturedLayer extends FoundLayer {
+export interface CapturedLayer extends FoundLayer, LayerLossGrads {
   /**
    * (rows × inFeatures), row-major, site by site; must not be written to. None of a layer whose gradient is given,
    * where no factor is refreshed.
@@ -40,10 +39,6 @@ export interface CapturedLayer extends FoundLayer {
   readonly sampledGrads: Float32Array | undefined;
   /** Whether what it gives enters the loss as it is. */
   readonly output: boolean;
-  /**
-   * The output gradients of the loss itself, site by site, filled by the normal backward pass where they are asked for.
-   */
-  readonly lossGrads: (Float32Array | undefined)[];
   /** The gradient of the penalties on a variable, where they were asked for and there are any. */
   readonly penaltyGrads: ReadonlyMap<Variable, Float32Array>;
 }
@@ -64,6 +59,8 @@ export interface Capture {
   readonly sampled: number;
   /** Whether a layer's gradient holds more than what its rows give: a penalty's. */
   readonly penalised: boolean;
+  /** Whether anything is wanted of the normal backward pass. */
+  readonly needsBackward: boolean;
 }
 
 /** Of a loss that no site enters. */
@@ -79,6 +76,7 @@ export const NOTHING: Capture = {
   targets: 'hard',
   sampled: 0,
   penalised: false,
+  needsBackward: true,
 };
 
 /** What is known of a loss when it is asked of how many samples targets are to be sampled. */
@@ -89,11 +87,9 @@ export interface Sampling extends Pick<Capture, 'targets'> {
 }
 
 /** How a step is to be captured. */
-export interface CaptureOptions {
+export interface CaptureOptions extends Pick<TargetSampling, 'uniform' | 'arrays'> {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
   readonly share: (sampling: Sampling, blocks: readonly Block[]) => number;
-  /** Uniform numbers for the sampled targets. */
-  readonly uniform: UniformNumbers;
   /** Whether the loss's own output gradients are wanted of every layer whose gradient is that of its rows. */
   readonly lossGrads: boolean;
   /** Whether factors are made of them. */
@@ -156,23 +152,6 @@ export function requiredGrads(layer: CapturedLayer, empirical: boolean): readonl
   );
 }
 
-/** Has the normal backward pass leave its output gradients at the sites of `layer`. */
-function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
-  const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
-  for (const [index, site] of layer.sites.entries()) {
-    const parts = new Map<Site, Float32Array>();
-    for (const op of site.ops)
-      op.node.observe((outputGradient: Tensor) => {
-        tidy(() => {
-          parts.set(op, op.readOutputGrads(outputGradient));
-        });
-        const all = site.ops.flatMap((each) => parts.get(each) ?? []);
-        if (all.length === site.ops.length) gradients[index] = sideBySide(site, all);
-      });
-  }
-  return gradients;
-}
-
 /** The layers that are not refused; the variables of the others are alone, for the reason given. */
 function admitted(found: Layers, refused: CaptureOptions['refused']): Layers {
   const reasons = refusedOf(found.layers, refused);
@@ -225,6 +204,25 @@ function samplingOf(metric: Metric, linear: ReadonlyMap<number, unknown>): Sampl
   return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy };
 }
 
+/**
+ * The output gradients of the loss by a pass of our own, where the rows of layers say all that a step takes of it;
+ * `undefined` where the normal backward pass has to give them. A run that was resumed checks its layers anew, which
+ * decides nothing here: it has the bits of one that went on.
+ */
+function ownLossGrads(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  metric: Metric,
+  { layers, lone }: Pick<Layers, 'layers' | 'lone'>,
+  penalised: boolean,
+  options: CaptureOptions,
+): ReadonlyMap<LayerSite, Float32Array> | undefined {
+  if (!options.lossGrads || !options.arrays || penalised) return undefined;
+  if (layers.length === 0 || lone.length > 0 || layers.some(isGiven)) return undefined;
+  const sites = layers.flatMap((layer) => layer.sites);
+  return timed('backward', () => lossGradients(tape, loss, metric, sites));
+}
+
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
 function captureLayers(
   tape: readonly TapeNode[],
@@ -244,14 +242,13 @@ function captureLayers(
   const asked = blocks.length > 0 ? options.share(sampling, blocks) : 0;
   // lone variables alone may be the samples themselves
   const share = sites.length === 0 && asked > 0 ? 1 : asked;
-  const sample = () => sampledGradients(tape, loss, metric, sites, curved, share, options.uniform);
+  const sample = () => sampledGradients(tape, loss, metric, sites, curved, { ...options, share });
   const sampled = share > 0 ? timed('sampled backward', sample) : undefined;
   const ends = endsOf(metric);
+  const lossGrads = ownLossGrads(tape, loss, metric, { layers, lone }, penalised, options);
+  const needsBackward = !lossGrads || !options.kernelsMayBeSkipped || layers.some(options.checked);
   // before the listeners, which see every gradient that comes
-  if (options.kernelsMayBeSkipped && !penalised) {
-    const kernelGradient = layers.some(options.checked) ? 'computed' : 'zeros';
-    for (const op of sites.flatMap(({ ops }) => ops)) op.replaceGradients?.(kernelGradient);
-  }
+  if (needsBackward && options.kernelsMayBeSkipped && !penalised) replaceKernels(sites, layers.some(options.checked));
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
     const given = isGiven(layer);
@@ -271,7 +268,7 @@ function captureLayers(
         return siteSampled && concatenated(siteSampled);
       },
       output: isOutput(layer, linear, ends),
-      lossGrads: wanted ? lossGradsOf(layer) : [],
+      ...layerLossGrads(layer, lossGrads, wanted, checked),
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });
@@ -284,6 +281,7 @@ function captureLayers(
     targets: sampling.targets,
     sampled: sampled?.samples ?? 0,
     penalised,
+    needsBackward,
   };
 }
 

@@ -3,16 +3,17 @@
  * backwards over the tape of the training step, to the outputs of the sites and no further. (Martens and Grosse,
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
-import { mul, type Scalar, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError, sampledErrors, type UniformNumbers } from '../../adapter-kit';
+import { type Scalar, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
+import { sampledErrors, type UniformNumbers } from '../../adapter-kit';
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
 import type { Head } from '../heads/head';
 import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
+import { Samples } from '../tape/array-rule';
 import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
-import { sideBySide } from './slices';
+import { allOf, inArrays, opsOf, type Seed } from './passes';
 
 /** The output gradients of sampled targets. */
 export interface SampledGradients {
@@ -98,19 +99,61 @@ function errorsOf(
   return errors;
 }
 
-/** The output gradients of sites, of those that a pass has read of their ops. */
-function allOf(sites: readonly LayerSite[], read: ReadonlyMap<Site, Float32Array>): Map<LayerSite, Float32Array> {
-  const all = new Map<LayerSite, Float32Array>();
-  for (const site of sites) {
-    const parts = site.ops.flatMap((op) => read.get(op) ?? []);
-    if (parts.length < site.ops.length)
-      throw new CgfacError(
-        'ERR_CGFAC_INTERNAL',
-        `Expected a path from a head to the op ${site.ops[0].node.kernel} but received none; please report this`,
-      );
-    all.set(site, sideBySide(site, parts));
+/** Noise, of as many samples as enter the loss there, as a seed of `sampled` samples. */
+function seedOf({ output, seed }: CurvatureSeed, share: number, sampled: number): Seed {
+  // what has no samples of its own, or others, counts as much as the batch does
+  const own = Math.ceil(share * (output.shape[0] ?? 1));
+  const factor = Math.sqrt(sampled / own);
+  return { at: output, values: own === sampled ? seed : seed.map((value) => value * factor) };
+}
+
+/** What a pass has read: the output gradients of ops, of the sampled samples alone where `apart`. */
+interface Passed {
+  readonly read: ReadonlyMap<Site, Float32Array>;
+  readonly apart: boolean;
+  /** What has come to variables, where any are asked for. */
+  readonly sums?: SampledGradients['sums'];
+}
+
+/** The pass by the ops of TensorFlow.js, over the first samples alone where that can be. */
+function inTensors(
+  tape: readonly TapeNode[],
+  seeds: ReadonlyMap<number, Seed>,
+  within: ReadonlySet<number>,
+  ops: ReadonlyMap<TapeNode, Site>,
+  { samples, count, all }: Samples,
+  variables: readonly Variable[],
+): Passed {
+  const read = new Map<Site, Float32Array>();
+  const sums = new Map<Variable, Float32Array>();
+  const tensors = new Map([...seeds].map(([id, { at, values }]) => [id, tensor(values, at.shape)] as const));
+  const visit = (node: TapeNode, outputGradient: Tensor) => {
+    const op = ops.get(node);
+    if (op) read.set(op, op.readOutputGrads(outputGradient));
+  };
+  const byRows = (node: TapeNode) => {
+    const op = ops.get(node);
+    return op?.takesFewerRows === true && op.rows === samples;
+  };
+  const some = { samples, count, byRows };
+  const apart = !all && variables.length === 0 && backwardOfFirst(tape, tensors, within, some, visit);
+  if (apart) return { read, sums, apart };
+  const gradients = backward(tape, tensors, within, visit);
+  for (const variable of variables) {
+    const gradient = gradients.get(variable.id);
+    if (gradient) sums.set(variable, gradient.dataSync<'float32'>().slice());
   }
-  return all;
+  return { read, sums, apart };
+}
+
+/** How targets are sampled. */
+export interface TargetSampling {
+  /** Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1. */
+  readonly share: number;
+  /** Uniform numbers in [0, 1). */
+  readonly uniform: UniformNumbers;
+  /** Whether the pass may be in arrays. */
+  readonly arrays: boolean;
 }
 
 /**
@@ -118,8 +161,6 @@ function allOf(sites: readonly LayerSite[], read: ReadonlyMap<Site, Float32Array
  * from what enters it otherwise. Call it with recording paused and inside a `tidy`.
  *
  * @param variables - Those whose own gradients are wanted, too.
- * @param share - Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1.
- * @param uniform - Uniform numbers in [0, 1).
  */
 export function sampledGradients(
   tape: readonly TapeNode[],
@@ -127,47 +168,25 @@ export function sampledGradients(
   metric: Metric,
   sites: readonly LayerSite[],
   variables: readonly Variable[],
-  share: number,
-  uniform: UniformNumbers,
+  { share, uniform, arrays }: TargetSampling,
 ): SampledGradients {
-  const siteOutputs = outputsOf(sites);
-  const samples = samplesOf(metric);
-  const sampled = Math.ceil(share * samples);
+  const batch = samplesOf(metric);
+  const sampled = Math.ceil(share * batch);
+  const samples = new Samples(batch, sampled);
   const { heads, other } = metric;
-  const seeds = new Map<number, Tensor>();
-  for (const head of heads) seeds.set(head.logits.id, tensor(errorsOf(head, share, uniform), head.logits.shape));
+  const seeds = new Map<number, Seed>();
+  for (const head of heads) seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform) });
   const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
-  for (const { output, seed } of drawn) {
-    // what has no samples of its own, or others, counts as much as the batch does
-    const own = Math.ceil(share * (output.shape[0] ?? 1));
-    seeds.set(output.id, own === sampled ? seed : mul(seed, Math.sqrt(sampled / own)));
-  }
-  const byNode = new Map(sites.flatMap(({ ops }) => ops.map((op) => [op.node, op])));
-  const read = new Map<Site, Float32Array>();
-  const within = dependents(tape, [...siteOutputs, ...variables.map(({ id }) => id)]);
-  const visit = (node: TapeNode, outputGradient: Tensor) => {
-    const op = byNode.get(node);
-    if (op) read.set(op, op.readOutputGrads(outputGradient));
-  };
-  const byRows = (node: TapeNode) => {
-    const op = byNode.get(node);
-    return op?.takesFewerRows === true && op.rows === samples;
-  };
-  const some = { samples, count: sampled, byRows };
-  const sums = new Map<Variable, Float32Array>();
-  const apart =
-    sampled < samples && variables.length === 0 && backwardOfFirst(tape, new Map(seeds), within, some, visit);
-  if (!apart) {
-    const gradients = backward(tape, seeds, within, visit);
-    for (const variable of variables) {
-      const gradient = gradients.get(variable.id);
-      if (gradient) sums.set(variable, gradient.dataSync<'float32'>().slice());
-    }
-  }
+  for (const each of drawn) seeds.set(each.output.id, seedOf(each, share, sampled));
+  const ops = opsOf(sites);
+  const within = dependents(tape, [...outputsOf(sites), ...variables.map(({ id }) => id)]);
+  const some = arrays && variables.length === 0 ? inArrays(tape, seeds, within, ops, samples) : undefined;
+  const passed = some && { read: some, apart: true };
+  const { read, apart, sums = new Map() }: Passed = passed ?? inTensors(tape, seeds, within, ops, samples, variables);
   const outputGrads = allOf(sites, read);
   return {
     samples: sampled,
-    outputGrads: sampled === samples || apart ? outputGrads : ofSampled(outputGrads, sampled, samples),
+    outputGrads: samples.all || apart ? outputGrads : ofSampled(outputGrads, sampled, batch),
     sums,
     drawn,
   };

@@ -51,11 +51,11 @@ function* weightsFor(
 }
 
 /** The head of a part of the loss that has no weight: that of a position where all targets are padding, say. */
-export function unweighed({ distribution, logits, probabilities }: Candidate): Head {
+export function unweighed({ distribution, logits, probabilities }: Candidate, gradient: Float32Array): Head {
   const [samples = 1] = logits.shape;
   const p = probabilities().dataSync<'float32'>();
   const nothing = { floor: 0, excess: 0, bounded: true, soft: false, divergence: { value: 0, exact: true } };
-  return { distribution, logits, probabilities: p, factors: new Float64Array(samples), ...nothing };
+  return { distribution, logits, probabilities: p, gradient, factors: new Float64Array(samples), ...nothing };
 }
 
 /**
@@ -75,10 +75,10 @@ export function accept(
   const [samples = 1] = logits.shape;
   const width = logits.shape.at(-1) ?? 1;
   const p = candidate.probabilities().dataSync<'float32'>();
-  const d = gradient.dataSync();
-  const common = { distribution, logits, probabilities: p };
+  const d = gradient.dataSync<'float32'>();
+  const common = { distribution, logits, probabilities: p, gradient: d };
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out
-  const notFinite = () => ({ ...unweighed(candidate), floor: Number.NaN });
+  const notFinite = () => ({ ...unweighed(candidate, d), floor: Number.NaN });
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   for (const target of targets) {
     const y = target.dataSync();

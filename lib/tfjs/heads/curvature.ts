@@ -90,8 +90,8 @@ const squares = (values: ArrayLike<number>) => {
 /** Noise at one tensor that enters the loss. */
 export interface CurvatureSeed {
   readonly output: Tensor;
-  /** The noise, as gradients of single samples, in the shape of the output. */
-  readonly seed: Tensor;
+  /** The noise, as gradients of single samples: as many numbers as the output has. */
+  readonly seed: Float32Array;
   /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
   readonly metric: 'curvature' | 'slope';
 }
@@ -146,6 +146,6 @@ export function curvatureSeeds(
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
     const { values, metric } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
-    return { output, seed: tensor(values, shape), metric };
+    return { output, seed: values, metric };
   });
 }

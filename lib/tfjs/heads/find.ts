@@ -77,7 +77,8 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
   if (judged.every(({ head }) => head === undefined)) return [];
   return judged.flatMap(({ candidate, gradient, head }) => {
     if (head) return head;
-    return gradient?.dataSync().every((value) => value === 0) ? unweighed(candidate) : [];
+    const values = gradient?.dataSync<'float32'>();
+    return values?.every((value) => value === 0) ? unweighed(candidate, values) : [];
   });
 }
 

@@ -9,6 +9,8 @@ export interface Head {
   readonly logits: Tensor;
   /** The probabilities p, in the shape of the logits; must not be written to. */
   readonly probabilities: Float32Array;
+  /** The gradient of the loss, in the shape of the logits; must not be written to. */
+  readonly gradient: Float32Array;
   /**
    * √(B·u·s), of each of as many equal parts of the batch as there are factors, of samples or of rows: what makes
    * E[g gᵀ] the Hessian of the per-sample loss.

@@ -7,7 +7,7 @@ import { input, isNumbers, type KernelCall, type NativeKernel, type NumbersInfo 
 type Shape = readonly number[];
 
 /** How far apart the numbers of each axis lie. */
-function stepsOf(shape: Shape): number[] {
+export function stepsOf(shape: Shape): number[] {
   const steps = new Array<number>(shape.length);
   let step = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -18,13 +18,13 @@ function stepsOf(shape: Shape): number[] {
 }
 
 /** The axes of a copy of a block of a shape from or to the arrays of two others. */
-function axesOf(block: Shape, from: Shape, to: Shape): CopiedAxis[] {
+export function axesOf(block: Shape, from: Shape, to: Shape): CopiedAxis[] {
   const [fromSteps, toSteps] = [stepsOf(from), stepsOf(to)];
   return block.map((extent, axis) => [extent, fromSteps[axis] ?? 1, toSteps[axis] ?? 1]);
 }
 
 /** Where the number at an index lies. */
-function placeOf(index: Shape, shape: Shape): number {
+export function placeOf(index: Shape, shape: Shape): number {
   return stepsOf(shape).reduce((place, step, axis) => place + step * (index[axis] ?? 0), 0);
 }
 

@@ -119,7 +119,7 @@ function keep<T extends Float32Array | Int32Array | Uint8Array>(views: Map<numbe
 const viewsOf = new WeakMap<WasmBackend, Views>();
 
 /** The heap as it is until something allocates there, which may give it another buffer. */
-function heapOf(backend: WasmBackend): Heap {
+export function heapOf(backend: WasmBackend): Heap {
   const { buffer } = backend.wasm.HEAPU8;
   const before = viewsOf.get(backend);
   if (before?.buffer === buffer) return before;

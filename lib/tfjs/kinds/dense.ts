@@ -30,8 +30,8 @@ function exchangeLastAxes(tensor: Tensor): Tensor {
   return transpose(tensor, [...axes.slice(0, -2), last, last - 1]);
 }
 
-function readRows(tensor: Tensor, width: number, transposed: boolean): Float32Array {
-  return reshape(transposed ? exchangeLastAxes(tensor) : tensor, [-1, width]).dataSync<'float32'>();
+function readRows(tensor: Tensor, transposed: boolean): Float32Array {
+  return (transposed ? exchangeLastAxes(tensor) : tensor).dataSync<'float32'>();
 }
 
 /**
@@ -144,12 +144,13 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
     ...commonOf(node, operands, { inFeatures, outFeatures, kernelLayout }, saved),
     data,
     takesFewerRows: !transposeData && !view.tiled,
+    plainGrads: true,
     // a fused product sees its data as a stack of one matrix
     reshapesData: fused,
     ...(transposeData && isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: fused && node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: () => readRows(saved, inFeatures, transposeData),
-    readOutputGrads: (outputGradient) => readRows(outputGradient, outFeatures, false),
+    readInputs: () => readRows(saved, transposeData),
+    readOutputGrads: (outputGradient) => readRows(outputGradient, false),
   };
 }
 
@@ -166,12 +167,13 @@ function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site |
     ...commonOf(node, operands, { inFeatures, outFeatures, kernelLayout }, saved),
     data,
     takesFewerRows: false,
+    plainGrads: false,
     reshapesData: false,
     // columns of one matrix are samples; of a stack each matrix is one
     ...(isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: { is: 'unknown' },
-    readInputs: () => readRows(saved, inFeatures, !transposeData),
-    readOutputGrads: (outputGradient) => readRows(outputGradient, outFeatures, true),
+    readInputs: () => readRows(saved, !transposeData),
+    readOutputGrads: (outputGradient) => readRows(outputGradient, true),
   };
 }
 

@@ -68,6 +68,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     given: true,
     data: input,
     takesFewerRows: true,
+    plainGrads: true,
     reshapesData: false,
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
     readInputs: () => read(saved.data),

@@ -30,6 +30,7 @@ function siteAt(node: TapeNode, name: string, { shape, transposed }: View): Site
     given: true,
     data: indices,
     takesFewerRows: false,
+    plainGrads: true,
     reshapesData: false,
     bias: { is: 'unknown' },
     readInputs: () => Int32Array.from(ids.dataSync()),

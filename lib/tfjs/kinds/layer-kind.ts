@@ -73,6 +73,8 @@ export interface Site {
   readonly data: Tensor;
   /** Whether the gradient of its data can be had for the first rows of the output gradients alone. */
   readonly takesFewerRows: boolean;
+  /** Whether the rows of output gradients are the gradient of the op's output, number by number. */
+  readonly plainGrads: boolean;
   /** Whether the op brought its data into another shape first, so that the shape of `data` says nothing of samples. */
   readonly reshapesData: boolean;
   /** The samples among the rows, where the op itself knows; else it is found from where the data came from. */
@@ -105,7 +107,10 @@ export interface Site {
  * data.
  */
 export interface LayerSite
-  extends Omit<Site, 'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'readOutputGrads' | 'replaceGradients'> {
+  extends Omit<
+    Site,
+    'node' | 'bias' | 'takesSlices' | 'takesTiled' | 'plainGrads' | 'readOutputGrads' | 'replaceGradients'
+  > {
   /** The sites, in the order of their outputs. */
   readonly ops: readonly [Site, ...Site[]];
 }

@@ -29,6 +29,7 @@ const common = (node: TapeNode, x: Tensor, features: number) => ({
   takesTiled: true as const,
   needsBias: true as const,
   takesFewerRows: false,
+  plainGrads: true,
   readOutputGrads: read,
   registration: () => registrationOf(features),
 });

@@ -58,6 +58,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     given: true,
     data: input,
     takesFewerRows: true,
+    plainGrads: true,
     reshapesData: false,
     bias: { is: 'unknown' },
     readInputs: () => read(data),

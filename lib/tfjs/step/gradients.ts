@@ -4,6 +4,7 @@ import { CgfacError } from '../../adapter-kit';
 import { type Block, variablesOf } from '../kinds/layer-kind';
 import { type Part, readPart } from '../kinds/part';
 import type { NamedTensor } from '../tape/named-tensor';
+import { numbersOf } from '../tape/numbers';
 import type { KeptStep, Step } from './step';
 
 /** What {@link CgfacOptimizer.computeGradients} returns. */
@@ -52,28 +53,37 @@ export interface LayerGradient {
 }
 
 /**
- * Reads the gradient of a layer. The arrays may be the tensors' own: they must not be written to.
+ * Reads the gradient of a layer. The arrays may be the tensors' own: they must not be written to, and are to be used
+ * before TensorFlow.js computes anything.
  *
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for a missing gradient.
  */
 export function readGradient({ kernel, bias }: Block, gradients: ReadonlyMap<string, Tensor>): LayerGradient {
   const read = (part: Part): Float32Array => {
     const { name } = part.variable;
-    const values = gradients.get(name)?.dataSync<'float32'>();
-    if (!values) throw noCapture(`a gradient of ${name}`, 'none');
-    return readPart(part, values);
+    const gradient = gradients.get(name);
+    if (!gradient) throw noCapture(`a gradient of ${name}`, 'none');
+    return readPart(part, numbersOf(gradient));
   };
   return { kernel: read(kernel), bias: bias && read(bias) };
 }
 
+/** Reads the gradient of a layer, as {@link readGradient} does; `undefined` of one whose rows say it all. */
+export type GradientReader = (() => LayerGradient) | undefined;
+
+/**
+ * Whether all numbers are finite: one that is not makes their sum one that is not, for |float32| sums stay far within a
+ * double.
+ */
+function finite(values: Float32Array): boolean {
+  let sumOfSizes = 0;
+  // by index: an iterator makes an object for each number
+  for (let at = 0; at < values.length; at++) sumOfSizes += Math.abs(values[at] ?? 0);
+  return Number.isFinite(sumOfSizes);
+}
+
 /** The variable of a layer whose gradient holds a NaN or an infinity, if there is one. */
 export function notFinite({ kernel, bias }: Block, gradient: LayerGradient): Variable | undefined {
-  // One number that is not finite makes the sum one that is not: |float32| sums stay far within a double.
-  const finite = (values: Float32Array) => {
-    let sumOfSizes = 0;
-    for (const value of values) sumOfSizes += Math.abs(value);
-    return Number.isFinite(sumOfSizes);
-  };
   if (!finite(gradient.kernel)) return kernel.variable;
   return gradient.bias && !finite(gradient.bias) ? bias?.variable : undefined;
 }
@@ -88,7 +98,7 @@ function allFinite(values: Tensor): boolean {
 export function unusable(
   step: Step | KeptStep,
   gradients: ReadonlyMap<string, Tensor>,
-  read: readonly (LayerGradient | undefined)[],
+  read: readonly GradientReader[],
 ): string | undefined {
   if (!('kept' in step)) {
     if (!Number.isFinite(step.loss)) return `the loss is ${step.loss}`;
@@ -96,7 +106,7 @@ export function unusable(
   }
   const bad =
     step.layers.flatMap((layer: Block, index) => {
-      const gradient = read[index];
+      const gradient = read[index]?.();
       return (gradient && notFinite(layer, gradient)) ?? [];
     })[0] ??
     step.lone.find(({ variable }) => {

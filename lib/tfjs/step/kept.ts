@@ -68,13 +68,13 @@ function measureOf(stepRule: StepRule, last: number | undefined): Pick<StepOptio
 export function takeKeptStep(
   preconditioner: Preconditioner,
   { layers }: KeptStep,
-  gradients: readonly LayerGradient[],
+  gradients: readonly (() => LayerGradient)[],
   last: number | undefined,
   stepRule: StepRule,
 ): NaturalGradientsResult {
   const measure = measureOf(stepRule, last);
   const updates = Object.fromEntries(
-    gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient)] as const),
+    gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient())] as const),
   );
   const weightNorms = normsOf(layers.map((layer) => ({ name: layer.name, layer })));
   try {

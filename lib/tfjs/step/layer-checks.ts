@@ -1,15 +1,20 @@
 import type { NamedTensorMap } from '@tensorflow/tfjs-core';
-import type { Capture } from '../capture/capture';
+import type { Capture, CapturedLayer } from '../capture/capture';
 import { discrepancyOf } from '../capture/self-check';
 import { refusedOf } from '../capture/sites';
 import { blockName, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
-import { notFinite, readGradient } from './gradients';
+import { type LayerGradient, notFinite, readGradient } from './gradients';
 
 /** Why a layer that failed its check is not preconditioned. */
 const REFUSED = 'gradient differs from that of its rows';
 
 function keyOf(layer: Layer): string {
   return `${layer.kernel.variable.id} ${blockName(layer)}`;
+}
+
+/** A layer with the output gradients of the normal backward pass. */
+function withObserved(layer: CapturedLayer): CapturedLayer {
+  return { ...layer, lossGrads: layer.observedGrads ?? layer.lossGrads };
 }
 
 /** A layer whose rows do not give the gradient that the framework computed. */
@@ -30,6 +35,15 @@ export interface CheckedCapture {
 export class LayerChecks {
   /** What came of a check, by the id of the kernel and the name of the layer. */
   readonly #results = new Map<string, 'passed' | 'failed'>();
+  #arraysAgree = true;
+
+  /**
+   * Whether passes in arrays have given what the normal backward pass did: not where a gradient function was replaced,
+   * say.
+   */
+  get arraysAgree(): boolean {
+    return this.#arraysAgree;
+  }
 
   /** Whether a layer is still to be checked: not one whose gradient is the framework's own. */
   isDue(layer: Layer): boolean {
@@ -49,12 +63,14 @@ export class LayerChecks {
       const gradient = this.isDue(layer) ? readGradient(layer, gradients) : undefined;
       // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
       const comparable = gradient !== undefined && notFinite(layer, gradient) === undefined;
-      const difference = comparable ? discrepancyOf(layer, gradient) : undefined;
+      const difference = comparable ? this.#differenceOf(layer, gradient) : undefined;
       if (comparable) this.#results.set(keyOf(layer), difference === undefined ? 'passed' : 'failed');
       if (difference !== undefined) failed.push({ layer, difference });
     }
     const reasons = refusedOf(captured.layers, (layer) => this.refused(layer));
-    const layers = captured.layers.filter((layer) => !reasons.has(layer));
+    const layers = captured.layers
+      .filter((layer) => !reasons.has(layer))
+      .map((layer) => (this.#arraysAgree || !layer.observedGrads ? layer : withObserved(layer)));
     const refused = [...new Set([...reasons.keys()].flatMap(variablesOf))];
     const alone = refused.map((variable) => ({
       variable,
@@ -65,5 +81,13 @@ export class LayerChecks {
       sampledSum: undefined,
     }));
     return { captured: { ...captured, layers, lone: [...captured.lone, ...alone] }, failed };
+  }
+  /** What the rows differ by: those of a pass in arrays, or, where they differ, of the normal backward pass. */
+  #differenceOf(layer: CapturedLayer, gradient: LayerGradient): string | undefined {
+    const difference = discrepancyOf(layer, gradient);
+    if (difference === undefined || !layer.observedGrads) return difference;
+    const observed = discrepancyOf(withObserved(layer), gradient);
+    if (observed === undefined) this.#arraysAgree = false;
+    return observed;
   }
 }

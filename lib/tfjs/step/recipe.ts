@@ -105,7 +105,7 @@ export class Recipe {
     // the rows say it all where no gradient but their own can be there
     const own = isOwn && !step.penalised;
     const read = step.layers.map((layer) =>
-      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? readGradient(layer, gradients) : undefined,
+      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? () => readGradient(layer, gradients) : undefined,
     );
     const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
@@ -146,7 +146,7 @@ export class Recipe {
 
   #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
     const preconditioner = this.#open();
-    const read = step.layers.map((layer) => readGradient(layer, gradients));
+    const read = step.layers.map((layer) => () => readGradient(layer, gradients));
     const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
     const weightDecay = this.#scheduled(preconditioner);

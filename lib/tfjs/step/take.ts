@@ -4,7 +4,7 @@ import { type NaturalGradientsResult, normOf, type Preconditioner, timed, type W
 import { type Block, partsOf } from '../kinds/layer-kind';
 import { readPart, whole } from '../kinds/part';
 import { numbersOf } from '../tape/numbers';
-import type { LayerGradient } from './gradients';
+import type { GradientReader, LayerGradient } from './gradients';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
 
@@ -15,6 +15,9 @@ const ROUNDING = 1e-5;
 export function copyOf(vector: LayerGradient): WeightVector {
   return vector.bias ? { kernel: vector.kernel.slice(), bias: vector.bias.slice() } : vector.kernel.slice();
 }
+
+/** A gradient in that form, as it is. */
+const asGiven = ({ kernel, bias }: LayerGradient): WeightVector => (bias ? { kernel, bias } : kernel);
 
 function times(values: Float32Array, factor: number): Float32Array {
   return factor === 1 ? values : values.map((value) => factor * value);
@@ -99,7 +102,7 @@ export function takeStep(
   names: readonly string[],
   lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
-  gradients: readonly (LayerGradient | undefined)[],
+  gradients: readonly GradientReader[],
   all: boolean,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
@@ -115,10 +118,12 @@ export function takeStep(
   const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
   try {
     timed('record', () => record(preconditioner, step, names, lone, lossGrads, fisher));
-    const given = gradients.flatMap((gradient, index) =>
-      gradient ? [[names[index] ?? '', copyOf(gradient)] as const] : [],
-    );
-    if (!all) return preconditioner.naturalGradientsSync({ ...options, gradients: Object.fromEntries(given) });
+    const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector) =>
+      gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : []));
+    // what only reads gradients gets them where they lie: it computes nothing by TensorFlow.js
+    if (!all)
+      return preconditioner.naturalGradientsSync({ ...options, gradients: Object.fromEntries(vectors(asGiven)) });
+    const given = vectors(copyOf);
     const updates = Object.fromEntries([
       ...given,
       ...lone.map(({ name, gradient }) => [name, gradient.slice()] as const),

@@ -1,7 +1,7 @@
 /** The numbers of tensors between the kernels of TensorFlow.js, without a copy where they lie on the wasm heap. */
 import { backend, getBackend, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import { combine } from '../../adapter-kit';
-import { computeOnHeap, size, type WasmBackend, wasmBackend } from '../kernels/heap';
+import { computeOnHeap, heapOf, type WasmBackend, wasmBackend } from '../kernels/heap';
 import { isInstalled } from '../kernels/install';
 import { tensorOf } from './tape';
 
@@ -10,14 +10,19 @@ interface Holder extends WasmBackend {
   readonly dataIdMap: WasmBackend['dataIdMap'] & { has(dataId: object): boolean };
 }
 
-/** The wasm backend, where it is the current one and has the float32 numbers of all these tensors. */
-function holderOf(tensors: readonly TensorInfo[]): Holder | undefined {
+/** The wasm backend, where it is the current one. */
+function currentHolder(): Holder | undefined {
   if (getBackend() !== 'wasm') return undefined;
   const candidate = backend() as Partial<Holder>;
-  if (typeof candidate.dataIdMap?.has !== 'function') return undefined;
-  const holder = wasmBackend(candidate) as Holder;
-  const all = tensors.every(({ dataId, dtype }) => dtype === 'float32' && holder.dataIdMap.has(dataId));
-  return all ? holder : undefined;
+  return typeof candidate.dataIdMap?.has === 'function' ? (wasmBackend(candidate) as Holder) : undefined;
+}
+
+const holds = ({ dataIdMap }: Holder, { dataId, dtype }: TensorInfo) => dtype === 'float32' && dataIdMap.has(dataId);
+
+/** The wasm backend, where it is the current one and has the float32 numbers of all these tensors. */
+function holderOf(tensors: readonly TensorInfo[]): Holder | undefined {
+  const holder = currentHolder();
+  return holder && tensors.every((tensor) => holds(holder, tensor)) ? holder : undefined;
 }
 
 /** Whether products with transposed operands take no longer than others: not by the stock kernels of wasm. */
@@ -25,12 +30,29 @@ export function multipliesTransposed(): boolean {
   return getBackend() !== 'wasm' || isInstalled('BatchMatMul');
 }
 
+/** Gives the numbers of a tensor. */
+export type Reader = (tensor: Tensor) => Float32Array;
+
+/** Reads tensors of the wasm backend where they lie, and others as their backends have them. */
+function readerOn(holder: Holder | undefined): Reader {
+  return (tensor) => {
+    if (!holder || !holds(holder, tensor) || !holder.dataIdMap.get(tensor.dataId)?.memoryOffset)
+      return tensor.dataSync<'float32'>();
+    return heapOf(holder).floats(tensor);
+  };
+}
+
+/**
+ * Reads numbers of tensors without a copy, to be used before anything is computed by TensorFlow.js, and not to be
+ * written to: they may be the tensors' own; `undefined` where the current backend has them to itself.
+ */
+export function reader(): Reader | undefined {
+  return getBackend() === 'cpu' ? readerOn(undefined) : currentHolder() && readerOn(currentHolder());
+}
+
 /** The numbers of a tensor, to be read before anything else is computed: they may be the tensor's own. */
 export function numbersOf(tensor: Tensor): Float32Array {
-  const holder = holderOf([tensor]);
-  const offset = holder?.dataIdMap.get(tensor.dataId)?.memoryOffset;
-  if (holder === undefined || !offset) return tensor.dataSync<'float32'>();
-  return new Float32Array(holder.wasm.HEAPU8.buffer, offset, size(tensor.shape));
+  return readerOn(currentHolder())(tensor);
 }
 
 /**

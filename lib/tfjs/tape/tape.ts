@@ -10,6 +10,7 @@
 import {
   dispose,
   engine,
+  fill,
   type NamedTensorMap,
   type Scalar,
   Tensor,
@@ -235,6 +236,20 @@ export function tensorOf(output: TensorInfo): Tensor {
   return engine().makeTensorFromTensorInfo(output);
 }
 
+/**
+ * Leaves a tape on which the loss depends on one variable alone, by a gradient of zero, so that the backward pass has
+ * nothing to do; the smallest of them.
+ */
+function leaveNothing({ state }: EngineInternals, loss: Scalar, variables: readonly Variable[]): void {
+  const { activeTape } = state;
+  const [first, ...others] = variables.filter(({ trainable }) => trainable);
+  if (!activeTape || first === undefined) return;
+  for (const node of activeTape) dispose([...(node.saved ?? [])]);
+  const variable = others.reduce((least, each) => (each.size < least.size ? each : least), first);
+  const gradient = () => ({ x: () => fill(variable.shape, 0) });
+  state.activeTape = [{ id: 0, kernelName: 'Identity', inputs: { x: variable }, outputs: [loss], saved: [], gradient }];
+}
+
 /** Runs `f` with the tape paused: what it computes leaves no nodes and saves no tensors. */
 export function withoutRecording<T>(f: () => T): T {
   const { state } = internals();
@@ -277,8 +292,9 @@ export function secondTape<T, U>(f: () => T, use: (added: readonly TapeNode[], r
 
 /**
  * `tf.variableGrads` with a look at the tape: when `f` has returned its loss, and before the backward pass,
- * `afterForward` gets the nodes in the order of execution. `f` is called once. If anything throws, the tensors kept by
- * the tape and the loss are disposed of.
+ * `afterForward` gets the nodes in the order of execution. Where it calls `leaveOut` the backward pass is left out, and
+ * the gradients that are returned mean nothing; not under a gradient that is being computed around this one. `f` is
+ * called once. If anything throws, the tensors kept by the tape and the loss are disposed of.
  *
  * @param kinds - Those whose ops the nodes are to know.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_VERSION` for an engine of another form, `ERR_CGFAC_TFJS_KERNEL` for a
@@ -288,7 +304,7 @@ export function variableGradients(
   f: () => Scalar,
   variables: Variable[] | undefined,
   kinds: readonly OpKind[],
-  afterForward: (tape: readonly TapeNode[], loss: Scalar) => void,
+  afterForward: (tape: readonly TapeNode[], loss: Scalar, leaveOut: () => void) => void,
 ): { value: Scalar; grads: NamedTensorMap } {
   const core = internals();
   const before = core.state.activeTape;
@@ -305,7 +321,12 @@ export function variableGradients(
       if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
-      timed('capture', () => afterForward(readTape(tape.slice(start), notes, kinds), loss));
+      let leftOut = false;
+      const leaveOut = () => {
+        leftOut = outermost;
+      };
+      timed('capture', () => afterForward(readTape(tape.slice(start), notes, kinds), loss, leaveOut));
+      if (leftOut) leaveNothing(core, loss, variables ?? registeredVariables());
       return loss;
     };
     return timed('backward', () => variableGrads(forward, variables));

@@ -49,7 +49,7 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
             (a, b) => order(a.output.id) - order(b.output.id),
           );
           const outputs = weights.map((w) => tf.matMul(x, w).dataSync<'float32'>());
-          const variances = seeds.map(({ seed }) => Float64Array.from(seed.dataSync(), (each) => each * each));
+          const variances = seeds.map(({ seed }) => Float64Array.from(seed, (each) => each * each));
           drawn = { loss: result.dataSync()[0] ?? Number.NaN, variances, outputs, tensors: 0 };
         }),
       ),

@@ -20,6 +20,7 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
     kernelsMayBeSkipped: false,
     refused: () => undefined,
     checked: () => checked,
+    arrays: false,
   };
 }
 

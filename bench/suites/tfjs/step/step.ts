@@ -8,6 +8,7 @@ import { type Trainable, trainable } from '../../training/trainable';
 import { loadTools, type Tools } from '../../training/training';
 import { type StepTime, stepOf, stepOfCgfac } from './parts';
 import { floorOf, gigaflops, ownProducts, type Product, productsDuring } from './products';
+import { PyTorch, pythonWithTorch } from './pytorch';
 
 /** The programs whose steps are measured, and whether their loss is one that has a length for each layer. */
 const measured: readonly { readonly name: string; readonly soft: boolean }[] = [
@@ -34,6 +35,14 @@ interface Contestant {
   readonly times: StepTime[];
   /** Milliseconds of the products alone, beside each step. */
   readonly floors: number[];
+}
+
+/** A program whose steps are measured. */
+interface Measured {
+  readonly program: Program;
+  readonly soft: boolean;
+  /** The interpreter that has PyTorch. */
+  readonly python: string | undefined;
 }
 
 function contestants(tools: Tools, program: Program): [Contestant, Contestant] {
@@ -77,6 +86,7 @@ function row(
   { method, times, floors }: Contestant,
   products: readonly Product[],
   ofAdam: readonly number[],
+  ofPyTorch: readonly number[],
 ): BenchRow {
   const all = times.map(({ ms }) => ms);
   const toFloor = ratios(all, floors);
@@ -92,6 +102,9 @@ function row(
     ratioMin: Math.min(...toFloor),
     figures: {
       ...(method === 'adam' ? {} : { 'of adam': median(ratios(all, ofAdam)) }),
+      ...(ofPyTorch.length === 0 || method !== 'adam'
+        ? {}
+        : { pytorch: median(ofPyTorch), 'of pytorch': median(ratios(all, ofPyTorch)) }),
       gigaflops: gigaflops(products),
       ...partsOf(times),
     },
@@ -101,16 +114,19 @@ function row(
 /** Adam and cgfac() take turns at a program, each beside the products of its own step. */
 async function stepsOf(
   tools: Tools,
-  program: Program,
-  soft: boolean,
+  { program, soft, python }: Measured,
   budget: number,
   progress: Progress,
 ): Promise<BenchRow[]> {
   progress.next(program.name);
   const both = contestants(tools, program);
   const [adam, cgfac] = both;
+  const { threads } = info();
+  const pytorch = python ? await PyTorch.of(python, program.name, threads) : undefined;
+  const ofPyTorch: number[] = [];
   try {
     for (let step = 0; step < WARM; step++) {
+      await pytorch?.step();
       for (const each of both) each.times.push(await each.timed(() => next(each, step)));
       progress.tick();
     }
@@ -119,7 +135,6 @@ async function stepsOf(
       await productsDuring(tools.tf, () => next(adam, WARM)),
       await productsDuring(tools.tf, () => next(cgfac, WARM)),
     ];
-    const { threads } = info();
     const lists = [framework, ownProducts(framework, own, soft)];
     const floors = lists.map((products) => floorOf(products, threads));
     for (const each of both) each.times.length = 0;
@@ -128,12 +143,14 @@ async function stepsOf(
         each.floors.push(time(floors[which] ?? (() => {})));
         each.times.push(await each.timed(() => next(each, WARM + 1 + step)));
       }
+      if (pytorch) ofPyTorch.push(await pytorch.step());
       progress.tick();
     }
     const batch = adam.ready.data.batches[0]?.[0].shape[0] ?? 0;
     const ofAdam = adam.times.map(({ ms }) => ms);
-    return both.map((each, which) => row(program.name, batch, each, lists[which] ?? [], ofAdam));
+    return both.map((each, which) => row(program.name, batch, each, lists[which] ?? [], ofAdam, ofPyTorch));
   } finally {
+    pytorch?.end();
     for (const { ready } of both) ready.dispose();
   }
 }
@@ -143,12 +160,15 @@ async function run({ tasks, budget, progress }: SuiteContext): Promise<BenchRow[
   Object.assign(console, { warn: () => {}, info: () => {} });
   const tools = await loadTools();
   const rows: BenchRow[] = [];
+  const python = pythonWithTorch();
+  if (python === undefined)
+    progress.say("\n*** PyTorch is LEFT OUT: python3 has no module torch (Debian's is python3-torch) ***\n");
   try {
     for (const { name, soft } of measured) {
       const program = programs.find((each) => each.name === name);
       if (!tasks.includes(name) || program === undefined) continue;
       const why = program.unavailable?.();
-      if (why === undefined) rows.push(...(await stepsOf(tools, program, soft, budget, progress)));
+      if (why === undefined) rows.push(...(await stepsOf(tools, { program, soft, python }, budget, progress)));
       else progress.say(`${name} is left out: ${why}`);
     }
     return rows;
@@ -163,7 +183,8 @@ export const step: Suite = {
   name: 'step',
   summary:
     'training steps with installKernels, in ms and as a ratio to the matrix products of the step by sgemm alone ' +
-    '(floor ms); "of adam": to the step of Adam beside it; then the ms of each part of the step, medians all',
+    '(floor ms); "of adam": to the step of Adam beside it; "of pytorch": of Adam, to that of PyTorch with as many ' +
+    'threads, where python3 has it; then the ms of each part of the step, medians all',
   tasks: measured.map(({ name }) => name),
   budget: 8000,
   run,

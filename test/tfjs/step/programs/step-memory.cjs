@@ -1,0 +1,63 @@
+// node --expose-gc step-memory.cjs LAYERS [OPTIONS]: trains a model of large layers on small batches, and prints the most
+// that a step allocated, what stayed of a hundred, and whether the number of tensors changed.
+const { getHeapStatistics } = require('node:v8');
+const tf = require('@tensorflow/tfjs-core');
+const { layers, sequential } = require('@tensorflow/tfjs-layers');
+require('@tensorflow/tfjs-backend-wasm');
+const { cgfac, installKernels } = require('cgfac/tfjs');
+
+const [, , kind, options = '{}'] = process.argv;
+const [STEPS, WARM, BATCH, UNITS] = [100, 20, 16, 1024];
+// a collection takes as long as a step: what was allocated is read at every fourth
+const OFTEN = 4;
+
+const models = {
+  // two kernels of 4 MiB each
+  dense: () => [
+    layers.dense({ units: UNITS, activation: 'tanh', inputShape: [UNITS] }),
+    layers.dense({ units: UNITS, activation: 'relu' }),
+    layers.dense({ units: 10, activation: 'softmax' }),
+  ],
+  // a kernel of 4.5 MiB and one place, whose gradient is the framework's own
+  convolution: () => [
+    layers.conv2d({ filters: 512, kernelSize: 3, activation: 'relu', inputShape: [3, 3, 256] }),
+    layers.globalAveragePooling2d({}),
+    layers.dense({ units: 10, activation: 'softmax' }),
+  ],
+};
+
+async function main() {
+  await tf.setBackend('wasm');
+  installKernels(tf);
+  console.info = console.warn = () => {};
+  const model = sequential({ layers: models[kind]() });
+  model.compile({ optimizer: cgfac({ seed: 1, ...JSON.parse(options) }), loss: 'categoricalCrossentropy' });
+  const classes = Array.from({ length: BATCH }, (_, at) => at % 10);
+  const y = tf.oneHot(tf.tensor1d(classes, 'int32'), 10);
+  const used = () => {
+    const { arrayBuffers, external } = process.memoryUsage();
+    return { arrayBuffers, external, heap: getHeapStatistics().used_heap_size };
+  };
+  const most = { arrayBuffers: 0, external: 0, heap: 0 };
+  let [first, tensors, resident] = [used(), 0, 0];
+  let changed = 0;
+  for (let step = 0; step < WARM + STEPS; step++) {
+    // new inputs, so that there is something to learn at every step
+    const x = tf.randomNormal([BATCH, ...model.inputs[0].shape.slice(1)], 0, 1, 'float32', step + 1);
+    const isRead = step % OFTEN === 0;
+    if (isRead) global.gc();
+    if (step === WARM) [first, tensors, resident] = [used(), tf.memory().numTensors - 1, process.memoryUsage().rss];
+    const before = used();
+    await model.trainOnBatch(x, y);
+    const after = used();
+    x.dispose();
+    if (step < WARM) continue;
+    for (const each of isRead ? Object.keys(most) : []) most[each] = Math.max(most[each], after[each] - before[each]);
+    if (tf.memory().numTensors !== tensors) changed++;
+  }
+  global.gc();
+  const last = used();
+  const stayed = Object.fromEntries(Object.keys(most).map((each) => [each, last[each] - first[each]]));
+  console.log(JSON.stringify({ most, stayed, resident: process.memoryUsage().rss - resident, changed }));
+}
+main();
