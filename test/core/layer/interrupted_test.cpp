@@ -9,7 +9,7 @@
 #include "core/threads/cancel.h"
 #include "support/allocations.h"
 #include "support/steps.h"
-#include "support/variants.h"
+#include "support/for_each_variant.h"
 
 using namespace cgfac;
 using namespace cgfac::test;
