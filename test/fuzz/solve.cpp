@@ -139,12 +139,6 @@ class Solves {
     g_.add(test::factor_matrix(block.output));
     const test::DenseMatrix v = gradient();
     std::vector<double> x = test::weight_numbers(block, test::dense_weights(block, out));
-    if (std::getenv("FZ")) {
-      const auto show=[](const char*n,auto&&v){std::fprintf(stderr,"%s:",n);for(auto e:v)std::fprintf(stderr," %.9g",double(e));std::fprintf(stderr,"\n");};
-      std::fprintf(stderr,"SOUND m %zu n %zu bias %d mean %d own %d batch %zu fisher %zu damping %g rel %d hist %d method %d asked %d mode %d block %d vx %g xfx %g xx %g lambda %g\n",shape_.out_features,shape_.in_features,int(shape_.bias),int(shape_.loss_reduction==LossReduction::mean),int(own_),batch_,fisher_,options_.damping.value,int(options_.damping.relative),int(options_.factor.history),int(summary.method),int(options_.method),int(options_.damping_mode),int(options_.block),summary.products.vx,summary.products.xfx,summary.products.xx,summary.damping);
-      if(summary.cg_fac) std::fprintf(stderr,"reason %d space %d iters %d residual %g\n",int(summary.cg_fac->cg.reason),int(summary.cg_fac->space),summary.cg_fac->cg.iterations,summary.cg_fac->cg.residual);
-      show("inputs",inputs_);show("grads",output_grads_);show("loss",std::span(loss_.data,loss_.size()));show("v",v.numbers);show("x",x);
-    }
     const bool plain = keep_ == 0 && factor_ == 1;
     require_sound(summary.products);
     if (test::norm(v.numbers) == 0) return;
@@ -153,15 +147,10 @@ class Solves {
     // a panel's relative damping is one of what it holds
     if (options_.factor.history == FactorHistory::panel && options_.damping.relative) return;
     if (summary.cg_fac) {
-      if (plain) check_residual(*summary.cg_fac, factors, v, x);
+      if (plain) check_residual(summary, factors, v, x);
       return;
     }
     const Truth truth = this->truth(factors, v);
-    if (std::getenv("FZ")) {
-      const auto show=[](const char*n,auto&&v){std::fprintf(stderr,"%s:",n);for(auto e:v)std::fprintf(stderr," %.9g",double(e));std::fprintf(stderr,"\n");};
-      std::fprintf(stderr,"m %zu n %zu bias %d mean %d layout %d own %d batch %zu fisher %zu damping %g rel %d hist %d dd %zu decay %g method %d mode %d block %d cond %g keep %g factor %g\n",shape_.out_features,shape_.in_features,int(shape_.bias),int(shape_.loss_reduction==LossReduction::mean),int(shape_.layout),int(own_),batch_,fisher_,options_.damping.value,int(options_.damping.relative),int(options_.factor.history),options_.factor.dense_dimension,options_.factor.decay,int(summary.method),int(options_.damping_mode),int(options_.block),truth.condition,keep_,factor_);
-      show("inputs",inputs_);show("grads",output_grads_);show("loss",std::span(loss_.data,loss_.size()));show("before",before);show("v",v.numbers);show("x",x);show("truth",test::weight_numbers(block,truth.x));show("A",factors.a.numbers);show("G",factors.g.numbers);
-    }
     if (!(truth.condition <= largest_condition)) return;
     if (plain) require_norm(summary.products, x);
     std::vector<double> expected = test::weight_numbers(block, truth.x);
@@ -199,10 +188,11 @@ class Solves {
   }
 
   /// A residual is that of x, to a factor of two and the rounding of x; `converged` means what it says.
-  void check_residual(const CgFacSummary& summary, const test::DenseFactors& factors, const test::DenseMatrix& v,
+  void check_residual(const LayerSummary& summary, const test::DenseFactors& factors, const test::DenseMatrix& v,
                       const std::vector<double>& x) const {
-    const CgReason reason = summary.cg.reason;
-    require(std::isfinite(summary.cg.residual) && summary.cg.residual >= 0, "a residual is a number");
+    const CgSummary& cg = summary.cg_fac->cg;
+    const CgReason reason = cg.reason;
+    require(std::isfinite(cg.residual) && cg.residual >= 0, "a residual is a number");
     if (reason == CgReason::broken_down || reason == CgReason::indefinite) return;
     const double lambda = absolute(factors, options_.damping);
     const FisherBlock block = batch_block();
@@ -210,18 +200,13 @@ class Solves {
     test::DenseMatrix left = factors.g * weights * factors.a;
     for (std::size_t i = 0; i < left.numbers.size(); ++i)
       left.numbers[i] = v.numbers[i] - left.numbers[i] - (lambda * weights.numbers[i]);
-    if (std::getenv("FZ")) {
-      const auto show=[](const char*n,auto&&v){std::fprintf(stderr,"%s:",n);for(auto e:v)std::fprintf(stderr," %.9g",double(e));std::fprintf(stderr,"\n");};
-      std::fprintf(stderr,"m %zu n %zu bias %d mean %d layout %d own %d batch %zu fisher %zu lambda %g (%g rel %d) hist %d dd %zu decay %g space %d tol %g it %d warm %d reason %d residual %g initial %g iters %d largest %g used space %d\n",shape_.out_features,shape_.in_features,int(shape_.bias),int(shape_.loss_reduction==LossReduction::mean),int(shape_.layout),int(own_),batch_,fisher_,lambda,options_.damping.value,int(options_.damping.relative),int(options_.factor.history),options_.factor.dense_dimension,options_.factor.decay,int(options_.cg_fac.space),options_.cg_fac.cg.tolerance,options_.cg_fac.cg.max_iterations,int(options_.warm_start),int(reason),summary.cg.residual,summary.cg.initial_residual,summary.cg.iterations,summary.cg.largest,int(summary.space));
-      show("inputs",inputs_);show("grads",output_grads_);show("loss",std::span(loss_.data,loss_.size()));show("v",v.numbers);show("x",x);show("A",factors.a.numbers);show("G",factors.g.numbers);
-    }
     const double size = test::norm(v.numbers);
     const double residual = test::norm(left.numbers) / size;
     const double largest = test::trace_of(factors.a) * test::trace_of(factors.g);
     if (largest <= largest_condition * lambda) require_norm(summary.products, x);
     const double subnormal = (lambda + largest) * least_float * std::sqrt(static_cast<double>(x.size())) / size;
     const double rounding = (4 * test::unit_roundoff * (1 + (largest * test::norm(x) / size))) + (2 * subnormal);
-    require_within(residual, (2 * summary.cg.residual) + rounding, "the residual beside the one that is claimed");
+    require_within(residual, (2 * cg.residual) + rounding, "the residual beside the one that is claimed");
     if (reason != CgReason::converged) return;
     const double tolerance = std::max(options_.cg_fac.cg.tolerance, 0x1p-11);
     require_within(residual, (2 * tolerance) + rounding, "the residual of what has converged");

@@ -139,7 +139,6 @@ void run(Draws draws) {
     require(test::same_bits(layer.state(), before), "an error leaves the layer as it was");
     return;
   }
-  if (std::getenv("FZ")) { const LayerState b=layer.state(); std::fprintf(stderr,"kind %d refreshes %zu %zu own %zu %zu trace %g %g / %g %g scale %g %g avg %zu %zu rows %zu %zu sq %zu %zu batches %ld %ld hist %d eq %d%d%d%d%d%d\n",int(shape.kind),state.input.refreshes,b.input.refreshes,state.input.own,b.input.own,state.input.trace,b.input.trace,state.output.trace,b.output.trace,state.input.scale,b.input.scale,state.input.average.size(),b.input.average.size(),state.input.rows.size(),b.input.rows.size(),state.input.squares.size(),b.input.squares.size(),state.batches,b.batches,int(options.factor.history),int(test::same_bits(b.input,state.input)),int(test::same_bits(b.output,state.output)),int(b.eigen.input_vectors==state.eigen.input_vectors),int(b.previous==state.previous),int(b.input.trace==state.input.trace),int(b.output.trace==state.output.trace)); }
   if (damages == 0) require(test::same_bits(layer.state(), state), "a state is taken over as it is");
   try {
     take_step(layer, 9);

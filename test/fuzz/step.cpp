@@ -171,12 +171,6 @@ class Steps {
     if (!step.curved) return require(!benign(given), "data near 1 has curvature");
     const Truth truth = truth_.direction(gradient.v);
     if (!(truth.condition <= largest_condition)) return;
-    if (std::getenv("FZ")) {
-      const auto show=[](const char*n,auto&&v){std::fprintf(stderr,"%s:",n);for(auto e:v)std::fprintf(stderr," %.9g",double(e));std::fprintf(stderr,"\n");};
-      std::fprintf(stderr,"kind %d m %zu n %zu bias %d damping %g rel %d hist %d given %d curved %d cond %g samples %zu sampled %zu pos %zu\n",int(shape_.kind),shape_.out_features,shape_.in_features,int(shape_.bias),options_.damping.value,int(options_.damping.relative),int(options_.factor.history),int(given),int(step.curved),truth.condition,samples_,sampled_,positions_);
-      if(step.summary.factored) std::fprintf(stderr,"gamma %g %g byrows %d vx %g\n",step.summary.factored->input,step.summary.factored->output,int(step.by_rows),step.vx);
-      show("inputs",inputs_);show("loss",loss_grads_);show("fisher",fisher_grads_);show("v",gradient.v.numbers);show("x",x);show("truth",truth.x.numbers);
-    }
     const double cancellation = given ? 1 : std::max(1.0, test::norm(gradient.sizes.numbers) / size);
     require_near(x, test::weight_numbers(block, truth.x), 8 * cancellation * test::unit_roundoff * truth.condition,
                  "the error of a direction");

@@ -166,9 +166,9 @@ void Factor::check(const FactorState& state) const {
   const std::size_t count = state.rows.size() / d;
   const bool averaged = average_size() > 0;
   bool fits = state.dimension == d && count * d == state.rows.size() && (!averaged || count == 0) &&
-                    state.average.size() == (begun ? average_size() : 0) &&
-                    state.squares.size() == (panel() ? count : 0) && (begun || count == 0) &&
-                    (!begun || averaged || count > 0) && state.own <= (averaged || panel() ? state.own : count);
+              state.average.size() == (begun ? average_size() : 0) && state.squares.size() == (panel() ? count : 0) &&
+              (begun || count == 0) && (!begun || averaged || count > 0) &&
+              state.own <= (averaged || panel() ? state.own : count);
   const bool ends_in_ones = homogeneous_ && !averaged && !panel();
   for (std::size_t i = 0; fits && ends_in_ones && i < count; ++i) fits = state.rows[(i * d) + features_] == 1;
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");

@@ -181,8 +181,8 @@ void Layer::multiply_outputs(MatrixView<float> z, MatrixView<float> gram) {
 }
 
 // x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, ‖Z‖² ≤ tr(z Zᵀ)/γ; whether no number of these left the
-// range of float32, and ⟨v, x⟩ is no rounding of what it is the sum of: N products of the means of both diagonals, where
-// samples are independent of each other
+// range of float32, and ⟨v, x⟩ is no rounding of what it is the sum of: N products of the means of both diagonals,
+// where samples are independent of each other
 bool Layer::prepare_rows(LayerStep& step) {
   const std::size_t count = rows_->input_rows();
   const MatrixView<float> z_input = z_input_.matrix(count, input_.dimension());

@@ -172,13 +172,13 @@ inline KindGradient step_gradient(const LayerShape& shape, const RecordedStep& s
 /// All blocks of a layer, averaged over its steps.
 class KindTruth {
  public:
-  KindTruth(const LayerShape& shape, const LayerOptions& options)
-      : shape_(shape), damping_(options.damping), averages_(averages(shape, options)) {
+  KindTruth(const LayerShape& shape, const LayerOptions& options) : shape_(shape), damping_(options.damping) {
     const std::size_t blocks = blocks_of(shape);
     const std::size_t height = shape.out_features / blocks;
     for (std::size_t block = 0; block < blocks; ++block) {
-      const double decay = averages_ ? options.factor.decay : 0;
-      blocks_.push_back({.first = block * height, .count = height, .a = {.decay = decay}, .g = {.decay = decay}});
+      const double a = averages(shape, options, true) ? options.factor.decay : 0;
+      const double g = averages(shape, options, false) ? options.factor.decay : 0;
+      blocks_.push_back({.first = block * height, .count = height, .a = {.decay = a}, .g = {.decay = g}});
     }
   }
 
@@ -211,10 +211,12 @@ class KindTruth {
   }
 
  private:
-  [[nodiscard]] static bool averages(const LayerShape& shape, const LayerOptions& options) {
-    const bool rows =
-        shape.kind == Kind::dense || shape.kind == Kind::convolution || shape.kind == Kind::transposed_convolution;
-    return !rows || options.factor.history != FactorHistory::none;
+  /// Whether a side's factor is an average: with a history, or because its kind has no other form of it.
+  [[nodiscard]] static bool averages(const LayerShape& shape, const LayerOptions& options, bool input) {
+    if (options.factor.history != FactorHistory::none || shape.kind == Kind::depthwise_convolution ||
+        shape.kind == Kind::scale_shift || shape.kind == Kind::diagonal)
+      return true;
+    return shape.kind == Kind::embedding && input;
   }
   /// γ's of a block: those of the means over all blocks, in proportion to its own traces where they are relative.
   [[nodiscard]] FactoredDamping damping_of(const KindBlock& block) const {
@@ -236,7 +238,6 @@ class KindTruth {
 
   LayerShape shape_;
   Damping damping_;
-  bool averages_;
   std::vector<KindBlock> blocks_;
 };
 

@@ -47,16 +47,16 @@ struct Spectral {
                   [&](double input, double output) { return (input + gamma.input) * (output + gamma.output); });
   }
 
-private : template <typename Divisor>
-          [[nodiscard]] Truth
-          solved(const test::DenseMatrix& v, double condition, const Divisor& divisor) const {
-  test::DenseMatrix coordinates = g.vectors.transposed() * v * a.vectors;
-  for (std::size_t i = 0; i < coordinates.rows; ++i) {
-    for (std::size_t j = 0; j < coordinates.cols; ++j)
-      coordinates(i, j) /= divisor(std::max(a.values[j], 0.0), std::max(g.values[i], 0.0));
+ private:
+  template <typename Divisor>
+  [[nodiscard]] Truth solved(const test::DenseMatrix& v, double condition, const Divisor& divisor) const {
+    test::DenseMatrix coordinates = g.vectors.transposed() * v * a.vectors;
+    for (std::size_t i = 0; i < coordinates.rows; ++i) {
+      for (std::size_t j = 0; j < coordinates.cols; ++j)
+        coordinates(i, j) /= divisor(std::max(a.values[j], 0.0), std::max(g.values[i], 0.0));
+    }
+    return {.x = g.vectors * coordinates * a.vectors.transposed(), .condition = condition};
   }
-  return {.x = g.vectors * coordinates * a.vectors.transposed(), .condition = condition};
-}
 };
 
 /// Of the per-sample block, x = (v − Jᵀ (J Jᵀ + BλI)⁻¹ J v)/λ with the rows g_i ⊗ a_i of J; a relative damping is one
