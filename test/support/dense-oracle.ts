@@ -161,8 +161,11 @@ const spectra = new WeakMap<Factor, Spectrum>();
 function decomposed({ rows, matrix, dimension }: Factor): Spectrum {
   if (rows.length >= dimension) return eigen(matrix);
   const { values, vectors } = eigen(product(rows, transposed(rows)));
-  const unit = product(vectors, rows);
-  return { values, vectors: unit.map((u, i) => u.map((value) => value / Math.sqrt(at(values, i)))) };
+  // those that are the rounding of the largest belong to rows that depend on others
+  const count = values.filter((value) => value > 1e-14 * at(values, 0)).length;
+  const unit = product(vectors.slice(0, count), rows);
+  const scaled = unit.map((u, i) => u.map((value) => value / Math.sqrt(at(values, i))));
+  return { values: values.slice(0, count), vectors: scaled };
 }
 
 /**

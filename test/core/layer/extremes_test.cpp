@@ -165,3 +165,30 @@ TEST_CASE("extremes: states of another layer, of no layer, or beyond what counts
   layer.restore(saved.state());
   CHECK(same_bits(layer.state(), saved.state()));
 }
+
+TEST_CASE("extremes: rows far from 1 keep their share of an inverse that is small") {
+  const std::size_t n = 5;
+  for (const double scale : {1.0, 0x1p40}) {
+    CAPTURE(scale);
+    OwnStep own{.shape = {.in_features = n, .out_features = 4},
+                .inputs = random_numbers<float>(3 * n, 1),
+                .loss_grads = random_numbers<float>(12, 2),
+                .fisher_grads = random_numbers<float>(12, 3),
+                .rows = 3};
+    for (std::vector<float>* numbers : {&own.inputs, &own.loss_grads, &own.fisher_grads}) {
+      for (float& number : *numbers) number *= static_cast<float>(scale);
+    }
+    LayerOptions options = absolute(1);
+    options.damping = {.value = 15, .relative = true};
+    Layer layer(own.shape, options);
+    (void)own.prepare(layer);
+    auto v = random_numbers<float>(layer.shape().size(), 4);
+    for (float& number : v) number *= static_cast<float>(scale * scale);
+    const FisherBlock shape = shape_block(layer.shape());
+    const LayerStep step = layer.prepare(shape.view(std::span<const float>(v)), {});
+    const DenseFactors factors{.a = factor_matrix({.rows = {own.inputs.data(), 3, n}, .scale = 1 / 3.0}),
+                               .g = factor_matrix({.rows = {own.fisher_grads.data(), 3, 4}, .scale = 1 / 3.0})};
+    const std::vector<double> x = widened(written(layer));
+    CHECK(relative_error(factors.multiply(shape, *step.summary.factored, x), v) <= 1e-5);
+  }
+}
