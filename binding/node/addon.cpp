@@ -23,7 +23,7 @@
 
 namespace cgfac::node {
 
-Addon::Addon(Napi::Env env, Napi::Object exports) {
+Addon::Addon(Napi::Env env, Napi::Object exports) : rooms_(std::make_shared<Rooms>(env)) {
   guarded(env, [] { blas::self_check(); });
   jobs_ = JobQueue::create(env);
   DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setThreads", &Addon::set_threads),
@@ -41,6 +41,7 @@ Addon::Addon(Napi::Env env, Napi::Object exports) {
   define("writeAllSync", write_all_sync);
   define("writeAll", write_all);
   define("averageAll", average_all);
+  define("copyAll", copy_all);
   define("combine", combine);
   define("firstNotFinite", first_not_finite);
   define("square", square);

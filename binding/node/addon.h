@@ -15,6 +15,8 @@ class Addon : public Napi::Addon<Addon> {
   Addon(Napi::Env env, Napi::Object exports);
   static Addon& of(Napi::Env env) { return *env.GetInstanceData<Addon>(); }
   [[nodiscard]] JobQueue& jobs() { return *jobs_; }
+  /// The memory of an asynchronous call.
+  [[nodiscard]] std::shared_ptr<CallMemory> call_memory() { return std::make_shared<CallMemory>(rooms_); }
   [[nodiscard]] PendingUpdates& updates() { return updates_; }
   [[nodiscard]] const std::shared_ptr<NativeMemory>& memory() const { return memory_; }
   [[nodiscard]] Napi::FunctionReference& spectrum_class() { return spectrum_class_; }
@@ -27,6 +29,7 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value refused_threads(const Napi::CallbackInfo& info);
   std::shared_ptr<JobQueue> jobs_;
   PendingUpdates updates_;
+  std::shared_ptr<Rooms> rooms_;
   std::shared_ptr<NativeMemory> memory_ = std::make_shared<NativeMemory>();
   Napi::FunctionReference spectrum_class_;
 };

@@ -317,6 +317,8 @@ export interface Native extends NativeArrayKernels {
   writeAllSync(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): void;
   writeAll(layers: readonly NativeUpdatedLayer[], update: NativeUpdate): Promise<void>;
   averageAll(arrays: readonly NativeAveraged[], decay: number): void;
+  /** Copies numbers from arrays to arrays of the same lengths. */
+  copyAll(arrays: readonly { readonly from: Float32Array; readonly to: Float32Array }[]): void;
   combine(combination: NativeCombination): void;
   /** ‖x‖² of an array. */
   square(array: Float32Array): number;

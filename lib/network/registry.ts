@@ -1,11 +1,13 @@
 /** The layers that a {@link Preconditioner} knows, and what goes with each. */
 import { CgfacError } from '../base/errors';
-import { lengthOf, write } from '../base/float32';
+import { lengthOf } from '../base/float32';
 import { reading } from '../base/reading';
 import { describe, valueError } from '../base/validate';
 import { arraysOf, copied, forEachArray, newVector, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import { Layer } from '../layer/layer';
+import { callNative } from '../native/call';
+import { native } from '../native/load';
 import { InputRows } from './input-rows';
 import type { LayerKind, NetworkShape, ParsedLayer } from './kinds/layer-kind';
 import type { ResolvedPreconditionerOptions } from './options';
@@ -72,13 +74,15 @@ export function weightsOf({ weights, copy }: NetworkEntry, owns: boolean): Vecto
 
 /** What a step that is pending works on is its own: nothing that becomes of the caller's arrays changes it. */
 export function own(entries: readonly NetworkEntry[]): void {
+  const copies: { readonly from: Float32Array; readonly to: Float32Array }[] = [];
   for (const entry of entries) {
     if (entry.lent && entry.momentum) entry.momentum = copied(entry.momentum);
     entry.lent = false;
     if (entry.weights === undefined) continue;
     entry.copy ??= newVector(entry.shape);
-    forEachArray(entry.copy, entry.weights, write);
+    forEachArray(entry.copy, entry.weights, (to, from) => copies.push({ from, to }));
   }
+  if (copies.length > 0) callNative(() => native.copyAll(copies));
 }
 
 /** Whether the weights that a layer was registered with have not been transferred since. */

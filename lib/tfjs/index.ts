@@ -18,5 +18,5 @@ export { type InstalledKernels, installKernels, type KernelCalls, type TfjsKerne
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
 export type { LossAndGradients } from './step/gradients';
-export type { HeadReport, LoneReport, OptimizerReport, StepReport } from './step/report';
+export type { HeadReport, LoneReport, OptimizerReport, SkippedVariable, StepReport } from './step/report';
 export type { NamedTensor } from './tape/named-tensor';

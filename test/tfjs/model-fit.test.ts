@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, loadLayersModel, model, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac } from '../../lib/tfjs';
 import { normal, quietWarnings, relativeError, useBackend } from './support/backends';
+import { saved } from './support/models';
 import { cg, oneHot, SEED } from './support/one-layer';
 
 const warnings = quietWarnings();
@@ -169,13 +170,7 @@ describe('under model.compile and model.fit', () => {
     } as const;
     net.compile({ optimizer: cg(options), loss: 'categoricalCrossentropy' });
     await net.trainOnBatch(x, y);
-    let artifacts: tf.io.ModelArtifacts = {};
-    const handler = tf.io.withSaveHandler((saved) => {
-      artifacts = saved;
-      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } });
-    });
-    await net.save(handler, { includeOptimizer: true });
-    const loaded = await loadLayersModel(tf.io.fromMemory(artifacts));
+    const loaded = await loadLayersModel(tf.io.fromMemory(await saved(net)));
     const optimizer = loaded.optimizer as CgfacOptimizer;
     expect(optimizer.getConfig()).toMatchObject(options);
     expect(optimizer.iterations).toBe(1);

@@ -165,11 +165,8 @@ it('takes the options of every method: averages, skipped layers, step rules, sch
   const loss = () => layer.loss(tf.tanh(tf.matMul(x, hidden)), y)();
   for (let step = 0; step < 3; step++) optimizer.minimize(loss, false, [hidden, layer.w, layer.b]);
   expect(optimizer.report()).toMatchObject({
-    layers: [
-      { name: layer.w.name, averaged: true },
-      { name: hidden.name, method: 'diagonal', averaged: true },
-    ],
-    skipped: [],
+    layers: [{ name: layer.w.name, averaged: true }],
+    skipped: [{ name: hidden.name, method: 'diagonal', averaged: true }],
   });
   expect(optimizer.memoryUsage()).toMatchObject({ momentum: 4 * 31, averages: 4 * 31 });
   const weights = Array.from(layer.w.dataSync());

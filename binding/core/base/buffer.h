@@ -17,18 +17,16 @@ class Buffer {
   /// Room for so many numbers.
   [[nodiscard]] std::span<T> span(std::size_t size) {
     if (size > capacity_) {
-      data_.reset();
+      memory_.reset();
       capacity_ = 0;
-      data_.reset(static_cast<T*>(::operator new(size * sizeof(T), alignment)));
+      memory_.reset(static_cast<std::byte*>(::operator new((size * sizeof(T)) + alignment)));
       capacity_ = size;
     }
-    return {data_.get(), size};
+    return {data(), size};
   }
   /// What an earlier call asked for, or the first part of it.
-  [[nodiscard]] std::span<T> held(std::size_t size) const { return {data_.get(), size}; }
-  [[nodiscard]] MatrixView<T> held_matrix(std::size_t rows, std::size_t cols) const {
-    return {data_.get(), rows, cols};
-  }
+  [[nodiscard]] std::span<T> held(std::size_t size) const { return {data(), size}; }
+  [[nodiscard]] MatrixView<T> held_matrix(std::size_t rows, std::size_t cols) const { return {data(), rows, cols}; }
   /// Room for a matrix.
   [[nodiscard]] MatrixView<T> matrix(std::size_t rows, std::size_t cols) {
     return {span(rows * cols).data(), rows, cols};
@@ -36,11 +34,18 @@ class Buffer {
   [[nodiscard]] std::size_t bytes() const { return capacity_ * sizeof(T); }
 
  private:
-  static constexpr std::align_val_t alignment{64};  // a cache line, and an AVX-512 register
+  static constexpr std::size_t alignment = 64;  // a cache line, and an AVX-512 register
   struct Free {
-    void operator()(T* data) const { ::operator delete(data, alignment); }
+    void operator()(std::byte* memory) const { ::operator delete(memory); }
   };
-  std::unique_ptr<T, Free> data_;
+  // Aligned here, not by the allocator: glibc looks for more than it takes then, so that no hole of the same size, as a
+  // layer leaves that is dropped, ever serves, and memory grows to several times of what is held.
+  [[nodiscard]] T* data() const {
+    void* first = memory_.get();
+    std::size_t space = (capacity_ * sizeof(T)) + alignment;
+    return first == nullptr ? nullptr : static_cast<T*>(std::align(alignment, capacity_ * sizeof(T), first, space));
+  }
+  std::unique_ptr<std::byte, Free> memory_;
   std::size_t capacity_ = 0;
 };
 

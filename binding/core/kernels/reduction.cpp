@@ -19,7 +19,7 @@ using Abreast = std::array<float, abreast>;
 constexpr std::size_t rows_at_once = 128;
 constexpr std::size_t rows_abreast = 8;
 // Rows that are shorter are taken side by side, number after number.
-constexpr std::size_t wide = 128;
+constexpr std::size_t wide_row = 128;
 constexpr float least = -std::numeric_limits<float>::infinity();
 // What a number costs, in flops of a matrix product: 0.2 ns.
 constexpr double flops_of_reduced = 16;
@@ -210,9 +210,9 @@ class Reducer {
   [[nodiscard]] float result(double total) const { return static_cast<float>(total / divisor_); }
 
   using Loop = void (*)(const Rows&, double*);
-  [[nodiscard]] Loop raising() const { return extents_.inner < wide ? raise_to_narrow_rows : raise_to_wide_rows; }
+  [[nodiscard]] Loop raising() const { return extents_.inner < wide_row ? raise_to_narrow_rows : raise_to_wide_rows; }
   [[nodiscard]] Loop adding() const {
-    if (extents_.inner >= wide) return add_wide_rows;
+    if (extents_.inner >= wide_row) return add_wide_rows;
     return extents_.inner < abreast ? add_narrow_rows : add_rows;
   }
 

@@ -14,15 +14,6 @@ namespace {
 // Numbers that one thread copies at a time.
 constexpr std::size_t copied_at_once = 1U << 16U;
 
-void copy_numbers(std::span<const float> from, std::span<float> to) {
-  const std::size_t pieces = (from.size() + copied_at_once - 1) / copied_at_once;
-  parallel_for(pieces, 4 * static_cast<double>(from.size()), [&](std::size_t piece) {
-    const std::size_t first = piece * copied_at_once;
-    const std::span<const float> part = from.subspan(first, std::min(copied_at_once, from.size() - first));
-    std::ranges::copy(part, to.subspan(first).begin());
-  });
-}
-
 bool share_memory(std::span<const float> x, std::span<const float> y) {
   const std::less<> before;
   return !x.empty() && !y.empty() && before(x.data(), y.data() + y.size()) && before(y.data(), x.data() + x.size());
@@ -34,8 +25,22 @@ bool is_same(const Napi::ObjectReference& array, const Napi::Value& value) {
 
 }  // namespace
 
+void copy_numbers(std::span<const float> from, std::span<float> to) {
+  const std::size_t pieces = (from.size() + copied_at_once - 1) / copied_at_once;
+  parallel_for(pieces, 4 * static_cast<double>(from.size()), [&](std::size_t piece) {
+    const std::size_t first = piece * copied_at_once;
+    const std::span<const float> part = from.subspan(first, std::min(copied_at_once, from.size() - first));
+    std::ranges::copy(part, to.subspan(first).begin());
+  });
+}
+
+CallMemory::~CallMemory() {
+  if (!owned()) return;
+  for (Buffer<float>& room : rooms_) all_rooms_->give(std::move(room));
+}
+
 std::span<float> CallMemory::room(std::size_t size) {
-  return rooms_.emplace_back().span(size);
+  return rooms_.emplace_back(all_rooms_->take(size)).span(size);
 }
 
 const CallMemory::Copied* CallMemory::copied(std::span<const float> array) const {
@@ -59,12 +64,12 @@ std::span<float> CallMemory::copy_of(std::span<const float> array) {
 }
 
 WeightArrays CallMemory::read(const WeightArrays& arrays) {
-  if (!owned_) return arrays;
+  if (!owned()) return arrays;
   return {.kernel = copy_of(arrays.kernel), .bias = copy_of(arrays.bias)};
 }
 
 MatrixView<const float> CallMemory::read(const MatrixView<const float>& matrix) {
-  if (!owned_) return matrix;
+  if (!owned()) return matrix;
   return {copy_of(matrix.elements()).data(), matrix.rows, matrix.cols};
 }
 
@@ -83,7 +88,7 @@ void CallMemory::deliver(const WeightArrays& from, const Arrays& to) {
 }
 
 WeightArrays CallMemory::write(const Arrays& arrays, bool fresh) {
-  if (!owned_) return arrays.memory;
+  if (!owned()) return arrays.memory;
   if (fresh) {
     for (const Napi::Value& array : {arrays.kernel, arrays.bias}) {
       if (array.IsObject()) pins_.push_back(Napi::Persistent(array.As<Napi::Object>()));
@@ -96,7 +101,7 @@ WeightArrays CallMemory::write(const Arrays& arrays, bool fresh) {
 }
 
 WeightArrays CallMemory::update(const Arrays& arrays, const std::shared_ptr<Strand>& strand, PendingUpdates& pending) {
-  if (!owned_) return arrays.memory;
+  if (!owned()) return arrays.memory;
   before_ = pending.find(arrays, strand.get());
   updated_ = write(arrays, false);
   copy_numbers(arrays.memory.kernel, updated_.kernel);
@@ -105,9 +110,9 @@ WeightArrays CallMemory::update(const Arrays& arrays, const std::shared_ptr<Stra
 }
 
 void CallMemory::keep(const WeightArrays& arrays) {
-  if (!owned_) return;
+  if (!owned()) return;
   for (const std::span<float> memory : {arrays.kernel, arrays.bias}) {
-    if (!memory.empty()) kept_.push_back({.memory = memory, .before = {}});
+    if (!memory.empty()) kept_.push_back({.memory = memory, .before = room(memory.size())});
   }
 }
 
@@ -118,7 +123,8 @@ const CallMemory* CallMemory::base() const {
 }
 
 void CallMemory::begin() {
-  for (Kept& each : kept_) copy_numbers(each.memory, each.before.span(each.memory.size()));
+  begun_ = true;
+  for (const Kept& each : kept_) copy_numbers(each.memory, each.before);
   const CallMemory* const base = this->base();
   if (base == nullptr) return;
   copy_numbers(base->updated_.kernel, updated_.kernel);
@@ -139,9 +145,8 @@ void CallMemory::commit(Napi::Env env) {
 }
 
 void CallMemory::take_back() {
-  for (const Kept& each : kept_) {
-    if (each.before.bytes() > 0) copy_numbers(each.before.held(each.memory.size()), each.memory);
-  }
+  if (!begun_) return;
+  for (const Kept& each : kept_) copy_numbers(each.before, each.memory);
 }
 
 // A call behind one that has written looks no further back.
@@ -154,6 +159,7 @@ void CallMemory::release() {
 }
 
 void CallMemory::abandon() {
+  all_rooms_.reset();
   for (Target& target : targets_) target.array.SuppressDestruct();
   for (Napi::ObjectReference& pin : pins_) pin.SuppressDestruct();
   if (before_) before_->abandon();

@@ -5,19 +5,21 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/base/buffer.h"
 #include "core/base/matrix_view.h"
 #include "core/threads/strand.h"
+#include "node/async/rooms.h"
 #include "node/convert/arrays.h"
 
 namespace cgfac::node {
 
 class PendingUpdates;
 
-/// Whose memory a call works on.
-enum class Ownership { borrowed, owned };
+/// to ← from, of one length, by the pool threads that are free.
+void copy_numbers(std::span<const float> from, std::span<float> to);
 
 /// The memory that a call works on. A synchronous call borrows the arrays of JavaScript: nothing can happen to them
 /// before it returns. An asynchronous call owns its memory, since an array may be written to, transferred or freed
@@ -27,8 +29,13 @@ enum class Ownership { borrowed, owned };
 /// Made, filled and settled on the JavaScript thread; `begin` and `end` are called on the pool.
 class CallMemory {
  public:
-  explicit CallMemory(Ownership ownership) : owned_(ownership == Ownership::owned) {}
-  [[nodiscard]] bool owned() const { return owned_; }
+  /// Of a synchronous call.
+  CallMemory() = default;
+  /// Of an asynchronous call, which takes its room from there and gives it back.
+  explicit CallMemory(std::shared_ptr<Rooms> rooms) : all_rooms_(std::move(rooms)) {}
+  ~CallMemory();
+  CallMemory(const CallMemory&) = delete;
+  CallMemory& operator=(const CallMemory&) = delete;
 
   // --- When the call is made
 
@@ -83,7 +90,7 @@ class CallMemory {
   };
   struct Kept {
     std::span<float> memory;
-    Buffer<float> before;
+    std::span<float> before;
   };
   struct Copied {
     std::span<const float> from;
@@ -99,7 +106,10 @@ class CallMemory {
   // The memory that what is to be updated begins with: that of the last call before this one that was not cancelled.
   [[nodiscard]] const CallMemory* base() const;
 
-  bool owned_;
+  [[nodiscard]] bool owned() const { return all_rooms_ != nullptr; }
+
+  std::shared_ptr<Rooms> all_rooms_;
+  bool begun_ = false;
   bool written_ = false;
   std::vector<Buffer<float>> rooms_;
   std::vector<Copied> copies_;

@@ -76,14 +76,14 @@ void ConjugateGradientWrap::let_go() {
 
 Napi::Value ConjugateGradientWrap::solve_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     return run_now(info.Env(), parse(info, memory));
   });
 }
 
 Napi::Value ConjugateGradientWrap::solve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     return queue(info.Env(), parse(info, *memory), memory, info[2]);
   });
 }

@@ -65,14 +65,14 @@ void FisherOperatorWrap::let_go() {
 
 Napi::Value FisherOperatorWrap::apply_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     return run_now(info.Env(), parse(info, memory, false));
   });
 }
 
 Napi::Value FisherOperatorWrap::apply(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     return queue(info.Env(), parse(info, *memory, info[5].ToBoolean()), memory, info[4]);
   });
 }

@@ -113,7 +113,7 @@ Call<LayerWrap::Solved> LayerWrap::parse_precondition(const Napi::CallbackInfo& 
 Napi::Value LayerWrap::precondition_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "preconditionSync()");
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     const Napi::Value spectrum = run_now(info.Env(), parse_precondition(info, memory));
     tell_memory();
     return spectrum;
@@ -122,7 +122,7 @@ Napi::Value LayerWrap::precondition_sync(const Napi::CallbackInfo& info) {
 
 Napi::Value LayerWrap::precondition(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     Call<Solved> call = parse_precondition(info, *memory);
     call.pins.push_back(info[4]);
     return queue(info.Env(), std::move(call), memory, info[6]);
@@ -168,7 +168,7 @@ Call<LayerWrap::Solved> LayerWrap::parse_natural_gradient(const Napi::CallbackIn
 Napi::Value LayerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     require_idle(info.Env(), "naturalGradientSync()");
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     const Napi::Value spectrum = run_now(info.Env(), parse_natural_gradient(info, memory));
     tell_memory();
     return spectrum;
@@ -177,7 +177,7 @@ Napi::Value LayerWrap::natural_gradient_sync(const Napi::CallbackInfo& info) {
 
 Napi::Value LayerWrap::natural_gradient(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     Call<Solved> call = parse_natural_gradient(info, *memory);
     const auto object = info[0].As<Napi::Object>();
     call.pins.push_back(object.Get("report"));

@@ -302,7 +302,7 @@ Call<AllSolved> parse_precondition(const Napi::CallbackInfo& info) {
 void prepare_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     run_now(info.Env(), parse_prepare(info, layers, memory));
     layers->tell_memory();
   });
@@ -311,7 +311,7 @@ void prepare_all_sync(const Napi::CallbackInfo& info) {
 Napi::Value prepare_all(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     Call<AllPrepared> call = parse_prepare(info, layers, *memory);
     return queue_all(info, std::move(call), layers, memory, info[2]);
   });
@@ -320,7 +320,7 @@ Napi::Value prepare_all(const Napi::CallbackInfo& info) {
 void write_all_sync(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    CallMemory memory(Ownership::borrowed);
+    CallMemory memory;
     run_now(info.Env(), parse_write(info, layers, memory));
     layers->tell_memory();
   });
@@ -329,7 +329,7 @@ void write_all_sync(const Napi::CallbackInfo& info) {
 Napi::Value write_all(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     std::shared_ptr<Layers> layers;
-    const auto memory = std::make_shared<CallMemory>(Ownership::owned);
+    const auto memory = Addon::of(info.Env()).call_memory();
     Call<Nothing> call = parse_write(info, layers, *memory);
     return queue_all(info, std::move(call), layers, memory, info.Env().Undefined());
   });

@@ -3,6 +3,7 @@
 #include "core/block/finite.h"
 #include "core/block/weight_vector.h"
 #include "core/layer/update.h"
+#include "node/async/call_memory.h"
 #include "node/convert/arrays.h"
 #include "node/errors.h"
 
@@ -28,6 +29,17 @@ void combine(const Napi::CallbackInfo& info) {
     const std::span<const float> x = float32_array(call.Get("x"), "x", out.size());
     const std::span<const float> y = float32_array(call.Get("y"), "y", out.size());
     combine_arrays(number_of(call.Get("keep")), x, number_of(call.Get("factor")), y, out);
+  });
+}
+
+void copy_all(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const auto list = info[0].As<Napi::Array>();
+    for (std::uint32_t i = 0; i < list.Length(); ++i) {
+      const auto item = list.Get(i).As<Napi::Object>();
+      const std::span<float> from = float32_array(item.Get("from"), "from");
+      copy_numbers(from, float32_array(item.Get("to"), "to", from.size()));
+    }
   });
 }
 

@@ -9,6 +9,8 @@ namespace cgfac::node {
 void average_all(const Napi::CallbackInfo& info);
 /// ({ keep, x, factor, y, out }): out ← keep·x + factor·y, of Float32Arrays of one length; out may be x or y.
 void combine(const Napi::CallbackInfo& info);
+/// ([{ from, to }, …]): to ← from, of Float32Arrays of one length.
+void copy_all(const Napi::CallbackInfo& info);
 /// (array) → ‖x‖² of a Float32Array.
 Napi::Value square(const Napi::CallbackInfo& info);
 /// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.

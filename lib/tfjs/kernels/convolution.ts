@@ -67,14 +67,16 @@ function geometry3d(
 const worthwhile = ({ thresholds }: KernelCall, geometry: ConvolutionGeometry): boolean =>
   flops(geometry) >= thresholds.convolution;
 
-/** The gradient with respect to one array of a convolution, from dy and the other array. */
-function gradient(
+/** The gradient with respect to one array of a convolution, of a shape, from the other array and dy. */
+type Gradient = (
   call: KernelCall,
   geometry: ConvolutionGeometry,
   gradientOf: 'kernel' | 'input',
   arrays: readonly [other: TensorInfo, dy: TensorInfo],
   shape: readonly number[],
-): TensorInfo {
+) => TensorInfo;
+
+const gradient: Gradient = (call, geometry, gradientOf, arrays, shape) => {
   const other = arrays[0];
   const dy = cropped(call, geometry, arrays[1]);
   return computeOnHeap(call.backend, [other, dy], shape, 'float32', (heap, out) => {
@@ -82,19 +84,13 @@ function gradient(
     if (size(x.shape) * size(dy.shape) * size(w.shape) === 0) heap.floats(out).fill(0);
     else convolutionGradient(geometry, { gradientOf, x: heap.floats(x), dy: heap.floats(dy), w: heap.floats(w) });
   });
-}
+};
 
 /**
  * The gradient of a convolution in three dimensions. Where padding is negative, as TensorFlow.js has it of windows that
  * are apart, that many inputs come before the first window: they are left out, and their gradient is 0.
  */
-function gradient3d(
-  call: KernelCall,
-  geometry: ConvolutionGeometry,
-  gradientOf: 'kernel' | 'input',
-  arrays: readonly [other: TensorInfo, dy: TensorInfo],
-  shape: readonly number[],
-): TensorInfo {
+const gradient3d: Gradient = (call, geometry, gradientOf, arrays, shape) => {
   const skipped = geometry.padding.map((zeros) => Math.max(0, -zeros));
   if (skipped.every((count) => count === 0)) return gradient(call, geometry, gradientOf, arrays, shape);
   const [other, dy] = arrays;
@@ -119,7 +115,7 @@ function gradient3d(
   } finally {
     call.backend.disposeData(dx.dataId);
   }
-}
+};
 
 const floats = (call: KernelCall, name: string): TensorInfo => cast(call, input(call, name), 'float32');
 const transposed = (call: KernelCall, x: TensorInfo, perm: readonly number[]): TensorInfo =>

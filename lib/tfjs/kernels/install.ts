@@ -215,34 +215,49 @@ function requireStock(tf: TfjsKernelRegistry, name: string): void {
  * Has this package compute what the wasm backend of TensorFlow.js is slow at, and what it lacks, for every model and
  * every optimizer of the process, until it is undone:
  *
- * - the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
- * float32, every transpose, bias, activation and broadcast of batch dimensions; - the convolutions of images
- * (`tf.conv2d`, `tf.fused.conv2d`), float32, channels last, with every bias and activation, and slopes of prelu that
- * are one or one for each filter; - the gradients of convolutions in one to three dimensions with respect to kernels
- * and inputs, and of depthwise ones, without which the backend trains no convolution; - the gradients of pooling in
- * two dimensions, by maxima and by averages; - `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it
- * trains no embedding; - `tf.einsum`, by one product; - functions of each number (`tf.tanh`, `tf.exp`, `tf.log`,
- * `tf.sigmoid` and their like), float32, within 3 units in the last place of the exact value; - functions of two arrays
- * (`tf.add`, `tf.mul`, `tf.maximum`, `tf.greater`, `tf.logicalAnd` and their like) with every broadcast, float32 or
- * bool, `tf.where`, `tf.batchNorm`, and `tf.cast` to integers and truth values; - sums, means and maxima over axes,
- * float32, where sums go on in float64 after at most 128 numbers; - `tf.tile`, `tf.transpose`, `tf.slice`, `tf.split`,
- * `tf.unstack`, `tf.concat`, `tf.stack`, `tf.pad` and `tf.gather` of float32 and int32; - `tf.clone`, and casts to the
- * type that a tensor has already, which share memory instead of copying it.
+ * 1. the matrix products (`tf.matMul`, `tf.fused.matMul`, dense layers, and the two products of their backward pass):
+ *    float32, every transpose, bias, activation and broadcast of batch dimensions;
+ * 2. the convolutions of images (`tf.conv2d`, `tf.fused.conv2d`), float32, channels last, with every bias and
+ *    activation, and slopes of prelu that are one or one for each filter;
+ * 3. the gradients of convolutions in one to three dimensions with respect to kernels and inputs, and of depthwise
+ *    ones, without which the backend trains no convolution;
+ * 4. the gradients of pooling in two dimensions, by maxima and by averages;
+ * 5. `tf.unsortedSegmentSum`, the gradient of `tf.gather`, without which it trains no embedding;
+ * 6. `tf.einsum`, by one product;
+ * 7. functions of each number (`tf.tanh`, `tf.exp`, `tf.log`, `tf.sigmoid` and their like), float32, within 3 units in
+ *    the last place of the exact value;
+ * 8. functions of two arrays (`tf.add`, `tf.mul`, `tf.maximum`, `tf.greater`, `tf.logicalAnd` and their like) with
+ *    every broadcast, float32 or bool, `tf.where`, `tf.batchNorm`, and `tf.cast` to integers and truth values;
+ * 9. sums, means and maxima over axes, float32, where sums go on in float64 after at most 128 numbers;
+ * 10. `tf.tile`, `tf.transpose`, `tf.slice`, `tf.split`, `tf.unstack`, `tf.concat`, `tf.stack`, `tf.pad` and
+ *     `tf.gather` of float32 and int32;
+ * 11. `tf.clone`, and casts to the type that a tensor has already, which share memory instead of copying it.
  *
  * All of it is computed on the memory of the wasm heap itself, nothing is copied; on the JavaScript thread with the
- * help of idle pool threads, with the same bits for any number of them. Left to the stock kernel, where there is one,
- * is what is small (products below 5·10⁴ flops, 4·10³ where an operand is transposed; convolutions below 5·10⁵, their
- * gradients below 2·10⁴; averages of fewer than 500 inputs; functions and comparisons of fewer than 500 numbers, 3000
- * for `tf.sigmoid`, `tf.elu`, square roots, broadcasts of two shapes, `tf.where` and normalisations, 10⁴ for
- * reciprocals, and 2·10⁵ for sums and products of one shape or with a number; reductions and copies of fewer than 128
- * numbers, reductions over the last axes of fewer than 4000; concatenations of fewer than 32 runs), what is not of
- * float32, convolutions and gradients of inputs with channels first, and what it refuses. What the stock kernel would
- * not compute, or computes wrong, is computed here in any size: a bias of another rank than 1, a slope of prelu for
- * each row, two batch shapes that broadcast to each other, a bias or a relu after products of several matrices or of a
- * transposed one; a convolution whose padded size is not rounded down, whose windows are apart and leave the last
- * inputs out, or whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes; the gradient
- * of max pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima the last has it,
- * as there); a maximum or minimum with NaN, which is NaN; `tf.cast` to truth values, and `tf.where` of them.
+ * help of idle pool threads, with the same bits for any number of them.
+ *
+ * Left to the stock kernel, where there is one, is what is not of float32, convolutions and gradients of inputs with
+ * channels first, what it refuses, and what is small:
+ *
+ * 1. products below 5·10⁴ flops, 4·10³ where an operand is transposed;
+ * 2. convolutions below 5·10⁵ flops, their gradients below 2·10⁴;
+ * 3. averages of fewer than 500 inputs;
+ * 4. functions and comparisons of fewer than 500 numbers; 3000 for `tf.sigmoid`, `tf.elu`, square roots, broadcasts of
+ *    two shapes, `tf.where` and normalisations; 10⁴ for reciprocals; 2·10⁵ for sums and products of one shape or with
+ *    a number;
+ * 5. reductions and copies of fewer than 128 numbers, reductions over the last axes of fewer than 4000, concatenations
+ *    of fewer than 32 runs.
+ *
+ * What the stock kernel would not compute, or computes wrong, is computed here in any size:
+ *
+ * 1. a bias of another rank than 1, a slope of prelu for each row, two batch shapes that broadcast to each other, a
+ *    bias or a relu after products of several matrices or of a transposed one;
+ * 2. a convolution whose padded size is not rounded down, whose windows are apart and leave the last inputs out, or
+ *    whose slopes of prelu broadcast over positions; the gradients of convolutions of volumes;
+ * 3. the gradient of max pooling, which the stock kernel drops where a window holds nothing positive (of equal maxima
+ *    the last has it, as there);
+ * 4. a maximum or minimum with NaN, which is NaN;
+ * 5. `tf.cast` to truth values, and `tf.where` of them.
  *
  * Call it when `@tensorflow/tfjs-backend-wasm` has been imported, before or after the backend was made the current one.
  * A second call returns what the first one did.

@@ -1,11 +1,20 @@
-import type { NetworkMemory, NetworkReport, StepSummary } from '../../adapter-kit';
+import type { NetworkMemory, NetworkReport, ReportedLayer, StepSummary } from '../../adapter-kit';
 import type { HeadReport } from '../capture/head-report';
 import type { LoneVariable } from '../capture/sites';
+import { SKIPPED } from './settings';
 
 export type { HeadReport };
 
+/** A variable that `skipLayers` keeps out of the layers: its block is a diagonal, as that of a lone variable is. */
+export interface SkippedVariable extends ReportedLayer {
+  /** Which of its names or expressions names it. */
+  readonly reason: string;
+}
+
 /** What is preconditioned, how, and what is not and why, and what the loss is: {@link CgfacOptimizer.report}. */
 export interface OptimizerReport extends NetworkReport {
+  /** What `skipLayers` names, with the biases that go with it; every other variable is among `layers`. */
+  readonly skipped: readonly SkippedVariable[];
   /**
    * Where the layers enter the loss, as the last captured step found it; `metric` is that of the last step that needed
    * one.
@@ -25,6 +34,8 @@ interface KnownOfLayers {
   readonly implied: string | undefined;
 }
 
+const isSkipped = (layer: ReportedLayer): layer is SkippedVariable => layer.reason?.startsWith(SKIPPED) === true;
+
 /** The report of an optimizer: that of its preconditioner, and what is known of its layers and of the loss. */
 export function wholeReport(
   report: NetworkReport,
@@ -33,13 +44,15 @@ export function wholeReport(
   lossFloor: number | undefined,
 ): OptimizerReport {
   const { recipe } = report;
+  const all = report.layers.map((layer) => {
+    const reason = reasons.get(layer.name);
+    return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
+  });
   return {
     ...report,
     recipe: implied === undefined ? recipe : `${recipe}; preset '${implied}' by the options given, whatever the head`,
-    layers: report.layers.map((layer) => {
-      const reason = reasons.get(layer.name);
-      return { ...layer, averaged: averaged.has(layer.name), ...(reason === undefined ? {} : { reason }) };
-    }),
+    layers: all.filter((layer) => !isSkipped(layer)),
+    skipped: all.filter(isSkipped),
     heads,
     ...(lossFloor === undefined ? {} : { lossFloor }),
   };

@@ -3,6 +3,9 @@ import type { Layer } from '../kinds/layer-kind';
 import { type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
 import { stemOf } from '../saving/matches';
 
+/** How the reason begins why `skipLayers` keeps a layer from being preconditioned. */
+export const SKIPPED = 'skipLayers names it';
+
 /** The options of a recipe, of which the learning rate and the seed may be set between steps. */
 export class RecipeSettings {
   #options: ResolvedRecipeOptions;
@@ -74,7 +77,7 @@ export class RecipeSettings {
     const pattern = skipLayers?.find((each) =>
       names.some((name) => (typeof each === 'string' ? each === name : name.search(each) >= 0)),
     );
-    return pattern === undefined ? undefined : `skipLayers names it (${String(pattern)})`;
+    return pattern === undefined ? undefined : `${SKIPPED} (${String(pattern)})`;
   }
 
   /** The options as they are saved, without those that no file can hold. */

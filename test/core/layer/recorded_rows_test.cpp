@@ -14,7 +14,8 @@ namespace {
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-const RandomLayer like{.shape = {.in_features = 6, .out_features = 4, .bias = true}, .input_rows = 5, .output_rows = 3};
+const RandomLayer six_by_four{
+    .shape = {.in_features = 6, .out_features = 4, .bias = true}, .input_rows = 5, .output_rows = 3};
 
 std::vector<float> stacked(const std::vector<float>& first, const std::vector<float>& second) {
   std::vector<float> result = first;
@@ -42,9 +43,9 @@ void check_factors(const RecordedRows& rows, const DenseMatrix& a, const DenseMa
 }  // namespace
 
 TEST_CASE("recorded rows: A sums over a sample's rows, G is the mean over rows, of loss gradients or sampled ones") {
-  const StepRows first(like, 1);
-  const StepRows second(like, 2);
-  RecordedRows rows(like.shape);
+  const StepRows first(six_by_four, 1);
+  const StepRows second(six_by_four, 2);
+  RecordedRows rows(six_by_four.shape);
   CHECK(rows.empty());
   CHECK(rows.empirical());
   rows.append(first.inputs(), first.loss(), 5, 1);
@@ -65,9 +66,9 @@ TEST_CASE("recorded rows: A sums over a sample's rows, G is the mean over rows, 
 }
 
 TEST_CASE("recorded rows: factors make gradients those of a sample's own loss, also where batches differ in them") {
-  const StepRows first(like, 1);
-  const StepRows second(like, 2);
-  RecordedRows rows(like.shape);
+  const StepRows first(six_by_four, 1);
+  const StepRows second(six_by_four, 2);
+  RecordedRows rows(six_by_four.shape);
   rows.append(first.inputs(), first.loss(), 5, 4);
   rows.append(second.inputs(), second.loss(), 5, 10);
   rows.append_fisher(first.sampled(), 3);
@@ -89,7 +90,7 @@ TEST_CASE("recorded rows: factors make gradients those of a sample's own loss, a
 
 TEST_CASE("recorded rows: a batch of its own, with gradients of the summed loss or of its mean") {
   for (const LossReduction reduction : {LossReduction::sum, LossReduction::mean}) {
-    RandomLayer data = like;
+    RandomLayer data = six_by_four;
     data.shape.loss_reduction = reduction;
     const RecordedRows rows(data.shape, data.batch());
     CHECK(rows.input_rows() == 5);
@@ -112,9 +113,9 @@ TEST_CASE("recorded rows: traces are those of the rows that are there now") {
     CHECK(rows.traces().input == doctest::Approx(trace_of(factor_matrix(rows.block().input))).epsilon(1e-6));
     CHECK(rows.traces().output == doctest::Approx(trace_of(factor_matrix(rows.block().output))).epsilon(1e-6));
   };
-  const StepRows first(like, 1);
-  const StepRows second(like, 2);
-  RecordedRows rows(like.shape);
+  const StepRows first(six_by_four, 1);
+  const StepRows second(six_by_four, 2);
+  RecordedRows rows(six_by_four.shape);
   rows.append(first.inputs(), first.loss(), 5, 2);
   rows.require_finite();
   check_traces(rows);
@@ -140,7 +141,7 @@ TEST_CASE("recorded rows: traces are those of the rows that are there now") {
 TEST_CASE("recorded rows: what is not finite is named, and squares beyond float32 as well") {
   const auto message = [](const std::vector<float>& inputs, const std::vector<float>& loss,
                           const std::vector<float>& sampled, double factor) -> std::string {
-    RecordedRows rows(like.shape);
+    RecordedRows rows(six_by_four.shape);
     rows.append({inputs.data(), 5, 6}, {loss.data(), 5, 4}, 5, factor);
     rows.append_fisher({sampled.data(), 3, 4}, factor);
     try {
@@ -155,7 +156,7 @@ TEST_CASE("recorded rows: what is not finite is named, and squares beyond float3
     numbers[index] = number;
     return numbers;
   };
-  const StepRows rows(like, 1);
+  const StepRows rows(six_by_four, 1);
   const std::vector<float>& inputs = rows.batch.inputs;
   const std::vector<float>& loss = rows.loss_grads;
   const std::vector<float>& sampled = rows.batch.output_grads;

@@ -51,7 +51,7 @@ const made = {
   }
   // all of them together have 609 and more; what the engine lets stand before it collects is its own to choose
   const bounded = Object.entries(grown).map(
-    ([name, megabytes]) => `${name} ${megabytes < 400 ? 'bounded' : megabytes}`,
+    ([name, megabytes]) => `${name} ${megabytes < 300 ? 'bounded' : megabytes}`,
   );
   console.log(`${left} circles left, ${bounded.join(', ')}`);
 })();

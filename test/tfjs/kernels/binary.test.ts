@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
 import { relativeError, useBackend } from '../support/backends';
-import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
+import { install, normal, numbers, onBoth, resultOf, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
@@ -68,18 +68,10 @@ const rounded = (shape: number[], seed: number) =>
 
 describe.each(ops)('%s', (kernel, op, least, leastOfTwo) => {
   it('equals that of the cpu backend, for every form of two shapes', async () => {
-    const results = () =>
-      shapes.map(([a, b]) => {
-        const result = tf.tidy(() => op(rounded(a, 1), rounded(b, 2)));
-        return { shape: result.shape, dtype: result.dtype, values: [...numbers(result)] };
-      });
-    await useBackend('cpu');
-    const expected = results();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    const before = tf.memory().numTensors;
-    expect(results()).toEqual(expected);
-    expect(tf.memory().numTensors).toBe(before);
+    const { expected, received, kernels } = await onBoth(() =>
+      shapes.map(([a, b]) => resultOf(() => op(rounded(a, 1), rounded(b, 2)))),
+    );
+    expect(received).toEqual(expected);
     expect(kernels.calls[kernel]).toEqual({ native: shapes.length, stock: 0 });
   });
 

@@ -1,7 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
 import { relativeError, useBackend } from '../support/backends';
-import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
+import {
+  expectNearly,
+  install,
+  normal,
+  numbers,
+  onBoth,
+  resultOf,
+  TOLERANCE,
+  uninstalledAfterEach,
+} from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
@@ -114,16 +123,9 @@ describe('Cast', () => {
   const pairs = types.flatMap((from) => types.map((to) => [from, to] as const));
 
   it.each(pairs)('from %s to %s equals that of the cpu backend', async (from, to) => {
-    const result = () => {
-      const given = from === 'float32' ? values : values.map((x) => (from === 'bool' ? Number(x > 0) : x | 0));
-      const out = tf.tidy(() => tf.cast(tf.tensor1d(given, from), to));
-      return { dtype: out.dtype, values: [...numbers(out)] };
-    };
-    await useBackend('cpu');
-    const expected = result();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    expect(result()).toEqual(expected);
+    const given = from === 'float32' ? values : values.map((x) => (from === 'bool' ? Number(x > 0) : x | 0));
+    const { expected, received, kernels } = await onBoth(() => resultOf(() => tf.cast(tf.tensor1d(given, from), to)));
+    expect(received).toEqual(expected);
     const stock = from !== to && (from === 'bool' || to === 'float32');
     expect(kernels.calls.Cast).toEqual(stock ? { native: 0, stock: 1 } : { native: 1, stock: 0 });
   });
@@ -141,16 +143,13 @@ describe('Cast', () => {
 
 describe('Select', () => {
   it.each(['float32', 'int32', 'bool'] as const)('of %s equals that of the cpu backend', async (dtype) => {
-    const result = () => {
-      const [t, e] = [1, 2].map((seed) => tf.cast(normal([4, 5], seed), dtype)) as [tf.Tensor, tf.Tensor];
-      const out = tf.tidy(() => tf.where(tf.greater(normal([4, 1], 3), 0), t, e));
-      return { shape: out.shape, dtype: out.dtype, values: [...numbers(out)] };
-    };
-    await useBackend('cpu');
-    const expected = result();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    expect(result()).toEqual(expected);
+    const { expected, received, kernels } = await onBoth(() =>
+      resultOf(() => {
+        const [t, e] = [1, 2].map((seed) => tf.cast(normal([4, 5], seed), dtype)) as [tf.Tensor, tf.Tensor];
+        return tf.where(tf.greater(normal([4, 1], 3), 0), t, e);
+      }),
+    );
+    expect(received).toEqual(expected);
     expect(kernels.calls.Select).toEqual({ native: 1, stock: 0 });
   });
 
@@ -174,23 +173,19 @@ describe('FusedBatchNorm', () => {
     ['every place', [2, 3, 4, 5], [2, 3, 4, 5], true],
   ];
   it.each(forms)('of %s equals that of the cpu backend, as its gradients do', async (_, shape, of, scaled) => {
-    const result = () =>
-      tf.tidy(() => {
+    const { expected, received, kernels } = await onBoth(() => {
+      const tensors = tf.tidy(() => {
         const [x, mean, scale, offset] = [normal(shape, 1), normal(of, 2), normal(of, 4), normal(of, 5)];
         const variance = tf.add(tf.square(normal(of, 3)), 0.1);
         const out = (x: tf.Tensor, mean: tf.Tensor) =>
           tf.batchNorm(x, mean, variance, scaled ? offset : undefined, scaled ? scale : undefined, 0.01);
         // TensorFlow.js has no gradient of a batchNorm without a scale
         const gradients = scaled ? tf.grads((x, mean) => tf.square(out(x, mean)))([x, mean]) : [];
-        return [out(x, mean), ...gradients].map(numbers);
+        return [out(x, mean), ...gradients];
       });
-    await useBackend('cpu');
-    const expected = result();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    result().forEach((values, which) => {
-      expect(relativeError(values, expected[which] ?? [])).toBeLessThanOrEqual(TOLERANCE);
+      return tensors.map((tensor) => resultOf(() => tensor));
     });
+    expectNearly(received, expected);
     expect(kernels.calls.FusedBatchNorm).toEqual({ native: scaled ? 2 : 1, stock: 0 });
   });
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
 import { useBackend } from '../support/backends';
-import { install, numbers, uninstalledAfterEach } from '../support/kernels';
+import { install, numbers, onBoth, uninstalledAfterEach } from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
@@ -60,18 +60,13 @@ const calls: readonly [string, readonly Op[]][] = [
 
 describe.each(calls)('%s', (kernel, ops) => {
   it.each(['float32', 'int32'] as const)('of %s equals that of the cpu backend', async (dtype) => {
-    const results = () =>
+    const { expected, received, kernels } = await onBoth(() =>
       ops.map((op) => {
         const out = tf.tidy(() => op(tf.reshape(tf.range(-20, 40, 1, dtype), [3, 4, 1, 5])));
         return out.map((each) => ({ shape: each.shape, dtype: each.dtype, values: numbers(each) }));
-      });
-    await useBackend('cpu');
-    const expected = results();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    const before = tf.memory().numTensors;
-    expect(results()).toEqual(expected);
-    expect(tf.memory().numTensors).toBe(before);
+      }),
+    );
+    expect(received).toEqual(expected);
     expect(kernels.calls[kernel]).toEqual({ native: ops.length, stock: 0 });
   });
 

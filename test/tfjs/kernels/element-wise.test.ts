@@ -1,7 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
 import { relativeError, useBackend } from '../support/backends';
-import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
+import {
+  expectNearly,
+  install,
+  normal,
+  numbers,
+  onBoth,
+  resultOf,
+  TOLERANCE,
+  uninstalledAfterEach,
+} from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
@@ -26,22 +35,10 @@ const same: Op = (x) => tf.clone(x);
 
 describe.each(ops)('%s', (kernel, op, least, argument = same) => {
   it('equals that of the cpu backend, in any shape', async () => {
-    const results = () =>
-      [[], [3], [7, 11], [2, 3, 4, 5, 6], [0, 3]].map((shape) => {
-        const result = tf.tidy(() => op(argument(normal(shape, 1))));
-        return { shape: result.shape, dtype: result.dtype, values: numbers(result) };
-      });
-    await useBackend('cpu');
-    const expected = results();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    const before = tf.memory().numTensors;
-    results().forEach(({ values, ...form }, which) => {
-      const { values: wanted, ...wantedForm } = expected[which] ?? { values: [] };
-      expect(form).toEqual(wantedForm);
-      expect(wanted.length === 0 || relativeError(values, wanted) <= TOLERANCE).toBe(true);
-    });
-    expect(tf.memory().numTensors).toBe(before);
+    const { expected, received, kernels } = await onBoth(() =>
+      [[], [3], [7, 11], [2, 3, 4, 5, 6], [0, 3]].map((shape) => resultOf(() => op(argument(normal(shape, 1))))),
+    );
+    expectNearly(received, expected);
     expect(kernels.calls[kernel]).toEqual({ native: 4, stock: 1 });
   });
 

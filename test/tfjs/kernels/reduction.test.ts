@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { THRESHOLDS } from '../../../lib/tfjs/kernels/kernel';
-import { relativeError, useBackend } from '../support/backends';
-import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
+import { useBackend } from '../support/backends';
+import { expectNearly, install, normal, onBoth, resultOf, uninstalledAfterEach } from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
@@ -27,24 +27,12 @@ describe.each(ops)('%s', (kernel, op) => {
   ];
 
   it('equals that of the cpu backend, over any axes', async () => {
-    const results = () =>
+    const { expected, received, kernels } = await onBoth(() =>
       axes.flatMap((axis) =>
-        [false, true].map((keepDims) => {
-          const result = tf.tidy(() => op(normal([3, 4, 1, 5], 1), axis, keepDims));
-          return { shape: result.shape, dtype: result.dtype, values: numbers(result) };
-        }),
-      );
-    await useBackend('cpu');
-    const expected = results();
-    await useBackend('wasm');
-    const kernels = install(NO_THRESHOLDS);
-    const before = tf.memory().numTensors;
-    results().forEach(({ values, ...form }, which) => {
-      const { values: wanted, ...wantedForm } = expected[which] ?? { values: [] };
-      expect(form).toEqual(wantedForm);
-      expect(relativeError(values, wanted)).toBeLessThanOrEqual(TOLERANCE);
-    });
-    expect(tf.memory().numTensors).toBe(before);
+        [false, true].map((keepDims) => resultOf(() => op(normal([3, 4, 1, 5], 1), axis, keepDims))),
+      ),
+    );
+    expectNearly(received, expected);
     expect(kernels.calls[kernel]).toEqual({ native: 2 * axes.length, stock: 0 });
   });
 

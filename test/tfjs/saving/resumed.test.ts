@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { layers, loadLayersModel, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, installKernels, type RecipeOptions } from '../../../lib/tfjs';
 import { errorOf, normal, quietWarnings, useBackend } from '../support/backends';
-import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
+import { autoencoder, classes, classifier, pixels, saved, train, weightsOf } from '../support/models';
 
 const recipe = (options: RecipeOptions = {}) => cgfac({ seed: 4, ...options });
 
@@ -31,15 +31,15 @@ it.each(['stock', 'native'])(
     };
     const first = recipe();
     take(first, 2);
-    const [saved, before] = [await first.getWeights(), variables.map((each) => each.clone())];
+    const [weights, before] = [await first.getWeights(), variables.map((each) => each.clone())];
     take(first, 2);
     const expected = bits();
     for (const [index, each] of variables.entries()) each.assign(before[index] ?? each);
     const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
-    await second.setWeights(saved);
+    await second.setWeights(weights);
     take(second, 2);
     expect(bits()).toEqual(expected);
-    tf.dispose([x, y, before, saved.map(({ tensor }) => tensor)]);
+    tf.dispose([x, y, before, weights.map(({ tensor }) => tensor)]);
     for (const each of [first, second, net]) each.dispose();
     kernels?.uninstall();
   },
@@ -56,19 +56,19 @@ describe('the recipe', () => {
       const net = classifier(first);
       await train(net, x, y, 7);
       const weights = await first.getWeights();
-      const saved = tf.tidy(() => net.getWeights().map((weight) => weight.clone()));
+      const kept = tf.tidy(() => net.getWeights().map((weight) => weight.clone()));
 
       const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
       await second.setWeights(weights.map(({ tensor }, index) => ({ name: String(index), tensor })));
       const other = classifier(second);
-      other.setWeights(saved);
+      other.setWeights(kept);
       await train(net, x, y, 6);
       await train(other, x, y, 6);
       expect(weightsOf(other)).toEqual(weightsOf(net));
       expect(await second.withAveragedWeights(() => weightsOf(other))).toEqual(
         await first.withAveragedWeights(() => weightsOf(net)),
       );
-      tf.dispose([x, y, saved, weights.map(({ tensor }) => tensor)]);
+      tf.dispose([x, y, kept, weights.map(({ tensor }) => tensor)]);
       for (const each of [first, second]) each.dispose();
       for (const each of [net, other]) each.dispose();
     },
@@ -78,13 +78,7 @@ describe('the recipe', () => {
     const x = pixels(20, 1);
     const net = autoencoder(recipe());
     await train(net, x, x, 5);
-    let saved: tf.io.ModelArtifacts = {};
-    const save = (artifacts: tf.io.ModelArtifacts) => {
-      saved = artifacts;
-      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
-    };
-    await net.save(tf.io.withSaveHandler(save), { includeOptimizer: true });
-    const loaded = (await loadLayersModel(tf.io.fromMemory(saved))) as Sequential;
+    const loaded = (await loadLayersModel(tf.io.fromMemory(await saved(net)))) as Sequential;
     expect(loaded.optimizer).toBeInstanceOf(CgfacOptimizer);
     await train(net, x, x, 3);
     await train(loaded, x, x, 3);

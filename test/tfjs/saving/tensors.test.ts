@@ -1,10 +1,9 @@
 /** What is saved of an optimizer: tensors that nobody has to dispose of, and that are refused where they are others. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Sequential } from '@tensorflow/tfjs-layers';
 import { type CgfacOptimizer, cgfac, type NamedTensor } from '../../../lib/tfjs';
 import { digestOf } from '../../../lib/tfjs/saving/digest';
 import { errorOf, quietScopes } from '../support/backends';
-import { classes, classifier, pixels, train, weightsOf } from '../support/models';
+import { classes, classifier, pixels, saved, train, weightsOf } from '../support/models';
 
 quietScopes();
 
@@ -16,16 +15,6 @@ async function trained(steps = 6) {
   const [x, y] = [pixels(20, 1), classes(20, 2)];
   await train(net, x, y, steps);
   return { optimizer, net, x, y };
-}
-
-async function save(net: Sequential): Promise<tf.io.ModelArtifacts> {
-  let saved: tf.io.ModelArtifacts = {};
-  const handler = tf.io.withSaveHandler((artifacts) => {
-    saved = artifacts;
-    return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
-  });
-  await net.save(handler, { includeOptimizer: true });
-  return saved;
 }
 
 const numbers = (weights: readonly NamedTensor[]) => weights.map(({ tensor }) => Array.from(tensor.dataSync()));
@@ -47,7 +36,7 @@ describe('tensors of a state', () => {
     const before = tf.memory();
     for (let time = 0; time < 3; time++) {
       expect((await optimizer.getWeights()).length).toBeGreaterThan(3);
-      await save(net);
+      await saved(net);
     }
     const after = tf.memory();
     expect([after.numTensors, after.numBytes]).toEqual([before.numTensors, before.numBytes]);

@@ -1,5 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { initializers, layers, regularizers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
+import {
+  initializers,
+  type LayersModel,
+  layers,
+  regularizers,
+  type Sequential,
+  sequential,
+} from '@tensorflow/tfjs-layers';
 import { normal } from './backends';
 
 /** Pixels between 0 and 1: soft targets. */
@@ -48,4 +55,15 @@ export async function train(net: Sequential, x: tf.Tensor, y: tf.Tensor, steps: 
   let loss = Number.NaN;
   for (let step = 0; step < steps; step++) loss = (await net.trainOnBatch(x, y)) as number;
   return loss;
+}
+
+/** What a model is saved as, its optimizer with it. */
+export async function saved(net: LayersModel): Promise<tf.io.ModelArtifacts> {
+  let artifacts: tf.io.ModelArtifacts = {};
+  const handler = tf.io.withSaveHandler((given) => {
+    artifacts = given;
+    return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } });
+  });
+  await net.save(handler, { includeOptimizer: true });
+  return artifacts;
 }
