@@ -1,9 +1,9 @@
 // clang-tidy-19 over the C++ files, as many at a time as there are cores: the core, the binding and what benchmarks
-// compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core and the targets
-// of fuzzing for the length of their functions. Most of its time goes into headers, so the files of a room are checked as one; where those
-// do not compile together, each is checked by itself. A room that has passed is not checked again
-// before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy keeps a
-// digest of what passed. Needs the compile commands that scripts/setup.sh --lint leaves in build/commands.
+// compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core and the
+// targets of fuzzing for the length of their functions. Most of its time goes into headers, so the files of a room are
+// checked as one; where those do not compile together, each is checked by itself. A room that has passed is not checked
+// again before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy
+// keeps a digest of what passed. Needs the compile commands that scripts/setup.sh --lint leaves in build/commands.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

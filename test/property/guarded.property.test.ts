@@ -309,7 +309,7 @@ test('Preconditioner: steps of every kind of layer are right, skipped, or an err
   );
 });
 
-test('Preconditioner: a state that lies between guard zones goes on with the same bits, and stays as it was', async () => {
+test('Preconditioner: a state between guard zones goes on with the same bits, and stays as it was', async () => {
   await fc.assert(
     fc.asyncProperty(kindSystems, fc.constantFrom('none', 'dense', 'panel'), async (system, factorHistory) => {
       const { layer } = system;

@@ -150,7 +150,7 @@ export class KindOracle {
     return norm(sums) / norm(this.gradient());
   }
 
-  /** x of a gradient, and the condition of the worst block. */
+  /** The direction of a gradient, and the condition of the worst block. */
   direction(v: Matrix, damping: NetworkDamping): { readonly x: Matrix; readonly condition: number } {
     let condition = 1;
     const x = this.#blocks.flatMap(({ a, g, rows: { first } }) => {
