@@ -63,7 +63,7 @@ class Solves {
     if (own_ && !empirical) loss_grads_ = draws.numbers(batch_ * shape_.out_features);
     loss_ = {empirical ? output_grads_.data() : loss_grads_.data(), batch_, shape_.out_features};
     v_ = draws.numbers(shape_.size());
-    keep_ = own_ && draws.flag() ? draws.power_of_ten(-8, 8) : 0;
+    keep_ = own_ && draws.flag() ? draws.power_of_ten(-8, 0) : 0;
     factor_ = own_ && draws.flag() ? -draws.power_of_ten(-12, 12) : 1;
     const std::vector<float> before = v_;
     const LayerState state = layer_.state();

@@ -192,3 +192,24 @@ TEST_CASE("extremes: rows far from 1 keep their share of an inverse that is smal
     CHECK(relative_error(factors.multiply(shape, *step.summary.factored, x), v) <= 1e-5);
   }
 }
+
+TEST_CASE("extremes: a multiple of a direction that float32 does not have makes no number that is not finite") {
+  Layer layer({.in_features = 1, .out_features = 1}, {.damping = {.value = 5e5, .relative = true},
+                                                      .method = Method::kfac,
+                                                      .factor = {.history = FactorHistory::dense}});
+  const float input = 0.57F;
+  const float grad = 4;
+  const float loss = -std::numeric_limits<float>::max();
+  std::vector<float> weights{1};
+  const Destination destination{.out = shape_block(layer.shape()).view(std::span(weights)), .factor = -1e6, .keep = 1};
+  try {
+    (void)layer.natural_gradient({.inputs = {&input, 1, 1}, .output_grads = {&grad, 1, 1}}, {&loss, 1, 1}, destination,
+                                 nullptr, nullptr);
+    const double a = 0.57 * 0.57;
+    const double x = static_cast<double>(loss) * 0.57 / (a * 16 * (1 + 5e5));
+    CHECK(weights[0] == doctest::Approx(1 - (1e6 * -x * -1)).epsilon(1e-4));
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::not_finite);
+    CHECK(weights == std::vector<float>{1});
+  }
+}
