@@ -79,7 +79,7 @@ class Solves {
       require(!benign(), "data near 1 has a direction");
       return false;
     }
-    if (keep_ != 0 && !all_finite(before)) return true;
+    if (keep_ != 0 && !all_finite(before)) return false;
     require(all_finite(out), "a direction is finite");
     require(all_finite(inputs_) && all_finite(output_grads_), "rows that are not finite are an error");
     check(summary, before, out);
