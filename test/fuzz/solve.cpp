@@ -125,12 +125,12 @@ class Solves {
     const auto near = [](std::span<const float> numbers) {
       const auto size = [](float x) { return std::abs(x); };
       const float largest = std::ranges::max(numbers, {}, size);
-      return all_finite(numbers) && size(largest) >= 1e-3F && size(largest) <= 1e3F;
+      return all_finite(numbers) && size(largest) >= 0.25F && size(largest) <= 4;
     };
     if (!near(inputs_) || !near(output_grads_) || (own_ && !near({loss_.data, loss_.size()})) || !near(v_))
       return false;
     const double damping = options_.damping.value;
-    return damping >= 1e-3 && damping <= 1e3 && keep_ <= 1e3 && std::abs(factor_) <= 1e3;
+    return damping >= 0.1 && damping <= 1e3 && std::abs(factor_) <= 1e3;
   }
 
   void check(const LayerSummary& summary, std::span<const float> before, std::span<const float> out) {
