@@ -167,7 +167,7 @@ class Solves {
     const double size = std::abs(factor_) * test::norm(truth.x.numbers);
     std::vector<double> error = test::difference(x, expected);
     const double rounding = 2 * least_float * std::sqrt(static_cast<double>(x.size()));
-    require_within(test::norm(error), (bound * size) + (2 * test::unit_roundoff * (kept + size)) + rounding,
+    require_within(test::norm(error), (bound * size) + (4 * test::unit_roundoff * (kept + size)) + rounding,
                    "the error of a direction");
   }
 
