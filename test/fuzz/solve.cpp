@@ -171,10 +171,10 @@ class Solves {
                    "the error of a direction");
   }
 
-  /// What rows multiply the bound by: what those of a batch's own gradient cancel by, and √B where they depend on each
+  /// What rows multiply the bound by: what those of a batch's own gradient cancel by, and B where they depend on each
   /// other, as eigenvalues that are 0 are rounding in float32, of which each sample has a share.
   [[nodiscard]] double rows_rounding() const {
-    return (own_ ? most_cancellation : 1) * std::sqrt(static_cast<double>(std::max(batch_, fisher_)));
+    return (own_ ? most_cancellation : 1) * static_cast<double>(std::max(batch_, fisher_));
   }
 
   /// Whether averages, which are float32, hold less of the factors than their bits.
