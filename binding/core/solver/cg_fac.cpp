@@ -171,7 +171,7 @@ double start_in_weight_space(const Problem& problem, const WeightView<const floa
   double c = 1;
   if (scaling == StartScaling::optimal) {
     const double curvature = dot(x0, r);  // ⟨x₀, (F + λI) x₀⟩, 0 only for x₀ = 0
-    c = curvature > 0 ? dot(v, x0) / curvature : 0;
+    c = start_factor(dot(v, x0), curvature);
   }
   scale(static_cast<float>(-c), r);
   axpy(1.0F, v, r);

@@ -237,3 +237,22 @@ TEST_CASE("extremes: a residual that starts from a solution of another size is t
   CHECK(summary.cg_fac->cg.initial_residual > 100);
   CHECK(summary.cg_fac->cg.residual == doctest::Approx(residual).epsilon(0.01));
 }
+
+TEST_CASE("extremes: a start that is next to nothing is none") {
+  const RandomLayer near{.shape = {.in_features = 3, .out_features = 2}, .input_rows = 4, .output_rows = 4};
+  for (const Space space : {Space::gram, Space::weight}) {
+    LayerOptions options{.damping = {.value = 50}, .method = Method::cg, .warm_start = WarmStart::scaled};
+    options.cg_fac.space = space;
+    Layer layer(near.shape, options);
+    LayerState state = layer.state();
+    state.previous.assign(near.size(), 0x1p-149F);
+    layer.restore(state);
+    layer.record_batch(near.batch());
+    std::vector<float> x(near.size());
+    const FisherBlock block = near.block();
+    (void)layer.precondition(layer.batch(), block.view(std::span<const float>(near.v)), block.view(std::span(x)),
+                             nullptr, nullptr);
+    const std::vector<double> back = dense_apply(block, 50, std::span<const float>(x));
+    CHECK(relative_error(back, near.v) <= 0.02);
+  }
+}
