@@ -162,7 +162,7 @@ class Solves {
       kept = std::hypot(kept, own);
     }
     const double sides = static_cast<double>(shape_.out_features + shape_.cols());
-    const double bound = (summary.method == Method::kfac ? 8 * std::sqrt(sides) : 4) * (own_ ? own_rounding() : 1) *
+    const double bound = (summary.method == Method::kfac ? 8 * std::sqrt(sides) : 4) * rows_rounding() *
                          test::unit_roundoff * truth.condition;
     const double size = std::abs(factor_) * test::norm(truth.x.numbers);
     std::vector<double> error = test::difference(x, expected);
@@ -171,9 +171,11 @@ class Solves {
                    "the error of a direction");
   }
 
-  /// What a batch's own gradient multiplies the bound by: what its rows cancel by, and √B where they depend on each
+  /// What rows multiply the bound by: what those of a batch's own gradient cancel by, and B where they depend on each
   /// other, as eigenvalues that are 0 are rounding in float32, of which each sample has a share.
-  [[nodiscard]] double own_rounding() const { return most_cancellation * std::sqrt(static_cast<double>(batch_)); }
+  [[nodiscard]] double rows_rounding() const {
+    return (own_ ? most_cancellation : 1) * static_cast<double>(std::max(batch_, fisher_));
+  }
 
   /// Whether averages, which are float32, hold less of the factors than their bits.
   [[nodiscard]] bool too_small(const test::DenseFactors& factors) const {

@@ -38,10 +38,11 @@ bool broken(CgReason reason) {
   return reason == CgReason::indefinite || reason == CgReason::broken_down;
 }
 
-// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`.
+// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`,
+// and where the start left far more of it than there is of v.
 double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
   constexpr double products = 4;  // their roundings add up
-  return products * float32_rounding * cg.largest * extent / std::sqrt(v_norm2);
+  return products * float32_rounding * ((cg.largest * extent / std::sqrt(v_norm2)) + cg.initial_residual);
 }
 
 // Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %.
@@ -173,7 +174,7 @@ double start_in_weight_space(const Problem& problem, const WeightView<const floa
   double c = 1;
   if (scaling == StartScaling::optimal) {
     const double curvature = dot(x0, r);  // ⟨x₀, (F + λI) x₀⟩, 0 only for x₀ = 0
-    c = curvature > 0 ? dot(v, x0) / curvature : 0;
+    c = start_factor(dot(v, x0), curvature);
   }
   scale(static_cast<float>(-c), r);
   axpy(1.0F, v, r);

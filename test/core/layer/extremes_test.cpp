@@ -213,3 +213,46 @@ TEST_CASE("extremes: a multiple of a direction that float32 does not have makes 
     CHECK(weights == std::vector<float>{1});
   }
 }
+
+TEST_CASE("extremes: a residual that starts from a solution of another size is that of x") {
+  const LayerShape shape{.in_features = 5, .out_features = 1};
+  LayerOptions options{.damping = {.value = 5e-10}, .method = Method::cg, .warm_start = WarmStart::previous};
+  options.cg_fac.space = Space::weight;
+  options.cg_fac.cg = {.max_iterations = 1, .tolerance = 0};
+  Layer layer(shape, options);
+  const std::vector<float> v(5, 32.0F);
+  std::vector<float> x(5);
+  LayerSummary summary;
+  double residual = 0;
+  for (const float size : {1.0F, 32.0F}) {  // F is a million times as large at the second
+    const std::vector<float> inputs(5, size);
+    const std::vector<float> grads{size == 1 ? 0.03F : 32.0F};
+    const Batch batch{.inputs = {inputs.data(), 1, 5}, .output_grads = {grads.data(), 1, 1}};
+    layer.record_batch(batch);
+    const FisherBlock block = fisher_block(shape, batch);
+    summary = layer.precondition(layer.batch(), block.view(std::span<const float>(v)), block.view(std::span(x)),
+                                 nullptr, nullptr);
+    residual = norm(difference(v, dense_apply(block, 5e-10, std::span<const float>(x)))) / norm(v);
+  }
+  CHECK(summary.cg_fac->cg.initial_residual > 100);
+  CHECK(summary.cg_fac->cg.residual == doctest::Approx(residual).epsilon(0.01));
+}
+
+TEST_CASE("extremes: a start that is next to nothing is none") {
+  const RandomLayer near{.shape = {.in_features = 3, .out_features = 2}, .input_rows = 4, .output_rows = 4};
+  for (const Space space : {Space::gram, Space::weight}) {
+    LayerOptions options{.damping = {.value = 50}, .method = Method::cg, .warm_start = WarmStart::scaled};
+    options.cg_fac.space = space;
+    Layer layer(near.shape, options);
+    LayerState state = layer.state();
+    state.previous.assign(near.size(), 0x1p-149F);
+    layer.restore(state);
+    layer.record_batch(near.batch());
+    std::vector<float> x(near.size());
+    const FisherBlock block = near.block();
+    (void)layer.precondition(layer.batch(), block.view(std::span<const float>(near.v)), block.view(std::span(x)),
+                             nullptr, nullptr);
+    const std::vector<double> back = dense_apply(block, 50, std::span<const float>(x));
+    CHECK(relative_error(back, near.v) <= 0.02);
+  }
+}
