@@ -1,5 +1,5 @@
-// node --expose-gc step-memory.cjs LAYERS [OPTIONS]: trains a model of large layers on small batches, and prints the most
-// that a step allocated, what stayed of a hundred, and whether the number of tensors changed.
+// node --expose-gc step-memory.cjs LAYERS [OPTIONS]: trains a model of large layers on small batches, and prints the
+// most that a step allocated, what stayed of a hundred, and whether the number of tensors changed.
 const { getHeapStatistics } = require('node:v8');
 const tf = require('@tensorflow/tfjs-core');
 const { layers, sequential } = require('@tensorflow/tfjs-layers');
