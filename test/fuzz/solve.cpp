@@ -212,10 +212,10 @@ class Solves {
     const double largest = test::trace_of(factors.a) * test::trace_of(factors.g);
     if (largest <= largest_condition * lambda) require_norm(summary.products, x);
     const double subnormal = (lambda + largest) * least_float * std::sqrt(static_cast<double>(x.size())) / size;
-    // the squares of what a start leaves are differences of float32 sums
-    const double start = cg.initial_residual == 1 ? 0 : 0x1p-11;
+    // below the floor of float32 a recurrence says nothing
+    constexpr double noise = 0x1p-11;
     const double rounding =
-        (4 * test::unit_roundoff * (1 + (largest * test::norm(x) / size))) + (2 * subnormal) + start;
+        (4 * test::unit_roundoff * (1 + (largest * test::norm(x) / size))) + (2 * subnormal) + noise;
     require_within(residual, (2 * cg.residual) + rounding, "the residual beside the one that is claimed");
     if (reason != CgReason::converged) return;
     const double tolerance = std::max(options_.cg_fac.cg.tolerance, 0x1p-11);

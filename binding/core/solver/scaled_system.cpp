@@ -83,8 +83,11 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
   gradient_.scaled = true;
   destination_ = {.out = block.view(memory.solution.span(block.size()))};
   if (!x0) return;
+  const int start_exponent = (2 * (input_exponent_ + output_exponent_)) - gradient_exponent_;
+  constexpr int largest_start = 60;  // 2^60 times the size of v' is none
+  if (root_exponent(dot(*x0, *x0)) + start_exponent > largest_start) return;
   const WeightView<float> start = block.view(memory.start.span(block.size()));
-  copy_scaled(*x0, 2 * (input_exponent_ + output_exponent_) - gradient_exponent_, start);
+  copy_scaled(*x0, start_exponent, start);
   x0_ = start;
 }
 

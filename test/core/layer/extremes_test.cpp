@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -238,14 +239,15 @@ TEST_CASE("extremes: a residual that starts from a solution of another size is t
   CHECK(summary.cg_fac->cg.residual == doctest::Approx(residual).epsilon(0.01));
 }
 
-TEST_CASE("extremes: a start that is next to nothing is none") {
+TEST_CASE("extremes: a start of another size than any solution is none") {
   const RandomLayer near{.shape = {.in_features = 3, .out_features = 2}, .input_rows = 4, .output_rows = 4};
-  for (const Space space : {Space::gram, Space::weight}) {
+  for (const auto& [space, size] : {std::pair{Space::gram, 0x1p-149F}, std::pair{Space::weight, 0x1p-149F},
+                                    std::pair{Space::gram, 0x1p119F}, std::pair{Space::weight, 0x1p119F}}) {
     LayerOptions options{.damping = {.value = 50}, .method = Method::cg, .warm_start = WarmStart::scaled};
     options.cg_fac.space = space;
     Layer layer(near.shape, options);
     LayerState state = layer.state();
-    state.previous.assign(near.size(), 0x1p-149F);
+    state.previous.assign(near.size(), size);
     layer.restore(state);
     layer.record_batch(near.batch());
     std::vector<float> x(near.size());
