@@ -28,7 +28,7 @@ const programs = resolve(__dirname, '../native/programs');
 export const sanitized = process.env.LD_PRELOAD?.includes('libasan') ?? false;
 
 /** How often a row of the lifecycle table is run: `CGFAC_LIFECYCLE_RUNS`, or 20 times. */
-export const lifecycleRuns = Number(process.env.CGFAC_LIFECYCLE_RUNS ?? (sanitized ? 5 : 20));
+export const lifecycleRuns = Number(process.env.CGFAC_LIFECYCLE_RUNS ?? (sanitized ? 2 : 20));
 
 /** Runs a program of test/native/programs, or another one by its path, for a minute at most. */
 export function run(program: string, { args = [], flags = [], env = {}, under = [] }: Start = {}): Promise<Ending> {

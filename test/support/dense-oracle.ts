@@ -212,7 +212,8 @@ export function solveTikhonov(a: Factor, g: Factor, damping: Damping, v: Matrix)
   const x = combined(1 / lambda, v, 1, product(product(transposed(output.vectors), c), input.vectors));
   const fx = fisher(a, g, x);
   const residual = combined(1, v, -1, combined(1, fx, lambda, x));
-  const rounding = 1e-11 * Math.max(1, (largest(a) * largest(g)) / lambda / 1e4);
+  // rotations leave 1e-15 of each factor off its diagonal
+  const rounding = 1e-11 * Math.max(1, (largest(a) * largest(g)) / lambda / 1e3);
   if (!(norm(residual) <= rounding * norm(v))) throw new Error(`the oracle leaves a residual of ${norm(residual)}`);
   return tikhonovAnswer(a, g, lambda, v, x, fx);
 }
