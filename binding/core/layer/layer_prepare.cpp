@@ -139,12 +139,13 @@ bool Layer::forms_gradient() const {
 }
 
 void Layer::prepare_factored(const Given& v, LayerStep& step) {
-  step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
-  damp(*step.summary.factored);
-  if (!v && kind_of(shape_).by_rows() && !forms_gradient() && prepare_rows(step)) {
+  const FactoredDamping gamma = factored_damping(input_.moments(), output_.moments(), options_.damping);
+  step.summary.factored = gamma;
+  damp(gamma);
+  if (!v && kind_of(shape_).by_rows() && !forms_gradient() && prepare_rows(gamma, step)) {
     direction_ = Direction::rows;
   } else {
-    prepare_formed(v, step);
+    prepare_formed(v, gamma, step);
     direction_ = Direction::formed;
   }
   step.by_rows = direction_ == Direction::rows;
@@ -183,7 +184,7 @@ void Layer::multiply_outputs(MatrixView<float> z, MatrixView<float> gram) {
 // x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, ‖Z‖² ≤ tr(z Zᵀ)/γ; whether no number of these left the
 // range of float32, and ⟨v, x⟩ is no rounding of what it is the sum of: N products of the means of both diagonals,
 // where samples are independent of each other
-bool Layer::prepare_rows(LayerStep& step) {
+bool Layer::prepare_rows(const FactoredDamping& gamma, LayerStep& step) {
   const std::size_t count = rows_->input_rows();
   const MatrixView<float> z_input = z_input_.matrix(count, input_.dimension());
   const MatrixView<float> z_output = z_output_.matrix(count, output_.dimension());
@@ -199,13 +200,12 @@ bool Layer::prepare_rows(LayerStep& step) {
   const double input_trace = trace(input_gram);
   const double output_trace = trace(output_gram);
   bound_ = scale * std::sqrt(input_trace / gamma_input) * std::sqrt(output_trace / gamma_output);
-  const FactoredDamping& gamma = *step.summary.factored;
   constexpr double cancelled = 0x1p-13;
   const double independent = scale * scale * input_trace * output_trace / static_cast<double>(count);
   return at_ease(gamma, input_trace) && at_ease(gamma, output_trace) && step.vx >= cancelled * independent;
 }
 
-void Layer::prepare_formed(const Given& v, LayerStep& step) {
+void Layer::prepare_formed(const Given& v, const FactoredDamping& gamma, LayerStep& step) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
   WeightView<const float> gradient;
@@ -221,7 +221,6 @@ void Layer::prepare_formed(const Given& v, LayerStep& step) {
   step.vx = dot(gradient, x);
   const double norm2 = dot(x, x);
   bound_ = std::sqrt(norm2);
-  const FactoredDamping& gamma = *step.summary.factored;
   if (at_ease(gamma, norm2)) return;
   const double v_norm2 = dot(gradient, gradient);
   if (v_norm2 == 0 || !std::isfinite(v_norm2)) return;
