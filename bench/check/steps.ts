@@ -30,7 +30,7 @@ const PROGRAMS: Readonly<Record<string, Course>> = {
 const NAMES = Object.keys(PROGRAMS);
 /** Factors are refreshed at each of the first ten steps, and then at every fifth. */
 const BLOCK = 5;
-const MARGIN = 1.15;
+const MARGIN = 1.25;
 /** Runs whose medians make the ratios that are compared with. */
 const UPDATE_RUNS = 3;
 const RATE = 1e-3;
