@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Where includes begin, as the compiler is told. */
-const includeFolders = ['binding', 'bench', 'test/core'];
+const includeFolders = ['binding', 'bench', 'test/core', 'test/fuzz'];
 
 const base = ['core/base'];
 const threads = [...base, 'core/threads'];
@@ -44,7 +44,7 @@ const rooms = {
   // what puts the addon together
   'node/addon.cpp': ['core', 'node'],
   native: ['core', 'native'],
-  // a test of the core: the core, and what tests share
+  // a test of the core, or a target of fuzzing: the core, and what they share
   support: ['core', 'support'],
   test: ['core', 'support'],
 };
@@ -78,7 +78,7 @@ function faultsOf(folder) {
   const sources = readdirSync(join(root, folder), { recursive: true }).filter((path) => /\.(h|cpp)$/.test(path));
   return sources.sort().flatMap((path) => {
     const file = `${folder}/${path}`;
-    const room = folder === 'test/core' && !within(path, 'support') ? 'test' : roomOf(path);
+    const room = folder.startsWith('test/') && !within(path, 'support') ? 'test' : roomOf(path);
     if (room === undefined) return [`${file}: belongs to no room that scripts/check-includes.mjs knows`];
     const lines = readFileSync(join(root, file), 'utf8').split('\n');
     return lines.flatMap((line, index) => {

@@ -17,7 +17,7 @@ check() {
   fi
 }
 
-cpp_files() { find binding test/core bench \( -name '*.cpp' -o -name '*.h' \) | sort; }
+cpp_files() { find binding test/core test/fuzz bench \( -name '*.cpp' -o -name '*.h' \) | sort; }
 generated() { node scripts/generate-options.mjs --check && node scripts/generate-reports.mjs --check; }
 format_cpp() { cpp_files | xargs clang-format-19 --dry-run -Werror; }
 

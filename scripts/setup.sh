@@ -3,7 +3,8 @@
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # with --lint also the C++ formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan
 # also the addon without optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a
-# folder of its own.
+# folder of its own. With --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer,
+# or those that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,6 +35,8 @@ lint=no
 bench=no
 debug=no
 asan=no
+fuzz=no
+replay=no
 for argument in "$@"; do
   case $argument in
     --test) test=yes ;;
@@ -41,7 +44,10 @@ for argument in "$@"; do
     --bench) bench=yes ;;
     --debug) debug=yes ;;
     --asan) asan=yes ;;
-    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--debug] [--asan]" ;;
+    --fuzz) fuzz=yes ;;
+    --replay) replay=yes ;;
+    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--debug] [--asan]" \
+      '                                                      or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
 
@@ -61,7 +67,16 @@ if [ "$lint" = yes ]; then
   has_command clang-format-19 || missing="$missing clang-format-19"
   has_command clang-tidy-19 || missing="$missing clang-tidy-19"
 fi
+if [ "$fuzz" = yes ]; then
+  has_command clang++-19 || missing="$missing clang-19"
+fi
+if [ "$replay" = yes ]; then
+  has_command valgrind || missing="$missing valgrind"
+fi
 if has_command dpkg-query; then
+  if [ "$fuzz" = yes ]; then
+    has_package libclang-rt-19-dev || missing="$missing libclang-rt-19-dev"
+  fi
   has_package libopenblas-pthread-dev || missing="$missing libopenblas-pthread-dev"
   if [ "$test" = yes ] || [ "$asan" = yes ]; then
     has_package doctest-dev || missing="$missing doctest-dev"
@@ -94,6 +109,17 @@ else
   # shellcheck disable=SC2086
   quietly $as_root env DEBIAN_FRONTEND=noninteractive $install
 fi
+
+# --- Targets of test/fuzz -------------------------------------------------------------------------------------------
+# By CMake alone, which knows no Node there.
+for preset in fuzz replay; do
+  if { [ "$preset" = fuzz ] && [ "$fuzz" = yes ]; } || { [ "$preset" = replay ] && [ "$replay" = yes ]; }; then
+    quietly cmake --preset "$preset"
+    quietly cmake --build --preset "$preset"
+    say "targets of test/fuzz are built (build/$preset)"
+  fi
+done
+if [ "$fuzz" = yes ] || [ "$replay" = yes ]; then exit 0; fi
 
 # --- node_modules ---------------------------------------------------------------------------------------------------
 if node scripts/node-modules-match.mjs; then
@@ -143,7 +169,8 @@ if [ "$bench" = yes ]; then
 fi
 # Nothing is built there: it has the compile command of each source.
 if [ "$lint" = yes ]; then
-  configured build/commands || configure build/commands --CDCGFAC_UNITY=OFF --CDCGFAC_BUILD_TESTS=ON
+  grep -qsxF 'CGFAC_FUZZ:STRING=replay' build/commands/CMakeCache.txt ||
+    configure build/commands --CDCGFAC_UNITY=OFF --CDCGFAC_BUILD_TESTS=ON --CDCGFAC_FUZZ=replay
 fi
 # The loader (node-gyp-build) looks for build/Release, then build/Debug, in the folder that CGFAC_PREBUILD names.
 if [ "$debug" = yes ]; then
@@ -159,5 +186,5 @@ if [ "$asan" = yes ]; then
 fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------
-quietly tsc --build tsconfig.examples.json tsconfig.bench.json
+quietly tsc --build tsconfig.examples.json tsconfig.bench.json tsconfig.soak.json
 say 'TypeScript is compiled (dist/)'

@@ -5,11 +5,14 @@
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
 //   asan  under AddressSanitizer and UndefinedBehaviorSanitizer the tests of the core, then those of Jest that call the
 //         addon; with arguments, Jest alone, as `lib`
+//   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with `--valgrind`
+//         the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fuzz } from './fuzz.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const reports = mkdtempSync(join(tmpdir(), 'cgfac-test-'));
@@ -140,6 +143,7 @@ const parts = {
   },
   core: (patterns) => [coreIsConfigured() || setUp('--test') ? ctest(patterns) : failure],
   lib: (args) => [setUp() ? jest(args) : failure],
+  fuzz: async (args) => [await fuzz(args, setUp)],
   asan: (args) => {
     if (!setUp('--asan')) return [failure];
     if (args.length > 0) return [asan(args)];
@@ -150,7 +154,7 @@ const parts = {
 try {
   const [part, ...args] = process.argv.slice(2);
   if (!Object.hasOwn(parts, part)) throw new RangeError(`Expected one of ${Object.keys(parts)} but received ${part}`);
-  const counts = parts[part](args);
+  const counts = await parts[part](args);
   const total = (key) => counts.reduce((sum, one) => sum + one[key], 0);
   console.log(`${total('passed')} passed, ${total('failed')} failed`);
   process.exitCode = total('failed') === 0 ? 0 : 1;

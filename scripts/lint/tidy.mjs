@@ -1,14 +1,14 @@
 // clang-tidy-19 over the C++ files, as many at a time as there are cores: the core, the binding and what benchmarks
-// compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core for the
-// length of their functions. Most of its time goes into headers, so the files of a room are checked as one; where those
-// do not compile together, each is checked by itself. A room that has passed is not checked again
-// before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy keeps a
-// digest of what passed. Needs the compile commands that scripts/setup.sh --lint leaves in build/commands.
+// compile with the checks of .clang-tidy (headers through the files that include them), the tests of the core and the
+// targets of fuzzing for the length of their functions. Most of its time goes into headers, so the files of a room are
+// checked as one; where those do not compile together, each is checked by itself. A room that has passed is not checked
+// again before a file of it, a header of ours that it includes, the configuration, or the packages change: build/tidy
+// keeps a digest of what passed. Needs the compile commands that scripts/setup.sh --lint leaves in build/commands.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { filesOf, root } from './tree.mjs';
 
 const program = 'clang-tidy-19';
@@ -35,7 +35,7 @@ function withIncludes(path, found = new Set()) {
   if (found.has(path)) return found;
   found.add(path);
   for (const [, name] of text(path).matchAll(/^#include "([^"]+)"/gm)) {
-    const places = [dirname(path), 'binding', 'bench', 'test/core'].map((folder) => join(folder, name));
+    const places = [dirname(path), 'binding', 'bench', 'test/core', 'test/fuzz'].map((folder) => join(folder, name));
     const place = places.find((candidate) => existsSync(join(root, candidate)));
     if (place !== undefined) withIncludes(place, found);
   }
@@ -126,9 +126,11 @@ const batches = [
   ...[...testRooms].flatMap((room) =>
     batchesOf(`test-${room}`, filesOf(new RegExp(`^test/core/${room}/.*\\.cpp$`)), sizes),
   ),
+  // programs, each with an entry of the same name
+  ...filesOf(/^test\/fuzz\/\w+\.cpp$/).flatMap((path) => batchesOf(`fuzz-${basename(path, '.cpp')}`, [path], sizes)),
 ];
 const checked = new Set(batches.flatMap(({ paths }) => paths));
-const unchecked = filesOf(/^(binding|bench|test\/core)\/.*\.cpp$/).filter((path) => !checked.has(path));
+const unchecked = filesOf(/^(binding|bench|test\/core|test\/fuzz)\/.*\.cpp$/).filter((path) => !checked.has(path));
 if (unchecked.length > 0) throw new Error(`in no batch: ${unchecked.join(', ')}`);
 
 mkdirSync(folder, { recursive: true });

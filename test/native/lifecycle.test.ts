@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { sanitized } from '../support/children';
 
-// Native objects are watched dying in processes of their own: a crash there is an exit signal here.
+// Native objects are watched dying in processes of their own: a crash there is an exit signal here. What is repeated is
+// in lifecycle-table.test.ts.
 function run(program: string, ...args: string[]) {
   const flags = args.filter((each) => each.startsWith('--'));
   const words = args.filter((each) => !each.startsWith('--'));
@@ -12,21 +14,9 @@ function run(program: string, ...args: string[]) {
   );
   return { status, signal, stdout: stdout.trim(), stderr };
 }
-/** AddressSanitizer keeps what was freed for a while, up to 256 MB; with it a run takes five times as long. */
-const sanitized = process.env.LD_PRELOAD?.includes('libasan') ?? false;
-// of each row of the table; CGFAC_LIFECYCLE_RUNS asks for more
-const runs = process.env.CGFAC_LIFECYCLE_RUNS ?? (sanitized ? '5' : '20');
 const clean = (stdout: string) => ({ status: 0, signal: null, stdout, stderr: '' });
 
 describe('the process ends cleanly', () => {
-  // Without the exit handler one in five of these crashed: ten of each leave a chance of 1 in 100 to miss that.
-  test.each(['exit-while-pending.cjs', 'exit-at-once.cjs'])(
-    'by exit() with calls at work or queued, ten times: %s',
-    (program) => {
-      for (let time = 0; time < 10; time++) expect(run(program)).toEqual(clean('leaving'));
-    },
-  );
-
   test('by an uncaught error with calls at work', () => {
     const { status, signal, stderr } = run('throw-while-pending.cjs');
     expect({ status, signal }).toEqual({ status: 1, signal: null });
@@ -43,21 +33,6 @@ describe('a pending call', () => {
     expect(run('collect-while-pending.cjs', '--expose-gc')).toEqual(clean('different results: 1'));
   });
 
-  test('survives a transfer of its input', () => {
-    expect(run('detach-while-pending.cjs')).toEqual(clean('max-iterations 0 120000'));
-  });
-
-  test.each(['mutated', 'transferred', 'freed'])(
-    'of every kind owns its memory: each array is %s meanwhile',
-    (event) => {
-      expect(run('owned-arrays.cjs', event, runs, '--expose-gc')).toEqual(clean('25 rows'));
-    },
-  );
-
-  test('is never made with an array that can change its size', () => {
-    expect(run('resizable-arrays.cjs')).toEqual(clean('50 rows refused'));
-  });
-
   test('that updates weights goes on from what those before it leave, which may be aborted', () => {
     expect(run('updates-in-turn.cjs')).toEqual(clean('right after 40, 13 of them aborted'));
   });
@@ -67,6 +42,7 @@ describe('a pending call', () => {
   });
 });
 
+// AddressSanitizer keeps what was freed for a while, up to 256 MB
 (sanitized ? describe.skip : describe)('what is dropped', () => {
   test('is collected though its arrays refer to it, and its memory freed without a turn of the event loop', () => {
     expect(run('collected.cjs', '--expose-gc')).toEqual(clean('0 circles left, layers bounded, solvers bounded'));
@@ -74,10 +50,6 @@ describe('a pending call', () => {
 });
 
 describe('worker_threads', () => {
-  test('may be terminated with every kind of call at work', () => {
-    expect(run('terminate-each.cjs', runs)).toEqual(clean('alive and right'));
-  });
-
   test('may be terminated with calls at work and queued', () => {
     expect(run('worker-terminate.cjs')).toEqual(clean('alive after 3 workers, 20 iterations'));
   });

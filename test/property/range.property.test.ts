@@ -1,14 +1,8 @@
-import {
-  CgfacError,
-  ConjugateGradient,
-  FisherOperator,
-  LayerPreconditioner,
-  type LayerSummary,
-  type WeightVector,
-} from 'cgfac';
+import { ConjugateGradient, FisherOperator, LayerPreconditioner, type LayerSummary, type WeightVector } from 'cgfac';
 import { relativeError } from '../support/golden-case';
 import { randomNumbers } from '../support/layers';
 import { elementsOf, unitRoundoff } from '../support/methods';
+import { attempt } from '../support/outcomes';
 
 // Whatever is multiplied by a power of two, the exact answer is multiplied by one too:
 //   a·2^p, g·2^q, v·2^r, λ·4^(p+q)   ⇒   x·2^(r−2p−2q)
@@ -58,17 +52,6 @@ function solve(form: keyof typeof forms, entry: (typeof entries)[number], { p, q
   const weights = new Float32Array(v.length);
   const summary = layer.naturalGradientSync({ ...call, applyTo: { weights, learningRate: 1 } });
   return { ...summary, x: weights.map((w) => -w) };
-}
-
-/** A result, or nothing where the package threw an error of its own with a code that says so. */
-function attempt<Result>(call: () => Result): Result | undefined {
-  try {
-    return call();
-  } catch (error) {
-    const code = error instanceof CgfacError ? error.code : undefined;
-    if (code === 'ERR_CGFAC_NOT_FINITE' || code === 'ERR_CGFAC_INVALID_ARG_VALUE') return undefined;
-    throw error;
-  }
 }
 
 const exponents = [-40, -20, 0, 20, 40]; // 10^±12

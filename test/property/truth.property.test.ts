@@ -1,15 +1,7 @@
 import { LayerPreconditioner, type WeightVector } from 'cgfac';
+import { boundOf, bounds, conditionOf, rowsOf } from '../support/bounds';
 import { combined, inner, type Matrix, norm, product, times, transposed } from '../support/dense-matrices';
-import {
-  type Damping,
-  factor,
-  fisher,
-  solveFactored,
-  solveSample,
-  solveTikhonov,
-  weightedRows,
-} from '../support/dense-oracle';
-import { matrixOf } from '../support/golden-case';
+import { type Damping, factor, fisher, weightedRows } from '../support/dense-oracle';
 import { randomNumbers } from '../support/layers';
 import { unitRoundoff } from '../support/methods';
 
@@ -21,13 +13,6 @@ function seededRandom(seed: number): () => number {
     if (numbers.length === 0) numbers = [...randomNumbers(1000, chunk++)];
     return ((numbers.pop() ?? 0) + 1) / 2;
   };
-}
-
-/** A vector as the rows of the m × n matrix. */
-function rowsOf(x: WeightVector | undefined, outFeatures: number): Matrix {
-  const flat = matrixOf(x ?? new Float32Array(), outFeatures);
-  const n = flat.length / outFeatures;
-  return Array.from({ length: outFeatures }, (_, i) => Float64Array.from(flat.slice(i * n, (i + 1) * n)));
 }
 
 /** A random small layer and batch, well scaled, and its factors and gradient in float64. */
@@ -63,34 +48,10 @@ function solve({ shape, rows, lossGrads, own, given }: Case, options: object, da
   return { v: rowsOf(given, shape.outFeatures), result: layer.preconditionSync(given) };
 }
 
-// The bounds of docs/math.md, in units of 2⁻²⁴·(λ + max E)/λ, or the product of both factors' conditions.
-const exact = () => 4;
-const directKfac = ({ shape }: Case) => 8 * Math.sqrt(shape.inFeatures + shape.outFeatures + 1);
-const bounds = {
-  exact: { options: { method: 'exact' }, bound: exact, oracle: solveTikhonov },
-  'exact, averages': { options: { method: 'exact', factorHistory: 'dense' }, bound: exact, oracle: solveTikhonov },
-  factored: { options: { method: 'exact', dampingMode: 'factored' }, bound: exact, oracle: solveFactored },
-  'factored, averages': {
-    options: { method: 'exact', dampingMode: 'factored', factorHistory: 'dense' },
-    bound: exact,
-    oracle: solveFactored,
-  },
-  'the per-sample block': { options: { method: 'exact', block: 'sample' }, bound: exact, oracle: solveSample },
-  'direct K-FAC': { options: { method: 'kfac' }, bound: directKfac, oracle: solveTikhonov },
-  'direct K-FAC, factored': {
-    options: { method: 'kfac', dampingMode: 'factored' },
-    bound: directKfac,
-    oracle: solveFactored,
-  },
-} as const;
-
-/** How much larger what is summed up for the batch's own gradient is than the gradient, √8 of the mean at the most. */
-const CANCELLATION = Math.sqrt(8);
-
 describe.each(Object.keys(bounds) as (keyof typeof bounds)[])('%s', (name) => {
   // 400 cases here; 15,000 with CGFAC_CASES=2200
   test('stays within its documented bound, for a given gradient and the own one', () => {
-    const { options, bound, oracle } = bounds[name];
+    const { options, oracle } = bounds[name];
     const random = seededRandom(name.length);
     const beyond: string[] = [];
     for (let i = 0; i < Number(process.env.CGFAC_CASES ?? 400); i++) {
@@ -100,9 +61,9 @@ describe.each(Object.keys(bounds) as (keyof typeof bounds)[])('%s', (name) => {
       const { v, result } = solve(each, options, damping, isGiven);
       const answer = oracle(each.a, each.g, damping, v);
       const x = rowsOf(result.x, each.shape.outFeatures);
-      const condition = answer.rounding / (4 * unitRoundoff * Math.sqrt(each.a.dimension + each.g.dimension));
-      const own = isGiven ? 1 : CANCELLATION;
-      const ratio = difference(x, answer.x) / norm(answer.x) / (bound(each) * own * unitRoundoff * condition);
+      const dimensions = each.shape.inFeatures + each.shape.outFeatures + 1;
+      const bound = boundOf(name, dimensions, conditionOf(answer, each.a, each.g), isGiven);
+      const ratio = difference(x, answer.x) / norm(answer.x) / bound;
       if (!(ratio <= 1)) beyond.push(`case ${i}: ${ratio} times`);
     }
     expect(beyond).toEqual([]);

@@ -18,19 +18,26 @@ export interface Start {
   readonly flags?: readonly string[];
   /** Variables besides those of this process; `undefined` takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** A command that the program is run under. */
+  readonly under?: readonly string[];
 }
 
 const programs = resolve(__dirname, '../native/programs');
 
-/** How often a program of the lifecycle table is run: `CGFAC_LIFECYCLE_RUNS`, or 20 times. */
-export const lifecycleRuns = Number(process.env.CGFAC_LIFECYCLE_RUNS ?? 20);
+/** Whether the addon is that under AddressSanitizer, with which a run takes five times as long. */
+export const sanitized = process.env.LD_PRELOAD?.includes('libasan') ?? false;
 
-/** Runs a program of test/native/programs, or another one by its path, for 30 seconds at most. */
-export function run(program: string, { args = [], flags = [], env = {} }: Start = {}): Promise<Ending> {
-  const child = spawn(process.execPath, [...flags, resolve(programs, program), ...args], {
+/** How often a row of the lifecycle table is run: `CGFAC_LIFECYCLE_RUNS`, or 20 times. */
+export const lifecycleRuns = Number(process.env.CGFAC_LIFECYCLE_RUNS ?? (sanitized ? 2 : 20));
+
+/** Runs a program of test/native/programs, or another one by its path, for a minute at most. */
+export function run(program: string, { args = [], flags = [], env = {}, under = [] }: Start = {}): Promise<Ending> {
+  const [command = '', ...words] = [...under, process.execPath, ...flags, resolve(programs, program), ...args];
+  const child = spawn(command, words, {
     env: { ...process.env, ...env },
+    cwd: programs,
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 30_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL',
   });
   let stdout = '';

@@ -25,10 +25,10 @@ export interface KindLayer {
 const image = { inputShape: [5, 4, 2], kernelSize: [3, 2], strides: [2, 1], padding: 'same' } as const;
 
 /** The extents that it is made of: data, kernel, output, and the zeros before the data. */
-const [H, W, C, KH, KW, OH, OW, TOP] = [5, 4, 2, 3, 2, 3, 4, 1];
+export const [H, W, C, KH, KW, OH, OW, TOP] = [5, 4, 2, 3, 2, 3, 4, 1];
 
 /** Calls `body` for each tap of each window that lies on the data: place of the data, tap, and window. */
-function eachTap(body: (place: number, tap: number, window: number) => void): void {
+export function eachTap(body: (place: number, tap: number, window: number) => void): void {
   for (let y = 0; y < OH; y++)
     for (let x = 0; x < OW; x++)
       for (let i = 0; i < KH; i++)
@@ -38,7 +38,8 @@ function eachTap(body: (place: number, tap: number, window: number) => void): vo
         }
 }
 
-const filters = 3;
+/** Outputs of the convolutions. */
+export const filters = 3;
 
 /** A convolution as a loop over its taps. */
 const convolved: KindLayer['output'] = (inputs, kernel, bias) => {
@@ -80,10 +81,10 @@ const convolvedBack: KindLayer['output'] = (inputs, kernel) => {
 };
 
 /** Ids of a sample, and numbers of a row of its table. */
-const [IDS, WIDTH] = [4, 3];
+export const [IDS, WIDTH] = [4, 3];
 
 /** Rows of a scale and shift of a sample, and its channels. */
-const [ROWS, CHANNELS] = [4, 5];
+export const [ROWS, CHANNELS] = [4, 5];
 
 /** A layer of every kind. */
 export const kindLayers: readonly KindLayer[] = [
@@ -170,6 +171,17 @@ export const kindLayers: readonly KindLayer[] = [
   },
 ];
 
+/** Weights with a diagonal, of which gradients alone are recorded. */
+export const diagonalLayer: KindLayer = {
+  name: 'diagonal',
+  register: (preconditioner, { maxRows: _, ...more } = {}) => {
+    preconditioner.registerDiagonal('layer', { features: 7, ...more });
+  },
+  kernel: 7,
+  inputs: 0,
+  outputs: 7,
+};
+
 /** Rows of so many samples. */
 export interface KindRows {
   readonly batch: number;
@@ -192,7 +204,8 @@ export function kindRows({ inputs, outputs, ids }: KindLayer, seed: number, batc
 /** Has a layer record rows, those of the loss with them or not. */
 export function recordKind(preconditioner: Preconditioner, rows: KindRows, own = true): void {
   const { batch, inputs, lossGrads, outputGrads } = rows;
-  preconditioner.record('layer', { inputs, batch, ...(own ? { lossGrads } : {}) });
+  const given = inputs.length > 0 ? { inputs } : {};
+  preconditioner.record('layer', { ...given, batch, ...(own ? { lossGrads } : {}) });
   preconditioner.recordFisher('layer', { outputGrads, batch });
 }
 

@@ -38,12 +38,16 @@ void form_gradient(const FisherBlock& block, const Gradient& gradient, const Wei
   });
 }
 
-bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2) {
+bool may_be_wide(const FisherBlock& block, const Gradient& gradient) {
   constexpr std::size_t most_products = 1U << 14U;
+  return block.size() * inputs_of(block, gradient).count() <= most_products;
+}
+
+bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2) {
   constexpr double mean_of_random = 8;  // times as much as what random rows leave, ‖g_v‖²‖a‖²/B
   const Side inputs = inputs_of(block, gradient);
   const std::size_t count = inputs.count();
-  if (block.size() * count > most_products) return false;
+  if (!may_be_wide(block, gradient)) return false;
   const double rows = squares_in_pieces(gradient.loss_grads) * trace(inputs) / inputs.scale;
   return v_norm2 * mean_of_random * static_cast<double>(count) < gradient.scale * gradient.scale * rows;
 }

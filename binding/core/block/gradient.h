@@ -25,6 +25,8 @@ struct Gradient {
 /// Whether it is made of the rows of both sides: the empirical Fisher, v = P_g P_aᵀ to a factor.
 [[nodiscard]] bool empirical(const FisherBlock& block, const Gradient& gradient);
 
+/// Whether a batch's own gradient is so small that it may be summed in float64, where its rows nearly cancel.
+[[nodiscard]] bool may_be_wide(const FisherBlock& block, const Gradient& gradient);
 /// Whether a small batch's own gradient, of the norm that is given, is what remains of rows that nearly cancel: what
 /// float32 rounds in their sums counts then, and float64 costs nothing.
 [[nodiscard]] bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2);

@@ -179,7 +179,8 @@ void DampedInverse::apply(const InverseRows& x) {
 }
 
 bool DampedInverse::has_own(std::size_t count) const {
-  return view_.form == InverseView::Form::woodbury && count <= view_.side.count();
+  constexpr double resolved = 0x1p-30;  // of 1, what 1 − γS may be
+  return view_.form == InverseView::Form::woodbury && count <= view_.side.count() && largest_ >= resolved * view_.gamma;
 }
 
 void DampedInverse::apply_own(MatrixView<float> z, MatrixView<float> gram) {

@@ -14,6 +14,9 @@
 namespace cgfac {
 namespace {
 
+// What numbers of JavaScript count.
+constexpr std::size_t most_refreshes = std::size_t{1} << 53U;
+
 void forget(std::shared_ptr<const void>& owner, MatrixView<const float>& borrowed) {
   owner.reset();
   borrowed = {};
@@ -162,10 +165,12 @@ void Factor::check(const FactorState& state) const {
   const std::size_t d = dimension();
   const std::size_t count = state.rows.size() / d;
   const bool averaged = average_size() > 0;
-  const bool fits = state.dimension == d && count * d == state.rows.size() && (!averaged || count == 0) &&
-                    state.average.size() == (begun ? average_size() : 0) &&
-                    state.squares.size() == (panel() ? count : 0) && (begun || count == 0) &&
-                    (!begun || averaged || count > 0) && state.own <= (averaged || panel() ? state.own : count);
+  bool fits = state.dimension == d && count * d == state.rows.size() && (!averaged || count == 0) &&
+              state.average.size() == (begun ? average_size() : 0) && state.squares.size() == (panel() ? count : 0) &&
+              (begun || count == 0) && (!begun || averaged || count > 0) &&
+              state.own <= (averaged || panel() ? state.own : count);
+  const bool ends_in_ones = homogeneous_ && !averaged && !panel();
+  for (std::size_t i = 0; fits && ends_in_ones && i < count; ++i) fits = state.rows[(i * d) + features_] == 1;
   if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
   require_finite("the rows of a state", state.rows);
   require_finite("the average of a state", state.average);
@@ -173,6 +178,12 @@ void Factor::check(const FactorState& state) const {
   double sum = state.scale + (follows ? 0 : state.trace);
   for (const double square : state.squares) sum += square;
   if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
+  const auto negative = [](double number) { return number < 0; };
+  if (state.scale < 0 || state.trace < 0 || std::ranges::any_of(state.squares, negative) ||
+      (options_.diagonal && std::ranges::any_of(state.average, negative)))
+    throw expected(ErrorCode::invalid_value, "squares, their sums and their scale of 0 and more", "the state", "less");
+  if (state.refreshes > most_refreshes)
+    throw expected(ErrorCode::invalid_value, "at most 2^53 refreshes", "the state", "more");
 }
 
 void Factor::restore(const FactorState& state) {

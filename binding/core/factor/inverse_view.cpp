@@ -34,13 +34,13 @@ void multiply_by_rows(const Side& side, const InverseRows& x, MatrixView<float> 
   if (side.stores_last()) blas::gemm(1.0F, x.last, side.last.transposed(), 1.0F, t);
 }
 
-// x ← keep·x − t R' but for a coordinate that is 1
-void subtract_rows(const Side& side, MatrixView<const float> t, float keep, const InverseRows& x) {
-  blas::gemm(-1.0F, t, side.rows, keep, x.body);
-  if (side.stores_last()) blas::gemm(-1.0F, t, side.last, keep, x.last);
+// x ← factor·(x − t R') but for a coordinate that is 1
+void subtract_rows(const Side& side, MatrixView<const float> t, float factor, const InverseRows& x) {
+  blas::gemm(-factor, t, side.rows, factor, x.body);
+  if (side.stores_last()) blas::gemm(-factor, t, side.last, factor, x.last);
 }
 
-// x ← (x − scale · (x R'ᵀ) S R')/γ
+// x ← (x − scale · (x R'ᵀ) S R')/γ: what is subtracted is divided by γ at last, as it would leave float32 before
 void apply_woodbury(const InverseView& inverse, const InverseRows& x, const Half& half) {
   const Side& side = inverse.side;
   const bool ones = side.homogeneous && !side.stores_last();
@@ -50,13 +50,13 @@ void apply_woodbury(const InverseView& inverse, const InverseRows& x, const Half
     const auto last = static_cast<double>(x.last(i, 0));
     for (std::size_t j = 0; j < half.wide.cols; ++j) half.wide(i, j) += last;
   }
-  blas::gemm(side.scale / inverse.gamma, half.wide, inverse.s, 0.0, half.product);
+  blas::gemm(side.scale, half.wide, inverse.s, 0.0, half.product);
   narrow(half.product, half.single);
   subtract_rows(side, half.single, static_cast<float>(1 / inverse.gamma), x);
   for (std::size_t i = 0; ones && i < half.product.rows; ++i) {
     double sum = 0;
     for (std::size_t j = 0; j < half.product.cols; ++j) sum += half.product(i, j);
-    x.last(i, 0) = static_cast<float>((static_cast<double>(x.last(i, 0)) / inverse.gamma) - sum);
+    x.last(i, 0) = static_cast<float>((static_cast<double>(x.last(i, 0)) - sum) / inverse.gamma);
   }
 }
 
@@ -66,7 +66,7 @@ void apply_panel(const InverseView& inverse, const InverseRows& x, const Half& h
   multiply_by_rows(inverse.side, x, half.single);
   for (std::size_t row = 0; row < half.single.rows; ++row) {
     for (std::size_t k = 0; k < half.single.cols; ++k) {
-      half.single(row, k) *= static_cast<float>(1 / (gamma * (inverse.squares[k] + gamma)));
+      half.single(row, k) *= static_cast<float>(1 / (inverse.squares[k] + gamma));
     }
   }
   subtract_rows(inverse.side, half.single, static_cast<float>(1 / gamma), x);

@@ -12,7 +12,8 @@ BroadcastPlaces::BroadcastPlaces(std::span<const std::uint32_t> shape_a, std::sp
   bool along_a = true;
   bool along_b = true;
   axes_.push_back({.extent = 1, .a = 0, .b = 0});
-  for (std::size_t axis = shape_a.size(); axis-- > 0;) {
+  for (std::size_t axis = shape_a.size(); axis > 0;) {
+    --axis;
     const std::size_t a = shape_a[axis];
     const std::size_t b = shape_b[axis];
     if (a != b && a != 1 && b != 1) {
@@ -43,7 +44,8 @@ BroadcastPlaces::BroadcastPlaces(std::span<const std::uint32_t> shape_a, std::sp
 
 BroadcastPlaces::Origin BroadcastPlaces::origin(std::size_t row) const {
   Origin at{.a = 0, .b = 0};
-  for (std::size_t axis = axes_.size() - 1; axis-- > 0;) {
+  for (std::size_t axis = axes_.size() - 1; axis > 0;) {
+    --axis;
     const BroadcastAxis& along = axes_[axis];
     const std::size_t place = row % along.extent;
     row /= along.extent;

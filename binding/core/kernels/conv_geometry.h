@@ -84,7 +84,8 @@ struct Position {
   }
   /// Goes on to the next row.
   void advance(const ConvGeometry& g) {
-    for (std::size_t axis = 3; axis-- > 0;) {
+    for (std::size_t axis = 3; axis > 0;) {
+      --axis;
       if (++place[axis] < g.output[axis]) return;
       place[axis] = 0;
     }

@@ -19,6 +19,9 @@ inline constexpr float ln2_high = 355.0F / 512.0F;
 /// The second part of ln 2.
 inline constexpr float ln2_low = -2.12194440e-4F;
 
+/// What one more in the exponent adds to the bits of a float.
+inline constexpr std::int32_t exponent_unit = 1 << 23;
+
 /// The float of some bits.
 inline float bits_to_float(std::uint32_t bits) {
   return std::bit_cast<float>(bits);
@@ -50,7 +53,7 @@ struct Reduced {
 inline std::int32_t count_of(float x) {
   constexpr float integers = 12582912.0F;
   const float shifted = (x * std::numbers::log2e_v<float>)+integers;
-  return static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(integers));
+  return std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(integers);
 }
 
 /// What k ln 2 leaves of x.
@@ -124,13 +127,13 @@ struct Split2 {
   std::int32_t k;
 };
 
-/// A positive normal number as m 2^k.
+/// A positive normal number as m 2^k; any other one as some m and k.
 inline Split2 split2(float x) {
   // the bits of ½√2 taken off, the exponent alone counts how often the number is larger
-  constexpr std::uint32_t root = 0x3f3504f3U;
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::int32_t k = static_cast<std::int32_t>(bits - root) >> 23;
-  return {.m = bits_to_float(bits - (static_cast<std::uint32_t>(k) << 23U)), .k = k};
+  constexpr std::int32_t root = 0x3f3504f3;
+  const std::int32_t bits = std::bit_cast<std::int32_t>(x) & 0x7fffffff;
+  const std::int32_t k = (bits - root) >> 23;
+  return {.m = std::bit_cast<float>(bits - (k * exponent_unit)), .k = k};
 }
 
 /// The logarithm of 2^k (1 + f), k ln 2 + log(1 + f), ½√2 ≤ 1 + f < √2: f − f²/2 + f³ p(f), relative error of the
@@ -168,7 +171,7 @@ inline float log1p_finite(float x) {
   const float sum = 1.0F + x;
   const float lost = x < 1.0F ? x - (sum - 1.0F) : 1.0F - (sum - x);
   const Split2 parts = split2(sum);
-  const float scale = bits_to_float(0x3f800000U - (static_cast<std::uint32_t>(parts.k) << 23U));
+  const auto scale = std::bit_cast<float>(0x3f800000 - (parts.k * exponent_unit));
   const float returned = sum < 1e9F ? lost * scale : 0.0F;
   return log_sum(static_cast<float>(parts.k), (parts.m - 1.0F) + returned);
 }

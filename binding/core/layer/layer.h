@@ -150,11 +150,15 @@ class Layer {
   // Makes both inverses, and x ← (G + γ_G I)⁻¹ x (A + γ_A I)⁻¹ with them.
   void damp(const FactoredDamping& gamma);
   void apply_inverses(const WeightView<float>& x);
+  // out ← keep·out + factor·x for x = (G + γ_G I)⁻¹ v (A + γ_A I)⁻¹, made in `memory` of v times a power of two, by
+  // which no number on the way leaves the range of float32. Returns ⟨v, x⟩.
+  double apply_scaled(const WeightView<const float>& v, double v_norm2, const FactoredDamping& gamma,
+                      const WeightView<float>& memory, const Destination& destination);
   void prepare_factored(const Given& v, LayerStep& step);
-  void prepare_rows(LayerStep& step);
+  bool prepare_rows(const FactoredDamping& gamma, LayerStep& step);
   void multiply_inputs(MatrixView<float> z, MatrixView<float> gram);
   void multiply_outputs(MatrixView<float> z, MatrixView<float> gram);
-  void prepare_formed(const Given& v, LayerStep& step);
+  void prepare_formed(const Given& v, const FactoredDamping& gamma, LayerStep& step);
   void products_by_rows(MatrixView<const float> inputs, MatrixView<const float> output_grads,
                         std::span<double> products) const;
   void prepare_solved(const Given& v, const PrepareOptions& options, LayerStep& step);

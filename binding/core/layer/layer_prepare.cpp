@@ -1,10 +1,13 @@
 // The direction of a step before its length is known, and what becomes of it.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/base/error.h"
+#include "core/block/comfort.h"
 #include "core/block/finite.h"
 #include "core/block/gradient.h"
+#include "core/block/powers.h"
 #include "core/block/weight_vector.h"
 #include "core/layer/layer.h"
 #include "core/linalg/blas.h"
@@ -32,8 +35,18 @@ void cross_gram(MatrixView<const float> rows, bool homogeneous, MatrixView<const
   });
 }
 
-double norm(const WeightView<const float>& x) {
-  return std::sqrt(dot(x, x));
+// The exponent of a vector for which it, its product with the input side's inverse, and that with both, lie around 1.
+int way_through(const FactoredDamping& gamma) {
+  const auto inverse = [](double damping) { return damping == 0 ? 0 : -std::ilogb(damping); };  // a side of 1 has none
+  const int first = inverse(gamma.input);
+  const int both = first + inverse(gamma.output);
+  return -(std::min({0, first, both}) + std::max({0, first, both})) / 2;
+}
+
+// Whether what float32 made is far enough from the ends of its range, on the way, too.
+bool at_ease(const FactoredDamping& gamma, double product) {
+  const auto fits = [](double damping) { return damping == 0 || comfortable(damping); };
+  return product >= 0x1p-100 && product <= 0x1p100 && fits(gamma.input) && fits(gamma.output);
 }
 
 constexpr std::string_view recorded_names = "inputs, outputGrads and lossGrads";
@@ -73,12 +86,25 @@ LayerStep Layer::prepare(const Given& v, const PrepareOptions& options) {
   return step;
 }
 
-// Not where a factor is zero, or so small that damping relative to it is.
+// Not where a factor is zero, or so small that damping relative to it is. Any other damping that float32 does not have
+// is an error.
 bool Layer::curved() const {
   const FactorMoments input = input_.moments();
   const FactorMoments output = output_.moments();
-  if (factored()) return usable(input, output, factored_damping(input, output, options_.damping));
-  return usable(tikhonov_damping(input, output, options_.damping));
+  if (!(input.trace > 0 && output.trace > 0)) return false;
+  const auto vanishes = [this](double damping) {
+    return options_.damping.relative && damping < static_cast<double>(std::numeric_limits<float>::min());
+  };
+  if (factored()) {
+    const FactoredDamping gamma = factored_damping(input, output, options_.damping);
+    if ((!input.exact && vanishes(gamma.input)) || (!output.exact && vanishes(gamma.output))) return false;
+    require_usable(input, output, gamma);
+    return true;
+  }
+  const double lambda = tikhonov_damping(input, output, options_.damping);
+  if (vanishes(lambda)) return false;
+  require_damping(lambda);
+  return true;
 }
 
 void Layer::damp(const FactoredDamping& gamma) {
@@ -113,14 +139,14 @@ bool Layer::forms_gradient() const {
 }
 
 void Layer::prepare_factored(const Given& v, LayerStep& step) {
-  step.summary.factored = factored_damping(input_.moments(), output_.moments(), options_.damping);
-  damp(*step.summary.factored);
-  if (v || !kind_of(shape_).by_rows() || forms_gradient()) {
-    prepare_formed(v, step);
-    direction_ = Direction::formed;
-  } else {
-    prepare_rows(step);
+  const FactoredDamping gamma = factored_damping(input_.moments(), output_.moments(), options_.damping);
+  step.summary.factored = gamma;
+  damp(gamma);
+  if (!v && kind_of(shape_).by_rows() && !forms_gradient() && prepare_rows(gamma, step)) {
     direction_ = Direction::rows;
+  } else {
+    prepare_formed(v, gamma, step);
+    direction_ = Direction::formed;
   }
   step.by_rows = direction_ == Direction::rows;
   step.summary.formed = !step.by_rows;
@@ -155,8 +181,10 @@ void Layer::multiply_outputs(MatrixView<float> z, MatrixView<float> gram) {
   cross_gram(loss_grads, false, z, gram);
 }
 
-// x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, ‖Z‖² ≤ tr(z Zᵀ)/γ
-void Layer::prepare_rows(LayerStep& step) {
+// x = scale·Z_gᵀ Z_a, ⟨v, x⟩ = scale²·⟨[a 1] Z_aᵀ, g_v Z_gᵀ⟩, ‖Z‖² ≤ tr(z Zᵀ)/γ; whether no number of these left the
+// range of float32, and ⟨v, x⟩ is no rounding of what it is the sum of: N products of the means of both diagonals,
+// where samples are independent of each other
+bool Layer::prepare_rows(const FactoredDamping& gamma, LayerStep& step) {
   const std::size_t count = rows_->input_rows();
   const MatrixView<float> z_input = z_input_.matrix(count, input_.dimension());
   const MatrixView<float> z_output = z_output_.matrix(count, output_.dimension());
@@ -169,10 +197,15 @@ void Layer::prepare_rows(LayerStep& step) {
   const double gamma_output = output_inverse_.gamma();
   const double scale = rows_->gradient().scale;
   step.vx = scale * scale * dot_of_lower(input_gram, output_gram);
-  bound_ = scale * std::sqrt(trace(input_gram) / gamma_input) * std::sqrt(trace(output_gram) / gamma_output);
+  const double input_trace = trace(input_gram);
+  const double output_trace = trace(output_gram);
+  bound_ = scale * std::sqrt(input_trace / gamma_input) * std::sqrt(output_trace / gamma_output);
+  constexpr double cancelled = 0x1p-13;
+  const double independent = scale * scale * input_trace * output_trace / static_cast<double>(count);
+  return at_ease(gamma, input_trace) && at_ease(gamma, output_trace) && step.vx >= cancelled * independent;
 }
 
-void Layer::prepare_formed(const Given& v, LayerStep& step) {
+void Layer::prepare_formed(const Given& v, const FactoredDamping& gamma, LayerStep& step) {
   const FisherBlock shape = shape_block(shape_);
   const WeightView<float> x = shape.view(x_.span(shape_.size()));
   WeightView<const float> gradient;
@@ -186,7 +219,25 @@ void Layer::prepare_formed(const Given& v, LayerStep& step) {
   copy(gradient, x);
   apply_inverses(x);
   step.vx = dot(gradient, x);
-  bound_ = norm(x);
+  const double norm2 = dot(x, x);
+  bound_ = std::sqrt(norm2);
+  if (at_ease(gamma, norm2)) return;
+  const double v_norm2 = dot(gradient, gradient);
+  if (v_norm2 == 0 || !std::isfinite(v_norm2)) return;
+  step.vx = apply_scaled(gradient, v_norm2, gamma, x, {.out = x});
+  bound_ = std::sqrt(dot(x, x));
+}
+
+double Layer::apply_scaled(const WeightView<const float>& v, double v_norm2, const FactoredDamping& gamma,
+                           const WeightView<float>& memory, const Destination& destination) {
+  const int exponent = root_exponent(v_norm2) - way_through(gamma);
+  const WeightView<float> scaled = shape_block(shape_).view(v_.span(shape_.size()));
+  copy_scaled(v, -exponent, scaled);
+  copy(scaled, memory);
+  apply_inverses(memory);
+  const double vx = std::ldexp(dot(scaled, memory), 2 * exponent);
+  write_scaled(memory, exponent, destination);
+  return vx;
 }
 
 }  // namespace cgfac

@@ -24,13 +24,6 @@ FactorMoments moments(double trace, std::size_t dimension) {
   return {.trace = trace, .kept_trace = trace, .dimension = dimension, .held = dimension};
 }
 
-// The exponent of a vector for which it, its product with the input side's inverse, and that with both, lie around 1.
-int way_through(const FactoredDamping& gamma) {
-  const int first = -std::ilogb(gamma.input);
-  const int both = first - std::ilogb(gamma.output);
-  return -(std::min({0, first, both}) + std::max({0, first, both})) / 2;
-}
-
 }  // namespace
 
 struct Layer::Problem {
@@ -159,13 +152,7 @@ void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma,
   const bool direct = at_ease && destination.keep == 0 && destination.factor == 1;
   const WeightView<float> x = direct ? destination.out : problem.block.view(x_.span(shape_.size()));
   if (!at_ease) {
-    const int exponent = root_exponent(v_norm2) - way_through(gamma);
-    const WeightView<float> v = problem.block.view(v_.span(shape_.size()));
-    copy_scaled(given.v, -exponent, v);
-    copy(v, x);
-    apply_inverses(x);
-    summary.products.vx = std::ldexp(dot(v, x), 2 * exponent);
-    write_scaled(x, exponent, destination);
+    summary.products.vx = apply_scaled(given.v, v_norm2, gamma, x, destination);
     return;
   }
   const bool in_place = x.kernel.data == given.v.kernel.data;

@@ -95,18 +95,21 @@ void solve_tridiagonal(std::size_t count, const double* d, const double* e, doub
   for (std::size_t j = 0; j < lanes; ++j) scratch[j] = 1 / (lambda + (mu[j] * d[0]));
   for (std::size_t i = 1; i < count; ++i) {
     double* const row = y + (i * lanes);
+    const double* const row_before = row - lanes;
     double* const inverse = scratch + (i * lanes);
+    const double* const inverse_before = inverse - lanes;
 #pragma omp simd
     for (std::size_t j = 0; j < lanes; ++j) {
       const double off = mu[j] * e[i - 1];
-      const double factor = off * inverse[j - lanes];
+      const double factor = off * inverse_before[j];
       inverse[j] = 1 / (lambda + (mu[j] * d[i]) - (off * factor));
-      row[j] -= factor * row[j - lanes];
+      row[j] -= factor * row_before[j];
     }
   }
 #pragma omp simd
   for (std::size_t j = 0; j < lanes; ++j) y[((count - 1) * lanes) + j] *= scratch[((count - 1) * lanes) + j];
-  for (std::size_t i = count - 1; i-- > 0;) {
+  for (std::size_t i = count - 1; i > 0;) {
+    --i;
     double* const row = y + (i * lanes);
     const double* const inverse = scratch + (i * lanes);
 #pragma omp simd

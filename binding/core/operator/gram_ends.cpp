@@ -81,7 +81,7 @@ double GramOperator::start(const WeightView<const float>& v, const WeightView<co
   if (scaling == StartScaling::optimal) {
     double curvature = damping_ * x0_x0_;  // ⟨x₀, (F + λI) x₀⟩
     for (std::size_t i = 0; i < r_.c.size(); ++i) curvature += wide(start_u.data[i]) * r_.c.data[i];
-    c = curvature > 0 ? v_x0_ / curvature : 0;  // 0 only for x₀ = 0
+    c = start_factor(v_x0_, curvature);
   }
   // r = v − (F + λI) c x₀ = (1, −c F x₀) on the base v − λ c x₀
   for (double& element : r_.c.elements()) element *= -c;

@@ -192,6 +192,11 @@ double GramOperator::extent() const {
   return (std::abs(s) * std::sqrt(std::max(base_norm2_, 0.0))) + (std::abs(start_factor_) * std::sqrt(x0_x0_));
 }
 
+double GramOperator::norm_noise() const {
+  constexpr double root_of_rounding = 0x1p-12;
+  return root_of_rounding * std::abs(r_.s) * std::sqrt(std::max(base_norm2_, 0.0));
+}
+
 void GramOperator::finish() {
   const double step = std::exchange(step_, 0);
   if (step == 0) return;

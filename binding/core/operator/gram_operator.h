@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -14,6 +15,14 @@ enum class StartScaling {
   plain,    ///< x₀ as it is
   optimal,  ///< c·x₀ with c = ⟨v, x₀⟩/⟨x₀, (F + λI) x₀⟩, the multiple with the least error in the norm of F + λI
 };
+
+/// c = ⟨v, x₀⟩/⟨x₀, (F + λI) x₀⟩ of a start that is scaled; 0, which is none, for x₀ = 0, and for one so far from the
+/// solution's size that c x₀ is not to be had in float32.
+[[nodiscard]] inline double start_factor(double v_x0, double curvature) {
+  constexpr double largest = 0x1p100;
+  const double c = curvature > 0 ? v_x0 / curvature : 0;
+  return std::abs(c) <= largest ? c : 0;
+}
 
 /// The bases that the iterations run in.
 enum class GramBasis {
@@ -73,6 +82,9 @@ class GramOperator {
   void finish();
   /// The norms of the parts of x that are known on the way: |s|·‖b‖ + |c|·‖x₀‖.
   [[nodiscard]] double extent() const;
+  /// What rounding may make of ‖r‖ where r is small: ‖b‖² is that of the numbers in weight space, ⟨b, P_g C P_aᵀ⟩ of U
+  /// in float32, so that r.s²‖b‖² is taken off to float32's precision alone.
+  [[nodiscard]] double norm_noise() const;
 
   /// Inner products of the solution c·x₀ + s·b + P_g C P_aᵀ. They use the residual's memory: for the end of a solve.
   [[nodiscard]] SolutionProducts products();

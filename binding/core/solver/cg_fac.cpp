@@ -38,16 +38,19 @@ bool broken(CgReason reason) {
   return reason == CgReason::indefinite || reason == CgReason::broken_down;
 }
 
-// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`.
+// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`,
+// and where the start left far more of it than there is of v.
 double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
   constexpr double products = 4;  // their roundings add up
-  return products * float32_rounding * cg.largest * extent / std::sqrt(v_norm2);
+  return products * float32_rounding * ((cg.largest * extent / std::sqrt(v_norm2)) + cg.initial_residual);
 }
 
 // Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %.
-bool doubtful(const CgSummary& cg, double extent, double v_norm2) {
+// `norm_noise`: what rounding may make of the norm of the residual itself.
+bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2) {
   return broken(cg.reason) || cg.reason == CgReason::stagnated ||
-         !(residual_noise(cg, extent, v_norm2) <= std::min(cg.residual / 2, 0.01));
+         !(residual_noise(cg, extent, v_norm2) <= std::min(cg.residual / 2, 0.01)) ||
+         !(norm_noise <= cg.residual / 2 * std::sqrt(v_norm2));
 }
 
 // One more product: ‖v − (F + λI) x‖/‖v‖ and the inner products of x itself, and the reason that they allow.
@@ -138,10 +141,11 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
                                   loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
+  const double norm_noise = gram.norm_noise();
   if (!broken(summary.cg.reason)) summary.products = gram.products();  // else r and x no longer belong together
   const GramSolution solution{.problem = reduced, .x0 = x0, .c = c, .damping = damping};
   const double extent = gram.extent() + std::sqrt(std::max(summary.products.xx, 0.0));
-  if (!doubtful(summary.cg, extent, reduced.v_norm2())) {
+  if (!doubtful(summary.cg, extent, norm_noise, reduced.v_norm2())) {
     solution.write(gram, destination);
     if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
@@ -170,7 +174,7 @@ double start_in_weight_space(const Problem& problem, const WeightView<const floa
   double c = 1;
   if (scaling == StartScaling::optimal) {
     const double curvature = dot(x0, r);  // ⟨x₀, (F + λI) x₀⟩, 0 only for x₀ = 0
-    c = curvature > 0 ? dot(v, x0) / curvature : 0;
+    c = start_factor(dot(v, x0), curvature);
   }
   scale(static_cast<float>(-c), r);
   axpy(1.0F, v, r);
@@ -212,7 +216,7 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const WeightView<const float> solution = block.view(std::span<const float>(x));
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
-  if (doubtful(summary.cg, std::sqrt(xx), v_norm2)) {
+  if (doubtful(summary.cg, std::sqrt(xx), 0, v_norm2)) {
     measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, summary);
     if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
     write_within_range(problem, solution, xx);

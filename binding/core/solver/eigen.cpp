@@ -140,7 +140,12 @@ SolutionProducts EigenBases::precondition(const FisherBlock& block, const EigenD
     exponent += shift;
   }
   gemm_in_tiles(1.0F, output.transposed(), x, 0.0F, product);
-  const auto factor = static_cast<float>(std::ldexp(destination.factor, exponent));
+  const double multiple = std::ldexp(destination.factor, exponent);
+  const int beyond = destination.factor == 0 || std::abs(std::ilogb(multiple)) < 100 ? 0 : std::ilogb(multiple);
+  if (beyond != 0) {  // the multiple itself is none that float32 holds
+    for (float& number : product.elements()) number = std::ldexp(number, beyond);
+  }
+  const auto factor = static_cast<float>(std::ldexp(multiple, -beyond));
   const auto keep = static_cast<float>(destination.keep);
   gemm_in_tiles(factor, product, input.columns(0, in_features), keep, destination.out.kernel);
   if (!destination.out.bias.empty()) {

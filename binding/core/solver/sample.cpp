@@ -188,7 +188,7 @@ double SampleProblem::damp(const Damping& damping) {
 }
 
 // x = (v − Jᵀ y)/λ with (H + λ/w·I) y = J v and J x = y/w; for v = scale · Jᵀ1, x = Jᵀ y/w with (H + λ/w·I) y = scale·1
-// and J x = H y/w = (scale·1 − λ y/w)/w, free of cancellation.
+// and J x = H y/w = (scale·1 − λ y/w)/w, or J v/λ where that cancels, λ being far above H.
 SampleSolution SampleProblem::solve(double lambda) const {
   SampleSolution result;
   SolutionProducts& products = result.products;
@@ -200,8 +200,9 @@ SampleSolution SampleProblem::solve(double lambda) const {
     products.vx = 0;
     for (std::size_t i = 0; i < n_; ++i) products.vx += result.coefficient * jv_[i] * y_[i];
     products.xfx = 0;
-    for (const double element : y_) {
-      const double jx = (gradient_.scale - (lambda * element / weight_)) / weight_;
+    for (std::size_t i = 0; i < n_; ++i) {
+      const double rest = gradient_.scale - (lambda * y_[i] / weight_);
+      const double jx = std::abs(rest) > 0x1p-20 * gradient_.scale ? rest / weight_ : jv_[i] / lambda;
       products.xfx += weight_ * jx * jx;
     }
   } else {

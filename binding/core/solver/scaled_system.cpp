@@ -36,6 +36,15 @@ Side scaled_side(const Side& side, int exponent, Buffer<float>& memory) {
   return result;
 }
 
+// Whether a batch's own gradient is what remains of rows that nearly cancel, in numbers that float32 holds: scaled by
+// its rows it would be far below 1.
+bool remains(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
+  if (!may_be_wide(block, gradient)) return false;
+  const WeightView<const float> v = given_gradient(block, gradient, memory).v;
+  const double v_norm2 = dot(v, v);
+  return v_norm2 >= 0x1p-180 && nearly_cancels(block, gradient, v_norm2);
+}
+
 }  // namespace
 
 bool comfortable(const BlockTraces& traces, const SolveDamping& damping, const Destination& destination) {
@@ -63,7 +72,7 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
     damping_.gamma->input = std::ldexp(damping.gamma->input, -2 * input_exponent_);
     damping_.gamma->output = std::ldexp(damping.gamma->output, -2 * output_exponent_);
   }
-  if (gradient.same_batch() && has_block_inputs(block, gradient)) {
+  if (gradient.same_batch() && has_block_inputs(block, gradient) && !remains(block, gradient, memory.formed)) {
     const bool of_rows = empirical(block, gradient) && output_exponent_ == root_exponent(traces.output);
     take_own(gradient, of_rows, output_exponent_, memory);
   } else {
@@ -74,8 +83,11 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
   gradient_.scaled = true;
   destination_ = {.out = block.view(memory.solution.span(block.size()))};
   if (!x0) return;
+  const int start_exponent = (2 * (input_exponent_ + output_exponent_)) - gradient_exponent_;
+  constexpr int largest_start = 60;  // 2^60 times the size of v' is none
+  if (root_exponent(dot(*x0, *x0)) + start_exponent > largest_start) return;
   const WeightView<float> start = block.view(memory.start.span(block.size()));
-  copy_scaled(*x0, 2 * (input_exponent_ + output_exponent_) - gradient_exponent_, start);
+  copy_scaled(*x0, start_exponent, start);
   x0_ = start;
 }
 

@@ -238,7 +238,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   summary.values.lambda_max = std::ranges::max(both.output_values()) * std::ranges::max(both.input_values());
   summary.values.effective_rank = sums.rank;
   both.assemble(destination);
-  if (both.assembly() == Assembly::difference)
+  // the rounding of K is more than a small eigenvalue is, of which a batch's own gradient has a share
+  if (both.assembly() != Assembly::covariances)
     mend_products(summary.values.products, problem.v_norm2(), damping, destination);
   return summary;
 }

@@ -111,14 +111,16 @@ void require_range(double norm_v, const FactoredDamping& damping, const Destinat
 SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& traces, const FactoredDamping& damping,
                                 const Gradient& gradient, const Destination& destination, GramWorkspace& workspace) {
   if (!gradient.same_batch()) return solve_given(block, damping, gradient, destination, workspace);
-  const BlockForms forms = gram_forms(block);
-  if (forms.input == FactorForm::panel && forms.output == FactorForm::panel) {
+  const bool panels = gram_forms(block).panels();
+  if (panels && !may_be_wide(block, gradient))
     return solve_own(block, traces, damping, gradient, destination, workspace);
-  }
   // v is formed, and x stays apart from it, for ⟨v, x⟩, and from what is kept
   const std::span<float> memory = workspace.gradient.span((destination.keep == 0 ? 1 : 2) * block.size());
   const WeightView<float> v = block.view(memory.first(block.size()));
   form_gradient(block, gradient, v);
+  const bool cancels = nearly_cancels(block, gradient, dot(v, v));
+  if (panels && !cancels) return solve_own(block, traces, damping, gradient, destination, workspace);
+  if (cancels) (void)wide_gradient(block, gradient, workspace.gradient);
   const Gradient given{.v = v, .scaled = gradient.scaled};
   if (destination.keep == 0) return solve_given(block, damping, given, destination, workspace);
   const WeightView<float> x = block.view(memory.subspan(block.size()));

@@ -36,11 +36,12 @@ void copy_numbers(std::span<const float> from, std::span<float> to) {
 
 CallMemory::~CallMemory() {
   if (!owned()) return;
-  for (Buffer<float>& room : rooms_) all_rooms_->give(std::move(room));
+  all_rooms_->give(rooms_);
 }
 
 std::span<float> CallMemory::room(std::size_t size) {
-  return rooms_.emplace_back(all_rooms_->take(size)).span(size);
+  all_rooms_->take(size, rooms_);
+  return rooms_.front().span(size);
 }
 
 const CallMemory::Copied* CallMemory::copied(std::span<const float> array) const {

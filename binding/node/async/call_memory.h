@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -111,7 +112,7 @@ class CallMemory {
   std::shared_ptr<Rooms> all_rooms_;
   bool begun_ = false;
   bool written_ = false;
-  std::vector<Buffer<float>> rooms_;
+  std::list<Buffer<float>> rooms_;
   std::vector<Copied> copies_;
   std::vector<Target> targets_;
   std::vector<Kept> kept_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 namespace cgfac::node {
 namespace {
@@ -13,37 +12,36 @@ constexpr std::size_t most_rooms = 32;
 
 }  // namespace
 
-Buffer<float> Rooms::take(std::size_t size) {
+void Rooms::take(std::size_t size, std::list<Buffer<float>>& rooms) {
   const std::size_t bytes = size * sizeof(float);
   const auto found = std::ranges::find_if(
       free_, [&](const Buffer<float>& room) { return room.bytes() >= bytes && room.bytes() <= 2 * bytes; });
-  if (found == free_.end()) return {};
+  if (found == free_.end()) {
+    rooms.emplace_front();
+    return;
+  }
   const std::size_t before = bytes_;
-  Buffer<float> room = std::move(*found);
-  free_.erase(found);
-  bytes_ -= room.bytes();
+  bytes_ -= found->bytes();
+  rooms.splice(rooms.begin(), free_, found);
   tell(before);
-  return room;
 }
 
-void Rooms::give(Buffer<float> room) noexcept try {
-  if (room.bytes() == 0) return;
+void Rooms::give(std::list<Buffer<float>>& rooms) noexcept {
   const std::size_t before = bytes_;
-  const std::size_t bytes = room.bytes();
-  free_.push_front(std::move(room));
-  bytes_ += bytes;
+  for (const Buffer<float>& room : rooms) bytes_ += room.bytes();
+  free_.splice(free_.begin(), rooms);
   while (bytes_ > most_bytes || free_.size() > most_rooms) {
     bytes_ -= free_.back().bytes();
     free_.pop_back();
   }
   tell(before);
-} catch (...) {  // no memory for the list, or an engine that listens no more: there is less to reuse
 }
 
-void Rooms::tell(std::size_t before) const {
+void Rooms::tell(std::size_t before) const noexcept {
   if (bytes_ == before) return;
-  Napi::MemoryManagement::AdjustExternalMemory(env_,
-                                               static_cast<std::int64_t>(bytes_) - static_cast<std::int64_t>(before));
+  std::int64_t all = 0;
+  // an engine that is about to end listens no more, which changes nothing here
+  (void)napi_adjust_external_memory(env_, static_cast<std::int64_t>(bytes_) - static_cast<std::int64_t>(before), &all);
 }
 
 }  // namespace cgfac::node

@@ -14,13 +14,14 @@ namespace cgfac::node {
 class Rooms {
  public:
   explicit Rooms(Napi::Env env) : env_(env) {}
-  /// Room for so many numbers, and no more than twice as many; empty where none is kept.
-  [[nodiscard]] Buffer<float> take(std::size_t size);
-  /// Hands room back; what nobody has asked for longest is freed where there is too much.
-  void give(Buffer<float> room) noexcept;
+  /// Puts a buffer in front of `rooms`: one that has room for so many numbers, and no more than twice as many, or an
+  /// empty one where none is kept.
+  void take(std::size_t size, std::list<Buffer<float>>& rooms);
+  /// Takes buffers back; what nobody has asked for longest is freed where there is too much.
+  void give(std::list<Buffer<float>>& rooms) noexcept;
 
  private:
-  void tell(std::size_t before) const;
+  void tell(std::size_t before) const noexcept;
 
   Napi::Env env_;
   std::list<Buffer<float>> free_;  // the last given first

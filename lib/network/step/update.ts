@@ -1,8 +1,9 @@
 /** M ← μM + ηx and what follows from it, once the length of a step is known. */
 import { copied, forEachArray, newVector, vectorOf } from '../../base/vectors';
 import type { VectorArrays, WeightVector } from '../../base/weight-vector';
-import { combine } from '../../kernels/combinations';
+import { callNative } from '../../native/call';
 import type { NativeUpdatedLayer } from '../../native/declarations';
+import { native } from '../../native/load';
 import { type NetworkEntry, requireArrays, weightsOf } from '../registry';
 import type { StepDecision, StepPlan } from './decide';
 
@@ -16,7 +17,7 @@ export function updatedLayers(
   keepsMomentum: KeepsMomentum,
   averaged: ReadonlySet<NetworkEntry>,
 ): NativeUpdatedLayer[] {
-  requireArrays(entries, gradients);
+  requireArrays(entries, rewrites ? gradients : []); // what is read alone has been read
   return entries.map((entry, index) => {
     const { average } = entry;
     const weights = weightsOf(entry, owns);
@@ -53,7 +54,7 @@ export function rememberProducts(
 function scaled(entry: NetworkEntry, momentum: VectorArrays, rate: number, owns: boolean): VectorArrays {
   const to = owns ? newVector(entry.shape) : (entry.copy ?? newVector(entry.shape));
   if (!owns) entry.copy = to;
-  forEachArray(momentum, to, (x, out) => combine({ keep: rate, x, factor: 0, y: x, out }));
+  forEachArray(momentum, to, (x, out) => callNative(() => native.combine({ keep: rate, x, factor: 0, y: x, out })));
   return to;
 }
 

@@ -148,7 +148,7 @@ function inTensors(
 
 /** How targets are sampled. */
 export interface TargetSampling {
-  /** Of the samples of the batch, those whose targets are sampled, rounded up; 0 < share ≤ 1. */
+  /** The share of the batch whose targets are sampled, rounded up; 0 < share ≤ 1. */
   readonly share: number;
   /** Uniform numbers in [0, 1). */
   readonly uniform: UniformNumbers;

@@ -16,8 +16,8 @@ export interface LayerLossGrads {
    */
   readonly lossGrads: (Float32Array | undefined)[];
   /**
-   * Those of the normal backward pass, which fills them: of a layer that is checked, where the others are of a pass in
-   * arrays.
+   * The output gradients of the normal backward pass, which fills them: of a layer that is checked, where `lossGrads`
+   * are of a pass in arrays.
    */
   readonly observedGrads: (Float32Array | undefined)[] | undefined;
 }

@@ -10,6 +10,7 @@
 
 #include "core/threads/thread_pool.h"
 #include "support/kinds.h"
+#include "support/patches.h"
 #include "support/reference.h"
 
 using namespace cgfac;
@@ -38,35 +39,12 @@ std::vector<PatchShape> geometries() {
   return result;
 }
 
-// The number that a window sees, by its definition: zero beyond the data.
-float seen(const PatchShape& shape, const std::vector<float>& sample, const PatchShape::Extents& window,
-           const PatchShape::Extents& tap, std::size_t channel) {
-  long at = 0;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    const long place = static_cast<long>((window[axis] * shape.strides[axis]) + (tap[axis] * shape.dilations[axis])) -
-                       static_cast<long>(shape.pad[axis]);
-    if (place < 0 || place >= static_cast<long>(shape.size[axis])) return 0;
-    at = (at * static_cast<long>(shape.size[axis])) + place;
-  }
-  return sample[(static_cast<std::size_t>(at) * shape.channels) + channel];
-}
-
-// Calls `body` for all places of three axes in their order.
-template <typename Body>
-void each_place(const PatchShape::Extents& extents, const Body& body) {
-  for (std::size_t i = 0; i < extents[0]; ++i) {
-    for (std::size_t j = 0; j < extents[1]; ++j) {
-      for (std::size_t k = 0; k < extents[2]; ++k) body(PatchShape::Extents{i, j, k});
-    }
-  }
-}
-
 // All patches of a sample, one after the other.
 std::vector<float> all_patches(const PatchShape& shape, const std::vector<float>& sample) {
   std::vector<float> result;
   each_place(shape.out, [&](const PatchShape::Extents& window) {
     each_place(shape.kernel, [&](const PatchShape::Extents& tap) {
-      for (std::size_t c = 0; c < shape.channels; ++c) result.push_back(seen(shape, sample, window, tap, c));
+      for (std::size_t c = 0; c < shape.channels; ++c) result.push_back(seen(shape, sample.data(), window, tap, c));
     });
   });
   return result;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/threads/thread_pool.h"
+#include "support/elementary.h"
 #include "support/reference.h"
 
 using namespace cgfac;
@@ -23,45 +24,12 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-struct Case {
-  const char* name;
-  ElementWise function;
-  double (*exact)(double);
-};
-
-constexpr std::array<Case, 11> cases{
-    {{"exp", ElementWise::exp, [](double x) { return std::exp(x); }},
-     {"expm1", ElementWise::expm1, [](double x) { return std::expm1(x); }},
-     {"log", ElementWise::log, [](double x) { return std::log(x); }},
-     {"log1p", ElementWise::log1p, [](double x) { return std::log1p(x); }},
-     {"tanh", ElementWise::tanh, [](double x) { return std::tanh(x); }},
-     {"sigmoid", ElementWise::sigmoid,
-      [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
-     {"elu", ElementWise::elu, [](double x) { return x < 0 ? std::expm1(x) : x; }},
-     {"softplus", ElementWise::softplus,
-      [](double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }},
-     {"erf", ElementWise::erf, [](double x) { return std::erf(x); }},
-     {"sqrt", ElementWise::sqrt, [](double x) { return std::sqrt(x); }},
-     {"rsqrt", ElementWise::rsqrt, [](double x) { return 1 / std::sqrt(x); }}}};
-
-// The error of y in units in the last place of the exact value; infinite where one of them alone is NaN, or where an
-// infinity or a zero is not the one that the exact value rounds to.
-double error_of(float y, double exact) {
-  const auto rounded = static_cast<float>(exact);
-  if (std::isnan(exact) || std::isnan(y)) return std::isnan(exact) && std::isnan(y) ? 0 : infinity;
-  if (std::isinf(rounded) || std::isinf(y)) return y == rounded ? 0 : infinity;
-  if (std::signbit(y) != std::signbit(rounded)) return infinity;
-  const int exponent = std::max(std::ilogb(exact), std::numeric_limits<float>::min_exponent - 1);
-  return exact == 0 ? static_cast<double>(y == 0 ? 0 : infinity)
-                    : std::fabs(static_cast<double>(y) - exact) / std::ldexp(1, exponent - 23);
-}
-
 struct Worst {
   double error = 0;
   float at = 0;
 };
 
-Worst worst_of(const Case& tested, std::span<const float> x) {
+Worst worst_of(const ElementaryCase& tested, std::span<const float> x) {
   std::vector<float> y(x.size());
   element_wise(tested.function, x, y);
   Worst worst;
@@ -73,7 +41,7 @@ Worst worst_of(const Case& tested, std::span<const float> x) {
 }
 
 void check_errors(std::span<const float> x) {
-  for (const Case& tested : cases) {
+  for (const ElementaryCase& tested : elementary_cases) {
     CAPTURE(tested.name);
     const Worst worst = worst_of(tested, x);
     CAPTURE(worst.at);
@@ -119,7 +87,7 @@ TEST_CASE("element-wise functions: infinities, zeros of both signs, and what ove
                                   : std::bit_cast<std::uint32_t>(y[0]) == std::bit_cast<std::uint32_t>(expected)));
     }
   };
-  for (const Case& tested : cases)
+  for (const ElementaryCase& tested : elementary_cases)
     check(tested.function, {{not_a_number, not_a_number}, {-not_a_number, not_a_number}});
   check(ElementWise::exp,
         {{infinity, infinity}, {-infinity, 0}, {0.0F, 1}, {-0.0F, 1}, {89, infinity}, {-104, 0}, {1e30F, infinity}});
@@ -148,7 +116,7 @@ TEST_CASE("element-wise functions: the same bits at every place, in place, and f
   std::vector<float> x = random_numbers<float>(count, 1);
   for (float& number : x) number *= 20;
   const std::size_t before = ThreadPool::shared().size();
-  for (const Case& tested : cases) {
+  for (const ElementaryCase& tested : elementary_cases) {
     CAPTURE(tested.name);
     std::vector<float> expected(count);
     for (std::size_t i = 0; i < count; ++i) {

@@ -8,8 +8,8 @@
 #include "core/layer/layer.h"
 #include "core/threads/cancel.h"
 #include "support/allocations.h"
+#include "support/for_each_variant.h"
 #include "support/steps.h"
-#include "support/variants.h"
 
 using namespace cgfac;
 using namespace cgfac::test;

@@ -7,8 +7,8 @@
 #include "core/base/error.h"
 #include "core/layer/layer.h"
 #include "core/threads/thread_pool.h"
+#include "support/for_each_variant.h"
 #include "support/steps.h"
-#include "support/variants.h"
 
 using namespace cgfac;
 using namespace cgfac::test;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -95,8 +96,9 @@ inline std::vector<double> widened(const std::vector<float>& x) {
 
 /// Whether two states are the same, bit for bit.
 inline bool same_bits(const FactorState& x, const FactorState& y) {
+  const auto trace = [](double number) { return std::bit_cast<std::uint64_t>(number); };
   return x.rows == y.rows && x.squares == y.squares && x.average == y.average && x.scale == y.scale &&
-         x.trace == y.trace && x.refreshes == y.refreshes && x.dimension == y.dimension && x.own == y.own;
+         trace(x.trace) == trace(y.trace) && x.refreshes == y.refreshes && x.dimension == y.dimension && x.own == y.own;
 }
 inline bool same_bits(const LayerState& x, const LayerState& y) {
   return same_bits(x.input, y.input) && same_bits(x.output, y.output) &&

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <vector>
 
 #include "core/layer/layer.h"
@@ -25,16 +23,6 @@ inline std::vector<LayerOptions> variants(const FactorOptions& factor) {
     }
   }
   return result;
-}
-
-/// Checks each of them.
-void for_each_variant(const FactorOptions& factor, auto&& check) {
-  for (const LayerOptions& options : variants(factor)) {
-    CAPTURE(static_cast<int>(options.method));
-    CAPTURE(static_cast<int>(options.damping_mode));
-    CAPTURE(static_cast<int>(options.factor.history));
-    check(options);
-  }
 }
 
 }  // namespace cgfac::test

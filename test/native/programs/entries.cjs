@@ -1,18 +1,13 @@
 // Every call that gives a promise, each with the arrays that it takes, and what it is to give: the bits of its twin.
 const { ConjugateGradient, FisherOperator, LayerPreconditioner, Preconditioner, preconditionAll } = require('cgfac');
+const { numbers } = require('./long-solve.cjs');
 
-const [width, batch] = [160, 24];
+const [width, batch] = [96, 24];
+exports.width = width;
 const layer = { inFeatures: width, outFeatures: width, damping: 1e-3, lossReduction: 'sum' };
 const dense = { inFeatures: width, outFeatures: width, bias: false };
 const options = { lossReduction: 'sum', preset: 'adaptive', stepRule: 'polyak', weightDecay: 0.1, seed: 1 };
 
-const numbers = (length, seed) => {
-  let state = seed;
-  return Float32Array.from({ length }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return (state >>> 8) / 2 ** 23 - 1;
-  });
-};
 exports.numbers = numbers;
 const rows = () => ({ inputs: numbers(batch * width, 1), outputGrads: numbers(batch * width, 2) });
 const vector = (seed = 3) => numbers(width * width, seed);
@@ -25,12 +20,37 @@ const recorded = () => {
   return preconditioner;
 };
 const solver = () => new ConjugateGradient({ maxIterations: 15, tolerance: 0, space: 'weight' });
-const network = (weights) => {
+const registered = (weights) => {
   const preconditioner = new Preconditioner(options);
   preconditioner.registerDense('layer', { ...dense, weights });
+  return preconditioner;
+};
+const withRows = (preconditioner) => {
   const { inputs, outputGrads: lossGrads } = rows();
   preconditioner.record('layer', { inputs, lossGrads, batch });
   return preconditioner;
+};
+const network = (weights) => withRows(registered(weights));
+
+// The arrays in a state, by their path.
+const arraysIn = (value, path = 'state') => {
+  if (value instanceof Float32Array) return [[path, value]];
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return [];
+  return Object.entries(value).flatMap(([name, each]) => arraysIn(each, `${path}.${name}`));
+};
+// Them, and what else a call is made of.
+const stateArrays = (state, source) =>
+  Object.defineProperty(Object.fromEntries(arraysIn(state)), 'source', { value: source });
+const stepped = () => {
+  const weights = vector(6);
+  const preconditioner = network(weights);
+  preconditioner.naturalGradientsSync({ loss: 1 });
+  return { preconditioner, weights };
+};
+const loaded = (state, weights) => {
+  const preconditioner = registered(weights);
+  preconditioner.loadStateDict(state);
+  return withRows(preconditioner);
 };
 
 // `arrays`: what the caller may do something to; `out` names those that are written. `start` makes the call, `finish`
@@ -117,6 +137,54 @@ exports.entries = {
         .then(() => weights),
     sync: ({ weights }) => {
       network(weights).naturalGradientsSync({ loss: 1 });
+      return weights;
+    },
+  },
+  'naturalGradients of gradients': {
+    out: ['weights'],
+    arrays: () => ({ gradient: vector(), weights: vector(6) }),
+    start: ({ gradient, weights }) =>
+      network(weights)
+        .naturalGradients({ loss: 1, gradients: { layer: gradient } })
+        .then(() => weights),
+    sync: ({ gradient, weights }) => {
+      network(weights).naturalGradientsSync({ loss: 1, gradients: { layer: gradient } });
+      return weights;
+    },
+  },
+  // what is read, or given, at once
+  'a step after loadStateDict': {
+    out: [],
+    atOnce: true,
+    arrays: () => {
+      const state = stepped().preconditioner.stateDict();
+      return stateArrays(state, state);
+    },
+    start: ({ source }) => {
+      const weights = vector(6);
+      return loaded(source, weights)
+        .naturalGradients({ loss: 1 })
+        .then(() => weights);
+    },
+    sync: ({ source }) => {
+      const weights = vector(6);
+      loaded(source, weights).naturalGradientsSync({ loss: 1 });
+      return weights;
+    },
+  },
+  'a step after stateDict': {
+    out: [],
+    atOnce: true,
+    arrays: () => {
+      const own = stepped();
+      return stateArrays(own.preconditioner.stateDict(), own);
+    },
+    start: ({ source: { preconditioner, weights } }) =>
+      withRows(preconditioner)
+        .naturalGradients({ loss: 1 })
+        .then(() => weights),
+    sync: ({ source: { preconditioner, weights } }) => {
+      withRows(preconditioner).naturalGradientsSync({ loss: 1 });
       return weights;
     },
   },

@@ -1,5 +1,5 @@
-// The number of pool threads, after the addon was loaded in the main thread and in a worker_thread; `confined`: of a
-// process that may run on one processor.
+// The number of pool threads, after the addon was loaded in the main thread and, with `worker`, in a worker_thread;
+// `confined`: of a process that may run on one processor.
 const { spawnSync } = require('node:child_process');
 const { readFileSync } = require('node:fs');
 const { Worker } = require('node:worker_threads');
@@ -9,4 +9,6 @@ if (process.argv[2] === 'confined') {
   spawnSync('taskset', ['-c', '-p', first, String(process.pid)]);
 }
 const { info } = require('cgfac');
-new Worker("require('cgfac').info()", { eval: true }).once('exit', () => console.log(info().threads));
+const tell = () => console.log(info().threads);
+if (process.argv[2] === 'worker') new Worker("require('cgfac').info()", { eval: true }).once('exit', tell);
+else tell();

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/layer/layer.h"
-#include "support/kinds.h"
+#include "support/golden_kinds.h"
 #include "support/steps.h"
 
 using namespace cgfac;
