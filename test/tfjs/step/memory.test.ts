@@ -1,4 +1,4 @@
-/** What a step allocates: nothing of the weights' size, neither among JavaScript's objects nor outside of them. */
+/** What a step allocates: nothing of the size of the weights, neither on JavaScript's heap nor outside of it. */
 import { resolve } from 'node:path';
 import { run } from '../../support/children';
 

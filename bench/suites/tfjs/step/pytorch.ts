@@ -11,6 +11,9 @@ const file = join(__dirname, '..', '..', '..', '..', '..', 'bench', 'suites', 't
 /** The interpreters that are tried: another one may stand in front of the system's. */
 const INTERPRETERS: readonly string[] = ['python3', '/usr/bin/python3'];
 
+/** Its threads sleep between their pieces of work: those that spin take the cores of the other one, and their own. */
+const PASSIVE = { OMP_WAIT_POLICY: 'PASSIVE', GOMP_SPINCOUNT: '0' };
+
 /** The first interpreter that has PyTorch; `undefined` where none has. */
 export function pythonWithTorch(): string | undefined {
   return INTERPRETERS.find((python) => spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0);
@@ -23,7 +26,10 @@ export class PyTorch {
   readonly #answers: AsyncIterator<string>;
 
   private constructor(python: string, program: string, threads: number) {
-    this.#process = spawn(python, [file, program, String(threads)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process = spawn(python, [file, program, String(threads)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...PASSIVE },
+    });
     this.#lines = createInterface({ input: this.#process.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
