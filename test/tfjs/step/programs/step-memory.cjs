@@ -7,7 +7,7 @@ require('@tensorflow/tfjs-backend-wasm');
 const { cgfac, installKernels } = require('cgfac/tfjs');
 
 const [, , kind, options = '{}'] = process.argv;
-const [STEPS, WARM, BATCH, UNITS] = [100, 10, 16, 1024];
+const [STEPS, WARM, BATCH, UNITS] = [100, 20, 16, 1024];
 // a collection takes as long as a step: what was allocated is read at every tenth
 const OFTEN = 10;
 
