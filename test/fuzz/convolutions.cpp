@@ -13,9 +13,9 @@
 #include "core/kernels/head_fit.h"
 #include "core/kernels/matrix_product.h"
 #include "core/kernels/pooling.h"
-#include "core/threads/thread_pool.h"
 #include "support/convolutions.h"
 #include "support/draws.h"
+#include "support/target.h"
 #include "support/verdict.h"
 
 namespace cgfac::fuzz {
@@ -200,16 +200,11 @@ void run_heads(Draws& draws) {
   require(!probabilities || std::isfinite(entropy.sum), "the entropy of probabilities is a number");
 }
 
+}  // namespace
+
 void run(Draws draws) {
   constexpr std::array kernels{run_convolution, run_depthwise, run_pooling, run_products, run_heads};
   kernels[draws.below(kernels.size())](draws);
 }
 
-}  // namespace
 }  // namespace cgfac::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  cgfac::ThreadPool::shared().resize(1);
-  cgfac::fuzz::run(cgfac::fuzz::Draws({data, size}));
-  return 0;
-}

@@ -18,9 +18,9 @@
 #include "core/kernels/segment_sum.h"
 #include "core/kernels/select.h"
 #include "core/kernels/strided_copy.h"
-#include "core/threads/thread_pool.h"
 #include "support/draws.h"
 #include "support/elementary.h"
+#include "support/target.h"
 #include "support/verdict.h"
 
 namespace cgfac::fuzz {
@@ -282,17 +282,12 @@ void run_normalization(Draws& draws) {
   }
 }
 
+}  // namespace
+
 void run(Draws draws) {
   constexpr std::array kernels{run_binary,   run_reduction,    run_copies,
                                run_segments, run_element_wise, run_normalization};
   kernels[draws.below(kernels.size())](draws);
 }
 
-}  // namespace
 }  // namespace cgfac::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  cgfac::ThreadPool::shared().resize(1);
-  cgfac::fuzz::run(cgfac::fuzz::Draws({data, size}));
-  return 0;
-}

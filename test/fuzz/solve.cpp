@@ -10,10 +10,10 @@
 
 #include "core/base/error.h"
 #include "core/layer/layer.h"
-#include "core/threads/thread_pool.h"
 #include "support/draws.h"
 #include "support/reference.h"
 #include "support/steps.h"
+#include "support/target.h"
 #include "support/truth.h"
 #include "support/verdict.h"
 
@@ -240,6 +240,8 @@ class Solves {
   std::vector<float> v_;
 };
 
+}  // namespace
+
 void run(Draws draws) {
   std::optional<Solves> solves;
   try {
@@ -253,11 +255,4 @@ void run(Draws draws) {
   }
 }
 
-}  // namespace
 }  // namespace cgfac::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  cgfac::ThreadPool::shared().resize(1);
-  cgfac::fuzz::run(cgfac::fuzz::Draws({data, size}));
-  return 0;
-}

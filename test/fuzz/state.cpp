@@ -10,9 +10,9 @@
 
 #include "core/base/error.h"
 #include "core/layer/layer.h"
-#include "core/threads/thread_pool.h"
 #include "support/draws.h"
 #include "support/steps.h"
+#include "support/target.h"
 #include "support/variants.h"
 #include "support/verdict.h"
 
@@ -113,6 +113,8 @@ void damage(Draws& draws, LayerState& state) {
   }
 }
 
+}  // namespace
+
 void run(Draws draws) {
   const LayerShape shape = drawn_shape(draws);
   const LayerOptions options = drawn_options(draws);
@@ -149,11 +151,4 @@ void run(Draws draws) {
   }
 }
 
-}  // namespace
 }  // namespace cgfac::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  cgfac::ThreadPool::shared().resize(1);
-  cgfac::fuzz::run(cgfac::fuzz::Draws({data, size}));
-  return 0;
-}

@@ -11,10 +11,10 @@
 
 #include "core/base/error.h"
 #include "core/layer/layer.h"
-#include "core/threads/thread_pool.h"
 #include "support/draws.h"
 #include "support/kind_truth.h"
 #include "support/steps.h"
+#include "support/target.h"
 #include "support/truth.h"
 #include "support/verdict.h"
 
@@ -232,6 +232,8 @@ class Steps {
   std::vector<float> v_;
 };
 
+}  // namespace
+
 void run(Draws draws) {
   Steps steps(draws);
   const std::size_t count = draws.size(3);
@@ -239,11 +241,4 @@ void run(Draws draws) {
   }
 }
 
-}  // namespace
 }  // namespace cgfac::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  cgfac::ThreadPool::shared().resize(1);
-  cgfac::fuzz::run(cgfac::fuzz::Draws({data, size}));
-  return 0;
-}

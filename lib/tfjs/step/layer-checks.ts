@@ -82,6 +82,7 @@ export class LayerChecks {
     }));
     return { captured: { ...captured, layers, lone: [...captured.lone, ...alone] }, failed };
   }
+
   /** What the rows differ by: those of a pass in arrays, or, where they differ, of the normal backward pass. */
   #differenceOf(layer: CapturedLayer, gradient: LayerGradient): string | undefined {
     const difference = discrepancyOf(layer, gradient);

@@ -1,15 +1,14 @@
 /** Backward passes in arrays, of all samples of a batch and of the first ones, against those of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
-import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { backwardInArrays } from '../../../lib/tfjs/tape/array-backward';
 import { Samples } from '../../../lib/tfjs/tape/array-rule';
-import { backward, dependents } from '../../../lib/tfjs/tape/graph';
-import { type TapeNode, variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
+import { backward } from '../../../lib/tfjs/tape/graph';
+import type { TapeNode } from '../../../lib/tfjs/tape/tape';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
+import { isProduct, onTape } from '../support/passes';
 
 const [B, COUNT, T, F] = [6, 2, 3, 4];
-const isProduct = ({ kernel }: TapeNode) => kernel === 'BatchMatMul' || kernel === '_FusedMatMul';
 
 /** The products of a model that a pass in arrays reached, and how far it is from the one of TensorFlow.js. */
 interface Compared {
@@ -34,39 +33,23 @@ function isFirst(some: Float32Array, whole: Float32Array): number {
 /** Goes back from a model's output, whose gradient is zero but for the samples that are gone through. */
 function compared(model: (x: tf.Tensor) => tf.Tensor, variables: tf.Variable[], x: tf.Tensor, count: number): Compared {
   let found: Compared = { went: false, sites: 0, error: 0 };
-  let made: tf.Tensor | undefined;
-  const loss = () => {
-    made = model(x);
-    return tf.mean(made) as tf.Scalar;
-  };
-  const { value, grads } = variableGradients(loss, variables, KINDS, (tape) => {
-    withoutRecording(() =>
-      tf.tidy(() => {
-        const output = made as tf.Tensor;
-        const values = normal(output.shape, 9).dataSync<'float32'>().slice();
-        const cut = (output.size / B) * count;
-        values.fill(0, cut);
-        const sites = tape.filter(isProduct);
-        const within = dependents(
-          tape,
-          sites.flatMap(({ outputs }) => outputs.map(({ id }) => id)),
-        );
-        const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
-        const seed = new Map([[output.id, values.subarray(0, cut)]]);
-        const went = backwardInArrays(tape, seed, within, new Samples(B, count), isProduct, (node, dy) => {
-          some.set(node, dy);
-        });
-        backward(tape, [[output.id, tf.tensor(values, output.shape)]], within, (node, dy) => {
-          if (isProduct(node)) whole.set(node, dy.dataSync<'float32'>().slice());
-        });
-        if (went) expect(some.size).toBe(whole.size);
-        else expect(some.size).toBe(0);
-        const errors = [...some].map(([node, rows]) => isFirst(rows, whole.get(node) ?? new Float32Array()));
-        found = { went, sites: some.size, error: Math.max(0, ...errors) };
-      }),
-    );
+  onTape(model, variables, x, ({ tape, output, within }) => {
+    const values = normal(output.shape, 9).dataSync<'float32'>().slice();
+    const cut = (output.size / B) * count;
+    values.fill(0, cut);
+    const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
+    const seed = new Map([[output.id, values.subarray(0, cut)]]);
+    const went = backwardInArrays(tape, seed, within, new Samples(B, count), isProduct, (node, dy) => {
+      some.set(node, dy);
+    });
+    backward(tape, [[output.id, tf.tensor(values, output.shape)]], within, (node, dy) => {
+      if (isProduct(node)) whole.set(node, dy.dataSync<'float32'>().slice());
+    });
+    if (went) expect(some.size).toBe(whole.size);
+    else expect(some.size).toBe(0);
+    const errors = [...some].map(([node, rows]) => isFirst(rows, whole.get(node) ?? new Float32Array()));
+    found = { went, sites: some.size, error: Math.max(0, ...errors) };
   });
-  tf.dispose([value, grads]);
   return found;
 }
 

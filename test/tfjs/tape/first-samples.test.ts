@@ -1,54 +1,37 @@
 /** A backward pass over the first samples of a batch, against the pass over all of them. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type layers, sequential, layers as tfLayers } from '@tensorflow/tfjs-layers';
-import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { backwardOfFirst } from '../../../lib/tfjs/tape/first-samples';
-import { backward, dependents } from '../../../lib/tfjs/tape/graph';
-import { type TapeNode, variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
+import { backward } from '../../../lib/tfjs/tape/graph';
+import type { TapeNode } from '../../../lib/tfjs/tape/tape';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
+import { isProduct, onTape } from '../support/passes';
 
 const [B, COUNT] = [12, 5];
-const isProduct = ({ kernel }: TapeNode) => kernel === 'BatchMatMul' || kernel === '_FusedMatMul';
 
 /** Whether the pass could be had for a model, and how far its rows are from the first of those of the whole pass. */
 function compared(model: (x: tf.Tensor) => tf.Tensor, variables: tf.Variable[], x: tf.Tensor) {
   let [had, rows, error] = [false, 0, 0];
-  let made: tf.Tensor | undefined;
-  const loss = () => {
-    made = model(x);
-    return tf.mean(made) as tf.Scalar;
-  };
-  const { value, grads } = variableGradients(loss, variables, KINDS, (tape) => {
-    withoutRecording(() =>
-      tf.tidy(() => {
-        const output = made as tf.Tensor;
-        const zeros = output.shape[0] === B ? B - COUNT : 0;
-        const seed = tf.concat([
-          normal([(output.shape[0] ?? 0) - zeros, ...output.shape.slice(1)], 9),
-          tf.zeros([zeros, ...output.shape.slice(1)]),
-        ]);
-        const sites = tape.filter(isProduct);
-        const within = dependents(
-          tape,
-          sites.flatMap(({ outputs }) => outputs.map(({ id }) => id)),
-        );
-        const seeds = new Map([[output.id, seed]]);
-        const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
-        const into = (found: Map<TapeNode, Float32Array>) => (node: TapeNode, dy: tf.Tensor) => {
-          if (isProduct(node)) found.set(node, dy.dataSync<'float32'>().slice());
-        };
-        had = backwardOfFirst(tape, seeds, within, { samples: B, count: COUNT, byRows: isProduct }, into(some));
-        backward(tape, seeds, within, into(whole));
-        for (const [node, values] of some) {
-          const expected = whole.get(node)?.subarray(0, values.length) ?? new Float32Array();
-          error = Math.max(error, relativeError(values, expected));
-          rows += (COUNT * (node.outputs[0]?.size ?? 0)) / B === values.length ? 1 : 0;
-        }
-        expect(some.size).toBe(had ? sites.length : 0);
-      }),
-    );
+  onTape(model, variables, x, ({ tape, output, sites, within }) => {
+    const zeros = output.shape[0] === B ? B - COUNT : 0;
+    const seed = tf.concat([
+      normal([(output.shape[0] ?? 0) - zeros, ...output.shape.slice(1)], 9),
+      tf.zeros([zeros, ...output.shape.slice(1)]),
+    ]);
+    const seeds = new Map([[output.id, seed]]);
+    const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
+    const into = (found: Map<TapeNode, Float32Array>) => (node: TapeNode, dy: tf.Tensor) => {
+      if (isProduct(node)) found.set(node, dy.dataSync<'float32'>().slice());
+    };
+    had = backwardOfFirst(tape, seeds, within, { samples: B, count: COUNT, byRows: isProduct }, into(some));
+    backward(tape, seeds, within, into(whole));
+    for (const [node, values] of some) {
+      const expected = whole.get(node)?.subarray(0, values.length) ?? new Float32Array();
+      error = Math.max(error, relativeError(values, expected));
+      rows += (COUNT * (node.outputs[0]?.size ?? 0)) / B === values.length ? 1 : 0;
+    }
+    expect(some.size).toBe(had ? sites.length : 0);
   });
-  tf.dispose([value, grads]);
   return { had, rows, error };
 }
 

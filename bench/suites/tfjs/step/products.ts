@@ -97,8 +97,9 @@ function union(a: readonly Product[], b: readonly Product[]): Product[] {
 
 /**
  * The products that a step of cgfac() cannot do without: those of a step of Adam, whose gradients of kernels it makes
- * itself, those of the sampled backward pass among its own; and with one length for each layer what each direction
- * makes of the sampled rows, half of them.
+ * itself, and those of kernels among its own; and with one length for each layer what each direction makes of the
+ * sampled rows, half of them. Products of a backward pass in arrays, which no kernel makes, are left out: the floor of
+ * a step that samples is below what it cannot do without.
  */
 export function ownProducts(adam: readonly Product[], cgfac: readonly Product[], soft: boolean): Product[] {
   const along = adam.filter(({ ofKernel }) => soft && ofKernel);
