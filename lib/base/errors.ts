@@ -26,6 +26,9 @@
  * - `ERR_CGFAC_TFJS_NO_CAPTURE`: gradients were applied that this optimizer did not compute, and cannot make a step of.
  * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is
  *   known.
+ * - `ERR_CGFAC_MPI`: no MPI library could be loaded, or it is not the one of the launcher.
+ * - `ERR_CGFAC_COMMUNICATION`: ranks of a run could not finish a collective: one is gone, does not come, or called
+ *   another one.
  */
 export type CgfacErrorCode =
   | 'ERR_CGFAC_INVALID_ARG_TYPE'
@@ -47,7 +50,9 @@ export type CgfacErrorCode =
   | 'ERR_CGFAC_TFJS_VERSION'
   | 'ERR_CGFAC_TFJS_KERNEL'
   | 'ERR_CGFAC_TFJS_NO_CAPTURE'
-  | 'ERR_CGFAC_TFJS_BACKEND';
+  | 'ERR_CGFAC_TFJS_BACKEND'
+  | 'ERR_CGFAC_MPI'
+  | 'ERR_CGFAC_COMMUNICATION';
 
 /**
  * Every error that this package throws or rejects with, cancellation apart (an aborted promise rejects with the reason
