@@ -16,7 +16,7 @@ export interface OnTape {
   readonly within: ReadonlySet<number>;
 }
 
-/** Runs a model, and has `pass` go back from its output, unrecorded and in a `tidy`. */
+/** Runs a model, and has `pass` go back from its output, all of it unrecorded and in a `tidy` of its own. */
 export function onTape(
   model: (x: tf.Tensor) => tf.Tensor,
   variables: tf.Variable[],
