@@ -183,7 +183,7 @@ Napi::Value described(Napi::Env env, const MpiThread::Connection& connection) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
-    DefineAddon(exports, {InstanceMethod("connect", &Addon::connect), InstanceMethod("leave", &Addon::leave),
+    DefineAddon(exports, {InstanceMethod("connect", &Addon::connect), InstanceMethod("setExitCode", &Addon::set_exit_code),
                           InstanceMethod("allreduce", &Addon::later<allreduce>),
                           InstanceMethod("allreduceSync", &Addon::now<allreduce>),
                           InstanceMethod("alltoallv", &Addon::later<alltoallv>),
@@ -245,13 +245,13 @@ class Addon : public Napi::Addon<Addon> {
     return begun ? Napi::Value(settler_->promise(env, *job)) : env.Undefined();
   }
 
-  /// (code): ends the run, unless it was finalized
-  void leave(const Napi::CallbackInfo& info) {
-    MpiThread::of_process().leave(info[0].As<Napi::Number>().Int32Value());
+  /// (code): what the run ends with where this process leaves without having finalized
+  void set_exit_code(const Napi::CallbackInfo& info) {
+    MpiThread::of_process().set_exit_code(info[0].As<Napi::Number>().Int32Value());
   }
 
-  // A worker_thread that is terminated, or ends, with the connection in it.
-  static void end_with_environment(void* /*data*/) { MpiThread::of_process().leave(70); }
+  // A worker_thread that is terminated, or ends, with the connection in it; the main thread at its natural end.
+  static void end_with_environment(void* /*data*/) { MpiThread::of_process().leave(); }
 
   std::unique_ptr<Settler> settler_;
 };

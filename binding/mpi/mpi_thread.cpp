@@ -18,12 +18,10 @@ namespace {
 /// How long the thread has to end the run: it looks every millisecond, unless MPI itself does not come back (from its
 /// start, when other ranks do not come).
 constexpr std::chrono::seconds last_wait{2};
-/// The exit code of a process that leaves where nobody can know another: EX_SOFTWARE.
-constexpr int left_without_a_code = 70;
 
-// Exit handlers run where process.exit() or a worker's end went past the hook of the facade, and inside MPI_Abort.
+// Exit handlers run after Node has told of an uncaught error, which the 'exit' event comes before; and in MPI_Abort.
 void end_with_process() {
-  MpiThread::of_process().leave(left_without_a_code);
+  MpiThread::of_process().leave();
 }
 
 }  // namespace
@@ -134,7 +132,7 @@ void MpiThread::submit(Task task) {
   changed_.notify_all();
 }
 
-void MpiThread::leave(int code) {
+void MpiThread::leave() {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (std::this_thread::get_id() == id_) {  // MPI_Abort has told everybody, and ends the process
     if (leaving_.load() >= 0) ::_exit(leaving_.load());
@@ -146,9 +144,9 @@ void MpiThread::leave(int code) {
   if (leaving_.load() < 0) {
     const std::string who = rank_ < 0 ? "a rank that has no number yet"
                                       : "rank " + std::to_string(rank_) + " of " + std::to_string(size_);
-    leaving_ = code;
+    leaving_ = exit_code_.load();
     ::dprintf(STDERR_FILENO, "cgfac: %s (process %d) leaves without finalize(), which ends the run with exit code %d\n",
-              who.c_str(), ::getpid(), code);
+              who.c_str(), ::getpid(), leaving_.load());
     changed_.notify_all();
   }
   if (changed_.wait_for(lock, last_wait, gone)) return;

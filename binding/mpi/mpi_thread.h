@@ -50,9 +50,12 @@ class MpiThread {
   /// Adds a task. The thread must be connected.
   void submit(Task task);
 
-  /// Ends the run, where it was connected and not finalized, with the exit code; else returns. Called on any thread,
-  /// when this process is about to leave. It comes back in no other case.
-  void leave(int code);
+  /// The exit code of a process that leaves from now on.
+  void set_exit_code(int code) { exit_code_ = code; }
+
+  /// Ends the run, where it was connected and not finalized, with that exit code; else returns. Called on any thread
+  /// when this process, or the environment that is connected, ends. It comes back in no other case.
+  void leave();
 
  private:
   enum class State { idle, starting, connected, ended };
@@ -68,7 +71,8 @@ class MpiThread {
   std::condition_variable changed_;
   std::deque<Task> tasks_;
   State state_ = State::idle;
-  std::atomic<int> leaving_{-1};  // the exit code, once this process is about to leave
+  std::atomic<int> exit_code_{70};  // EX_SOFTWARE, where nobody told another
+  std::atomic<int> leaving_{-1};    // the exit code, once this process is about to leave
   std::thread::id id_;
   int rank_ = -1;
   int size_ = 0;

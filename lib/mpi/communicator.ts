@@ -47,6 +47,9 @@ function shapeError(expected: string, name: string, received: string): CgfacErro
   return new CgfacError('ERR_CGFAC_SHAPE_MISMATCH', `Expected ${expected} for ${name} but received ${received}`);
 }
 
+/** An error of the package as it is, one of the addon as one of the package. */
+const ofThePackage = (error: unknown): unknown => (error instanceof CgfacError ? error : toCgfacError(error));
+
 /** The communicator of this process, once it is connected. */
 export class RanksOfMpi implements MpiCommunicator {
   readonly rank: number;
@@ -121,7 +124,7 @@ export class RanksOfMpi implements MpiCommunicator {
         return new CgfacError('ERR_CGFAC_COMMUNICATION', text);
       });
     } catch (error) {
-      throw toCgfacError(error);
+      throw ofThePackage(error);
     }
     this.#forget();
   }
@@ -136,7 +139,7 @@ export class RanksOfMpi implements MpiCommunicator {
     try {
       return await call();
     } catch (error) {
-      throw toCgfacError(error);
+      throw ofThePackage(error);
     }
   }
 
@@ -145,7 +148,7 @@ export class RanksOfMpi implements MpiCommunicator {
     try {
       return call();
     } catch (error) {
-      throw toCgfacError(error);
+      throw ofThePackage(error);
     }
   }
 

@@ -73,7 +73,7 @@ async function connected(
   try {
     return await within(timeout, connecting, late);
   } catch (error) {
-    const known = toCgfacError(error);
+    const known = error instanceof CgfacError ? error : toCgfacError(error);
     throw known instanceof CgfacError && known.code === 'ERR_CGFAC_MPI' ? libraryError(known, named, launcher) : known;
   }
 }
@@ -102,7 +102,7 @@ export async function connectMpi(options: ConnectOptions = {}): Promise<MpiCommu
   const native = loadMpi();
   const named = process.env.CGFAC_MPI_LIBRARY || undefined;
   const launcher = launcherOf(process.env);
-  const leave = (code: number) => native.leave(code === 0 ? LEFT_EARLY : code);
+  const leave = (code: number) => native.setExitCode(code === 0 ? LEFT_EARLY : code);
   const connection = await connected(native, launcher, named, timeout, leave);
   const communicator = new RanksOfMpi(native, connection, timeout, () => process.off('exit', leave));
   if (connection.size === 1 && (launcher.ranks ?? 1) > 1) {

@@ -28,8 +28,8 @@ export interface NativeMpi {
    * @returns `undefined` where this process has a connection, or had one.
    */
   connect(libraries: readonly string[], timeout: number): Promise<NativeConnection> | undefined;
-  /** Ends the run with an exit code where it is connected and not finalized, and does not come back then. */
-  leave(code: number): void;
+  /** What the run ends with where this process leaves without having finalized; 70 until it is told. */
+  setExitCode(code: number): void;
   allreduce<T extends Numbers>(values: T, reduction: NativeReduction): Promise<T>;
   allreduceSync<T extends Numbers>(values: T, reduction: NativeReduction): T;
   alltoallv<T extends Numbers>(parts: readonly T[], counts: Counts): Promise<T[]>;
