@@ -132,8 +132,7 @@ Jobs alltoallv(const Napi::CallbackInfo& info) {
   std::vector<Array> arrays;
   for (std::uint32_t i = 0; i < parts.Length(); ++i) arrays.push_back(array_of(parts.Get(i)));
   const Counts counts = counts_of(info[1]);
-  const auto numbers =
-      std::make_shared<Numbers>(copy_of(arrays, counts ? Ranks::room_before(arrays.front().type) : 0));
+  const auto numbers = std::make_shared<Numbers>(copy_of(arrays, counts ? Ranks::room_before(arrays.front().type) : 0));
   return job_of([=](Ranks& ranks) { *numbers = ranks.alltoallv(*numbers, counts); },
                 [=](Napi::Env env) { return apart(env, *numbers); });
 }
@@ -183,17 +182,15 @@ Napi::Value described(Napi::Env env, const MpiThread::Connection& connection) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) {
-    DefineAddon(exports, {InstanceMethod("connect", &Addon::connect), InstanceMethod("setExitCode", &Addon::set_exit_code),
-                          InstanceMethod("allreduce", &Addon::later<allreduce>),
-                          InstanceMethod("allreduceSync", &Addon::now<allreduce>),
-                          InstanceMethod("alltoallv", &Addon::later<alltoallv>),
-                          InstanceMethod("alltoallvSync", &Addon::now<alltoallv>),
-                          InstanceMethod("allgatherv", &Addon::later<allgatherv>),
-                          InstanceMethod("allgathervSync", &Addon::now<allgatherv>),
-                          InstanceMethod("bcast", &Addon::later<bcast>), InstanceMethod("bcastSync", &Addon::now<bcast>),
-                          InstanceMethod("barrier", &Addon::later<barrier>),
-                          InstanceMethod("barrierSync", &Addon::now<barrier>),
-                          InstanceMethod("finalize", &Addon::later<finalize>)});
+    DefineAddon(
+        exports,
+        {InstanceMethod("connect", &Addon::connect), InstanceMethod("setExitCode", &Addon::set_exit_code),
+         InstanceMethod("allreduce", &Addon::later<allreduce>), InstanceMethod("allreduceSync", &Addon::now<allreduce>),
+         InstanceMethod("alltoallv", &Addon::later<alltoallv>), InstanceMethod("alltoallvSync", &Addon::now<alltoallv>),
+         InstanceMethod("allgatherv", &Addon::later<allgatherv>),
+         InstanceMethod("allgathervSync", &Addon::now<allgatherv>), InstanceMethod("bcast", &Addon::later<bcast>),
+         InstanceMethod("bcastSync", &Addon::now<bcast>), InstanceMethod("barrier", &Addon::later<barrier>),
+         InstanceMethod("barrierSync", &Addon::now<barrier>), InstanceMethod("finalize", &Addon::later<finalize>)});
     static_cast<void>(env);
   }
 
@@ -232,12 +229,12 @@ class Addon : public Napi::Addon<Addon> {
     const std::chrono::milliseconds timeout(info[1].As<Napi::Number>().Int64Value());
     if (!settler_) {
       settler_ = std::make_unique<Settler>(env);
-      NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, end_with_environment, nullptr), env.Undefined());
+      NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, end_with_environment, this), env.Undefined());
     }
     const auto made = std::make_shared<MpiThread::Connection>();
     const Jobs job = job_of({}, [made](Napi::Env settled) { return described(settled, *made); });
     const bool begun =
-        MpiThread::of_process().connect(names, timeout, [=, this](const MpiThread::Connection& connection) {
+        MpiThread::of_process().connect(this, names, timeout, [=, this](const MpiThread::Connection& connection) {
           *made = connection;
           job->error = connection.error;
           settler_->hand_over(job);
@@ -251,7 +248,7 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   // A worker_thread that is terminated, or ends, with the connection in it; the main thread at its natural end.
-  static void end_with_environment(void* /*data*/) { MpiThread::of_process().leave(); }
+  static void end_with_environment(void* addon) { MpiThread::of_process().leave(addon); }
 
   std::unique_ptr<Settler> settler_;
 };

@@ -89,8 +89,9 @@ void Library::recognise() {
   void* const describe = find("MPI_Get_library_version");
   Dl_info info{};
   if (describe == nullptr || ::dladdr(describe, &info) == 0) {
-    throw Failure(FailureKind::library, "what was loaded is no MPI of version 3 or newer: it has no "
-                                        "MPI_Get_library_version");
+    throw Failure(FailureKind::library,
+                  "what was loaded is no MPI of version 3 or newer: it has no "
+                  "MPI_Get_library_version");
   }
   path_ = info.dli_fname;
   version_ = version_by(describe);

@@ -73,7 +73,9 @@ template <typename Handle>
 class MpiOf final : public Mpi {
  public:
   MpiOf(const Library& library, const Constants<Handle>& constants)
-      : call_(library), constants_(constants), communicator_(constants.no_communicator),
+      : call_(library),
+        constants_(constants),
+        communicator_(constants.no_communicator),
         request_(constants.no_request) {}
 
   void init() override {
@@ -85,8 +87,10 @@ class MpiOf final : public Mpi {
     check(call_.init_thread(nullptr, nullptr, constants_.funneled, &level), "MPI_Init_thread");
     if (level < constants_.funneled)
       throw Failure(FailureKind::library, "its MPI allows no threads (MPI_THREAD_FUNNELED is what is needed)");
+    // A rank that is gone, or calls something else, is an error to report, and no reason to end the process here. Open
+    // MPI reports what happens in a non-blocking collective to the first communicator, whichever it is of.
+    check(call_.comm_set_errhandler(constants_.world, constants_.errors_return), "MPI_Comm_set_errhandler");
     check(call_.comm_dup(constants_.world, &communicator_), "MPI_Comm_dup");
-    // a rank that is gone, or calls something else, is an error to report, and no reason to end the process here
     check(call_.comm_set_errhandler(communicator_, constants_.errors_return), "MPI_Comm_set_errhandler");
     check(call_.comm_rank(communicator_, &rank_), "MPI_Comm_rank");
     check(call_.comm_size(communicator_, &size_), "MPI_Comm_size");

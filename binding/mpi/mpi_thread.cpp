@@ -17,7 +17,7 @@ namespace {
 
 /// How long the thread has to end the run: it looks every millisecond, unless MPI itself does not come back (from its
 /// start, when other ranks do not come).
-constexpr std::chrono::seconds last_wait{2};
+constexpr std::chrono::seconds last_wait{1};
 
 // Exit handlers run after Node has told of an uncaught error, which the 'exit' event comes before; and in MPI_Abort.
 void end_with_process() {
@@ -31,7 +31,7 @@ MpiThread& MpiThread::of_process() {
   return *thread;
 }
 
-bool MpiThread::connect(std::vector<std::string> names, std::chrono::milliseconds timeout,
+bool MpiThread::connect(const void* owner, std::vector<std::string> names, std::chrono::milliseconds timeout,
                         std::function<void(const Connection&)> connected) {
   const std::lock_guard lock(mutex_);
   if (state_ != State::idle) return false;
@@ -42,6 +42,7 @@ bool MpiThread::connect(std::vector<std::string> names, std::chrono::millisecond
       run(names, timeout, connected);
     });
     id_ = thread.get_id();
+    owner_ = owner;
     thread.detach();
   } catch (const std::system_error&) {
     throw Failure(FailureKind::library, "the system refuses the thread that calls MPI");
@@ -132,7 +133,7 @@ void MpiThread::submit(Task task) {
   changed_.notify_all();
 }
 
-void MpiThread::leave() {
+void MpiThread::leave(const void* owner) {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (std::this_thread::get_id() == id_) {  // MPI_Abort has told everybody, and ends the process
     if (leaving_.load() >= 0) ::_exit(leaving_.load());
@@ -140,10 +141,10 @@ void MpiThread::leave() {
   }
   lock.lock();
   const auto gone = [this] { return state_ == State::idle || state_ == State::ended; };
-  if (gone()) return;
+  if (gone() || (owner != nullptr && owner != owner_)) return;
   if (leaving_.load() < 0) {
-    const std::string who = rank_ < 0 ? "a rank that has no number yet"
-                                      : "rank " + std::to_string(rank_) + " of " + std::to_string(size_);
+    const std::string who =
+        rank_ < 0 ? "a rank that has no number yet" : "rank " + std::to_string(rank_) + " of " + std::to_string(size_);
     leaving_ = exit_code_.load();
     ::dprintf(STDERR_FILENO, "cgfac: %s (process %d) leaves without finalize(), which ends the run with exit code %d\n",
               who.c_str(), ::getpid(), leaving_.load());

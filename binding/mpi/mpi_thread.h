@@ -42,9 +42,9 @@ class MpiThread {
   /// The thread of this process, or what will be it.
   static MpiThread& of_process();
 
-  /// Loads one of the libraries, and starts MPI. Gives false where a connection is there, was there, or is being made;
-  /// `connected` is called on the new thread, before the first task.
-  bool connect(std::vector<std::string> names, std::chrono::milliseconds timeout,
+  /// Loads one of the libraries, and starts MPI, for an environment, its `owner`. Gives false where a connection is
+  /// there, was there, or is being made; `connected` is called on the new thread, before the first task.
+  bool connect(const void* owner, std::vector<std::string> names, std::chrono::milliseconds timeout,
                std::function<void(const Connection&)> connected);
 
   /// Adds a task. The thread must be connected.
@@ -54,8 +54,8 @@ class MpiThread {
   void set_exit_code(int code) { exit_code_ = code; }
 
   /// Ends the run, where it was connected and not finalized, with that exit code; else returns. Called on any thread
-  /// when this process, or the environment that is connected, ends. It comes back in no other case.
-  void leave();
+  /// when this process ends, or an environment, which has to be the owner for that. It comes back in no other case.
+  void leave(const void* owner = nullptr);
 
  private:
   enum class State { idle, starting, connected, ended };
@@ -74,6 +74,7 @@ class MpiThread {
   std::atomic<int> exit_code_{70};  // EX_SOFTWARE, where nobody told another
   std::atomic<int> leaving_{-1};    // the exit code, once this process is about to leave
   std::thread::id id_;
+  const void* owner_ = nullptr;
   int rank_ = -1;
   int size_ = 0;
 };

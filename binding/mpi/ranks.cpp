@@ -325,7 +325,8 @@ Numbers Ranks::gather_parts(const Numbers& part, const Layout& parts) {
   }
   if (beyond != 0) {
     throw Failure(FailureKind::value, std::string("Expected sums of all ranks in the range of a ") +
-                                          name_of(part.type) + " for the values of allreduce but received a larger one");
+                                          name_of(part.type) +
+                                          " for the values of allreduce but received a larger one");
   }
   return gathered;
 }

@@ -1,5 +1,5 @@
 /** Programs under `mpirun`, of both MPIs that the tests know. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
@@ -24,8 +24,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How long it may take; 20 s by default. */
   readonly seconds?: number;
-  /** Called with each piece of output. */
-  readonly listen?: (output: string) => void;
+  /** Called with all output so far whenever there is more, and with the launcher, which may be told to stop. */
+  readonly listen?: (output: string, launcher: ChildProcess) => void;
 }
 
 const programs = resolve(__dirname, '../mpi/programs');
@@ -84,7 +84,7 @@ export async function startRanks(mpi: Mpi, ranks: number, program: string, optio
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
-      listen?.(output);
+      listen?.(output, child);
     });
   }
   const code = await new Promise<number | null>((settle, fail) => {
