@@ -17,7 +17,7 @@ const tells = (text: string) => new RegExp(`on rank [02] of 3 to come to its end
 
 const faults: readonly Fault[] = [
   // Node tells of the error first
-  { fault: 'throw', code: 1, says: /^Error: a mistake of the program$[^]*cgfac: rank 1 of 3 .* exit code 1$/m },
+  { fault: 'throw', code: 1, says: /^Error: a mistake of the program$[\s\S]*cgfac: rank 1 of 3 .* exit code 1$/m },
   { fault: 'rejection', code: 1, says: leaves(1) },
   { fault: 'exit-0', code: 70, says: leaves(70) },
   { fault: 'exit-3', code: 3, says: leaves(3) },
