@@ -1,7 +1,7 @@
 /**
  * The rooms of lib, and what each of them may import of lib besides itself: adapters → adapter-kit → network → layer →
- * native → base, mpi → native → base, and inside lib/tfjs optimizer → step → capture, heads, saving → kinds → tape → kernels. A room
- * includes its folders but for those that are rooms themselves. Nothing points the other way.
+ * native → base, mpi → native → base, and inside lib/tfjs optimizer → step → capture, heads, saving → kinds → tape →
+ * kernels. A room includes its folders but for those that are rooms themselves. Nothing points the other way.
  */
 const rooms = {
   'lib/base': [],

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
-# and Open MPI and MPICH, their launchers and libraries, which test/mpi runs under; with --lint also the C++ formatter and
-# linter, with --bench also the addon of the benchmarks. With --debug or --asan also the addon without optimisation, or
+# and Open MPI and MPICH, which test/mpi runs under; with --lint also the C++ formatter and linter, with --bench also
+# the addon of the benchmarks. With --debug or --asan also the addon without optimisation, or
 # addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. With --fuzz or --replay,
 # instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
 set -eu

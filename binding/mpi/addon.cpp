@@ -26,29 +26,47 @@ struct Array {
   std::size_t count;
 };
 
+Type type_of(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float32_array:
+      return Type::float32;
+    case napi_float64_array:
+      return Type::float64;
+    case napi_int32_array:
+      return Type::int32;
+    case napi_uint8_array:
+      return Type::uint8;
+    default:
+      throw Failure(FailureKind::value, "Expected numbers that can travel but received an array of another type");
+  }
+}
+
+napi_typedarray_type napi_type_of(Type type) {
+  switch (type) {
+    case Type::float32:
+      return napi_float32_array;
+    case Type::float64:
+      return napi_float64_array;
+    case Type::int32:
+      return napi_int32_array;
+    case Type::uint8:
+      break;
+  }
+  return napi_uint8_array;
+}
+
 Array array_of(const Napi::Value& value) {
   napi_typedarray_type type{};
   std::size_t count = 0;
   void* data = nullptr;
   const Napi::Env env = value.Env();
   NAPI_THROW_IF_FAILED(env, napi_get_typedarray_info(env, value, &type, &count, &data, nullptr, nullptr), Array{});
-  switch (type) {
-    case napi_float32_array:
-      return {Type::float32, data, count};
-    case napi_float64_array:
-      return {Type::float64, data, count};
-    case napi_int32_array:
-      return {Type::int32, data, count};
-    case napi_uint8_array:
-      return {Type::uint8, data, count};
-    default:
-      throw Failure(FailureKind::value, "Expected numbers that can travel but received an array of another type");
-  }
+  return {.type = type_of(type), .data = data, .count = count};
 }
 
 /// A copy of arrays of one type, one after the other, each with as many free numbers before it.
 Numbers copy_of(const std::vector<Array>& arrays, std::size_t room) {
-  Numbers numbers{arrays.front().type, {}, {}};
+  Numbers numbers{.type = arrays.front().type, .memory = {}, .runs = {}};
   std::size_t total = 0;
   for (const Array& array : arrays) {
     numbers.runs.push_back({total + room, array.count});
@@ -66,32 +84,21 @@ Numbers copy_of(const std::vector<Array>& arrays, std::size_t room) {
   return numbers;
 }
 
-Napi::TypedArray new_array(Napi::Env env, Type type, std::size_t count) {
-  switch (type) {
-    case Type::float32:
-      return Napi::Float32Array::New(env, count);
-    case Type::float64:
-      return Napi::Float64Array::New(env, count);
-    case Type::int32:
-      return Napi::Int32Array::New(env, count);
-    case Type::uint8:
-      break;
-  }
-  return Napi::Uint8Array::New(env, count);
-}
-
 /// Runs of numbers as one array.
 Napi::Value joined(Napi::Env env, const Numbers& numbers, const std::vector<Run>& runs) {
   std::size_t count = 0;
   for (const Run& run : runs) count += run.count;
-  const Napi::TypedArray array = new_array(env, numbers.type, count);
-  auto* to = static_cast<std::byte*>(array.ArrayBuffer().Data());
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, count * bytes_of(numbers.type));
+  auto* to = static_cast<std::byte*>(buffer.Data());
   for (const Run& run : runs) {
     const std::size_t size = run.count * bytes_of(numbers.type);
     if (size > 0) std::memcpy(to, numbers.start(run), size);
     to += size;
   }
-  return array;
+  napi_value array = nullptr;
+  NAPI_THROW_IF_FAILED(env, napi_create_typedarray(env, napi_type_of(numbers.type), count, buffer, 0, &array),
+                       env.Undefined());
+  return {env, array};
 }
 
 /// Runs of numbers as an array for each.
@@ -105,9 +112,9 @@ Napi::Value apart(Napi::Env env, const Numbers& numbers) {
 Counts counts_of(const Napi::Value& value) {
   if (!value.IsArray()) return std::nullopt;
   const auto list = value.As<Napi::Array>();
-  std::vector<std::size_t> counts;
+  std::vector<std::size_t> counts(list.Length());
   for (std::uint32_t i = 0; i < list.Length(); ++i)
-    counts.push_back(static_cast<std::size_t>(list.Get(i).As<Napi::Number>().Int64Value()));
+    counts[i] = static_cast<std::size_t>(list.Get(i).As<Napi::Number>().Int64Value());
   return counts;
 }
 
@@ -129,8 +136,8 @@ Jobs allreduce(const Napi::CallbackInfo& info) {
 /// (parts, counts or undefined)
 Jobs alltoallv(const Napi::CallbackInfo& info) {
   const auto parts = info[0].As<Napi::Array>();
-  std::vector<Array> arrays;
-  for (std::uint32_t i = 0; i < parts.Length(); ++i) arrays.push_back(array_of(parts.Get(i)));
+  std::vector<Array> arrays(parts.Length());
+  for (std::uint32_t i = 0; i < parts.Length(); ++i) arrays[i] = array_of(parts.Get(i));
   const Counts counts = counts_of(info[1]);
   const auto numbers = std::make_shared<Numbers>(copy_of(arrays, counts ? Ranks::room_before(arrays.front().type) : 0));
   return job_of([=](Ranks& ranks) { *numbers = ranks.alltoallv(*numbers, counts); },
@@ -206,14 +213,14 @@ class Addon : public Napi::Addon<Addon> {
     }
   }
 
-  template <Jobs (*parse)(const Napi::CallbackInfo&)>
+  template <Jobs (*Parse)(const Napi::CallbackInfo&)>
   Napi::Value later(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return queue(info.Env(), parse(info), *settler_); });
+    return guarded(info.Env(), [&] { return queue(info.Env(), Parse(info), *settler_); });
   }
 
-  template <Jobs (*parse)(const Napi::CallbackInfo&)>
+  template <Jobs (*Parse)(const Napi::CallbackInfo&)>
   Napi::Value now(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return wait(info.Env(), parse(info)); });
+    return guarded(info.Env(), [&] { return wait(info.Env(), Parse(info)); });
   }
 
   /// (names, milliseconds) → a promise of what was connected, or undefined where the process has been before
@@ -224,8 +231,8 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value connected(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const auto list = info[0].As<Napi::Array>();
-    std::vector<std::string> names;
-    for (std::uint32_t i = 0; i < list.Length(); ++i) names.push_back(list.Get(i).As<Napi::String>());
+    std::vector<std::string> names(list.Length());
+    for (std::uint32_t i = 0; i < list.Length(); ++i) names[i] = list.Get(i).As<Napi::String>();
     const std::chrono::milliseconds timeout(info[1].As<Napi::Number>().Int64Value());
     if (!settler_) {
       settler_ = std::make_unique<Settler>(env);

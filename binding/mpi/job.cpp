@@ -94,6 +94,7 @@ void Settler::settle(napi_env raw_env, napi_value /*callback*/, void* settler, v
   auto& self = *static_cast<Settler*>(settler);
   if (--self.pending_ == 0) napi_unref_threadsafe_function(env, self.function_);
   const Job& job = **handed;
+  if (!job.deferred) return;  // never: `promise` was called before this could be
   try {
     try {
       if (job.error) std::rethrow_exception(job.error);

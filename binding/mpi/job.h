@@ -40,7 +40,8 @@ class Settler {
 /// Has the work done by the thread that calls MPI: a promise.
 Napi::Value queue(Napi::Env env, const std::shared_ptr<Job>& job, Settler& settler);
 
-/// The same, waiting for it. Comes back early where its worker_thread is terminated, which nobody sees.
+/// Has the work done by the thread that calls MPI, and waits for it. Comes back early where its worker_thread is
+/// terminated, which nobody sees.
 Napi::Value wait(Napi::Env env, const std::shared_ptr<Job>& job);
 
 }  // namespace cgfac::mpi

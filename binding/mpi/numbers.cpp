@@ -34,13 +34,13 @@ void put_together(Reduction reduction, const Number* from, std::size_t count, Nu
   for (std::size_t i = 0; i < count; ++i) to[i] = takes_over(reduction, from[i], to[i]) ? from[i] : to[i];
 }
 
-// Exact sums of one piece, in 64 bits: 2^32 ranks of 32 bits are beyond any run.
+// Exact sums, in 64 bits: 2^32 ranks of 32 bits are beyond any run.
 template <typename Number>
-bool sum_exactly(const Number* blocks, std::size_t ranks, std::size_t stride, std::size_t count, Number* out) {
+bool sum_exactly(const Number* blocks, std::size_t ranks, std::size_t count, Number* out) {
   bool within = true;
   for (std::size_t i = 0; i < count; ++i) {
     std::int64_t sum = 0;
-    for (std::size_t rank = 0; rank < ranks; ++rank) sum += blocks[rank * stride + i];
+    for (std::size_t rank = 0; rank < ranks; ++rank) sum += blocks[rank * count + i];
     within = within && sum >= std::numeric_limits<Number>::min() && sum <= std::numeric_limits<Number>::max();
     out[i] = static_cast<Number>(sum);
   }
@@ -49,21 +49,16 @@ bool sum_exactly(const Number* blocks, std::size_t ranks, std::size_t stride, st
 
 template <typename Number>
 bool reduce(Reduction reduction, const Number* blocks, std::size_t ranks, std::size_t count, Number* out) {
-  bool within = true;
+  if constexpr (std::is_integral_v<Number>) {
+    if (reduction == Reduction::sum) return sum_exactly(blocks, ranks, count, out);
+  }
   for (std::size_t begin = 0; begin < count; begin += piece) {
     const std::size_t length = std::min(piece, count - begin);
-    if constexpr (std::is_integral_v<Number>) {
-      if (reduction == Reduction::sum) {
-        within = sum_exactly(blocks + begin, ranks, count, length, out + begin) && within;
-        continue;
-      }
-    }
     std::memcpy(out + begin, blocks + begin, length * sizeof(Number));
-    for (std::size_t rank = 1; rank < ranks; ++rank) {
+    for (std::size_t rank = 1; rank < ranks; ++rank)
       put_together(reduction, blocks + rank * count + begin, length, out + begin);
-    }
   }
-  return within;
+  return true;
 }
 
 template <typename Number>

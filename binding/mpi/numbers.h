@@ -26,6 +26,7 @@ enum class Reduction { sum, min, max };
 /// Whether sums of a type are exact or out of range, which has to be found.
 [[nodiscard]] bool is_integer(Type type);
 
+// NOLINTBEGIN(modernize-avoid-c-arrays): memory of a size that is known when it is made, and that is not cleared
 /// Memory that holds nothing at first. Copies share it: MPI may still write into what nobody else needs any more.
 using Bytes = std::shared_ptr<std::byte[]>;
 
@@ -33,6 +34,7 @@ using Bytes = std::shared_ptr<std::byte[]>;
 [[nodiscard]] inline Bytes bytes(std::size_t size) {
   return std::make_shared_for_overwrite<std::byte[]>(size);
 }
+// NOLINTEND(modernize-avoid-c-arrays)
 
 /// A run of numbers in a piece of memory, counted in numbers.
 struct Run {

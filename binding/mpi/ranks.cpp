@@ -23,38 +23,6 @@ constexpr std::chrono::microseconds longest_pause{1000};
 /// A shorter pause takes the system longer than it lasts.
 constexpr std::chrono::microseconds shortest_pause{50};
 
-const char* name_of(Collective collective) {
-  switch (collective) {
-    case Collective::allreduce:
-      return "allreduce";
-    case Collective::alltoallv:
-      return "alltoallv";
-    case Collective::allgatherv:
-      return "allgatherv";
-    case Collective::bcast:
-      return "bcast";
-    case Collective::barrier:
-      return "barrier";
-    case Collective::finalize:
-      return "finalize";
-  }
-  return "something unknown";
-}
-
-std::string detail_of(const Call& call) {
-  if (call.collective == Collective::bcast) return " from root " + std::to_string(call.detail);
-  if (call.collective != Collective::allreduce) return "";
-  switch (static_cast<Reduction>(call.detail)) {
-    case Reduction::sum:
-      return " ('sum')";
-    case Reduction::min:
-      return " ('min')";
-    case Reduction::max:
-      return " ('max')";
-  }
-  return "";
-}
-
 Failure failed(const std::string& message) {
   return {FailureKind::communication, message};
 }
@@ -90,8 +58,12 @@ class Ranks::Layout {
     }
     to_int(total_);
   }
-  [[nodiscard]] Blocks blocks(const Bytes& memory) const { return {memory.get(), counts_->data(), offsets_->data()}; }
-  [[nodiscard]] Numbers numbers(Type type) const { return {type, bytes(total_ * bytes_of(type)), runs_}; }
+  [[nodiscard]] Blocks blocks(const Bytes& memory) const {
+    return {.memory = memory.get(), .counts = counts_->data(), .offsets = offsets_->data()};
+  }
+  [[nodiscard]] Numbers numbers(Type type) const {
+    return {.type = type, .memory = bytes(total_ * bytes_of(type)), .runs = runs_};
+  }
   [[nodiscard]] const std::vector<Run>& runs() const { return runs_; }
   /// Keeps what MPI reads until a collective is done.
   void stay(std::vector<std::shared_ptr<const void>>& under_way) const {
@@ -108,13 +80,6 @@ class Ranks::Layout {
 
 std::size_t Ranks::room_before(Type type) {
   return sizeof(Header) / bytes_of(type);
-}
-
-std::string Ranks::told(const Call& call) const {
-  std::string text = name_of(call.collective);
-  if (call.count) text += " of " + std::to_string(*call.count) + " numbers";
-  if (call.collective < Collective::barrier) text += std::string(call.count ? " in a " : " of a ") + name_of(call.type);
-  return text + detail_of(call);
 }
 
 /// Runs one collective. `body` begins and finishes what it consists of.
@@ -214,8 +179,11 @@ void Ranks::require_same(const Header& header, int from, std::optional<std::size
                     header.sequence == sequence_;
   if (!same || (count && header.count != *count)) {
     const bool counted = call_.collective < Collective::barrier && other.collective < Collective::barrier;
-    throw failed(whom + " called " + told(counted ? other : Call{other.collective, other.type, {}, other.detail}) +
-                 " as its collective " + std::to_string(header.sequence));
+    throw failed(
+        whom + " called " +
+        told(counted ? other
+                     : Call{.collective = other.collective, .type = other.type, .count = {}, .detail = other.detail}) +
+        " as its collective " + std::to_string(header.sequence));
   }
 }
 
@@ -301,7 +269,8 @@ Numbers Ranks::reduce_part(const Numbers& values, const Layout& parts, Reduction
   exchange(values, parts, received, blocks);
   const std::size_t size_of_part = count * bytes_of(values.type);
   const std::size_t flag = is_integer(values.type) ? sizeof(std::uint64_t) : 0;
-  Numbers part{values.type, bytes(size_of_part + flag), {{0, count}}};
+  const Numbers part{
+      .type = values.type, .memory = bytes(size_of_part + flag), .runs = {{.offset = 0, .count = count}}};
   const bool within = reduce_in_order(values.type, reduction, received.memory.get(), size(), count, part.memory.get());
   const std::uint64_t beyond = within ? 0 : 1;
   std::memcpy(part.memory.get() + size_of_part, &beyond, flag);
@@ -320,7 +289,7 @@ Numbers Ranks::gather_parts(const Numbers& part, const Layout& parts) {
   for (Run& run : gathered.runs) {
     run.count -= flag;
     std::uint64_t of_rank = 0;
-    std::memcpy(&of_rank, gathered.start({run.offset + run.count, 0}), flag * bytes_of(part.type));
+    std::memcpy(&of_rank, gathered.start({.offset = run.offset + run.count, .count = 0}), flag * bytes_of(part.type));
     beyond |= of_rank;
   }
   if (beyond != 0) {

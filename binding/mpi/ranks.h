@@ -8,26 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "mpi/call.h"
 #include "mpi/mpi.h"
 #include "mpi/numbers.h"
 
 namespace cgfac::mpi {
 
-/// What the ranks do together.
-enum class Collective : std::int32_t { allreduce, alltoallv, allgatherv, bcast, barrier, finalize };
-
 /// Thrown out of a collective where this process is about to leave.
 struct Leaving {};
-
-/// One collective as all ranks have to call it, and as messages tell it.
-struct Call {
-  Collective collective;
-  Type type;
-  /// Numbers of each rank, where they have to be as many on all of them.
-  std::optional<std::size_t> count;
-  /// The root, or how numbers are put together; 0 where there is no such thing.
-  std::int32_t detail;
-};
 
 /// How many numbers come from each rank, where that is known.
 using Counts = std::optional<std::vector<std::size_t>>;
@@ -85,7 +73,6 @@ class Ranks {
   void require_expected(const Numbers& received) const;
   void finish();
   [[nodiscard]] std::vector<std::size_t> of_all(std::size_t count) const;
-  [[nodiscard]] std::string told(const Call& call) const;
   [[nodiscard]] std::string missing() const;
 
   Mpi& mpi_;

@@ -14,7 +14,7 @@ export interface MpiLibrary {
   readonly version: string;
   /** The file that it was loaded from. */
   readonly path: string;
-  /** Its binary interface. */
+  /** The binary interface of the library: how its handles and constants look. */
   readonly abi: 'open-mpi' | 'mpich' | 'standard';
 }
 
@@ -120,7 +120,8 @@ export class RanksOfMpi implements MpiCommunicator {
     try {
       // the ranks meet within one deadline; what MPI does afterwards has another
       await within(2 * this.#timeout, this.#native.finalize(), () => {
-        const text = `Expected MPI to end within ${2 * this.#timeout} ms on rank ${this.rank} of ${this.size} but it did not`;
+        const here = `on rank ${this.rank} of ${this.size}`;
+        const text = `Expected MPI to end within ${2 * this.#timeout} ms ${here} but it did not`;
         return new CgfacError('ERR_CGFAC_COMMUNICATION', text);
       });
     } catch (error) {

@@ -34,7 +34,7 @@ function libraryError(error: unknown, named: string | undefined, launcher: Launc
   return new CgfacError(
     'ERR_CGFAC_MPI',
     `Expected an MPI library (${wanted}; started by ${launcher.name})${here(launcher)} but ${failed(error)}. Install ` +
-      'the MPI of the launcher (on Debian openmpi-bin, or mpich), or have CGFAC_MPI_LIBRARY name the file of its library',
+      'the MPI of the launcher (on Debian openmpi-bin, or mpich), or have CGFAC_MPI_LIBRARY name its library',
     { cause: error },
   );
 }
@@ -85,9 +85,9 @@ async function connected(
  * The MPI library is loaded here, not when this module is imported: that of the launcher, as its variables in the
  * environment tell, or the one that the environment variable CGFAC_MPI_LIBRARY names (a path, or a name that the system
  * finds). Open MPI, the MPICH family (MPICH, Intel MPI, MVAPICH, Cray MPICH) and libraries with the binary interface of
- * MPI 5.0 are known. MPI is called by one thread of its own, so it may run in the main thread or in a worker_thread, one
- * in a process. UCX_MEM_EVENTS=no and UCX_ERROR_SIGNALS= are set unless they are there, because UCX changes functions
- * of memory and signals beneath Node otherwise.
+ * MPI 5.0 are known. MPI is called by one thread of its own, for the main thread or for a worker_thread, once in a
+ * process. UCX_MEM_EVENTS=no and UCX_ERROR_SIGNALS= are set unless they are there, because UCX changes functions of
+ * memory and signals beneath Node otherwise.
  *
  * A process that leaves without `finalize()`, however it does, ends the whole run: with its exit code, or with 70 where
  * that is 0.

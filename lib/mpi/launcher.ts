@@ -2,7 +2,7 @@
 
 /** What started this process, and the libraries that go with it. */
 export interface Launcher {
-  /** Its name in messages, with the variable that gave it away. */
+  /** The launcher's name in messages, with the variable that gave it away. */
   readonly name: string;
   /** How many ranks it started, where it says. */
   readonly ranks: number | undefined;

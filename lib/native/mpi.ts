@@ -5,7 +5,7 @@ import { toCgfacError } from './errors';
 import { mpiFile, packageRoot } from './folder';
 import { loadError } from './load-error';
 
-/** What was connected. */
+/** The place of this process among the ranks, and the library that was loaded. */
 export interface NativeConnection {
   readonly rank: number;
   readonly size: number;
