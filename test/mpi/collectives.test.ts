@@ -1,7 +1,8 @@
 /** Every collective under both MPIs, on one to four ranks, against what follows from the numbers that ranks gave. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Mpi, mpis, requireMpi, startRanks } from '../support/mpi';
 
 interface Stored {
@@ -78,10 +79,10 @@ function requireSame(result: Stored | readonly Stored[], wanted: number[] | numb
 }
 
 /** The ranks' own accounts of a run. */
-async function accounts(mpi: Mpi, ranks: number): Promise<Told[]> {
+async function accounts(mpi: Mpi, ranks: number, env: Readonly<Record<string, string>> = {}): Promise<Told[]> {
   const folder = mkdtempSync(join(tmpdir(), 'cgfac-mpi-'));
   try {
-    const { code, output, left } = await startRanks(mpi, ranks, 'collectives.cjs', { args: [folder] });
+    const { code, output, left } = await startRanks(mpi, ranks, 'collectives.cjs', { args: [folder], env });
     if (code !== 0 || output !== '') throw new Error(`${mpi} on ${ranks} ranks ended with ${code}: ${output}`);
     expect(left).toEqual([]);
     return Array.from({ length: ranks }, (_, rank) => JSON.parse(readFileSync(join(folder, `${rank}.json`), 'utf8')));
@@ -103,25 +104,45 @@ const refusals = [
 
 beforeAll(requireMpi);
 
+/** Fails where the ranks of a run did not get what follows from what they gave. */
+function requireRight(told: readonly Told[], abi: string): void {
+  const ranks = told.length;
+  expect(told.map(({ rank, size }) => [rank, size])).toEqual(told.map((_, rank) => [rank, ranks]));
+  expect(told.map(({ library }) => library.abi)).toEqual(told.map(() => abi));
+  for (const { refused, after, again } of told) {
+    const beyond = ranks === 1 ? 'none' : 'ERR_CGFAC_INVALID_ARG_VALUE';
+    expect(refused).toEqual({ codes: [beyond, beyond, ...refusals], sum: (ranks * (ranks - 1)) / 2 });
+    expect([after, again]).toEqual(['ERR_CGFAC_DISPOSED', 'ERR_CGFAC_MPI']);
+  }
+  const count = told[0]?.entries.length ?? 0;
+  // sixteen types and lengths, each with three reductions, P roots and four exchanges; and eighty at once
+  expect(count).toBeGreaterThan(16 * (7 + ranks) + 80);
+  for (let i = 0; i < count; i++) {
+    const calls = told.map(({ entries }) => entries[i] as Entry);
+    calls.forEach((call, rank) => {
+      const wanted = expected(rank, calls);
+      for (const result of call.results) requireSame(result, wanted);
+    });
+  }
+}
+
+const abis: Readonly<Record<Mpi, string>> = { openmpi: 'open-mpi', mpich: 'mpich' };
+
 describe.each(mpis)('%s', (mpi) => {
   test.each([1, 2, 3, 4])('every collective on %i ranks, and what is refused', async (ranks) => {
-    const told = await accounts(mpi, ranks);
-    expect(told.map(({ rank, size }) => [rank, size])).toEqual(told.map((_, rank) => [rank, ranks]));
-    expect(new Set(told.map(({ library }) => library.abi))).toEqual(new Set([mpi === 'mpich' ? 'mpich' : 'open-mpi']));
-    for (const { refused, after, again } of told) {
-      const beyond = ranks === 1 ? 'none' : 'ERR_CGFAC_INVALID_ARG_VALUE';
-      expect(refused).toEqual({ codes: [beyond, beyond, ...refusals], sum: (ranks * (ranks - 1)) / 2 });
-      expect([after, again]).toEqual(['ERR_CGFAC_DISPOSED', 'ERR_CGFAC_MPI']);
-    }
-    const count = told[0]?.entries.length ?? 0;
-    // twelve sizes and types and more, each with three reductions, P roots and four exchanges
-    expect(count).toBeGreaterThan(16 * (7 + ranks) + 80);
-    for (let i = 0; i < count; i++) {
-      const calls = told.map(({ entries }) => entries[i] as Entry);
-      calls.forEach((call, rank) => {
-        const wanted = expected(rank, calls);
-        for (const result of call.results) requireSame(result, wanted);
-      });
-    }
+    requireRight(await accounts(mpi, ranks), abis[mpi]);
   });
+});
+
+test('the binary interface of MPI 5.0, which is MPICH beneath here', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cgfac-mpi-abi-'));
+  try {
+    const library = join(folder, 'libmpi_abi.so.1');
+    const source = resolve(__dirname, 'programs/standard-abi.cpp');
+    const made = spawnSync('g++', ['-std=c++20', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' });
+    expect(made).toMatchObject({ status: 0, stderr: '' });
+    requireRight(await accounts('mpich', 3, { CGFAC_MPI_LIBRARY: library }), 'standard');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
