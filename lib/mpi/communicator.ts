@@ -26,6 +26,9 @@ export interface MpiCommunicator extends Communicator {
 
 const reductions: Readonly<Record<ReduceOperation, NativeReduction>> = { sum: 0, min: 1, max: 2 };
 const operations: readonly ReduceOperation[] = ['sum', 'min', 'max'];
+/** How long the library has to end MPI after all ranks have met, in milliseconds. */
+const MPI_ENDS_WITHIN = 30_000;
+
 const known = 'a Float32Array, Float64Array, Int32Array or Uint8Array';
 
 const isKnown = [types.isFloat32Array, types.isFloat64Array, types.isInt32Array, types.isUint8Array];
@@ -118,10 +121,11 @@ export class RanksOfMpi implements MpiCommunicator {
 
   async #finalize(): Promise<void> {
     try {
-      // the ranks meet within one deadline; what MPI does afterwards has another
-      await within(2 * this.#timeout, this.#native.finalize(), () => {
+      // the ranks meet within the deadline; what MPI does afterwards is a matter of milliseconds
+      const milliseconds = this.#timeout + MPI_ENDS_WITHIN;
+      await within(milliseconds, this.#native.finalize(), () => {
         const here = `on rank ${this.rank} of ${this.size}`;
-        const text = `Expected MPI to end within ${2 * this.#timeout} ms ${here} but it did not`;
+        const text = `Expected MPI to end within ${milliseconds} ms ${here} but it did not`;
         return new CgfacError('ERR_CGFAC_COMMUNICATION', text);
       });
     } catch (error) {
