@@ -82,10 +82,12 @@ if has_command dpkg-query; then
     has_package doctest-dev || missing="$missing doctest-dev"
     has_package nlohmann-json3-dev || missing="$missing nlohmann-json3-dev"
   fi
-  # Libraries come with the launchers, compilers and headers of MPI do not, and are not needed.
+  # Libraries come with the launchers, compilers and headers of MPI do not, and are not needed. iproute2 makes two hosts
+  # of one machine.
   if [ "$test" = yes ]; then
     has_package openmpi-bin || missing="$missing openmpi-bin"
     has_package mpich || missing="$missing mpich"
+    has_package iproute2 || missing="$missing iproute2"
   fi
 elif [ -n "$missing" ]; then
   fail "These are needed and missing:$missing, and OpenBLAS as a static library (pthread build)." \

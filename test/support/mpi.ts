@@ -42,7 +42,7 @@ export function requireMpi(): void {
 }
 
 /** The environment of this process, without what a launcher around it has left there. */
-function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+export function mpiEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(OMPI_|PMI|MPI_|PMIX_|HYDRA_|CGFAC_MPI_)/.test(name));
   const root = { OMPI_ALLOW_RUN_AS_ROOT: '1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1' };
   return { ...Object.fromEntries(own), ...root, NO_COLOR: '1', ...more };
@@ -61,9 +61,9 @@ function runs(pid: number): boolean {
   }
 }
 
-/** Those of some processes that still run after two seconds, in which whoever was ended has ended. */
-async function leftOf(pids: readonly number[]): Promise<number[]> {
-  const until = Date.now() + 2000;
+/** Those of some processes that still run after two seconds (or others), in which whoever was ended has ended. */
+export async function leftOf(pids: readonly number[], milliseconds = 2000): Promise<number[]> {
+  const until = Date.now() + milliseconds;
   while (Date.now() < until && pids.some(runs)) await new Promise((settle) => setTimeout(settle, 10));
   return pids.filter(runs);
 }
@@ -76,7 +76,7 @@ export async function startRanks(mpi: Mpi, ranks: number, program: string, optio
   const { args = [], env = {}, seconds = 20, listen } = options;
   const words = [`mpirun.${mpi}`, ...launcherArguments[mpi], '-n', `${ranks}`, process.execPath, program, ...args];
   const child = spawn('timeout', ['-k', '2', `${seconds}`, ...words], {
-    env: environment(env),
+    env: mpiEnvironment(env),
     cwd: programs,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
