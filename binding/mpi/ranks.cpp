@@ -21,7 +21,7 @@ constexpr std::uint64_t mark = 0x63676661632d3031;  // "cgfac-01"
 /// Pauses grow to this: a rank that waits long costs no processor, and comes too late by this at the most.
 constexpr std::chrono::microseconds longest_pause{1000};
 /// A rest before MPI ends. MPICH over TCP (4.0.2, UCX 1.13) closes connections in MPI_Finalize, where one rank leaves
-/// and another waits for its answer for ever if the last messages have only just come: 38 of 77 runs on two hosts hung
+/// and another waits for its answer for ever if the last messages have only just come: 51 of 77 runs on two hosts hung
 /// there without the rest, none of 80 with it.
 constexpr std::chrono::milliseconds rest_before_the_end{10};
 /// A shorter pause takes the system longer than it lasts.

@@ -93,6 +93,7 @@ async function accounts(mpi: Mpi, ranks: number, env: Readonly<Record<string, st
 
 /** What the program's calls with wrong arguments are told. */
 const refusals = [
+  'ERR_CGFAC_INVALID_ARG_VALUE',
   'ERR_CGFAC_INVALID_ARG_TYPE',
   'ERR_CGFAC_INVALID_ARG_VALUE',
   'ERR_CGFAC_INVALID_ARG_VALUE',

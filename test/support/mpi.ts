@@ -61,7 +61,7 @@ function runs(pid: number): boolean {
   }
 }
 
-/** Those of some processes that still run after two seconds (or others), in which whoever was ended has ended. */
+/** Which of some processes still run after two seconds, or others: whoever was ended has ended by then. */
 export async function leftOf(pids: readonly number[], milliseconds = 2000): Promise<number[]> {
   const until = Date.now() + milliseconds;
   while (Date.now() < until && pids.some(runs)) await new Promise((settle) => setTimeout(settle, 10));

@@ -89,6 +89,7 @@ async function refusals(communicator) {
   const many = (value) => Array.from({ length: size }, () => value);
   await attempt(() => communicator.allreduce(Int32Array.of(2 ** 31 - 1, 1)));
   await attempt(() => communicator.allreduceSync(Uint8Array.of(1, 255)));
+  await attempt(() => communicator.allreduce(new Uint8Array(2 ** 31))); // pages that nobody touches
   await attempt(() => communicator.allreduce([1]));
   await attempt(() => communicator.allreduce(new Float32Array(1), 'product'));
   await attempt(() => communicator.bcast(new Float32Array(1), size));
