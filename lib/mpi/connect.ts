@@ -5,6 +5,7 @@ import { loadMpi, type NativeConnection, type NativeMpi } from '../native/mpi';
 import { type MpiCommunicator, RanksOfMpi } from './communicator';
 import { within } from './deadline';
 import { type Launcher, launcherOf } from './launcher';
+import { watchLeaving } from './leaving';
 
 /** How a process is connected to the others. */
 export interface ConnectOptions {
@@ -19,8 +20,6 @@ export interface ConnectOptions {
   readonly timeout?: number;
 }
 
-/** The exit code of a run that a rank leaves early with exit code 0: EX_SOFTWARE. */
-const LEFT_EARLY = 70;
 const TEN_MINUTES = 600_000;
 
 const failed = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -49,22 +48,23 @@ function mismatch(launcher: Launcher, { version, path }: NativeConnection): Cgfa
   );
 }
 
+/** Begins to connect, unless this process has done so before. */
+function begin(native: NativeMpi, libraries: readonly string[], timeout: number): Promise<NativeConnection> {
+  const connecting = native.connect(libraries, timeout);
+  if (connecting !== undefined) return connecting;
+  throw new CgfacError(
+    'ERR_CGFAC_MPI',
+    'Expected one connectMpi() in a process but received another: MPI can be started once, by one of its threads. ' +
+      'Pass the communicator on, and do not connect in several worker_threads',
+  );
+}
+
 async function connected(
-  native: NativeMpi,
+  connecting: Promise<NativeConnection>,
   launcher: Launcher,
   named: string | undefined,
   timeout: number,
-  leave: (code: number) => void,
 ): Promise<NativeConnection> {
-  const connecting = native.connect(named === undefined ? launcher.libraries : [named], timeout);
-  if (connecting === undefined) {
-    throw new CgfacError(
-      'ERR_CGFAC_MPI',
-      'Expected one connectMpi() in a process but received another: MPI can be started once, by one of its threads. ' +
-        'Pass the communicator on, and do not connect in several worker_threads',
-    );
-  }
-  process.on('exit', leave);
   const late = () =>
     new CgfacError(
       'ERR_CGFAC_COMMUNICATION',
@@ -102,9 +102,13 @@ export async function connectMpi(options: ConnectOptions = {}): Promise<MpiCommu
   const native = loadMpi();
   const named = process.env.CGFAC_MPI_LIBRARY || undefined;
   const launcher = launcherOf(process.env);
-  const leave = (code: number) => native.setExitCode(code === 0 ? LEFT_EARLY : code);
-  const connection = await connected(native, launcher, named, timeout, leave);
-  const communicator = new RanksOfMpi(native, connection, timeout, () => process.off('exit', leave));
+  const connecting = begin(native, named === undefined ? launcher.libraries : [named], timeout);
+  const forget = watchLeaving(native);
+  const connection = await connected(connecting, launcher, named, timeout).catch((error: unknown) => {
+    if (error instanceof CgfacError && error.code === 'ERR_CGFAC_MPI') forget(); // nothing was started
+    throw error;
+  });
+  const communicator = new RanksOfMpi(native, connection, timeout, forget);
   if (connection.size === 1 && (launcher.ranks ?? 1) > 1) {
     await communicator.finalize();
     throw mismatch(launcher, connection);

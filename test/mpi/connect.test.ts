@@ -73,6 +73,7 @@ test.each([
 test.each([
   ['works', 0, /^rank 1: the sum is 1$/m],
   ['second', 0, /^rank 1: ERR_CGFAC_MPI$/m],
+  ['throw', 1, /^Error: a mistake of the worker$[\s\S]*cgfac: rank 1 of 2 .* leaves without finalize/m],
   ['terminate', 70, /cgfac: rank 1 of 2 .* leaves without finalize/],
 ])('a connection in a worker_thread: %s', async (what, code, says) => {
   for (const run of await Promise.all(mpis.map((mpi) => startRanks(mpi, 2, 'workers.cjs', { args: [what] }))))

@@ -1,6 +1,7 @@
 // mpirun -n P node workers.cjs WHAT: the connection belongs to a worker_thread.
 //   works      it adds the ranks up there, and ends well
 //   second     the main thread connects, and the worker is refused
+//   throw      rank 1 throws there
 //   terminate  rank 1 terminates its worker, with the connection in it
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
 const { connectMpi } = require('cgfac/mpi');
@@ -8,6 +9,12 @@ const { connectMpi } = require('cgfac/mpi');
 const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK);
 
 async function work() {
+  if (workerData === 'throw') {
+    const communicator = await connectMpi({ timeout: 20_000 });
+    await communicator.barrier();
+    if (communicator.rank === 1) throw new Error('a mistake of the worker');
+    await communicator.barrier();
+  }
   try {
     const communicator = await connectMpi({ timeout: 20_000 });
     if (workerData === 'works') {
