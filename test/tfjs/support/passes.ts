@@ -11,7 +11,7 @@ export const isProduct = ({ kernel }: TapeNode) => kernel === 'BatchMatMul' || k
 export interface OnTape {
   readonly tape: readonly TapeNode[];
   readonly output: tf.Tensor;
-  /** Its products, and the ids of all that leads to them. */
+  /** The products of the model, and the ids of all that leads to them. */
   readonly sites: readonly TapeNode[];
   readonly within: ReadonlySet<number>;
 }
