@@ -1,5 +1,6 @@
 export type { Communicator, Expected, Numbers, ReduceOperation } from './base/communicator';
 export { CgfacError, type CgfacErrorCode } from './base/errors';
+export { local } from './base/local';
 export type { UniformNumbers } from './base/random';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {

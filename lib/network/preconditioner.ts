@@ -38,7 +38,7 @@ export type { LayerRole } from './kinds/role';
 export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
 export type { Padding, WindowOptions } from './kinds/windows';
 
-const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'weightNorms'];
+const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'samples', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**
@@ -191,8 +191,8 @@ export class Preconditioner extends LayerRegistration {
     const given = readOptions(options, 'step', asyncStepNames);
     const signal = abortSignal(given.signal);
     signal?.throwIfAborted();
-    const plan = this.#network.plan(gradients, given, 'step', { rewrites: true, owns: true });
-    return (await runLater(this.#network.step(plan), signal)).summary;
+    const plan = () => this.#network.plan(gradients, given, 'step', { rewrites: true, owns: true });
+    return (await runLater(this.#network.run(plan), signal)).summary;
   }
 
   /**
@@ -204,8 +204,8 @@ export class Preconditioner extends LayerRegistration {
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
     const given = readOptions(options, 'stepSync', stepNames);
-    const plan = this.#network.plan(gradients, given, 'stepSync', { rewrites: true, owns: false });
-    return runNow(this.#network.step(plan)).summary;
+    const plan = () => this.#network.plan(gradients, given, 'stepSync', { rewrites: true, owns: false });
+    return runNow(this.#network.run(plan)).summary;
   }
 
   /**
@@ -223,8 +223,8 @@ export class Preconditioner extends LayerRegistration {
     const signal = abortSignal(given.signal);
     signal?.throwIfAborted();
     const how = { rewrites: false, owns: true };
-    const plan = this.#network.plan(given.gradients, given, 'naturalGradients', how);
-    return await runLater(this.#network.step(plan), signal);
+    const plan = () => this.#network.plan(given.gradients, given, 'naturalGradients', how);
+    return await runLater(this.#network.run(plan), signal);
   }
 
   /**
@@ -235,7 +235,7 @@ export class Preconditioner extends LayerRegistration {
   naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
     const given = readOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
     const how = { rewrites: false, owns: false };
-    return runNow(this.#network.step(this.#network.plan(given.gradients, given, 'naturalGradientsSync', how)));
+    return runNow(this.#network.run(() => this.#network.plan(given.gradients, given, 'naturalGradientsSync', how)));
   }
 
   /**

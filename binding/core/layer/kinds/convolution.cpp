@@ -48,6 +48,14 @@ std::size_t ConvolutionKind::output_width(const LayerShape& shape) const {
   return transposed(shape) ? shape.patches.sample() : shape.patches.positions() * shape.out_features;
 }
 
+SideRows ConvolutionKind::input_rows(const LayerShape& shape, MatrixView<const float> inputs) const {
+  return convolution_inputs(shape, inputs);
+}
+
+SideRows ConvolutionKind::output_rows(const LayerShape& shape, MatrixView<const float> output_grads) const {
+  return convolution_outputs(shape, output_grads);
+}
+
 FisherBlock convolution_block(const LayerShape& shape, const SideRows& inputs, const SideRows& outputs,
                               const LayerRows& rows, DrawnRows& memory) {
   const auto samples = static_cast<double>(rows.samples);
