@@ -40,6 +40,25 @@ SideRows rows_of(const LayerShape& shape, const LayerRows& rows, LayerSide side,
   return {.recorded = sums, .features = sums.cols};
 }
 
+// The numbers of a diagonal or of blocks; of no rows they weigh nothing.
+void share_numbers(const LayerShape& shape, LayerRows rows, LayerSide side, Factor& factor, const DrawRange& range,
+                   SideShare& share) {
+  const bool input = side == LayerSide::input;
+  (input ? rows.input_draw : rows.output_draw) = range;
+  DrawnRows memory{.stream = range.stream};
+  const FisherBlock block = kind_of(shape).block(shape, rows, memory);
+  const Side& own = input ? block.input : block.output;
+  const ShareWeights weights = kind_of(shape).share_weights(rows, block);
+  share.form = ShareForm::factor;
+  share.drawn = share.count = own.count();
+  share.numbers.resize(factor.average_size());
+  if (own.count() == 0) return;
+  factor.reset();
+  factor.refresh({.rows = own});
+  share.numbers.assign(factor.average().begin(), factor.average().end());
+  share.weight = input ? weights.input : weights.output;
+}
+
 void require_fit(bool fits) {
   if (!fits) throw expected(ErrorCode::shape_mismatch, "shares of a layer like this one", "the shares", "others");
 }
@@ -92,19 +111,10 @@ SideShare side_share(const LayerShape& shape, const RecordedRows& recorded, Laye
                      ShareForm form, const DrawRange& range) {
   std::vector<std::size_t> part_rows;
   const LayerRows rows = recorded.layer_rows(part_rows);
-  const KindOfLayer& kind = kind_of(shape);
   const bool input = side == LayerSide::input;
   SideShare share{.form = form, .samples = rows.samples, .squares = unknown_trace, .factor = rows.factor};
   if (factor.is_diagonal() || factor.blocks().count > 0) {
-    DrawnRows memory{.stream = range.stream};
-    const FisherBlock block = kind.block(shape, rows, memory);
-    const ShareWeights weights = kind.share_weights(rows);
-    factor.reset();
-    factor.refresh({.rows = input ? block.input : block.output});
-    share.form = ShareForm::factor;
-    share.numbers.assign(factor.average().begin(), factor.average().end());
-    share.weight = input ? weights.input : weights.output;
-    share.drawn = share.count = (input ? block.input : block.output).count();
+    share_numbers(shape, rows, side, factor, range, share);
     return share;
   }
   std::vector<float> sums;

@@ -51,7 +51,8 @@ export function* gatheredProducts(
   const all = (yield* allgatherv(communicator, packed(own ?? []))).map(unpacked);
   if (all.some(({ length }) => length < spread.length)) return [...prepared]; // one of them is in trouble
   return prepared.map((step, index) => {
-    const at = spread.findIndex((each) => each === layers[index]);
+    const shared = layers[index];
+    const at = shared === undefined ? -1 : spread.indexOf(shared);
     if (at < 0) return step;
     return { ...step, ...united(all.map((fields) => Float64Array.from(fields[at] ?? []))) };
   });

@@ -94,8 +94,8 @@ function sideTravel(layer: Travelling, side: Side, rows: number, options: Travel
   if (!layer.refresh) return NOTHING;
   if (ownerRows === 'own') return { ...NOTHING, way: 'own' };
   const form = sideForm(side, options);
-  if (form === 'numbers') return { way: 'factors', form: 1, most: rows };
   const seen = rowsSeen(layer, side, options);
+  if (form === 'numbers') return { way: 'factors', form: 1, most: Math.min(rows, seen) };
   const most = Math.min(rows, ownerRows === 'sampled' ? Math.min(seen, options.maxRows) : seen);
   const half = layer.counts.length * halfOf(side.dimension);
   const cheaper = ownerRows === 'auto' && form === 'dense' && half < most * side.features;

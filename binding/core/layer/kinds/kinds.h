@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -105,6 +106,8 @@ struct LayerRows {
   double factor = 1;                           ///< makes output gradients those of a sample's own loss
   std::span<const RecordedPart> parts{};       ///< that the inputs were recorded in
   std::span<const std::size_t> output_rows{};  ///< of each part: its first ones; empty where they do not belong to them
+  std::optional<DrawRange> input_draw{};       ///< of the rows of all ranks, where these are not all
+  std::optional<DrawRange> output_draw{};
 };
 
 /// Memory of rows that a factor takes in, where they do not lie as they were recorded.
@@ -153,8 +156,9 @@ class KindOfLayer {
   [[nodiscard]] virtual SideRows output_rows(const LayerShape& /*shape*/, MatrixView<const float> output_grads) const {
     return {.recorded = output_grads, .features = output_grads.cols};
   }
-  /// What the factors of a share weigh in the mean over all shares: samples of the input side, rows of the output side.
-  [[nodiscard]] virtual ShareWeights share_weights(const LayerRows& rows) const {
+  /// What the factors of a share, a block of its rows, weigh in the mean over all shares: samples of the input side,
+  /// rows of the output side.
+  [[nodiscard]] virtual ShareWeights share_weights(const LayerRows& rows, const FisherBlock& /*block*/) const {
     return {.input = static_cast<double>(rows.samples), .output = static_cast<double>(rows.output_grads.rows)};
   }
   /// The input factor, and how it is averaged.
