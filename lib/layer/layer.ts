@@ -197,13 +197,14 @@ export class Layer {
    * Takes over what {@link Layer.state} gave; without a solver's state a layer takes in the next step's rows.
    *
    * @param keeps - Whether its factors are kept here; else they are those of another rank, and only checked.
+   * @param refreshes - Of the factors so far, where the state does not tell.
    */
-  restore({ started, rows, factors, solver }: LayerState, keeps = true): void {
+  restore({ started, rows, factors, solver }: LayerState, keeps = true, refreshes?: number): void {
     const empty = factors === undefined && solver === undefined;
     const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
     if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
     else callNative(() => this.native.restore(state));
-    this.#refreshes = callNative(() => native.shareCounts(this.native))[REFRESHES] ?? 0;
+    this.#refreshes = refreshes ?? callNative(() => native.shareCounts(this.native))[REFRESHES] ?? 0;
     if (!keeps) callNative(() => this.native.reset());
     this.#recorded = this.#sampled = this.#ownGradient = false;
     this.#started = started && !empty;

@@ -9,6 +9,7 @@ import { averageDecay, NetworkAverages } from './averages';
 import type { LayerKind } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
 import type { Agreement, Attempt } from './ranks/agreement';
+import { Owners } from './ranks/owners';
 import { Ranks } from './ranks/ranks';
 import { anyRefreshDue } from './refresh';
 import {
@@ -187,6 +188,13 @@ export class Network {
     how: Pick<StepPlan, 'rewrites' | 'owns'>,
   ): StepPlan {
     return plannedStep(this, gradients, options, call, how);
+  }
+
+  /** The owners of all layers, of those as well that have not taken part in a step yet. */
+  plannedOwners(): Owners {
+    const owners = this.ranks?.owners ?? new Owners(1, this.options);
+    owners.include(this.all);
+    return owners;
   }
 
   /**

@@ -1,16 +1,14 @@
 import { write } from '../base/float32';
-import { type UniformNumbers, uniforms } from '../base/random';
 import { abortSignal, anyNumber, readOptions, typeError } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
+import { PreconditionerKeeping } from './keeping';
 import { Network } from './network';
 import { type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { recordFisherRows, recordRows } from './recording';
 import { refreshDueAfter } from './refresh';
-import { LayerRegistration } from './registration';
-import { networkMemory, networkReport } from './report';
-import { networkState, type PreconditionerState, restoreNetwork } from './state';
+import { networkReport } from './report';
 import { skippedStep } from './step/decide';
 import { runLater, runNow } from './step/phase';
 import type { StepSummary } from './step/summary';
@@ -18,7 +16,6 @@ import type {
   LayerVectors,
   NaturalGradientsOptions,
   NaturalGradientsResult,
-  NetworkMemory,
   NetworkReport,
   RecordedBatchRows,
   RecordedFisherRows,
@@ -62,9 +59,8 @@ const asyncStepNames = [...stepNames, 'signal'];
  * targets); B. Polyak, "Introduction to optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992
  * (averages).
  */
-export class Preconditioner extends LayerRegistration {
+export class Preconditioner extends PreconditionerKeeping {
   readonly #network: Network;
-  #seed: number;
 
   /**
    * @param options - See {@link PreconditionerOptions}; a name that is not an option is refused.
@@ -75,7 +71,6 @@ export class Preconditioner extends LayerRegistration {
     const network = new Network(resolvePreconditionerOptions(options, 'Preconditioner'));
     super(network);
     this.#network = network;
-    this.#seed = this.#network.options.seed;
   }
 
   /** Steps done, those that were skipped included. */
@@ -129,16 +124,6 @@ export class Preconditioner extends LayerRegistration {
   /** Share of a batch whose targets should be sampled. */
   get fisherFraction(): number {
     return this.#network.fisherFraction;
-  }
-
-  /**
-   * Uniform numbers in [0, 1) for sampling targets: a function of the seed and of the number of the step, so that a
-   * resumed run sees the same ones.
-   *
-   * @returns A generator, from the start at each call.
-   */
-  uniforms(): UniformNumbers {
-    return uniforms(this.#seed, this.#network.counts.steps);
   }
 
   /** What is preconditioned, how, and what is not and why. */
@@ -296,47 +281,9 @@ export class Preconditioner extends LayerRegistration {
       forEachArray(weights, average, write);
   }
 
-  /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
-  memoryUsage(): NetworkMemory {
-    this.#network.requireIdle('memoryUsage()');
-    return networkMemory(this.#network);
-  }
-
   /** Forgets what was recorded for the step to come. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
   discard(): void {
     this.#network.requireIdle('discard()');
     this.#network.forgetRows();
-  }
-
-  /** Forgets steps, factors, momentum and averages; the layers stay. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
-  reset(): void {
-    this.#network.requireIdle('reset()');
-    this.#network.reset();
-    this.#seed = this.#network.options.seed;
-  }
-
-  /**
-   * Everything that training goes on with, the weights apart: a resumed run has the same bits as one that was not
-   * interrupted. Copies; take it between steps, after the gradients of the last one were applied. What was recorded for
-   * the step to come is not in it.
-   *
-   * @throws {@link CgfacError} `ERR_CGFAC_BUSY`.
-   */
-  stateDict(): PreconditionerState {
-    this.#network.requireIdle('stateDict()');
-    return networkState(this.#network, this.#seed);
-  }
-
-  /**
-   * Takes over what {@link Preconditioner.stateDict} gave, for the same layers under the same options.
-   *
-   * @param state - Of all registered layers; copied.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`,
-   * `ERR_CGFAC_NOT_FINITE`, `ERR_CGFAC_BUSY`; nothing is changed then but that what was recorded for the step to come
-   * is forgotten.
-   */
-  loadStateDict(state: PreconditionerState): void {
-    this.#network.requireIdle('loadStateDict()');
-    this.#seed = restoreNetwork(this.#network, state);
   }
 }

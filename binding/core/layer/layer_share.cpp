@@ -22,12 +22,11 @@ ShareCounts Layer::share_counts() const {
   std::vector<std::size_t> part_rows;
   const LayerRows rows = rows_->layer_rows(part_rows);
   const RecordedShare share = rows_->share();
-  const KindOfLayer& kind = kind_of(shape_);
   return {.inputs = share.inputs.size(),
           .loss_grads = share.loss_grads.size(),
           .output_grads = share.output_grads.size(),
-          .input_rows = kind.input_rows(shape_, rows.inputs).count(),
-          .output_rows = kind.output_rows(shape_, rows.output_grads).count(),
+          .input_rows = side_count(shape_, rows, LayerSide::input),
+          .output_rows = side_count(shape_, rows, LayerSide::output),
           .samples = share.samples,
           .parts = (4 * share.parts.size()) + share.fisher_parts.size(),
           .refreshes = input_.refreshes()};

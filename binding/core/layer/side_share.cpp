@@ -30,12 +30,22 @@ double squares_of(const LayerShape& shape, MatrixView<const float> recorded, Lay
   return blas::dot(recorded.elements(), recorded.elements()) + ones;
 }
 
+// Whether all positions of a sample make one row.
+bool reduces(const LayerShape& shape) {
+  const KindOfLayer& kind = kind_of(shape);
+  return shape.weight_sharing == WeightSharing::reduce && kind.any_solver() && !kind.by_rows();
+}
+
+SideRows recorded_rows(const LayerShape& shape, const LayerRows& rows, LayerSide side) {
+  const KindOfLayer& kind = kind_of(shape);
+  return side == LayerSide::input ? kind.input_rows(shape, rows.inputs) : kind.output_rows(shape, rows.output_grads);
+}
+
 // The rows of a side; of one that has a single row for all positions of a sample, in `memory`.
 SideRows rows_of(const LayerShape& shape, const LayerRows& rows, LayerSide side, std::vector<float>& memory) {
-  const KindOfLayer& kind = kind_of(shape);
   const bool input = side == LayerSide::input;
-  SideRows all = input ? kind.input_rows(shape, rows.inputs) : kind.output_rows(shape, rows.output_grads);
-  if (shape.weight_sharing == WeightSharing::expand || !kind.any_solver() || kind.by_rows()) return all;
+  const SideRows all = recorded_rows(shape, rows, side);
+  if (!reduces(shape)) return all;
   const MatrixView<const float> sums = all.summed(input ? 1 / static_cast<double>(all.positions) : 1, memory);
   return {.recorded = sums, .features = sums.cols};
 }
@@ -106,6 +116,11 @@ void unite_rows(std::size_t features, LayerSide side, std::span<const SideShare>
 }
 
 }  // namespace
+
+std::size_t side_count(const LayerShape& shape, const LayerRows& rows, LayerSide side) {
+  const SideRows all = recorded_rows(shape, rows, side);
+  return reduces(shape) ? all.recorded.rows : all.count();
+}
 
 SideShare side_share(const LayerShape& shape, const RecordedRows& recorded, LayerSide side, Factor factor,
                      ShareForm form, const DrawRange& range) {

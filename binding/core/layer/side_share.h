@@ -76,6 +76,9 @@ struct UnitedSides {
   UnitedSide output{};
 };
 
+/// Rows that the factor of one side is made of.
+[[nodiscard]] std::size_t side_count(const LayerShape& shape, const LayerRows& rows, LayerSide side);
+
 /// What rows give to a factor of one side that is made of those of all ranks.
 [[nodiscard]] SideShare side_share(const LayerShape& shape, const RecordedRows& rows, LayerSide side, Factor factor,
                                    ShareForm form, const DrawRange& range);

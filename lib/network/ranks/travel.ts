@@ -173,6 +173,8 @@ export function travelOf(layer: Travelling, quadratic: boolean, options: TravelO
   if (!hasRows) return sides;
   if (ownerRows === 'all') return refresh || !given || quadratic ? recorded : sides;
   if (ownerRows !== 'auto' || (given && !refresh)) return sides;
+  // a direction that its owner has as rows, more of them than x has numbers, would travel as they are
+  if (mayBeRows(layer, options) && directionNumbers(layer, recorded, options) === weightsIn(layer.shape)) return sides;
   const givenToo = given ? (layer.counts.length - 1) * weightsIn(layer.shape) : 0;
   return allNumbers(layer, recorded, options) + givenToo <= allNumbers(layer, sides, options) ? recorded : sides;
 }
