@@ -9,8 +9,8 @@ import { type PreconditionerOptions, resolvePreconditionerOptions, type Schedule
 import { recordFisherRows, recordRows } from './recording';
 import { refreshDueAfter } from './refresh';
 import { networkReport } from './report';
-import { skippedStep } from './step/decide';
 import { runLater, runNow } from './step/phase';
+import { noStep, unlessAborted } from './step/planned';
 import type { StepSummary } from './step/summary';
 import type {
   LayerVectors,
@@ -175,9 +175,9 @@ export class Preconditioner extends PreconditionerKeeping {
   ): Promise<StepSummary> {
     const given = readOptions(options, 'step', asyncStepNames);
     const signal = abortSignal(given.signal);
-    signal?.throwIfAborted();
-    const plan = () => this.#network.plan(gradients, given, 'step', { rewrites: true, owns: true });
-    return (await runLater(this.#network.run(plan), signal)).summary;
+    const how = { rewrites: true, owns: true };
+    const plan = () => this.#network.plan(gradients, given, 'step', how);
+    return (await runLater(this.#network.run(unlessAborted(signal, plan)), signal)).summary;
   }
 
   /**
@@ -206,10 +206,9 @@ export class Preconditioner extends PreconditionerKeeping {
   ): Promise<NaturalGradientsResult> {
     const given = readOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
     const signal = abortSignal(given.signal);
-    signal?.throwIfAborted();
     const how = { rewrites: false, owns: true };
     const plan = () => this.#network.plan(given.gradients, given, 'naturalGradients', how);
-    return await runLater(this.#network.run(plan), signal);
+    return await runLater(this.#network.run(unlessAborted(signal, plan)), signal);
   }
 
   /**
@@ -224,7 +223,8 @@ export class Preconditioner extends PreconditionerKeeping {
   }
 
   /**
-   * Counts a step that the caller could not take, and forgets what was recorded for it.
+   * Counts a step that the caller could not take, and forgets what was recorded for it. Of several ranks it is the step
+   * of all of them, which the others may be about to take: it waits for them on the calling thread, and none takes it.
    *
    * @param reason - Why, as a part of a sentence.
    * @returns What was done: nothing.
@@ -234,10 +234,7 @@ export class Preconditioner extends PreconditionerKeeping {
     this.#network.requireIdle('skip()');
     if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
     this.#network.absorb();
-    const entries = this.#network.all;
-    const plan = { entries, gradients: [], rewrites: false };
-    const { summary } = skippedStep({ loss: undefined, lossFloor: 0, floorGiven: false }, this.#network.counts, reason);
-    return this.#network.skip(plan, summary).summary;
+    return runNow(this.#network.run(() => noStep(this.#network.all, reason))).summary;
   }
 
   /**

@@ -6,7 +6,7 @@ import {
   type StepSummary,
   type WeightVector,
 } from 'cgfac';
-import { diagonalLayer, type KindLayer, kindLayers, kindRows } from './kind-layers';
+import { diagonalLayer, type KindLayer, type KindRows, kindLayers, kindRows } from './kind-layers';
 import { arraysOf, randomNumbers } from './layers';
 
 /** A dense layer as those of the other kinds are told. */
@@ -70,6 +70,16 @@ export interface Shares {
 /** The loss of a rank at a step. */
 export const lossOf = (step: number, rank: number): number => 2 + 0.5 * rank - 0.01 * step;
 
+/** Rows that several runs see. */
+const known = new Map<string, KindRows>();
+
+function rowsOf(layer: KindLayer, seed: number, batch: number): KindRows {
+  const key = `${layer.name} ${seed} ${batch}`;
+  const rows = known.get(key) ?? kindRows(layer, seed, batch);
+  known.set(key, rows);
+  return rows;
+}
+
 /** Records the share of a rank at a step. */
 export function recordShare(
   preconditioner: Preconditioner,
@@ -79,7 +89,7 @@ export function recordShare(
 ): void {
   const batch = samples[rank] ?? 0;
   layers.forEach((layer, index) => {
-    const rows = kindRows(layer, 1000 * step + 40 * index + rank, batch);
+    const rows = rowsOf(layer, 1000 * step + 40 * index + rank, batch);
     const { inputs, lossGrads, outputGrads } = rows;
     preconditioner.record(layer.name, { ...(layer.inputs === 0 ? {} : { inputs }), lossGrads, batch });
     preconditioner.recordFisher(layer.name, { outputGrads, batch });
@@ -90,38 +100,80 @@ export function recordShare(
 export const numbersIn = (weights: readonly WeightVector[]): number[] =>
   weights.flatMap((vector) => arraysOf(vector).flatMap((array) => [...array]));
 
+/** How a run goes, and how each step is told. */
+interface Run {
+  readonly options: Partial<PreconditionerOptions>;
+  readonly shares: Shares;
+  readonly steps: number;
+  /** Whether steps are given gradients. */
+  readonly given?: boolean;
+}
+
+/** What a run ends with. */
+export interface Trained {
+  readonly numbers: Float32Array;
+  readonly summaries: readonly StepSummary[];
+}
+
+/** Gradients of every layer, of one rank at a step; times a factor. */
+function gradientsOf(layers: readonly KindLayer[], step: number, rank: number, factor = 1) {
+  return Object.fromEntries(
+    layers.map((layer, index) => {
+      const vector = weightsOf(layer, 7000 + 100 * step + 20 * index + rank);
+      // as numbers of float32 are multiplied
+      for (const array of arraysOf(vector)) array.set(array.map((value) => Math.fround(factor) * value));
+      return [layer.name, vector];
+    }),
+  );
+}
+
+/** The sum of gradients in the order of ranks, number by number. */
+function summed(all: readonly Record<string, WeightVector>[]): Record<string, WeightVector> {
+  const [first = {}, ...others] = all;
+  for (const each of others)
+    for (const [name, vector] of Object.entries(first))
+      arraysOf(vector).forEach((array, place) => {
+        const more = arraysOf(each[name] as WeightVector)[place];
+        array.set(array.map((value, at) => value + (more?.[at] ?? 0)));
+      });
+  return first;
+}
+
+const whole = ({ samples }: Shares): number => samples.reduce((sum, each) => sum + each, 0);
+
 /** Trains in one process with the batches of all ranks one after the other. */
-export async function trainedAlone(
-  options: Partial<PreconditionerOptions>,
-  shares: Shares,
-  steps: number,
-): Promise<{ readonly numbers: number[]; readonly summaries: StepSummary[] }> {
-  const { preconditioner, weights } = networkOf(options, shares.layers);
+export async function trainedAlone({ options, shares, steps, given = false }: Run): Promise<Trained> {
+  const { samples, layers = everyKind } = shares;
+  const { preconditioner, weights } = networkOf(options, layers);
   const summaries: StepSummary[] = [];
-  const all = shares.samples.reduce((sum, each) => sum + each, 0);
+  const shareOf = (rank: number) => (samples[rank] ?? 0) / whole(shares);
   for (let step = 0; step < steps; step++) {
-    shares.samples.forEach((_, rank) => {
+    samples.forEach((_, rank) => {
       recordShare(preconditioner, shares, step, rank);
     });
-    const loss = shares.samples.reduce((sum, each, rank) => sum + (each / all) * lossOf(step, rank), 0);
-    summaries.push((await preconditioner.naturalGradients({ loss })).summary);
+    const loss = samples.reduce((sum, _, rank) => sum + shareOf(rank) * lossOf(step, rank), 0);
+    const gradients = given
+      ? { gradients: summed(samples.map((_, rank) => gradientsOf(layers, step, rank, shareOf(rank)))) }
+      : {};
+    summaries.push((await preconditioner.naturalGradients({ loss, targets: 'soft', ...gradients })).summary);
   }
-  return { numbers: numbersIn(weights), summaries };
+  return { numbers: Float32Array.from(numbersIn(weights)), summaries };
 }
 
 /** Trains on one of several ranks. */
 export async function trainedTogether(
   communicator: Communicator,
-  options: Partial<PreconditionerOptions>,
-  shares: Shares,
-  steps: number,
-): Promise<{ readonly numbers: number[]; readonly summaries: StepSummary[]; readonly preconditioner: Preconditioner }> {
-  const { preconditioner, weights } = networkOf({ ...options, communicator }, shares.layers);
+  { options, shares, steps, given = false }: Run,
+): Promise<Trained> {
+  const { layers = everyKind } = shares;
+  const { preconditioner, weights } = networkOf({ ...options, communicator }, layers);
   const summaries: StepSummary[] = [];
+  const { rank } = communicator;
   for (let step = 0; step < steps; step++) {
-    recordShare(preconditioner, shares, step, communicator.rank);
-    const { summary } = await preconditioner.naturalGradients({ loss: lossOf(step, communicator.rank) });
-    summaries.push(summary);
+    recordShare(preconditioner, shares, step, rank);
+    const gradients = given ? { gradients: gradientsOf(layers, step, rank) } : {};
+    const told = { loss: lossOf(step, rank), targets: 'soft' } as const;
+    summaries.push((await preconditioner.naturalGradients({ ...told, ...gradients })).summary);
   }
-  return { numbers: numbersIn(weights), summaries, preconditioner };
+  return { numbers: Float32Array.from(numbersIn(weights)), summaries };
 }

@@ -88,6 +88,8 @@ export class VirtualRanks {
   readonly communicators: readonly Communicator[];
   /** What was sent since the start, or since it was last set to none. */
   traffic: Traffic = {};
+  /** Is told of each collective that a rank comes to. */
+  watched: (rank: number, name: string) => void = () => {};
   readonly #waiting: Call[][];
 
   constructor(readonly size: number) {
@@ -142,6 +144,7 @@ export class VirtualRanks {
 
   #call(rank: number, name: string, form: string, given: readonly Numbers[]): Promise<readonly Numbers[]> {
     const copies = given.map((numbers) => numbers.slice());
+    this.watched(rank, name);
     return new Promise((resolve, reject) => {
       this.#waiting[rank]?.push({ name, form, given: copies, resolve, reject });
       this.#meet();

@@ -9,7 +9,7 @@ import { type NetworkEntry, own, requireArrays } from '../registry';
 import type { Turns } from '../turns';
 import type { LayerVectors, StepOptions } from '../types';
 import type { StepCounts, StepPlan } from './decide';
-import { hyperparametersAt } from './length';
+import { hyperparametersAt, type StepHyperparameters } from './length';
 import { givenFor, lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './plan';
 
 /** The network that takes a step. */
@@ -67,4 +67,40 @@ export function plannedStep(
   const skipped = unusable ?? unusableRows(entries, arrays);
   if (owns && skipped === undefined) own(entries);
   return skipped === undefined ? plan : { ...plan, skipped };
+}
+
+/** Of a step that is not taken. */
+const NO_HYPERPARAMETERS: StepHyperparameters = {
+  damping: 1,
+  momentum: 0,
+  weightDecay: 0,
+  emaMomentum: Number.NaN,
+  rate: 0,
+  klClip: Number.NaN,
+  polyakFraction: Number.NaN,
+};
+
+/** A step that the caller could not take, and why; nothing is asked of schedules for it. */
+export function noStep(entries: readonly NetworkEntry[], skipped: string): StepPlan {
+  return {
+    entries,
+    gradients: [],
+    rewrites: false,
+    owns: false,
+    loss: undefined,
+    lossFloor: 0,
+    floorGiven: false,
+    refresh: new Set(),
+    now: NO_HYPERPARAMETERS,
+    stepRule: 'fixed',
+    skipped,
+  };
+}
+
+/** Makes a plan, unless it is aborted before. */
+export function unlessAborted(signal: AbortSignal | undefined, make: () => StepPlan): () => StepPlan {
+  return () => {
+    signal?.throwIfAborted();
+    return make();
+  };
 }

@@ -20,7 +20,7 @@ const settings: readonly [string, Partial<PreconditionerOptions>][] = [
 test.each(settings)('%s: what a step sends is what was planned', async (name, options) => {
   // so few and so wide that directions are rows wherever they may be
   const [batch, layers] = name === 'all' ? [2, everyKind.slice(1)] : [usual, everyKind];
-  for (const size of [2, 3, 4]) {
+  for (const size of name === 'auto' ? [2, 3, 4] : [3]) {
     const ranks = new VirtualRanks(size);
     const shares = { samples: new Array<number>(size).fill(batch), layers };
     const plans = await ranks.run(async (communicator, rank) => {
@@ -78,7 +78,8 @@ test('rows that are sampled add less than a twentieth to what plain data-paralle
       return told;
     });
     const [, refreshed, kept] = found ?? [];
-    for (const each of [refreshed, kept]) expect(Math.abs((each?.mean ?? 0) / (each?.plan.mean ?? 0) - 1)).toBeLessThan(0.02);
+    for (const each of [refreshed, kept])
+      expect(Math.abs((each?.mean ?? 0) / (each?.plan.mean ?? 0) - 1)).toBeLessThan(0.02);
     // the factors take in rows at every fifth step, the default of all presets
     const mean = ((refreshed?.mean ?? 0) + 4 * (kept?.mean ?? 0)) / 5;
     expect(mean).toBeLessThan(1.05 * (kept?.plan.sgd ?? 0));
