@@ -5,6 +5,7 @@ import type { NetworkShape } from '../kinds/layer-kind';
 import type { NetworkEntry } from '../registry';
 import { messageBytes } from './messages';
 import type { Owners } from './owners';
+import { type OwnedGradient, relays } from './relay';
 import {
   directionNumbers,
   type LayerTravel,
@@ -132,15 +133,28 @@ function ring({ sent, received }: Traffic, lengths: readonly number[]): void {
 type Planned = { readonly layer: Travelling; readonly travel: LayerTravel };
 
 /** What ranks send to owners. Ranks that own the same layers get the same messages. */
-function toOwners({ sent, received }: Traffic, planned: readonly Planned[]): void {
+function toOwners({ sent, received }: Traffic, planned: readonly Planned[], relayed: boolean): void {
   const owners = new Set(planned.map(({ travel }) => travel.owner));
   for (const owner of owners) {
     const own = planned.filter(({ travel }) => travel.owner === owner);
-    const bytes = messageBytes(own.flatMap(({ layer, travel }) => sentFields(layer, travel, 0)));
+    const bytes = messageBytes(own.flatMap(({ layer, travel }) => sentFields(layer, travel, 0, relayed)));
     sent.forEach((before, rank) => {
       if (rank !== owner) sent[rank] = before + bytes;
     });
     received[owner] = (received[owner] ?? 0) + (sent.length - 1) * bytes;
+  }
+}
+
+/** Gradients by way of all ranks, each of which sums a piece of them. */
+function byRelay({ sent, received }: Traffic, gradients: readonly OwnedGradient[]): void {
+  const size = sent.length;
+  const all = gradients.reduce((sum, { numbers }) => sum + numbers, 0);
+  const bytes = Float32Array.BYTES_PER_ELEMENT;
+  for (let rank = 0; rank < size; rank++) {
+    const own = gradients.reduce((sum, { owner, numbers }) => sum + (owner === rank ? numbers : 0), 0);
+    // all but its own piece, once; then of its sums what is not its own, which is a piece of its layers at the most
+    sent[rank] = (sent[rank] ?? 0) + (bytes * (all * (size - 1) + all - own)) / size;
+    received[rank] = (received[rank] ?? 0) + (bytes * (all * (size - 1) + own * (size - 1))) / size;
   }
 }
 
@@ -186,7 +200,12 @@ export function planOf(
     return { layer, travel: travelOf(layer, quadratic, options) };
   });
   const traffic = { sent: new Array<number>(size).fill(0), received: new Array<number>(size).fill(0) };
-  toOwners(traffic, planned);
+  const owned = planned.flatMap(({ layer, travel: { owner, gradient } }) =>
+    gradient ? [{ owner, numbers: weightsIn(layer.shape) }] : [],
+  );
+  const relayed = relays(owned, size);
+  if (relayed) byRelay(traffic, owned);
+  toOwners(traffic, planned, relayed);
   const lengths = traffic.sent.map((_, rank) => {
     const own = planned.filter(({ travel }) => travel.owner === rank);
     return messageBytes([{ double: 1 }, ...own.flatMap((each) => directionFields(each, quadratic, options))]);

@@ -13,9 +13,10 @@ import { directionsMessage, statusesOf, takeDirections } from './directions';
 import { hashOf } from './hash';
 import { gatheredProducts } from './measures';
 import { Owners } from './owners';
+import { assembled, type OwnedGradient, pieces, relays, sumOf, toOwners } from './relay';
 import { messagesOf, type SharedLayer, taken } from './sharing';
 import { gatheredTable, type RankTable } from './table';
-import { type Travelling, total, travelOf } from './travel';
+import { type Travelling, total, travelOf, weightsIn } from './travel';
 import { settled, status, Trouble } from './trouble';
 
 type Options = ResolvedPreconditionerOptions;
@@ -60,9 +61,14 @@ export class Ranks {
     const layers = this.#layers(plan, table ?? (yield* gatheredTable(communicator, plan.entries)));
     const owned = layers.filter(({ travel }) => travel.owner === rank);
     for (const { entry } of layers) entry.layer.begin();
-    const own = yield* trouble.avoiding(() => messagesOf(layers, { rank, size, weight }));
-    const received = yield* alltoallv(communicator, own ?? nothing(size));
-    const results = yield* trouble.avoiding(() => preparing(owned, received, trouble, shared.prepare));
+    const gradients = layers.flatMap(({ entry, travel: { owner, gradient } }) =>
+      gradient ? [{ owner, numbers: weightsIn(entry.shape) }] : [],
+    );
+    const relayed = relays(gradients, size);
+    const own = yield* trouble.avoiding(() => messagesOf(layers, { rank, size, weight }, relayed));
+    const sums = relayed ? yield* this.#relayed(own?.flat, gradients, trouble) : undefined;
+    const received = yield* alltoallv(communicator, own?.toOwners ?? nothing(size));
+    const results = yield* trouble.avoiding(() => preparing(owned, received, sums, trouble, shared.prepare));
     const directions = yield* allgatherv(communicator, this.#message(trouble, owned, results ?? []));
     const skipped = yield* settled(communicator, trouble, statusesOf(directions));
     if (skipped !== undefined) return skippedStep(plan, shared.counts, skipped);
@@ -75,6 +81,21 @@ export class Ranks {
       return shared.decide(complete);
     });
     return yield* this.#voted(trouble, decision);
+  }
+
+  /** The sums of the gradients of this rank's layers, by way of all ranks. */
+  *#relayed(
+    flat: Float32Array | undefined,
+    gradients: readonly OwnedGradient[],
+    trouble: Trouble,
+  ): Phases<Float32Array[]> {
+    const { communicator } = this;
+    const { rank, size } = communicator;
+    const received = yield* alltoallv(communicator, flat ? pieces(flat, size) : nothing(size));
+    const sum = trouble.avoid(() => sumOf(received));
+    const all = yield* alltoallv(communicator, sum ? toOwners(sum, gradients, rank, size) : nothing(size));
+    if (sum === undefined) trouble.skip('a rank has sent nothing');
+    return trouble.avoid(() => assembled(all, gradients, rank)) ?? [];
   }
 
   #message(trouble: Trouble, owned: readonly SharedLayer[], results: Parameters<typeof directionsMessage>[2]) {
@@ -139,10 +160,11 @@ const nothing = (size: number): Float32Array[] => Array.from({ length: size }, (
 function* preparing(
   owned: readonly SharedLayer[],
   received: readonly Float32Array[],
+  sums: readonly Float32Array[] | undefined,
   trouble: Trouble,
   options: PrepareOptions,
 ) {
-  const gradients = taken(owned, received);
+  const gradients = taken(owned, received, sums);
   if (gradients === undefined) {
     trouble.skip('a rank has sent nothing');
     return [];

@@ -72,10 +72,20 @@ function recordedFields({ entry, travel }: SharedLayer): Field[] {
 const sideFields = (share: NativeSideShare | undefined): Field[] =>
   share === undefined ? [] : [Float64Array.of(share.form, ...share.meta), share.numbers];
 
-/**
- * The messages of this rank, by the owner that they are for. What has to be computed of the rows is a phase of its own.
- */
-export function* messagesOf(layers: readonly SharedLayer[], { rank, size, weight }: Place): Phases<Float32Array[]> {
+/** What this rank sends. */
+export interface Messages {
+  /** By the owner that they are for. */
+  readonly toOwners: readonly Float32Array[];
+  /** All gradients one after the other, where they do not go to their owners at once. */
+  readonly flat: Float32Array | undefined;
+}
+
+/** The messages of this rank. What has to be computed of the rows is a phase of its own. */
+export function* messagesOf(
+  layers: readonly SharedLayer[],
+  { rank, size, weight }: Place,
+  relayed: boolean,
+): Phases<Messages> {
   const tasks = layers.map((each) => (each.travel.recorded ? undefined : taskOf(each, rank)));
   const items = tasks.flatMap((task) => (task && (task.gradient || task.input || task.output) ? [task] : []));
   let shared: readonly NativeShared[] = [];
@@ -89,6 +99,7 @@ export function* messagesOf(layers: readonly SharedLayer[], { rank, size, weight
       },
     };
   const fields = Array.from({ length: size }, (): Field[] => []);
+  const gradients: Float32Array[] = [];
   for (const [index, each] of layers.entries()) {
     const { travel, gradient, layer } = each;
     const task = tasks[index];
@@ -98,11 +109,23 @@ export function* messagesOf(layers: readonly SharedLayer[], { rank, size, weight
     if (travel.gradient) {
       const arrays = gradient ?? task?.gradient;
       const factor = gradient === undefined ? ownWeight(layer, rank) : weight;
-      if (arrays) to?.push(...arraysOf(arrays).map((array) => times(array, factor)));
+      const scaled = arrays ? arraysOf(arrays).map((array) => times(array, factor)) : [];
+      (relayed ? gradients : to)?.push(...scaled);
     }
     to?.push(...sideFields(own?.input), ...sideFields(own?.output));
   }
-  return fields.map(packed);
+  return { toOwners: fields.map(packed), flat: relayed ? joined(gradients) : undefined };
+}
+
+/** Arrays one after the other. */
+function joined(arrays: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    all.set(array, at);
+    at += array.length;
+  }
+  return all;
 }
 
 /** The fields of a message, one after the other. */
@@ -158,25 +181,37 @@ function takeGradient({ entry }: SharedLayer, readers: readonly Reader[]): Vecto
   return { kernel, bias: entry.shape.bias ? summed(readers.map((reader) => reader.single())) : undefined };
 }
 
+/** Kernel and bias of a gradient whose numbers lie one after the other. */
+function partsOf({ entry: { shape } }: SharedLayer, numbers: Float32Array = new Float32Array()): VectorArrays {
+  const kernel = shape.inFeatures * shape.outFeatures;
+  return { kernel: numbers.subarray(0, kernel), bias: shape.bias ? numbers.subarray(kernel) : undefined };
+}
+
 /**
  * The owner takes in what all ranks sent of its layers.
  *
  * @param owned - Its layers, in the order of the messages.
  * @param messages - By rank.
+ * @param relayed - The sums of gradients that came another way, in the order of those that have one.
  * @returns The gradients, of layers where they are not made of rows; `undefined` where a rank sent nothing, because
  * something is amiss there.
  */
 export function taken(
   owned: readonly SharedLayer[],
   messages: readonly Float32Array[],
+  relayed: readonly Float32Array[] | undefined,
 ): (VectorArrays | undefined)[] | undefined {
   const readers = messages.map((message) => new Reader(message));
-  const expected = owned.some(({ travel }) => travel.recorded || travel.gradient);
+  const expected = owned.some(
+    ({ travel }) => travel.recorded || (travel.gradient && relayed === undefined) || isShared(travel.input),
+  );
   if (expected && readers.some(({ empty }) => empty)) return undefined;
+  const sums = relayed?.values();
   return owned.map((each) => {
     const { travel, entry } = each;
     if (travel.recorded) takeRecorded(each, readers);
-    const gradient = travel.gradient ? takeGradient(each, readers) : undefined;
+    const own = () => (sums ? partsOf(each, sums.next().value) : takeGradient(each, readers));
+    const gradient = travel.gradient ? own() : undefined;
     if (!travel.recorded && isShared(travel.input)) {
       // both sides of a rank lie one after the other
       const sides = readers.map((reader) => ({ input: reader.side(), output: reader.side() }));

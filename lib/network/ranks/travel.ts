@@ -179,8 +179,8 @@ export function travelOf(layer: Travelling, quadratic: boolean, options: TravelO
   return allNumbers(layer, recorded, options) + givenToo <= allNumbers(layer, sides, options) ? recorded : sides;
 }
 
-/** Lengths of the arrays that one rank sends of a layer, as the messages have them. */
-export function sentFields(layer: Travelling, travel: LayerTravel, rank: number) {
+/** Lengths of the arrays that one rank sends of a layer, as the messages have them; gradients may go another way. */
+export function sentFields(layer: Travelling, travel: LayerTravel, rank: number, relayed = false) {
   const own = layer.counts[rank];
   const { outFeatures, bias } = layer.shape;
   const fields: { single?: number; double?: number }[] = [];
@@ -192,7 +192,7 @@ export function sentFields(layer: Travelling, travel: LayerTravel, rank: number)
       { single: own.outputGrads },
       { double: RECORDED_PLACES + own.parts },
     );
-  if (travel.gradient) {
+  if (travel.gradient && !relayed) {
     fields.push({ single: weightsIn(layer.shape) - (bias ? outFeatures : 0) });
     if (bias) fields.push({ single: outFeatures });
   }

@@ -20,7 +20,7 @@ const settings: readonly [string, Partial<PreconditionerOptions>][] = [
 test.each(settings)('%s: what a step sends is what was planned', async (name, options) => {
   // so few and so wide that directions are rows wherever they may be
   const [batch, layers] = name === 'all' ? [2, everyKind.slice(1)] : [usual, everyKind];
-  for (const size of name === 'auto' ? [2, 3, 4] : [3]) {
+  for (const size of name === 'auto' ? [2, 3, 4, 16] : [3]) {
     const ranks = new VirtualRanks(size);
     const shares = { samples: new Array<number>(size).fill(batch), layers };
     const plans = await ranks.run(async (communicator, rank) => {

@@ -29,9 +29,10 @@ async function together(
   options: Partial<PreconditionerOptions>,
   samples: readonly number[],
   given: boolean,
+  count = steps,
 ): Promise<Trained> {
   const ranks = new VirtualRanks(samples.length);
-  const run = { options, shares: { samples }, steps, given };
+  const run = { options, shares: { samples }, steps: count, given };
   const all = await ranks.run((communicator) => trainedTogether(communicator, run));
   const first = all[0] as Trained;
   for (const each of all) {
@@ -77,6 +78,16 @@ test('half factors give the weights of one process but for rounding', async () =
     const found = await together({ ...method, ownerRows: 'factors' }, [5, 1, 6], false);
     expect(relativeError(found.numbers, alone.numbers)).toBeLessThan(1e-6);
   }
+});
+
+test('many ranks, each of which sums a piece of all gradients, have the weights of one process', async () => {
+  const samples = new Array<number>(16).fill(1);
+  const [alone, found] = [
+    await trainedAlone({ options: {}, shares: { samples }, steps: 3, given: true }),
+    await together({ ownerRows: 'all' }, samples, true, 3),
+  ];
+  expect(taken(found)).toEqual(taken(alone));
+  expect(same(found.numbers, alone.numbers)).toBe(true);
 });
 
 test.each(['sampled', 'own'] as const)('%s rows train all ranks alike', async (ownerRows) => {
