@@ -168,7 +168,15 @@ export abstract class PreconditionerKeeping extends LayerRegistration {
    */
   plan(options: PlanOptions): StepPlanOfRanks {
     this.#network.requireIdle('plan()');
-    const given = readOptions(options, 'plan', ['batch', 'sampled', 'rows', 'gradients', 'refresh', 'targets']);
+    const given = readOptions(options, 'plan', [
+      'batch',
+      'sampled',
+      'rows',
+      'gradients',
+      'refresh',
+      'started',
+      'targets',
+    ]);
     checkRequired(given, 'plan', { batch: 'a positive integer' });
     const batch = positiveInteger(given.batch, 'batch');
     const { options: own } = this.#network;
@@ -183,6 +191,7 @@ export abstract class PreconditionerKeeping extends LayerRegistration {
       ),
       gradients: boolean(given.gradients ?? false, 'gradients'),
       refresh: boolean(given.refresh ?? true, 'refresh'),
+      started: given.started === undefined ? undefined : boolean(given.started, 'started'),
       quadratic: own.stepRule === 'quadratic' || (own.stepRule === 'auto' && targets === 'soft'),
     };
     return planOf(this.#network.all, this.#network.plannedOwners(), asked, own);

@@ -34,12 +34,15 @@ export interface PlanOptions {
   readonly gradients?: boolean;
   /** Whether it refreshes the factors. Default: true. */
   readonly refresh?: boolean;
+  /** Whether the factors have taken in rows before: a panel takes in more of them at first. Default: whether they have. */
+  readonly started?: boolean;
   /** What the loss is, for `stepRule: 'auto'`; see {@link StepOptions}. Default: 'hard'. */
   readonly targets?: 'hard' | 'soft';
 }
 
 /** What every rank is taken to have. */
-export interface PlannedShares extends Required<Omit<PlanOptions, 'targets'>> {
+export interface PlannedShares extends Required<Omit<PlanOptions, 'targets' | 'started'>> {
+  readonly started: boolean | undefined;
   /** Whether the length of the step is made of sampled rows. */
   readonly quadratic: boolean;
 }
@@ -183,7 +186,7 @@ export function planOf(
   asked: PlannedShares,
   options: TravelOptions,
 ): StepPlanOfRanks {
-  const { batch, sampled, rows, gradients, refresh, quadratic } = asked;
+  const { batch, sampled, rows, gradients, refresh, started, quadratic } = asked;
   const size = owners.work.length;
   const planned = entries.map((entry): Planned => {
     const counts = countsFor(entry.shape, batch, sampled, rows[entry.name] ?? 1);
@@ -192,8 +195,8 @@ export function planOf(
       shape: entry.shape,
       owner: owners.of(entry.name),
       given: gradients,
-      refresh: refresh || entry.layer.refreshes === 0,
-      refreshes: entry.layer.refreshes,
+      refresh,
+      refreshes: Number(started ?? entry.layer.refreshes > 0),
       empirical: sampled === 0,
       counts: Array.from({ length: size }, () => counts),
     };

@@ -7,7 +7,7 @@ import { callNative } from '../../native/call';
 import { native } from '../../native/load';
 
 /** So few ranks send gradients to their owners at once: the relay sends 1/2P more, a thirtieth from here on. */
-const FEWEST_RANKS = 16;
+export const FEWEST_RELAYING = 16;
 
 /** Numbers of the gradients of layers that belong to one rank. */
 export interface OwnedGradient {
@@ -17,7 +17,7 @@ export interface OwnedGradient {
 
 /** Whether gradients go by way of all ranks: where an owner would receive far more than it does then. */
 export function relays(gradients: readonly OwnedGradient[], size: number): boolean {
-  if (size < FEWEST_RANKS) return false;
+  if (size < FEWEST_RELAYING) return false;
   const byOwner = new Map<number, number>();
   for (const { owner, numbers } of gradients) byOwner.set(owner, (byOwner.get(owner) ?? 0) + numbers);
   const all = gradients.reduce((sum, { numbers }) => sum + numbers, 0);

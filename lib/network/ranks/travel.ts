@@ -7,6 +7,7 @@
  */
 import type { NetworkShape } from '../kinds/layer-kind';
 import type { ResolvedPreconditionerOptions } from '../options';
+import { FEWEST_RELAYING } from './relay';
 import { type Side, sideForm, sidesOf } from './sides';
 
 /** How rows of a side reach the owner of a layer, or that none do at a step. */
@@ -175,9 +176,15 @@ export function travelOf(layer: Travelling, quadratic: boolean, options: TravelO
   if (ownerRows !== 'auto' || (given && !refresh)) return sides;
   // a direction that its owner has as rows, more of them than x has numbers, would travel as they are
   if (mayBeRows(layer, options) && directionNumbers(layer, recorded, options) === weightsIn(layer.shape)) return sides;
+  // an owner that would take in the rows of all ranks where it takes in sums otherwise is what all of them wait for
+  if (total(layer.counts, 'inputs') + total(layer.counts, 'lossGrads') > receivedSums(layer)) return sides;
   const givenToo = given ? (layer.counts.length - 1) * weightsIn(layer.shape) : 0;
   return allNumbers(layer, recorded, options) + givenToo <= allNumbers(layer, sides, options) ? recorded : sides;
 }
+
+/** Numbers of a gradient that its owner receives: of few ranks theirs, of many what they have summed. */
+const receivedSums = ({ shape, counts: { length } }: Travelling): number =>
+  weightsIn(shape) * (length < FEWEST_RELAYING ? length - 1 : 2);
 
 /** Lengths of the arrays that one rank sends of a layer, as the messages have them; gradients may go another way. */
 export function sentFields(layer: Travelling, travel: LayerTravel, rank: number, relayed = false) {
