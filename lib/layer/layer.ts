@@ -2,7 +2,7 @@
 import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type { NativeBatchRows, NativeLayer, NativeState } from '../native/declarations';
+import type { NativeBatchRows, NativeLayer, NativeState } from '../native/layer';
 import { native } from '../native/load';
 import type { NativeKindShape, NativePatches, NativeShape } from '../native/shapes';
 import type { layerPreconditionerRows, layerRows } from './option-rows';

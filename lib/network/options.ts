@@ -194,11 +194,11 @@ export interface PreconditionerOptions {
    */
   readonly communicator?: Communicator;
   /**
-   * What the rank that a layer belongs to has of the rows of the others. `'auto'`: whatever is the fewest bytes of what
-   * makes the same factors as one process would, of each layer and side. `'all'`: all of them as they were recorded,
-   * which gives the bits of one process. `'sampled'`: no more than `maxRows` of a side, drawn of those of all ranks.
-   * `'own'`: none: factors are made of the rows of the rank that they belong to. `'factors'`: the halves of A and G
-   * that each rank makes of its rows (only with `factorHistory` 'dense'). Only with `communicator`. Default: 'auto'.
+   * What the rank that a layer belongs to has of the rows of the others. `'auto'`: what is the fewest bytes of all that
+   * makes the factors of one process, for each layer and side. `'all'`: all of them as they were recorded, which gives
+   * the bits of one process. `'sampled'`: no more than `maxRows` of a side, drawn of those of all ranks. `'own'`: none:
+   * factors are made of the rows of the rank that they belong to. `'factors'`: the halves of A and G that each rank
+   * makes of its rows (only with `factorHistory` 'dense'). Only with `communicator`. Default: 'auto'.
    */
   readonly ownerRows?: 'auto' | 'all' | 'sampled' | 'own' | 'factors';
   /**

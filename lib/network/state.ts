@@ -11,7 +11,6 @@ import { type AdaptationState, withoutProduct } from './adaptation';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
-import type { LayerStates } from './ranks/states';
 import { expectedProduct } from './registry';
 import type { SkippedSteps } from './step/summary';
 
@@ -52,6 +51,9 @@ export interface PreconditionerState {
   /** By layer. */
   readonly layers: Readonly<Record<string, StoredLayer>>;
 }
+
+/** The states of layers, by name, as their owners have them. */
+export type LayerStates = ReadonlyMap<string, LayerState>;
 
 /** A copy as it is stored. */
 function stored({ kernel, bias }: VectorArrays): StoredVector {

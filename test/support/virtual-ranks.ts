@@ -105,7 +105,7 @@ export class VirtualRanks {
     return all.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   }
 
-  /** Runs a program on each rank and tells what became of each; one that waits for others that have ended is refused. */
+  /** Runs a program on each rank and tells what became of each; one that waits for others in vain is refused. */
   async settle<T>(program: (communicator: Communicator, rank: number) => Promise<T>) {
     let running = this.size;
     return await Promise.allSettled(

@@ -132,7 +132,7 @@ export const networks: readonly VolumeNetwork[] = [
   text(20000, 256, 100, 32),
 ];
 
-/** The same in small, for runs that are measured. */
+/** The five networks in small, for runs that are measured. */
 export const smallNetworks: readonly VolumeNetwork[] = [
   residual(8, 32, 2),
   transformer(64, 2, 8, 4),

@@ -42,7 +42,7 @@ export function planFor(
 export interface Rivals {
   /** J. Pauloski et al., "KAISA", 2021: every rank has every layer's eigenvectors. */
   readonly kaisaCommOpt: number;
-  /** The same with one owner of a layer, who sends its direction. */
+  /** KAISA with one owner of a layer, who sends its direction. */
   readonly kaisaMemOpt: number;
   /** L. Zhang et al., "Scalable K-FAC training with distributed preconditioning", 2022: factors of the owner's rows. */
   readonly dpKfac: number;
@@ -102,7 +102,7 @@ function rowsOf(network: VolumeNetwork, size: number): BenchRow[] {
 export const volume: Suite = {
   name: 'volume',
   summary:
-    'megabytes that a rank sends in a step of P ranks: plain data-parallel SGD, a step that refreshes the factors and ' +
+    'megabytes that a rank sends in a step of P ranks: plain data-parallel SGD, a step that refreshes the factors, ' +
     'one that keeps them (of five steps one refreshes), the busiest rank, and what others would send',
   run: ({ progress }) =>
     networks.flatMap((network) =>

@@ -59,7 +59,7 @@ struct SideRows {
   /// No more than `most` rows, in `memory`: all of them, or one drawn from each of as many stretches, another one for
   /// each `stream`.
   [[nodiscard]] MatrixView<const float> drawn(std::size_t most, std::uint64_t stream, std::vector<float>& memory) const;
-  /// Those of the rows that a draw over all ranks finds here, in `memory`: the draws of all ranks together are what
+  /// Rows that a draw over all ranks finds here, in `memory`: the draws of all ranks together are what
   /// `drawn` makes of the rows of all of them.
   [[nodiscard]] MatrixView<const float> drawn(const DrawRange& range, std::vector<float>& memory) const;
   /// The sum of the rows of each sample, times a factor, in `memory`.

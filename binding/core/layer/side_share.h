@@ -70,7 +70,7 @@ struct UnitedSide {
   }
 };
 
-/// Both sides.
+/// What the shares of all ranks make of both sides.
 struct UnitedSides {
   UnitedSide input{};
   UnitedSide output{};

@@ -28,6 +28,7 @@ struct Layers {
       costs.push_back(wrap.layer()->estimated_cost());
     }
   }
+  /// Tells the engine what the layers hold.
   void tell_memory() const {
     for (LayerWrap* const wrap : wraps) wrap->tell_memory();
   }

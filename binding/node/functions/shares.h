@@ -10,7 +10,7 @@ namespace cgfac::node {
 Napi::Value recorded_share(const Napi::CallbackInfo& info);
 /// (layer, share): copies what another rank recorded behind what is there.
 void record_share(const Napi::CallbackInfo& info);
-/// (layer) → the ShareCounts of core/layer/side_share.h in their order, a Float64Array
+/// (layer) → the ShareCounts of core/layer/side_share.h in their order, a Float64Array.
 Napi::Value share_counts(const Napi::CallbackInfo& info);
 /// ([{ layer, gradient, input, output }, …], undefined, token) → [{ input, output }, …]: the rows' own gradient goes
 /// into `gradient`, { kernel, bias }; `input` and `output` are { form, range }, range a Float64Array of first, all,

@@ -8,7 +8,7 @@ export type Field = Float32Array | Float64Array;
 const wordsOf = (field: Field): number =>
   isFloat64Array(field) ? 2 * field.length : field.length + (field.length % 2);
 
-/** Words before the fields: their number, the length of each (below 0 of numbers of 8 bytes), an even number of them. */
+/** Words before the fields, an even number: how many fields, and the length of each, below 0 of numbers of 8 bytes. */
 const headerOf = (fields: number): number => fields + 1 + ((fields + 1) % 2);
 
 /** Bytes of a message of so many numbers of 4 bytes and of 8 bytes, in as many fields. */

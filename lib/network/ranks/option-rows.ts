@@ -38,7 +38,7 @@ export const ranksRows = {
     only: [{ communicator: { given: true } }],
     values: {
       auto: {
-        text: 'whatever is the fewest bytes of what makes the same factors as one process would, of each layer and side',
+        text: 'what is the fewest bytes of all that makes the factors of one process, for each layer and side',
       },
       all: { text: 'all of them as they were recorded, which gives the bits of one process' },
       sampled: { text: 'no more than `maxRows` of a side, drawn of those of all ranks' },

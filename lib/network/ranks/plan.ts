@@ -34,7 +34,7 @@ export interface PlanOptions {
   readonly gradients?: boolean;
   /** Whether it refreshes the factors. Default: true. */
   readonly refresh?: boolean;
-  /** Whether the factors have taken in rows before: a panel takes in more of them at first. Default: whether they have. */
+  /** Whether the factors have taken in rows before: a panel takes in more at first. Default: whether they have. */
   readonly started?: boolean;
   /** What the loss is, for `stepRule: 'auto'`; see {@link StepOptions}. Default: 'hard'. */
   readonly targets?: 'hard' | 'soft';
@@ -55,7 +55,7 @@ export interface PlannedLayer {
   readonly owner: number;
   /** What its owner has of the other ranks' rows for A. */
   readonly input: SideWay;
-  /** The same for G. */
+  /** What its owner has of the other ranks' rows for G. */
   readonly output: SideWay;
   /** Whether the gradient is made at the owner, of rows that all travel, or each rank sends its own. */
   readonly gradient: 'rows' | 'sum';
@@ -179,6 +179,43 @@ function bytesOf(planned: Planned, products: boolean, options: TravelOptions): n
   return others * bytes;
 }
 
+/**
+ * What each rank sends and receives in a step.
+ *
+ * @param measured - Samples of a rank whose sampled outputs the length of the step is made of; `undefined` of none.
+ */
+function trafficOf(
+  planned: readonly Planned[],
+  size: number,
+  measured: number | undefined,
+  options: TravelOptions,
+): Traffic {
+  const products = measured !== undefined;
+  const traffic = { sent: new Array<number>(size).fill(0), received: new Array<number>(size).fill(0) };
+  const owned = planned.flatMap(({ layer, travel: { owner, gradient } }) =>
+    gradient ? [{ owner, numbers: weightsIn(layer.shape) }] : [],
+  );
+  const relayed = relays(owned, size);
+  if (relayed) byRelay(traffic, owned);
+  toOwners(traffic, planned, relayed);
+  const lengths = traffic.sent.map((_, rank) => {
+    const own = planned.filter(({ travel }) => travel.owner === rank);
+    return messageBytes([{ double: 1 }, ...own.flatMap((each) => directionFields(each, products, options))]);
+  });
+  ring(traffic, lengths);
+  const told = traffic.sent.map(() => TOLD * Float64Array.BYTES_PER_ELEMENT);
+  ring(traffic, told);
+  const spread = planned.filter(({ travel }) => !travel.recorded);
+  if (products && spread.length > 0) {
+    const bytes = messageBytes(spread.map(() => ({ double: 1 + measured })));
+    ring(
+      traffic,
+      traffic.sent.map(() => bytes),
+    );
+  }
+  return traffic;
+}
+
 /** The plan of a step of ranks with shares of the same size. */
 export function planOf(
   entries: readonly NetworkEntry[],
@@ -202,28 +239,7 @@ export function planOf(
     };
     return { layer, travel: travelOf(layer, quadratic, options) };
   });
-  const traffic = { sent: new Array<number>(size).fill(0), received: new Array<number>(size).fill(0) };
-  const owned = planned.flatMap(({ layer, travel: { owner, gradient } }) =>
-    gradient ? [{ owner, numbers: weightsIn(layer.shape) }] : [],
-  );
-  const relayed = relays(owned, size);
-  if (relayed) byRelay(traffic, owned);
-  toOwners(traffic, planned, relayed);
-  const lengths = traffic.sent.map((_, rank) => {
-    const own = planned.filter(({ travel }) => travel.owner === rank);
-    return messageBytes([{ double: 1 }, ...own.flatMap((each) => directionFields(each, quadratic, options))]);
-  });
-  ring(traffic, lengths);
-  const told = traffic.sent.map(() => TOLD * Float64Array.BYTES_PER_ELEMENT);
-  ring(traffic, told);
-  const spread = planned.filter(({ travel }) => !travel.recorded);
-  if (quadratic && spread.length > 0) {
-    const products = messageBytes(spread.map(() => ({ double: 1 + batch })));
-    ring(
-      traffic,
-      traffic.sent.map(() => products),
-    );
-  }
+  const traffic = trafficOf(planned, size, quadratic ? batch : undefined, options);
   const weights = entries.reduce((sum, { shape }) => sum + weightsIn(shape), 0);
   const work = owners.work.reduce((sum, each) => sum + each, 0);
   return {

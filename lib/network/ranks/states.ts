@@ -1,16 +1,13 @@
-/** The state of a network whose layers belong to several ranks, brought together on rank 0 and handed out from there. */
+/** The state of a network whose layers belong to several ranks, brought together on rank 0 and handed out again. */
 import { deserialize, serialize } from 'node:v8';
 import { CgfacError } from '../../base/errors';
 import { plainCopy } from '../../base/reading';
 import type { LayerState } from '../../layer/layer';
 import type { NetworkEntry } from '../registry';
-import type { PreconditionerState } from '../state';
+import type { LayerStates, PreconditionerState } from '../state';
 import type { Phases } from '../step/phase';
 import { alltoallv, bcast } from './collectives';
 import type { Ranks } from './ranks';
-
-/** The states of layers, by name, as their owners have them. */
-export type LayerStates = ReadonlyMap<string, LayerState>;
 
 const nothing = new Uint8Array();
 

@@ -13,7 +13,7 @@ export const status = {
   fine: 0,
   /** It cannot be taken, and is no error. */
   skipped: 1,
-  /** It failed. */
+  /** The step is an error, for what was thrown. */
   failed: 2,
 } as const;
 
@@ -75,7 +75,7 @@ export class Trouble {
     );
   }
 
-  /** Its words for the others. */
+  /** What the others are told of it. */
   get words(): string {
     if (this.#error === undefined) return this.#reason ?? '';
     const { thrown } = this.#error;

@@ -46,7 +46,7 @@ export function preparation(tasks: readonly LayerTask[], { damping, trust, measu
 export interface PreparedResult {
   /** A StepReport. */
   readonly report: Float64Array;
-  /** u_b of each sample, where they were asked for. */
+  /** What u_b is of each sample, where they were asked for. */
   readonly products: Float64Array | undefined;
 }
 

@@ -152,7 +152,7 @@ class KindOfLayer {
   [[nodiscard]] virtual SideRows input_rows(const LayerShape& /*shape*/, MatrixView<const float> inputs) const {
     return {.recorded = inputs, .features = inputs.cols};
   }
-  /// Those of the output side.
+  /// The rows of the output side as the factor has them.
   [[nodiscard]] virtual SideRows output_rows(const LayerShape& /*shape*/, MatrixView<const float> output_grads) const {
     return {.recorded = output_grads, .features = output_grads.cols};
   }

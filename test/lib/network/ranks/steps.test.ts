@@ -95,7 +95,7 @@ test.each(['sampled', 'own'] as const)('%s rows train all ranks alike', async (o
   expect(summaries.every(({ skipped }) => skipped === undefined)).toBe(true);
 });
 
-test('gradients are rewritten on all ranks to the same step, by samples that are told where none are recorded', async () => {
+test('gradients become the same step on all ranks, by samples that are told where none are recorded', async () => {
   const ranks = new VirtualRanks(2);
   const shape = { inFeatures: 3, outFeatures: 2, bias: true };
   const found = await ranks.run(async (communicator, rank) => {
