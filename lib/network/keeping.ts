@@ -20,6 +20,9 @@ import { networkState, type PreconditionerState, restoreNetwork } from './state'
 import { type Phases, runLater, runNow } from './step/phase';
 import type { NetworkMemory } from './types';
 
+/** What the seeds of ranks differ by: the golden ratio in 32 bits, so that neighbouring seeds are no rank's. */
+const APART = 0x9e3779b9;
+
 /** Refuses a call that would see a part alone of what several ranks have. */
 function requireAlone(ranks: Ranks | undefined, call: string, instead: string): void {
   if (ranks === undefined) return;
@@ -42,13 +45,14 @@ export abstract class PreconditionerKeeping extends LayerRegistration {
   }
 
   /**
-   * Uniform numbers in [0, 1) for sampling targets: a function of the seed and of the number of the step, so that a
-   * resumed run sees the same ones.
+   * Uniform numbers in [0, 1) for sampling targets: a function of the seed, of the number of the step and of the rank,
+   * so that a resumed run sees the same ones, and no two ranks do.
    *
    * @returns A generator, from the start at each call.
    */
   uniforms(): UniformNumbers {
-    return uniforms(this.#seed, this.#network.counts.steps);
+    const rank = this.#network.ranks?.communicator.rank ?? 0;
+    return uniforms((this.#seed + rank * APART) % Number.MAX_SAFE_INTEGER, this.#network.counts.steps);
   }
 
   /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */

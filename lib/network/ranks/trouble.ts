@@ -13,7 +13,7 @@ export const status = {
   fine: 0,
   /** It cannot be taken, and is no error. */
   skipped: 1,
-  /** The step is an error, for what was thrown. */
+  /** It failed. */
   failed: 2,
 } as const;
 
@@ -33,7 +33,7 @@ export class Trouble {
     if (this.status === status.fine) this.#reason = reason;
   }
 
-  /** It failed. */
+  /** The step is an error, for what was thrown. */
   fail(thrown: unknown): void {
     if (this.#error === undefined) this.#error = { thrown };
   }

@@ -8,8 +8,7 @@ const steps = 20;
 
 /** Every way to precondition a network. */
 const methods = {
-  adaptive: { preset: 'adaptive', stepRule: 'polyak' },
-  quadratic: { preset: 'adaptive' },
+  adaptive: { preset: 'adaptive' },
   'no history': { factorHistory: 'none' },
   dense: { factorHistory: 'dense' },
   cg: { method: 'cg', stepRule: 'polyak' },
