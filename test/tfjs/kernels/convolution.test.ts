@@ -1,38 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { errorOf, relativeError, useBackend } from '../support/backends';
+import { asSums, type Call, type Kernel, type Padding, type Reference, run } from '../support/convolution-calls';
 import { install, normal, numbers, TOLERANCE, uninstalledAfterEach } from '../support/kernels';
 import { NO_THRESHOLDS } from '../support/thresholds';
 
 uninstalledAfterEach();
 
-type Kernel =
-  | 'Conv2DBackpropFilter'
-  | 'Conv2DBackpropInput'
-  | 'DepthwiseConv2dNativeBackpropFilter'
-  | 'DepthwiseConv2dNativeBackpropInput'
-  | 'Conv3DBackpropFilterV2'
-  | 'Conv3DBackpropInputV2';
-
-/** A call of a kernel: its inputs by shape, and its attributes. */
-interface Call {
-  readonly kernel: Kernel;
-  readonly inputs: Readonly<Record<string, number[]>>;
-  readonly attributes: tf.NamedAttrMap;
+function onCpuBackend(call: Call): ReturnType<Reference> {
+  const result = run(call);
+  return { shape: result.shape, values: numbers(result) };
 }
 
-const run = ({ kernel, inputs, attributes }: Call): tf.Tensor =>
-  tf.tidy(() => {
-    const tensors = Object.entries(inputs).map(([name, shape], seed) => [name, normal(shape, seed)] as const);
-    return tf.engine().runKernel(kernel, Object.fromEntries(tensors), attributes) as tf.Tensor;
-  });
-
-/** Each call on the cpu backend, then on the wasm backend with the kernels installed. */
-async function compare(calls: readonly Call[]): Promise<void> {
+/** Each call by a reference, the cpu backend's unless told otherwise, then on wasm with the kernels installed. */
+async function compare(calls: readonly Call[], reference: Reference = onCpuBackend): Promise<void> {
   await useBackend('cpu');
-  const expected = calls.map((call) => {
-    const result = run(call);
-    return { shape: result.shape, values: numbers(result) };
-  });
+  const expected = calls.map(reference);
   await useBackend('wasm');
   const kernels = install(NO_THRESHOLDS);
   calls.forEach((call, which) => {
@@ -56,7 +38,6 @@ async function compare(calls: readonly Call[]): Promise<void> {
   }
 }
 
-type Padding = 'valid' | 'same' | number | [[0, 0], [number, number], [number, number], [0, 0]];
 const paddings: readonly Padding[] = [
   'valid',
   'same',
@@ -108,9 +89,12 @@ function gradients2d(
 
 const attributes2d = strides.flatMap((steps) => paddings.map((pad) => ({ strides: steps, pad })));
 
-describe('gradients of convolutions equal those of the cpu backend', () => {
+describe('gradients of convolutions equal those of the cpu backend, or float64 sums', () => {
   it.each(kernelSizes)('in two dimensions, %i × %i taps, every stride and padding', (kh, kw) =>
-    compare(attributes2d.flatMap((attributes) => gradients2d(false, [kh, kw, 6, 17], attributes))),
+    compare(
+      attributes2d.flatMap((attributes) => gradients2d(false, [kh, kw, 6, 17], attributes)),
+      asSums,
+    ),
   );
 
   it.each(kernelSizes)('depthwise, %i × %i taps, every stride and padding', (kh, kw) =>
@@ -179,18 +163,21 @@ describe('gradients of convolutions equal those of the cpu backend', () => {
     ));
 
   it('where work is cut over threads', () =>
-    compare([
-      {
-        kernel: 'Conv2DBackpropFilter',
-        inputs: { x: [2, 16, 16, 16], dy: [2, 16, 16, 32] },
-        attributes: { strides: 1, pad: 'same', dataFormat: 'NHWC', filterShape: [3, 3, 16, 32] },
-      },
-      {
-        kernel: 'Conv2DBackpropInput',
-        inputs: { dy: [1, 24, 24, 32], filter: [3, 3, 16, 32] },
-        attributes: { strides: 1, pad: 'same', dataFormat: 'NHWC', inputShape: [1, 24, 24, 16] },
-      },
-    ]));
+    compare(
+      [
+        {
+          kernel: 'Conv2DBackpropFilter',
+          inputs: { x: [2, 16, 16, 16], dy: [2, 16, 16, 32] },
+          attributes: { strides: 1, pad: 'same', dataFormat: 'NHWC', filterShape: [3, 3, 16, 32] },
+        },
+        {
+          kernel: 'Conv2DBackpropInput',
+          inputs: { dy: [1, 24, 24, 32], filter: [3, 3, 16, 32] },
+          attributes: { strides: 1, pad: 'same', dataFormat: 'NHWC', inputShape: [1, 24, 24, 16] },
+        },
+      ],
+      asSums,
+    ));
 });
 
 describe('the gradients of a dilated depthwise convolution', () => {
