@@ -190,7 +190,7 @@ export interface PreconditionerOptions {
   readonly accumulationSteps?: number;
   /**
    * The ranks that train this network together, each with its share of every batch: `connectMpi` of `cgfac/mpi` makes
-   * one, `local` that of a process by itself. See docs/guide-distributed.md. Default: none.
+   * one, `local` that of a process by itself. See docs/guide-distributed-training.md. Default: none.
    */
   readonly communicator?: Communicator;
   /**

@@ -29,7 +29,7 @@ std::size_t count_of(double number) {
 }
 
 Layer& idle_layer(const Napi::CallbackInfo& info) {
-  LayerWrap& wrap = LayerWrap::of(info[0]);
+  const LayerWrap& wrap = LayerWrap::of(info[0]);
   wrap.require_idle(info.Env(), "a step");
   return *wrap.layer();
 }
@@ -38,6 +38,10 @@ Napi::Float32Array float_array(Napi::Env env, std::span<const float> numbers) {
   Napi::Float32Array result = Napi::Float32Array::New(env, numbers.size());
   std::ranges::copy(numbers, result.Data());
   return result;
+}
+
+Napi::Value double_array(Napi::Env env, const std::vector<double>& numbers) {
+  return {env, typed_array<Napi::Float64Array>(env, numbers)};
 }
 
 MatrixView<const float> rows_of(const Napi::Value& value, std::string_view name, std::size_t width) {
@@ -125,7 +129,7 @@ Napi::Value share_object(Napi::Env env, const std::optional<SideShare>& share) {
                                  share->weight,
                                  share->squares,
                                  share->factor};
-  object.Set("meta", typed_array<Napi::Float64Array>(env, meta));
+  object.Set("meta", double_array(env, meta));
   return object;
 }
 
@@ -178,8 +182,7 @@ struct Shared {
 using AllShared = std::vector<Shared>;
 
 // Gradients are the package's own arrays.
-Call<AllShared> parse_share(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
-  layers = std::make_shared<Layers>(info, "a step");
+Call<AllShared> parse_share(const Napi::CallbackInfo& info, const std::shared_ptr<Layers>& layers) {
   std::vector<ShareTask> tasks;
   for (std::size_t i = 0; i < layers->layers.size(); ++i) {
     const Napi::Object item = item_of(info, i);
@@ -202,7 +205,7 @@ Call<AllShared> parse_share(const Napi::CallbackInfo& info, std::shared_ptr<Laye
   return {.work = work, .tell = [](Napi::Env env, const AllShared& shared) -> Napi::Value {
             Napi::Array list = Napi::Array::New(env, shared.size());
             for (std::uint32_t i = 0; i < shared.size(); ++i) {
-              Napi::Object object = Napi::Object::New(env);
+              const Napi::Object object = Napi::Object::New(env);
               object.Set("input", share_object(env, shared[i].input));
               object.Set("output", share_object(env, shared[i].output));
               list.Set(i, object);
@@ -213,9 +216,9 @@ Call<AllShared> parse_share(const Napi::CallbackInfo& info, std::shared_ptr<Laye
 
 using AllMeasured = std::vector<double>;
 
-Call<AllMeasured> parse_measure(const Napi::CallbackInfo& info, std::shared_ptr<Layers>& layers) {
-  layers = std::make_shared<Layers>(info, "a step");
+Call<AllMeasured> parse_measure(const Napi::CallbackInfo& info, const std::shared_ptr<Layers>& layers) {
   std::vector<std::span<double>> rooms;
+  rooms.reserve(layers->layers.size());
   for (std::size_t i = 0; i < layers->layers.size(); ++i)
     rooms.push_back(float64_array(item_of(info, i).Get("products"), "products"));
   const auto work = [layers, rooms](const CancelFlag* /*cancel*/) {
@@ -229,24 +232,24 @@ Call<AllMeasured> parse_measure(const Napi::CallbackInfo& info, std::shared_ptr<
     return measured;
   };
   return {.work = work, .tell = [](Napi::Env env, const AllMeasured& measured) -> Napi::Value {
-            return typed_array<Napi::Float64Array>(env, measured);
+            return double_array(env, measured);
           }};
 }
 
 template <typename Outcome>
 Napi::Value shared_now(const Napi::CallbackInfo& info,
-                       Call<Outcome> (*parse)(const Napi::CallbackInfo&, std::shared_ptr<Layers>&)) {
+                       Call<Outcome> (*parse)(const Napi::CallbackInfo&, const std::shared_ptr<Layers>&)) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    std::shared_ptr<Layers> layers;
+    const auto layers = std::make_shared<Layers>(info, "a step");
     return run_now(info.Env(), parse(info, layers));
   });
 }
 
 template <typename Outcome>
 Napi::Value shared_later(const Napi::CallbackInfo& info,
-                         Call<Outcome> (*parse)(const Napi::CallbackInfo&, std::shared_ptr<Layers>&)) {
+                         Call<Outcome> (*parse)(const Napi::CallbackInfo&, const std::shared_ptr<Layers>&)) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    std::shared_ptr<Layers> layers;
+    const auto layers = std::make_shared<Layers>(info, "a step");
     const auto memory = Addon::of(info.Env()).call_memory();
     Call<Outcome> call = parse(info, layers);
     return queue_all(info, std::move(call), layers, memory, info[2]);
@@ -262,7 +265,7 @@ Napi::Value recorded_share(const Napi::CallbackInfo& info) {
     object.Set("inputs", float_array(info.Env(), share.inputs.elements()));
     object.Set("lossGrads", float_array(info.Env(), share.loss_grads.elements()));
     object.Set("outputGrads", float_array(info.Env(), share.output_grads.elements()));
-    object.Set("numbers", typed_array<Napi::Float64Array>(info.Env(), numbers_of(share)));
+    object.Set("numbers", double_array(info.Env(), numbers_of(share)));
     return object;
   });
 }
@@ -282,7 +285,7 @@ Napi::Value share_counts(const Napi::CallbackInfo& info) {
     for (const std::size_t count : {counts.inputs, counts.loss_grads, counts.output_grads, counts.input_rows,
                                     counts.output_rows, counts.samples, counts.parts, counts.refreshes})
       numbers.push_back(static_cast<double>(count));
-    return typed_array<Napi::Float64Array>(info.Env(), numbers);
+    return double_array(info.Env(), numbers);
   });
 }
 
@@ -305,7 +308,7 @@ Napi::Value direction(const Napi::CallbackInfo& info) {
     object.Set("numbers", float_array(info.Env(), prepared.numbers));
     const std::vector<double> meta{static_cast<double>(prepared.form), static_cast<double>(prepared.rows),
                                    prepared.scale, prepared.bound};
-    object.Set("meta", typed_array<Napi::Float64Array>(info.Env(), meta));
+    object.Set("meta", double_array(info.Env(), meta));
     return object;
   });
 }

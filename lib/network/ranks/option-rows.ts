@@ -30,7 +30,7 @@ export const ranksRows = {
     kind: communicator,
     text:
       'The ranks that train this network together, each with its share of every batch: `connectMpi` of `cgfac/mpi` ' +
-      'makes one, `local` that of a process by itself. See docs/guide-distributed.md.',
+      'makes one, `local` that of a process by itself. See docs/guide-distributed-training.md.',
   },
   ownerRows: {
     kind: kinds.choice(['auto', 'all', 'sampled', 'own', 'factors']),
