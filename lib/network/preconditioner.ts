@@ -1,5 +1,5 @@
 import { write } from '../base/float32';
-import { abortSignal, anyNumber, readOptions, typeError } from '../base/validate';
+import { anyNumber, typeError } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
@@ -10,7 +10,7 @@ import { recordFisherRows, recordRows } from './recording';
 import { refreshDueAfter } from './refresh';
 import { networkReport } from './report';
 import { runLater, runNow } from './step/phase';
-import { noStep, unlessAborted } from './step/planned';
+import { noStep, stepOptions, unlessAborted } from './step/planned';
 import type { StepSummary } from './step/summary';
 import type {
   LayerVectors,
@@ -173,10 +173,9 @@ export class Preconditioner extends PreconditionerKeeping {
     gradients: LayerVectors,
     options: StepOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<StepSummary> {
-    const given = readOptions(options, 'step', asyncStepNames);
-    const signal = abortSignal(given.signal);
+    const { signal, given } = stepOptions(options, 'step', asyncStepNames);
     const how = { rewrites: true, owns: true };
-    const plan = () => this.#network.plan(gradients, given, 'step', how);
+    const plan = () => this.#network.plan(gradients, given(), 'step', how);
     return (await runLater(this.#network.run(unlessAborted(signal, plan)), signal)).summary;
   }
 
@@ -188,8 +187,8 @@ export class Preconditioner extends PreconditionerKeeping {
    * `ERR_CGFAC_BUSY`, `ERR_CGFAC_DIVERGED` for the third skipped step in a row.
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
-    const given = readOptions(options, 'stepSync', stepNames);
-    const plan = () => this.#network.plan(gradients, given, 'stepSync', { rewrites: true, owns: false });
+    const { given } = stepOptions(options, 'stepSync', stepNames);
+    const plan = () => this.#network.plan(gradients, given(), 'stepSync', { rewrites: true, owns: false });
     return runNow(this.#network.run(plan)).summary;
   }
 
@@ -204,10 +203,9 @@ export class Preconditioner extends PreconditionerKeeping {
   async naturalGradients(
     options: NaturalGradientsOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<NaturalGradientsResult> {
-    const given = readOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
-    const signal = abortSignal(given.signal);
+    const { signal, given } = stepOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
     const how = { rewrites: false, owns: true };
-    const plan = () => this.#network.plan(given.gradients, given, 'naturalGradients', how);
+    const plan = () => this.#network.plan(given().gradients, given(), 'naturalGradients', how);
     return await runLater(this.#network.run(unlessAborted(signal, plan)), signal);
   }
 
@@ -217,9 +215,9 @@ export class Preconditioner extends PreconditionerKeeping {
    * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
    */
   naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
-    const given = readOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
+    const { given } = stepOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
     const how = { rewrites: false, owns: false };
-    return runNow(this.#network.run(() => this.#network.plan(given.gradients, given, 'naturalGradientsSync', how)));
+    return runNow(this.#network.run(() => this.#network.plan(given().gradients, given(), 'naturalGradientsSync', how)));
   }
 
   /**
@@ -232,9 +230,12 @@ export class Preconditioner extends PreconditionerKeeping {
    */
   skip(reason: string): StepSummary {
     this.#network.requireIdle('skip()');
-    if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
-    this.#network.absorb();
-    return runNow(this.#network.run(() => noStep(this.#network.all, reason))).summary;
+    const plan = () => {
+      if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
+      this.#network.absorb();
+      return noStep(this.#network.all, reason);
+    };
+    return runNow(this.#network.run(plan)).summary;
   }
 
   /**

@@ -34,7 +34,7 @@ ShareCounts Layer::share_counts() const {
 
 SideShare Layer::side_share(LayerSide side, ShareForm form, const DrawRange& range) {
   const KindOfLayer& kind = kind_of(shape_);
-  FactorOptions own = options_.factor;
+  const FactorOptions& own = options_.factor;
   return cgfac::side_share(shape_, *rows_, side,
                            side == LayerSide::input ? kind.input_factor(shape_, own) : kind.output_factor(shape_, own),
                            form, range);

@@ -80,7 +80,7 @@ struct UnitedSides {
 [[nodiscard]] std::size_t side_count(const LayerShape& shape, const LayerRows& rows, LayerSide side);
 
 /// What rows give to a factor of one side that is made of those of all ranks.
-[[nodiscard]] SideShare side_share(const LayerShape& shape, const RecordedRows& rows, LayerSide side, Factor factor,
+[[nodiscard]] SideShare side_share(const LayerShape& shape, const RecordedRows& recorded, LayerSide side, Factor factor,
                                    ShareForm form, const DrawRange& range);
 
 /// The shares of all ranks together, for a factor like `factor`. Throws Error(shape_mismatch) for shares that do not

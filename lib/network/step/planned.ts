@@ -1,5 +1,5 @@
 /** A step from its arguments: everything about it is checked, and nothing changed before. */
-import { anyNumber, nonNegative, nonNegativeInteger } from '../../base/validate';
+import { abortSignal, anyNumber, nonNegative, nonNegativeInteger, readOptions } from '../../base/validate';
 import { requireApart } from '../../base/vectors';
 import { vectorArrays } from '../../base/weight-vector';
 import type { NetworkAverages } from '../averages';
@@ -103,4 +103,26 @@ export function unlessAborted(signal: AbortSignal | undefined, make: () => StepP
     signal?.throwIfAborted();
     return make();
   };
+}
+
+/** The options of a step, as they were read when it was called. */
+interface ReadOptions<T> {
+  readonly signal: AbortSignal | undefined;
+  /** Gives them, or throws what is wrong with them: where the step is planned, so that other ranks are told. */
+  readonly given: () => T;
+}
+
+/** Reads the options of a step. */
+export function stepOptions<T extends object>(options: T, call: string, names: readonly string[]): ReadOptions<T> {
+  try {
+    const given: T & { readonly signal?: unknown } = readOptions(options, call, names);
+    return { signal: abortSignal(given.signal), given: () => given };
+  } catch (thrown) {
+    return {
+      signal: undefined,
+      given: () => {
+        throw thrown;
+      },
+    };
+  }
 }

@@ -95,15 +95,19 @@ test('products that leave the range of float32 at one owner skip the step of all
   for (const reason of reasons(found)) expect(reason).toMatch(/Expected products within the range of float32|Σ⟨v, x⟩/);
 });
 
-test('arguments that one rank refuses are its own error, and tell the others why', async () => {
+test.each([
+  [{ loss: 'much' as never }, /^Expected a number for loss/],
+  [{ los: 1 } as never, /^Expected one of loss, /],
+  [{ loss: 1, signal: 1 as never }, /^Expected an AbortSignal for signal/],
+])('arguments that one rank refuses are its own error, and tell the others why: %p', async (bad, expected) => {
   const found = await outcomes(({ preconditioner, communicator: { rank } }) =>
-    preconditioner.naturalGradients(rank === 1 ? { loss: 'much' as never } : { loss: 1 }),
+    preconditioner.naturalGradients(rank === 1 ? bad : { loss: 1 }),
   );
   const [first, second, third] = messages(found);
-  expect(second).toMatch(/^Expected a number for loss/);
+  expect(second).toMatch(expected);
   for (const message of [first, third])
     expect(message).toMatch(
-      /^Expected a step that all ranks can take but received an error of rank 1: ERR_CGFAC_INVALID/,
+      /^Expected a step that all ranks can take but received an error of rank 1: ERR_CGFAC_[A-Z_]+: Expected /,
     );
 });
 
