@@ -53,7 +53,8 @@ const asyncStepNames = [...stepNames, 'signal'];
  * averages stay as they are, gradients become zero, and the summary says why; the third in a row is an error. An error
  * of a step whose arguments were accepted, an abort among them, forgets what was recorded. The factors are then as
  * before, too. A step with nothing to do (Σ⟨v, x⟩ is 0) is skipped, and no error.
- * docs/math.md derives the recipe.
+ * docs/math.md derives the recipe. With a `communicator` steps are collectives of all ranks, which one that cannot take
+ * them keeps all from: docs/guide-distributed-training.md.
  *
  * Source: Y. Chen, arXiv 2101.00218, 2021 (CG-FAC); J. Martens and R. Grosse, 2015 (K-FAC, factored damping, sampled
  * targets); B. Polyak, "Introduction to optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992

@@ -117,3 +117,26 @@ test('gradients become the same step on all ranks, by samples that are told wher
   // the means of 1 and 5 are 3 and, with three samples beside one, 2
   for (const [at, value] of (even ?? []).entries()) expect((told?.[at] ?? 0) / value).toBeCloseTo(2 / 3, 5);
 });
+
+describe('what cannot be', () => {
+  const [communicator] = new VirtualRanks(2).communicators;
+  const making = (options: object) => () => new Preconditioner({ lossReduction: 'mean', ...options });
+
+  test.each([
+    [
+      { communicator, ownerRows: 'factors' },
+      /^Expected 'dense' with ownerRows 'factors' \(a panel and a batch without/,
+    ],
+    [{ ownerRows: 'all' }, /^Expected a communicator with the option ownerRows but received none$/],
+    [{ weightCheckSteps: 5 }, /^Expected a communicator with the option weightCheckSteps but received none$/],
+    [{ communicator: 5 }, /^Expected a communicator for communicator but received 5/],
+    [{ communicator: { rank: 0, size: 2 } }, /^Expected a communicator with allreduce\(\) for communicator/],
+    [{ communicator: { ...communicator, rank: 2 } }, /^Expected a rank below the size 2 for communicator.rank/],
+    [
+      { communicator, method: 'exact', dampingMode: 'tikhonov', stepRule: 'fixed', trustRegion: { kl: 1 } },
+      /^Expected no communicator with the option trustRegion but received one$/,
+    ],
+  ])('%j is refused', (options, message) => {
+    expect(making(options)).toThrow(message);
+  });
+});
