@@ -4,8 +4,7 @@ import { join, resolve } from 'node:path';
 
 // The programs of the documents run as they stand, as files of this package, which name it as a user's would.
 const root = resolve(__dirname, '../..');
-const guides = ['docs/guide.md', 'docs/guide-distributed-training.md'];
-const documents = ['README.md', ...guides, 'docs/results.md', 'docs/performance.md'];
+const documents = ['README.md', 'docs/guide.md', 'docs/results.md', 'docs/performance.md'];
 
 interface Snippet {
   readonly document: string;
@@ -13,7 +12,7 @@ interface Snippet {
   readonly code: string;
 }
 
-const snippets: Snippet[] = documents.flatMap((document) => {
+const snippets: Snippet[] = [...documents, 'docs/guide-distributed-training.md'].flatMap((document) => {
   const text = readFileSync(join(root, document), 'utf8');
   return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(({ index, 1: code = '' }) => ({
     document,
