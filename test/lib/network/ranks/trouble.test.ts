@@ -180,6 +180,31 @@ describe('an abort on one rank', () => {
   });
 });
 
+test('an abort on one of many ranks, while gradients go by way of all of them, keeps all from the step', async () => {
+  const samples = new Array<number>(16).fill(1);
+  const ranks = new VirtualRanks(samples.length);
+  const controller = new AbortController();
+  const calls: string[] = [];
+  ranks.watched = (rank, name) => {
+    if (rank === 3) calls.push(name);
+    if (rank === 3 && calls.length === 1) controller.abort();
+  };
+  const ends = await ranks.run(async (communicator, rank) => {
+    const { preconditioner, weights } = networkOf({ communicator, ownerRows: 'sampled' }, layers);
+    const before = numbersIn(weights);
+    recordShare(preconditioner, { samples, layers }, 0, rank);
+    const signal = rank === 3 ? { signal: controller.signal } : {};
+    const thrown = await preconditioner.naturalGradients({ loss: 1, ...signal }).then(() => 'nothing', String);
+    return { thrown, unchanged: numbersIn(weights).every((value, at) => value === before[at]) };
+  });
+  // agreement, pieces, sums, rows, directions, and the words of rank 3
+  expect(calls).toEqual(['allgatherv', 'alltoallv', 'alltoallv', 'alltoallv', 'allgatherv', 'allgatherv']);
+  expect(ends.every(({ unchanged }) => unchanged)).toBe(true);
+  ends.forEach(({ thrown }, rank) => {
+    expect(thrown).toMatch(rank === 3 ? /^AbortError/ : /received an error of rank 3: AbortError/);
+  });
+});
+
 test('three steps in a row that one rank cannot take are an error of all', async () => {
   const ranks = new VirtualRanks(size);
   const ends = await ranks.settle(async (communicator, rank) => {
