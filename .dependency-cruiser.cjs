@@ -1,7 +1,7 @@
 /**
  * The rooms of lib, and what each of them may import of lib besides itself: adapters → adapter-kit → network → layer →
- * native → base, and inside lib/tfjs optimizer → step → capture, heads, saving → kinds → tape → kernels. A room
- * includes its folders but for those that are rooms themselves. Nothing points the other way.
+ * native → base, mpi → native → base, and inside lib/tfjs optimizer → step → capture, heads, saving → kinds → tape →
+ * kernels. A room includes its folders but for those that are rooms themselves. Nothing points the other way.
  */
 const rooms = {
   'lib/base': [],
@@ -12,6 +12,8 @@ const rooms = {
   'lib/cli': ['lib/index'],
   'lib/index': ['lib/network', 'lib/layer', 'lib/native', 'lib/base'],
   'lib/adapter-kit': ['lib/network', 'lib/layer', 'lib/kernels', 'lib/base'],
+  // not the adapter-kit: to import it is to load the addon of the core, and to import this one loads nothing
+  'lib/mpi': ['lib/native', 'lib/base'],
   'lib/tfjs/tape': ['lib/tfjs/kernels', 'lib/adapter-kit'],
   'lib/tfjs/kinds': ['lib/tfjs/tape', 'lib/adapter-kit'],
   'lib/tfjs/heads': ['lib/tfjs/tape', 'lib/adapter-kit'],
@@ -83,7 +85,7 @@ module.exports = {
     },
     {
       name: 'one-loader',
-      comment: 'Only lib/native loads the addon.',
+      comment: 'Only lib/native loads the addons.',
       severity: 'error',
       from: { path: '^(lib|examples)/', pathNot: '^lib/native/' },
       to: { path: ['node_modules/node-gyp-build/', '\\.node$'] },
@@ -129,14 +131,21 @@ module.exports = {
       name: 'tests-of-lib-know-no-adapter',
       severity: 'error',
       from: { path: '^test/lib/' },
-      to: { path: '^lib/tfjs/' },
+      to: { path: '^lib/(tfjs|mpi)/' },
+    },
+    {
+      name: 'tests-of-mpi-see-it-alone',
+      severity: 'error',
+      from: { path: '^test/mpi/' },
+      to: { path: '^lib/', pathNot: filesOf(['lib/mpi', 'lib/index']) },
     },
     {
       name: 'other-tests-use-the-public-face',
-      comment: 'A test outside test/lib and test/tfjs imports what a user or an adapter does, or test/support.',
+      comment:
+        'A test outside test/lib, test/tfjs and test/mpi imports what a user or an adapter does, or test/support.',
       severity: 'error',
-      from: { path: '^test/', pathNot: '^test/(lib|tfjs)/' },
-      to: { path: '^lib/', pathNot: filesOf(['lib/index', 'lib/tfjs/index', 'lib/adapter-kit']) },
+      from: { path: '^test/', pathNot: '^test/(lib|tfjs|mpi)/' },
+      to: { path: '^lib/', pathNot: filesOf(['lib/index', 'lib/tfjs/index', 'lib/mpi/index', 'lib/adapter-kit']) },
     },
     {
       name: 'benchmarks-use-the-public-face',

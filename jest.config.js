@@ -7,6 +7,7 @@ module.exports = {
   moduleNameMapper: {
     '^cgfac$': '<rootDir>/lib/index.ts',
     '^cgfac/tfjs$': '<rootDir>/lib/tfjs/index.ts',
+    '^cgfac/mpi$': '<rootDir>/lib/mpi/index.ts',
   },
   transform: {
     '^.+\\.m?ts$': [

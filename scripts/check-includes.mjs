@@ -43,6 +43,8 @@ const rooms = {
   'node/functions': [...environment, 'node/classes', 'node/functions'],
   // what puts the addon together
   'node/addon.cpp': ['core', 'node'],
+  // the addon that calls MPI stands alone
+  mpi: ['mpi'],
   native: ['core', 'native'],
   // a test of the core, or a target of fuzzing: the core, and what they share
   support: ['core', 'support'],

@@ -1,5 +1,5 @@
 // Before `npm pack` and `npm publish`: compiles the facade afresh, so that no output of a file since removed is
-// shipped, and refuses a tarball without the binary.
+// shipped, and refuses a tarball without both binaries.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 const root = new URL('../', import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
 
-const prebuilds = path('prebuilds/linux-x64');
-if (!existsSync(prebuilds) || !readdirSync(prebuilds).some((name) => name.endsWith('.node'))) {
-  console.error('There is no prebuilt addon in prebuilds/linux-x64; run `npm run prebuilds` first.');
-  process.exit(1);
+for (const folder of ['prebuilds/linux-x64', 'prebuilds/linux-x64/mpi']) {
+  if (!existsSync(path(folder)) || !readdirSync(path(folder)).some((name) => name.endsWith('.node'))) {
+    console.error(`There is no prebuilt addon in ${folder}; run \`npm run prebuilds\` first.`);
+    process.exit(1);
+  }
 }
 rmSync(path('dist'), { recursive: true, force: true });
 const { status } = spawnSync(

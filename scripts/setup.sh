@@ -1,10 +1,10 @@
 #!/bin/sh
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
-# with --lint also the C++ formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan
-# also the addon without optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a
-# folder of its own. With --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer,
-# or those that valgrind runs.
+# and Open MPI and MPICH, which test/mpi runs under; with --lint also the C++ formatter and linter, with --bench also
+# the addon of the benchmarks. With --debug or --asan also the addon without optimisation, or
+# addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. With --fuzz or --replay,
+# instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -81,6 +81,13 @@ if has_command dpkg-query; then
   if [ "$test" = yes ] || [ "$asan" = yes ]; then
     has_package doctest-dev || missing="$missing doctest-dev"
     has_package nlohmann-json3-dev || missing="$missing nlohmann-json3-dev"
+  fi
+  # Libraries come with the launchers, compilers and headers of MPI do not, and are not needed. iproute2 makes two hosts
+  # of one machine.
+  if [ "$test" = yes ]; then
+    has_package openmpi-bin || missing="$missing openmpi-bin"
+    has_package mpich || missing="$missing mpich"
+    has_package iproute2 || missing="$missing iproute2"
   fi
 elif [ -n "$missing" ]; then
   fail "These are needed and missing:$missing, and OpenBLAS as a static library (pthread build)." \

@@ -34,6 +34,7 @@ export interface Communicator {
    * @param operation - 'sum' by default.
    */
   allreduce<T extends Numbers>(values: T, operation?: ReduceOperation): Promise<T>;
+  /** Sums (or takes the least, or the largest of) the numbers of all ranks, and waits for it. */
   allreduceSync<T extends Numbers>(values: T, operation?: ReduceOperation): T;
   /**
    * Sends a part to each rank.
@@ -43,6 +44,7 @@ export interface Communicator {
    * @returns What each rank sent to this one, by rank.
    */
   alltoallv<T extends Numbers>(parts: readonly T[], expected?: Expected): Promise<T[]>;
+  /** Sends a part to each rank, and waits for what comes from them. */
   alltoallvSync<T extends Numbers>(parts: readonly T[], expected?: Expected): T[];
   /**
    * Sends numbers to all ranks.
@@ -52,6 +54,7 @@ export interface Communicator {
    * @returns Those of each rank, by rank.
    */
   allgatherv<T extends Numbers>(values: T, expected?: Expected): Promise<T[]>;
+  /** Sends numbers to all ranks, and waits for theirs. */
   allgathervSync<T extends Numbers>(values: T, expected?: Expected): T[];
   /**
    * Sends the numbers of one rank to all.
@@ -60,9 +63,11 @@ export interface Communicator {
    * @param root - 0 by default.
    */
   bcast<T extends Numbers>(values: T, root?: number): Promise<T>;
+  /** Sends the numbers of one rank to all, and waits for them. */
   bcastSync<T extends Numbers>(values: T, root?: number): T;
   /** Waits until all ranks have come here. */
   barrier(): Promise<void>;
+  /** Waits on the calling thread until all ranks have come here. */
   barrierSync(): void;
   /** Ends the communication, after all collectives; a process that leaves without it ends the whole run. */
   finalize(): Promise<void>;

@@ -55,7 +55,8 @@ export interface VectorArrays {
   readonly bias: Float32Array | undefined;
 }
 
-function detached(buffer: ArrayBufferLike): boolean {
+/** Whether a buffer was transferred away. */
+export function detached(buffer: ArrayBufferLike): boolean {
   try {
     new Uint8Array(buffer);
     return false;

@@ -1,16 +1,10 @@
-/** The one place that loads the native addon. */
-import { join } from 'node:path';
+/** The one place that loads the addon of the core. */
 import loadAddon from 'node-gyp-build';
 import { CgfacError } from '../base/errors';
 import type { Native } from './declarations';
 import { toCgfacError } from './errors';
+import { packageRoot } from './folder';
 import { loadError } from './load-error';
-
-/** The folder that holds package.json: two up from the sources, three up from the compiled files. */
-function packageRoot(): string {
-  const parent = join(__dirname, '../..');
-  return parent.endsWith('dist') ? join(parent, '..') : parent;
-}
 
 function load(): Native {
   const folder = packageRoot();

@@ -118,6 +118,7 @@ const rooms = ['block|operator|linalg', 'factor|layer', 'base|kernels|solver|thr
 const testRooms = new Set(filesOf(/^test\/core\/(?!support)\w+\//).map((path) => path.split('/')[2]));
 const batches = [
   ...batchesOf('node', filesOf(/^binding\/node\/.*\.cpp$/)),
+  ...batchesOf('mpi', filesOf(/^binding\/mpi\/.*\.cpp$/)),
   ...rooms.flatMap((room, index) =>
     batchesOf(`core-${index}`, filesOf(new RegExp(`^binding/core/(${room})/.*\\.cpp$`))),
   ),

@@ -62,6 +62,8 @@ class Solves {
     output_grads_ = draws.numbers(fisher_ * shape_.out_features);
     if (own_ && !empirical) loss_grads_ = draws.numbers(batch_ * shape_.out_features);
     loss_ = {empirical ? output_grads_.data() : loss_grads_.data(), batch_, shape_.out_features};
+    rows_near_one_ = (rows_near_one_ || options_.factor.history == FactorHistory::none) && near_one(inputs_) &&
+                     near_one(output_grads_);
     v_ = draws.numbers(shape_.size());
     keep_ = own_ && draws.flag() ? draws.power_of_ten(-8, 0) : 0;
     factor_ = own_ && draws.flag() ? -draws.power_of_ten(-12, 12) : 1;
@@ -121,16 +123,25 @@ class Solves {
     const std::vector<double> numbers = test::dense_gradient(block, {.loss_grads = loss_, .scale = scale});
     return test::dense_weights(block, std::span<const double>(numbers));
   }
+  /// Whether this batch and those that are averaged with it leave every damping far above their rounding.
   [[nodiscard]] bool benign() const {
-    const auto near = [](std::span<const float> numbers) {
-      const auto size = [](float x) { return std::abs(x); };
-      const float largest = std::ranges::max(numbers, {}, size);
-      return all_finite(numbers) && size(largest) >= 0.25F && size(largest) <= 4;
-    };
-    if (!near(inputs_) || !near(output_grads_) || (own_ && !near({loss_.data, loss_.size()})) || !near(v_))
-      return false;
+    if (!rows_near_one_ || (own_ && !near_one({loss_.data, loss_.size()})) || !near_one(v_)) return false;
+    if (options_.block == Block::sample && no_sample_has_both()) return false;
     const double damping = options_.damping.value;
     return damping >= 0.1 && damping <= 1e3 && std::abs(factor_) <= 1e3;
+  }
+
+  /// Whether each sample has inputs of 0 or gradients of 0, and the per-sample block is 0.
+  [[nodiscard]] bool no_sample_has_both() const {
+    const FisherBlock block = batch_block();
+    const test::DenseMatrix a = test::dense_rows(block.input);
+    const test::DenseMatrix g = test::dense_rows(block.output);
+    double both = 0;
+    for (std::size_t i = 0; i < batch_ * a.cols * g.cols; ++i) {
+      const std::size_t row = i / (a.cols * g.cols);
+      both += std::abs(a(row, (i / g.cols) % a.cols) * g(row, i % g.cols));
+    }
+    return both == 0;
   }
 
   void check(const LayerSummary& summary, std::span<const float> before, std::span<const float> out) {
@@ -163,7 +174,7 @@ class Solves {
     }
     const double sides = static_cast<double>(shape_.out_features + shape_.cols());
     const double bound = (summary.method == Method::kfac ? 8 * std::sqrt(sides) : 4) * rows_rounding() *
-                         test::unit_roundoff * truth.condition;
+                         test::unit_roundoff * truth.condition * leakage(summary, truth.condition);
     const double size = std::abs(factor_) * test::norm(truth.x.numbers);
     std::vector<double> error = test::difference(x, expected);
     const double rounding = 2 * least_float * std::sqrt(static_cast<double>(x.size()));
@@ -171,10 +182,13 @@ class Solves {
                    "the error of a direction");
   }
 
-  /// What rows multiply the bound by: what those of a batch's own gradient cancel by, and B where they depend on each
-  /// other, as eigenvalues that are 0 are rounding in float32, of which each sample has a share.
-  [[nodiscard]] double rows_rounding() const {
-    return (own_ ? most_cancellation : 1) * static_cast<double>(std::max(batch_, fisher_));
+  /// What rows of a batch's own gradient multiply the bound by: what they cancel by.
+  [[nodiscard]] double rows_rounding() const { return own_ ? most_cancellation : 1; }
+
+  /// What a difference from v/λ multiplies the bound by: the rounding of the large coordinates reaches the small ones.
+  [[nodiscard]] double leakage(const LayerSummary& summary, double condition) const {
+    const bool difference = summary.method != Method::kfac && options_.damping_mode == DampingMode::tikhonov;
+    return difference ? std::max(1.0, std::sqrt(condition) / 2) : 1;
   }
 
   /// Whether averages, which are float32, hold less of the factors than their bits.
@@ -227,6 +241,7 @@ class Solves {
   Layer layer_;
   test::DenseAverage a_;
   test::DenseAverage g_;
+  bool rows_near_one_ = true;
   // of the solve under way
   bool own_ = false;
   std::size_t batch_ = 0;

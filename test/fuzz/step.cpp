@@ -78,6 +78,8 @@ class Steps {
   /// One step; whether another one may follow.
   bool run(Draws& draws) {
     draw_rows(draws);
+    rows_near_one_ = (rows_near_one_ || options_.factor.history == FactorHistory::none) && near_one(inputs_) &&
+                     near_one(fisher_grads_) && near_one(loss_grads_);
     const bool given = draws.flag();
     const bool taken_back = draws.below(4) == 3;
     v_ = draws.numbers(shape_.size());
@@ -143,14 +145,10 @@ class Steps {
     layer_.record_fisher(step.fisher_grads, 1, true, sampled_);
     layer_.require_finite();
   }
+  /// Whether this batch and those that are averaged with it leave every damping far above their rounding.
   [[nodiscard]] bool benign(bool given) const {
-    const auto near = [](std::span<const float> numbers) {
-      const auto size = [](float x) { return std::abs(x); };
-      const float largest = size(std::ranges::max(numbers, {}, size));
-      return all_finite(numbers) && largest >= 1e-3F && largest <= 1e3F;
-    };
-    if (!near(inputs_) || !near(fisher_grads_) || !near(loss_grads_) || (given && !near(v_))) return false;
-    return options_.damping.value >= 1e-3 && options_.damping.value <= 1e3;
+    if (!rows_near_one_ || (given && !near_one(v_))) return false;
+    return options_.damping.value >= 0.1 && options_.damping.value <= 1e3;
   }
 
   void check(const LayerStep& step, const std::vector<float>& found, bool given) const {
@@ -222,6 +220,7 @@ class Steps {
   LayerOptions options_;
   Layer layer_;
   KindTruth truth_;
+  bool rows_near_one_ = true;
   // of the step under way
   std::size_t samples_ = 0;
   std::size_t sampled_ = 0;

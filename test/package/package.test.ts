@@ -87,18 +87,18 @@ function bareEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), PATH: bin, PREBUILDS_ONLY: '1' };
 }
 
-function prebuiltFile(root: string): string {
+/** The addon of the core, and the one that calls MPI. */
+function prebuiltFiles(root: string): string[] {
   const directory = join(root, 'prebuilds/linux-x64');
-  const [file, ...more] = readdirSync(directory);
-  if (!file || more.length > 0)
-    throw new Error(`Expected one file in ${directory} but found ${[file, ...more].join(', ')}`);
-  return join(directory, file);
+  const found = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
+  if (found.length !== 2) throw new Error(`Expected two addons in ${directory} but found ${found.join(', ')}`);
+  return found.map((name) => join(directory, name));
 }
 
 /** Whether a binary was made of the sources as they are. */
 function prebuiltIsNew(): boolean {
   if (!existsSync(join(ROOT, 'prebuilds/linux-x64'))) return false;
-  const made = statSync(prebuiltFile(ROOT)).mtimeMs;
+  const made = Math.min(...prebuiltFiles(ROOT).map((file) => statSync(file).mtimeMs));
   const sources = readdirSync(join(ROOT, 'binding'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name));
@@ -161,15 +161,16 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe('the tarball', () => {
-  test('holds the facade with its types, one binary, and the papers', () => {
+  test('holds the facade with its types, two binaries, and the papers', () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
       /^dist\/lib\/([a-z-]+\/)*[a-z-]+\d*\.(js|mjs|d\.ts|d\.mts)$/,
-      /^prebuilds\/linux-x64\/cgfac\.glibc\.node$/,
+      /^prebuilds\/linux-x64\/(cgfac|mpi\/cgfac_mpi)\.glibc\.node$/,
     ];
     expect(packed.filter((path) => !expected.some((pattern) => pattern.test(path)))).toEqual([]);
-    const needed = ['LICENSE', 'README.md', 'CHANGELOG.md', 'prebuilds/linux-x64/cgfac.glibc.node'];
-    const entries = ['dist/lib/index', 'dist/lib/tfjs/index'].flatMap((entry) =>
+    const binaries = ['cgfac', 'mpi/cgfac_mpi'].map((name) => `prebuilds/linux-x64/${name}.glibc.node`);
+    const needed = ['LICENSE', 'README.md', 'CHANGELOG.md', ...binaries];
+    const entries = ['dist/lib/index', 'dist/lib/tfjs/index', 'dist/lib/mpi/index'].flatMap((entry) =>
       ['.js', '.mjs', '.d.ts', '.d.mts'].map((end) => entry + end),
     );
     expect(packed).toEqual(expect.arrayContaining([...needed, ...entries]));
@@ -190,10 +191,8 @@ describe('the tarball', () => {
   });
 });
 
-describe('the binary', () => {
-  test('needs the C library alone', () => {
-    const dynamic = runWell('readelf', ['--dynamic', '--wide', prebuiltFile(checkout)], { cwd: scratch });
-    const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]);
+describe('the binaries', () => {
+  test('need the C library alone, and nothing of MPI', () => {
     const allowed = [
       'ld-linux-x86-64.so.2',
       'libc.so.6',
@@ -202,18 +201,24 @@ describe('the binary', () => {
       'libm.so.6',
       'libpthread.so.0',
     ];
-    expect(libraries.filter((library) => !allowed.includes(library ?? ''))).toEqual([]);
-    expect(libraries).toContain('libc.so.6');
-    const resolved = runWell('ldd', [prebuiltFile(checkout)], { cwd: scratch });
-    expect(resolved).not.toMatch(/not found|openblas|gfortran|quadmath|stdc\+\+/);
+    for (const file of prebuiltFiles(checkout)) {
+      const dynamic = runWell('readelf', ['--dynamic', '--wide', file], { cwd: scratch });
+      const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]);
+      expect(libraries.filter((library) => !allowed.includes(library ?? ''))).toEqual([]);
+      expect(libraries).toContain('libc.so.6');
+      const resolved = runWell('ldd', [file], { cwd: scratch });
+      expect(resolved).not.toMatch(/not found|openblas|gfortran|quadmath|stdc\+\+|mpi\S*\.so/);
+    }
   });
 
-  test('runs with glibc 2.34 and later', () => {
+  test('run with glibc 2.34 and later', () => {
     // The floor that Debian 12's own compiler and static libraries set, and that RHEL 9 and Ubuntu 22.04 meet.
-    const versions = runWell('readelf', ['--version-info', '--wide', prebuiltFile(checkout)], { cwd: scratch });
-    const minors = [...versions.matchAll(/GLIBC_2\.(\d+)/g)].map((match) => Number(match[1]));
-    expect(minors.length).toBeGreaterThan(0);
-    expect(Math.max(...minors)).toBeLessThanOrEqual(34);
+    for (const file of prebuiltFiles(checkout)) {
+      const versions = runWell('readelf', ['--version-info', '--wide', file], { cwd: scratch });
+      const minors = [...versions.matchAll(/GLIBC_2\.(\d+)/g)].map((match) => Number(match[1]));
+      expect(minors.length).toBeGreaterThan(0);
+      expect(Math.max(...minors)).toBeLessThanOrEqual(34);
+    }
   });
 });
 
@@ -273,6 +278,14 @@ describe('an installation without development tools', () => {
     });
     expect(status).not.toBe(0);
     expect(stderr).toContain('@tensorflow/tfjs-core');
+  });
+
+  test('says in one sentence that there is no MPI, where there is none', () => {
+    const program = "require('cgfac/mpi').connectMpi().catch(({ code, message }) => console.log(code, message))";
+    // the machine of the test may have one
+    const env = { ...bareEnvironment(), CGFAC_MPI_LIBRARY: 'libmpi.so.of-nobody' };
+    const said = runWell('node', ['--eval', program], { cwd: consumer, env });
+    expect(said).toMatch(/^ERR_CGFAC_MPI Expected an MPI library .* could load none: libmpi\.so\.of-nobody: .*Install/);
   });
 
   test.each(['types-core.mts', 'types-core.cts'])(

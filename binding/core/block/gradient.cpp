@@ -1,5 +1,7 @@
 #include "core/block/gradient.h"
 
+#include <cmath>
+
 #include "core/block/augmented.h"
 #include "core/block/weight_vector.h"
 #include "core/threads/parallel.h"
@@ -11,6 +13,16 @@ namespace {
 Side inputs_of(const FisherBlock& block, const Gradient& gradient) {
   if (has_block_inputs(block, gradient)) return block.input;
   return {.rows = gradient.inputs, .homogeneous = block.bias()};
+}
+
+// An element of κ·g_vᵀ [a 1] in float64.
+double wide_element(const Gradient& gradient, const Side& inputs, std::size_t i, std::size_t j) {
+  double sum = 0;
+  for (std::size_t row = 0; row < inputs.count(); ++row) {
+    const double a = j < inputs.features() ? static_cast<double>(inputs.rows(row, j)) : inputs.last_coordinate(row);
+    sum += static_cast<double>(gradient.loss_grads(row, i)) * a;
+  }
+  return gradient.scale * sum;
 }
 
 }  // namespace
@@ -52,17 +64,25 @@ bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v
   return v_norm2 * mean_of_random * static_cast<double>(count) < gradient.scale * gradient.scale * rows;
 }
 
-Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
+double wide_norm2(const FisherBlock& block, const Gradient& gradient) {
+  const Side inputs = inputs_of(block, gradient);
+  double norm2 = 0;
+  for (std::size_t i = 0; i < block.rows(); ++i) {
+    for (std::size_t j = 0; j < block.cols(); ++j) {
+      const double element = wide_element(gradient, inputs, i, j);
+      norm2 += element * element;
+    }
+  }
+  return norm2;
+}
+
+Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory, int exponent) {
   const Side inputs = inputs_of(block, gradient);
   const WeightView<float> v = block.view(memory.span(block.size()));
   for (std::size_t i = 0; i < block.rows(); ++i) {
     for (std::size_t j = 0; j < block.cols(); ++j) {
-      double sum = 0;
-      for (std::size_t row = 0; row < inputs.count(); ++row) {
-        const double a = j < inputs.features() ? static_cast<double>(inputs.rows(row, j)) : inputs.last_coordinate(row);
-        sum += static_cast<double>(gradient.loss_grads(row, i)) * a;
-      }
-      (j < inputs.features() ? v.kernel(i, j) : v.bias[i]) = static_cast<float>(gradient.scale * sum);
+      (j < inputs.features() ? v.kernel(i, j) : v.bias[i]) =
+          static_cast<float>(std::ldexp(wide_element(gradient, inputs, i, j), -exponent));
     }
   }
   return {.v = v, .scaled = gradient.scaled};

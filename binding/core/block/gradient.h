@@ -30,8 +30,11 @@ struct Gradient {
 /// Whether a small batch's own gradient, of the norm that is given, is what remains of rows that nearly cancel: what
 /// float32 rounds in their sums counts then, and float64 costs nothing.
 [[nodiscard]] bool nearly_cancels(const FisherBlock& block, const Gradient& gradient, double v_norm2);
-/// The gradient as one that is given, v summed in float64 in `memory`: of gradients that nearly cancel.
-[[nodiscard]] Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory);
+/// ‖v‖² in float64, of such a gradient.
+[[nodiscard]] double wide_norm2(const FisherBlock& block, const Gradient& gradient);
+/// The gradient as one that is given, v/2^exponent summed in float64 in `memory`: of gradients that nearly cancel.
+[[nodiscard]] Gradient wide_gradient(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory,
+                                     int exponent = 0);
 /// v ← scale · g_vᵀ [a 1], the product that `expand` saves where it can. 2·B·m·n flops.
 void form_gradient(const FisherBlock& block, const Gradient& gradient, const WeightView<float>& v);
 /// The gradient as one that is given: itself, or a batch's own formed in `memory`.

@@ -24,14 +24,22 @@ struct SolutionProducts {
 };
 
 /// Whether a ‖x‖² that is a difference of the squares of parts, whose norms add up to `extent`, may be more than 1 %
-/// off: the parts came from float32 products.
-[[nodiscard]] inline bool cancels(double xx, double extent) {
-  constexpr double rounding = 8 * 0x1p-24;
+/// off: the parts came from float32 products, and where they were divided by eigenvalues as small as λ, these have the
+/// rounding of the largest, which is `condition` times as large.
+[[nodiscard]] inline bool cancels(double xx, double extent, double condition = 0) {
+  const double rounding = (8 + condition) * 0x1p-24;
   return !(rounding * extent * extent <= 0.01 * xx);
 }
 
-/// Mends what cancelled in the products of x = (v − …)/λ, from what was written: ‖x‖² is that of x where x is there,
-/// and ⟨v, x⟩ = xᵀF x + λ‖x‖²; else what is not known to 1 % is unknown.
-void mend_products(SolutionProducts& products, double v_norm2, double damping, const Destination& destination);
+/// What a solution is made of.
+struct SolutionParts {
+  double extent = 0;     ///< what the norms of its parts add up to, such as those of (v − …)/λ
+  double condition = 0;  ///< the largest eigenvalue over λ; 0 where it is not known
+};
+
+/// Mends what cancelled in the products of x, from what was written: ‖x‖² is that of x where x is there, and ⟨v, x⟩ =
+/// xᵀF x + λ‖x‖²; else what is not known to 1 % is unknown.
+void mend_products(SolutionProducts& products, double v_norm2, double damping, const SolutionParts& parts,
+                   const Destination& destination);
 
 }  // namespace cgfac

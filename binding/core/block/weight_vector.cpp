@@ -66,13 +66,13 @@ double norm2_of(const Destination& destination) {
   return dot(destination.out, destination.out);
 }
 
-void mend_products(SolutionProducts& products, double v_norm2, double damping, const Destination& destination) {
+void mend_products(SolutionProducts& products, double v_norm2, double damping, const SolutionParts& parts,
+                   const Destination& destination) {
   if (v_norm2 == 0) {  // and so is x
     products = {.vx = 0, .xfx = 0, .xx = 0};
     return;
   }
-  const double extent = std::sqrt(v_norm2) / damping;
-  if (!cancels(products.xx, extent)) return;
+  if (!cancels(products.xx, parts.extent, parts.condition)) return;
   products.xx = norm2_of(destination);
   if (!cancels(products.vx, std::sqrt(v_norm2 / damping))) return;  // ⟨v, x⟩ is a difference from ‖v‖²/λ
   products.vx = products.xfx + (damping * products.xx);

@@ -39,10 +39,12 @@ bool broken(CgReason reason) {
 }
 
 // Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`,
-// and where the start left far more of it than there is of v.
+// the way to x from a start was longer than x, or left far more of a residual than there is of v.
 double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
   constexpr double products = 4;  // their roundings add up
-  return products * float32_rounding * ((cg.largest * extent / std::sqrt(v_norm2)) + cg.initial_residual);
+  constexpr double updates = 8;   // of both residuals that each lies between
+  return float32_rounding *
+         ((products * cg.largest * (extent + cg.path) / std::sqrt(v_norm2)) + (updates * cg.residual_sum));
 }
 
 // Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %.

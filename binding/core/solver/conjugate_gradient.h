@@ -53,6 +53,8 @@ struct CgSummary {
   int iterations = 0;
   double residual = 0;          ///< ‖r‖/‖v‖ by the recurrence, at the end
   double initial_residual = 0;  ///< ‖v − (F + λI) x₀‖/‖v‖
+  double residual_sum = 0;      ///< of all ‖r_k‖/‖v‖, the start's among them: each is rounded as it is updated
+  double path = 0;              ///< Σ ‖α_k p_k‖, what the way from the start to x is made of
   double largest = 0;           ///< F + λI's largest eigenvalue, about: the largest number on the diagonal of Lanczos
   CgReason reason = CgReason::converged;
 };
@@ -97,7 +99,8 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
   double rho = op.norm2(r);  // rho = ⟨r, r⟩
   double beta = 0;
   double carried = 0;  // β_(k−1)/α_(k−1)
-  CgSummary summary{.residual = relative(rho), .initial_residual = relative(rho)};
+  double p_norm2 = 0;  // ‖p‖², as r is orthogonal to the p before
+  CgSummary summary{.residual = relative(rho), .initial_residual = relative(rho), .residual_sum = relative(rho)};
   const auto ended = [&](CgReason reason) {
     op.finish();
     summary.reason = reason;
@@ -112,6 +115,7 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) return ended(CgReason::cancelled);
     const double curvature = op.advance_direction(r, beta, p);  // p = r + beta p, q = (F + λI) p, ⟨p, q⟩
     if (!(curvature > 0)) return ended(std::isnan(curvature) ? CgReason::broken_down : CgReason::indefinite);
+    p_norm2 = rho + (beta * beta * p_norm2);
     const double alpha = rho / curvature;                 // alpha = ⟨r, r⟩ / ⟨p, q⟩
     const double next = op.update_residual(alpha, p, r);  // r = r − alpha q
     if (!(std::isfinite(alpha) && std::isfinite(next))) return ended(CgReason::broken_down);
@@ -122,6 +126,8 @@ CgSummary conjugate_gradient(Op& op, typename Op::Vector& x, typename Op::Vector
     rho = next;
     ++summary.iterations;
     summary.residual = relative(rho);
+    summary.residual_sum += summary.residual;
+    summary.path += alpha * std::sqrt(p_norm2);
     if (residuals != nullptr) residuals->push_back(summary.residual);
   }
   return ended(CgReason::converged);

@@ -70,6 +70,8 @@ void require_one_batch(const FisherBlock& block, const Gradient& gradient) {
 struct SampleSolution {
   double s = 0;
   double coefficient = 0;
+  double condition = 0;  // tr E/λ
+  double extent = 0;     // s‖v‖ + |coefficient|·‖J‖‖y‖, of which x may be what remains
   SolutionProducts products{};
 };
 
@@ -101,6 +103,7 @@ class SampleProblem {
   double scales_;   // scale_a·scale_g
   bool empirical_;  // v = scale · Jᵀ1
   double v_norm2_ = 0;
+  double trace_ = 0;             // tr H
   MatrixView<double> inputs_;    // K_a
   MatrixView<double> hadamard_;  // K_g, then H, then the Cholesky factor of H + λ/w·I
   std::span<double> jv_;
@@ -172,10 +175,10 @@ void SampleProblem::require_finite_products(const Gradient& asked) const {
 
 // λ = ρ·tr E/(m·n), tr E = w·tr H, where it is relative
 double SampleProblem::damp(const Damping& damping) {
-  double trace = 0;
-  for (std::size_t i = 0; i < n_; ++i) trace += hadamard_(i, i);
+  trace_ = 0;
+  for (std::size_t i = 0; i < n_; ++i) trace_ += hadamard_(i, i);
   const double lambda =
-      damping.relative ? damping.value * weight_ * trace / static_cast<double>(block_.size()) : damping.value;
+      damping.relative ? damping.value * weight_ * trace_ / static_cast<double>(block_.size()) : damping.value;
   if (damping.relative && !(usable(lambda))) {
     throw expected(ErrorCode::invalid_value, "rows that make it a number > 0 in the range of float32",
                    "relative damping", to_text(lambda));
@@ -215,6 +218,8 @@ SampleSolution SampleProblem::solve(double lambda) const {
     products.xfx = squares(y_) / weight_;
   }
   products.xx = (products.vx - products.xfx) / lambda;
+  result.condition = weight_ * trace_ / lambda;
+  result.extent = (result.s * std::sqrt(v_norm2_)) + (std::abs(result.coefficient) * std::sqrt(trace_ * squares(y_)));
   return result;
 }
 
@@ -253,7 +258,8 @@ SolutionProducts solve_sample(const FisherBlock& block, const BlockTraces& trace
   const SampleSolution solution = problem.solve(lambda);
   problem.expand(solution, traces, destination);
   SolutionProducts products = solution.products;
-  mend_products(products, problem.v_norm2(), lambda, destination);
+  mend_products(products, problem.v_norm2(), lambda, {.extent = solution.extent, .condition = solution.condition},
+                destination);
   return products;
 }
 

@@ -14,6 +14,9 @@ namespace {
 // Of a damping, what a factor is to be brought up to beside it: the solution may be as small as the inverse.
 constexpr double spare = 0x1p-50;
 
+// The most that κ' makes up for: it is divided by each γ on its own on its way to x'.
+constexpr int most_made_up = 60;
+
 // A side whose factor is 4^−exponent times as large; its homogeneous coordinate is 2^−exponent, and stored.
 Side scaled_side(const Side& side, int exponent, Buffer<float>& memory) {
   if (exponent == 0) return side;
@@ -36,15 +39,6 @@ Side scaled_side(const Side& side, int exponent, Buffer<float>& memory) {
   return result;
 }
 
-// Whether a batch's own gradient is what remains of rows that nearly cancel, in numbers that float32 holds: scaled by
-// its rows it would be far below 1.
-bool remains(const FisherBlock& block, const Gradient& gradient, Buffer<float>& memory) {
-  if (!may_be_wide(block, gradient)) return false;
-  const WeightView<const float> v = given_gradient(block, gradient, memory).v;
-  const double v_norm2 = dot(v, v);
-  return v_norm2 >= 0x1p-180 && nearly_cancels(block, gradient, v_norm2);
-}
-
 }  // namespace
 
 bool comfortable(const BlockTraces& traces, const SolveDamping& damping, const Destination& destination) {
@@ -52,7 +46,11 @@ bool comfortable(const BlockTraces& traces, const SolveDamping& damping, const D
   const bool damped = damping.gamma ? comfortable(damping.gamma->input) && comfortable(damping.gamma->output)
                                     : comfortable(damping.lambda);
   const auto apt = [](double trace) { return trace == 0 || comfortable(trace); };
-  return damped && apt(traces.input) && apt(traces.output) && std::abs(destination.factor) <= largest_factor;
+  // products of four numbers have to fit, too: the rows' own of both sides, v and what divides it
+  const double both = traces.input * traces.output;
+  const bool products = apt(both) && !(damping.relative && !damping.gamma && !apt(damping.lambda * both));
+  return damped && products && apt(traces.input) && apt(traces.output) &&
+         std::abs(destination.factor) <= largest_factor;
 }
 
 ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, const SolveDamping& damping,
@@ -72,13 +70,13 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
     damping_.gamma->input = std::ldexp(damping.gamma->input, -2 * input_exponent_);
     damping_.gamma->output = std::ldexp(damping.gamma->output, -2 * output_exponent_);
   }
-  if (gradient.same_batch() && has_block_inputs(block, gradient) && !remains(block, gradient, memory.formed)) {
-    const bool of_rows = empirical(block, gradient) && output_exponent_ == root_exponent(traces.output);
-    take_own(gradient, of_rows, output_exponent_, memory);
-  } else {
+  if (!(gradient.same_batch() && has_block_inputs(block, gradient))) {
     const Gradient given = given_gradient(block, gradient, memory.formed);
     if (!std::isfinite(dot(given.v, given.v))) throw_not_finite(block, gradient);
     take_given(given.v, memory);
+  } else if (!take_what_remains(block, gradient, memory)) {
+    const bool of_rows = empirical(block, gradient) && output_exponent_ == root_exponent(traces.output);
+    take_own(gradient, of_rows, output_exponent_, memory);
   }
   gradient_.scaled = true;
   destination_ = {.out = block.view(memory.solution.span(block.size()))};
@@ -91,7 +89,8 @@ ScaledSystem::ScaledSystem(const FisherBlock& block, const BlockTraces& traces, 
   x0_ = start;
 }
 
-// v = κ·g_vᵀ [a 1] with κ' from 1 to 2; under the empirical Fisher g_v' are the scaled rows themselves
+// v = κ·g_vᵀ [a 1], with κ' that makes up for rows which are small beside their damping: else x', which both dampings
+// divide, could fall below what float32 holds in full. Under the empirical Fisher g_v' are the scaled rows themselves.
 void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output_exponent, Memory& memory) {
   int exponent = output_exponent;
   if (empirical) {
@@ -102,9 +101,21 @@ void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output
     gradient_.loss_grads = memory.gradient.matrix(grads.rows, grads.cols);
     copy_scaled(grads, -exponent, memory.gradient.held(grads.size()).data());
   }
-  const int of_scale = std::ilogb(gradient.scale);
+  const double rows = (block_.input.scale > 0 ? traces_.input / block_.input.scale : 0) *
+                      (empirical ? traces_.output / block_.output.scale : 1);
+  const int of_scale = std::ilogb(gradient.scale) + std::clamp(root_exponent(rows), -most_made_up, 0);
   gradient_.scale = std::ldexp(gradient.scale, -of_scale);
   gradient_exponent_ = of_scale + exponent + input_exponent_;
+}
+
+// What remains of rows that nearly cancel is far below 1 by their scale: it is formed, and has one of its own.
+bool ScaledSystem::take_what_remains(const FisherBlock& block, const Gradient& gradient, Memory& memory) {
+  if (!may_be_wide(block, gradient)) return false;
+  const double v_norm2 = wide_norm2(block, gradient);
+  if (!(v_norm2 > 0 && std::isfinite(v_norm2) && nearly_cancels(block, gradient, v_norm2))) return false;
+  gradient_exponent_ = root_exponent(v_norm2);
+  gradient_ = wide_gradient(block, gradient, memory.gradient, gradient_exponent_);
+  return true;
 }
 
 void ScaledSystem::take_given(const WeightView<const float>& v, Memory& memory) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
+#include "core/linalg/blas.h"
 #include "core/linalg/lapack.h"
 #include "core/linalg/tiles.h"
 #include "core/solver/mixed_solution.h"
@@ -218,7 +220,8 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   if (spectrum == nullptr && std::min(problem.rows(), problem.cols()) >= smallest_mixed) {
     ExactSummary summary = solve_mixed(problem, damping, destination);
     if (assembly_of(problem) != Assembly::covariances)
-      mend_products(summary.values.products, problem.v_norm2(), damping, destination);
+      mend_products(summary.values.products, problem.v_norm2(), damping,
+                    {.extent = std::sqrt(problem.v_norm2()) / damping}, destination);
     return summary;
   }
   const BothSpectra both(problem, damping);
@@ -239,8 +242,13 @@ ExactSummary solve_exact(const GramProblem& problem, double damping, const Desti
   summary.values.effective_rank = sums.rank;
   both.assemble(destination);
   // the rounding of K is more than a small eigenvalue is, of which a batch's own gradient has a share
-  if (both.assembly() != Assembly::covariances)
-    mend_products(summary.values.products, problem.v_norm2(), damping, destination);
+  if (both.assembly() == Assembly::covariances) return summary;
+  // of x = P_g C P_aᵀ, or of v/λ
+  const double extent = both.assembly() == Assembly::own
+                            ? std::sqrt(summary.values.lambda_max * blas::square(problem.u().elements()))
+                            : std::sqrt(problem.v_norm2()) / damping;
+  mend_products(summary.values.products, problem.v_norm2(), damping,
+                {.extent = extent, .condition = summary.values.lambda_max / damping}, destination);
   return summary;
 }
 

@@ -258,3 +258,50 @@ TEST_CASE("extremes: a start of another size than any solution is none") {
     CHECK(relative_error(back, near.v) <= 0.02);
   }
 }
+
+TEST_CASE(
+    "extremes: where both dampings are far above their factors, and v is what remains, a direction has all bits") {
+  constexpr float largest = std::numeric_limits<float>::max();
+  struct Case {
+    std::vector<float> inputs;        // 3 samples of 2
+    std::vector<float> fisher_grads;  // 1 × 2
+    std::vector<float> loss_grads;    // 3 × 2
+    bool bias;
+    double lambda;
+  };
+  const std::vector<Case> cases{
+      // outputs far below their damping, inputs too: x is divided by both
+      {{0, 1.5e-8F, 0, 0, 1.2e-8F, 0},
+       {9.4e-38F, -9.4e-38F},
+       {-7.2e5F, 3.4e6F, 6.2e5F, -1.5e6F, 3.5e6F, 9.8e5F},
+       true,
+       0.6},
+      // the largest gradient belongs to inputs of 0
+      {{31.5F, 24.25F, 0, 0, 28.1F, 0},
+       {-0.0043F, -0.0014F},
+       {6.5e-11F, -2e-11F, -largest, 1, 3e-11F, 7e-11F},
+       false,
+       1e5},
+      // a tiny gradient beside a large one that has no inputs
+      {{0, 0, 0, 0, 0, 2.2e-7F}, {-1e-12F, 1.3e-24F}, {-1e-12F, -6.4e-13F, 0, 0, 5.9e-24F, -8.8e-24F}, false, 0.6},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(one.inputs[0]);
+    Layer layer({.in_features = 2, .out_features = 2, .bias = one.bias}, absolute(one.lambda));
+    const FisherBlock shape = shape_block(layer.shape());
+    std::vector<float> x(layer.shape().size());
+    (void)layer.natural_gradient({.inputs = {one.inputs.data(), 3, 2}, .output_grads = {one.fisher_grads.data(), 1, 2}},
+                                 {one.loss_grads.data(), 3, 2}, {.out = shape.view(std::span(x))}, nullptr, nullptr);
+    std::vector<double> v(x.size());
+    for (std::size_t i = 0; i < 2; ++i) {
+      for (std::size_t row = 0; row < 3; ++row) {
+        const auto g = static_cast<double>(one.loss_grads[(2 * row) + i]);
+        for (std::size_t j = 0; j < 2; ++j) v[(2 * i) + j] += g * static_cast<double>(one.inputs[(2 * row) + j]);
+        if (one.bias) v[4 + i] += g;
+      }
+    }
+    CHECK(norm(x) > 0);
+    const double cosine = dot(x, v) / norm(x) / norm(v);
+    CHECK(cosine == doctest::Approx(1).epsilon(1e-5));
+  }
+}

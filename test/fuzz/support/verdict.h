@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -40,6 +41,13 @@ inline bool all_finite(std::span<const float> x) {
     if (!std::isfinite(value)) return false;
   }
   return true;
+}
+
+/// Whether the largest of some numbers is near 1, and all are finite.
+inline bool near_one(std::span<const float> x) {
+  const auto size = [](float number) { return std::abs(number); };
+  const float largest = size(std::ranges::max(x, {}, size));
+  return all_finite(x) && largest >= 0.25F && largest <= 4;
 }
 
 }  // namespace cgfac::fuzz

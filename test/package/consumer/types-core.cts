@@ -1,5 +1,6 @@
 // Compiled, never run: the types that a CommonJS module sees, without TensorFlow.js.
 import cgfac = require('cgfac');
+import mpi = require('cgfac/mpi');
 
 const { CgfacError, ConjugateGradient, FisherOperator, info, LayerPreconditioner } = cgfac;
 
@@ -29,3 +30,8 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 export const blasThreads: number = info().blas.threads;
+
+export async function sum(values: Float64Array): Promise<Float64Array> {
+  const ranks: mpi.Communicator = await mpi.connectMpi({ timeout: 60_000 });
+  return ranks.allreduce(values, 'sum');
+}

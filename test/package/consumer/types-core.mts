@@ -1,5 +1,6 @@
 // Compiled, never run: the types that an ES module sees, without TensorFlow.js.
 import { CgfacError, ConjugateGradient, FisherOperator, info, LayerPreconditioner } from 'cgfac';
+import { type Communicator, connectMpi } from 'cgfac/mpi';
 
 const batch = 4;
 const operator = new FisherOperator({
@@ -27,3 +28,8 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 export const blasThreads: number = info().blas.threads;
+
+export async function sum(values: Float64Array): Promise<Float64Array> {
+  const ranks: Communicator = await connectMpi({ timeout: 60_000 });
+  return ranks.allreduce(values, 'sum');
+}

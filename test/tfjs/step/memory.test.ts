@@ -29,7 +29,7 @@ test.each<[string, string, object]>([
   expect({ end, stderr }).toEqual({ end: 0, stderr: '' });
   const { most, stayed, resident, changed } = JSON.parse(stdout.split('\n').at(-1) ?? '') as Measured;
   for (const figure of [...Object.values(most), ...Object.values(stayed)]) expect(figure).toBeLessThan(0.75 * KERNEL);
-  // pages that the allocator has touched for the first time: 0 to 1.2 kernels were seen, and a kernel a step is a hundred
+  // pages that the allocator has touched for the first time: up to 1.2 kernels; one kernel a step would be a hundred
   expect(resident).toBeLessThan(3 * KERNEL);
   expect(changed).toBe(0);
 });

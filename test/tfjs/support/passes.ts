@@ -11,12 +11,12 @@ export const isProduct = ({ kernel }: TapeNode) => kernel === 'BatchMatMul' || k
 export interface OnTape {
   readonly tape: readonly TapeNode[];
   readonly output: tf.Tensor;
-  /** Its products, and the ids of all that leads to them. */
+  /** The products of the model, and the ids of all that leads to them. */
   readonly sites: readonly TapeNode[];
   readonly within: ReadonlySet<number>;
 }
 
-/** Runs a model, and has `pass` go back from its output, unrecorded and in a `tidy`. */
+/** Runs a model, and has `pass` go back from its output, all of it unrecorded and in a `tidy` of its own. */
 export function onTape(
   model: (x: tf.Tensor) => tf.Tensor,
   variables: tf.Variable[],
