@@ -8,6 +8,7 @@ import { heading, machine, table } from './harness/rows';
 import { type Suite, type SuiteContext, usualBudget } from './harness/suite';
 import { eventloop } from './suites/binding/eventloop';
 import { overhead } from './suites/binding/overhead';
+import { volume } from './suites/ranks/volume';
 import { fv } from './suites/solver/fv';
 import { scaling } from './suites/solver/scaling';
 import { solve } from './suites/solver/solve';
@@ -16,7 +17,7 @@ import { kernels } from './suites/tfjs/kernels';
 import { step } from './suites/tfjs/step/step';
 import { tasks } from './suites/training/tasks';
 
-const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, step, tasks];
+const suites: readonly Suite[] = [solve, fv, scaling, overhead, eventloop, threads, kernels, step, tasks, volume];
 
 function positive(text: string): number {
   const value = Number(text);

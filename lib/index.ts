@@ -1,5 +1,6 @@
 export type { Communicator, Expected, Numbers, ReduceOperation } from './base/communicator';
 export { CgfacError, type CgfacErrorCode } from './base/errors';
+export { local } from './base/local';
 export type { UniformNumbers } from './base/random';
 export type { Damping, KernelAndBias, KernelLayout, LossReduction, WeightVector } from './base/weight-vector';
 export {
@@ -34,6 +35,8 @@ export type { MethodUsed } from './native/reports';
 export type { AdaptationState, LossReport, ReportableStep } from './network/adaptation';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
 export * from './network/preconditioner';
+export type { PlannedLayer, PlanOptions, StepPlanOfRanks } from './network/ranks/plan';
+export type { SideWay } from './network/ranks/travel';
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 export type { EffectiveRanks } from './network/step/prepared';
 export type { LayerStepSummary, SkippedSteps, StepSummary } from './network/step/summary';

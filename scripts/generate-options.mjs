@@ -36,7 +36,8 @@ const sections = [
   [
     '`cgfac()`',
     'The options of `Preconditioner`, but for `lossReduction` and `accumulationSteps`, which follow from the ' +
-      'graph, and `adaptiveDamping` and `adaptiveFraction`, which need the loss after the step. These are of its ' +
+      'graph, `adaptiveDamping` and `adaptiveFraction`, which need the loss after the step, and what several ranks ' +
+      'need. These are of its ' +
       'own, or differ:',
     recipeRows,
   ],

@@ -19,6 +19,7 @@
 #include "node/functions/matrix_products.h"
 #include "node/functions/network.h"
 #include "node/functions/sampled_errors.h"
+#include "node/functions/shares.h"
 #include "node/functions/vectors.h"
 
 namespace cgfac::node {
@@ -40,11 +41,22 @@ Addon::Addon(Napi::Env env, Napi::Object exports) : rooms_(std::make_shared<Room
   define("prepareAll", prepare_all);
   define("writeAllSync", write_all_sync);
   define("writeAll", write_all);
+  define("recordedShare", recorded_share);
+  define("recordShare", record_share);
+  define("shareCounts", share_counts);
+  define("shareAllSync", share_all_sync);
+  define("shareAll", share_all);
+  define("takeShares", take_shares);
+  define("direction", direction);
+  define("takeDirection", take_direction);
+  define("measureAllSync", measure_all_sync);
+  define("measureAll", measure_all);
   define("averageAll", average_all);
   define("copyAll", copy_all);
   define("combine", combine);
   define("firstNotFinite", first_not_finite);
   define("square", square);
+  define("fingerprint", fingerprint);
   define("matrixProducts", matrix_products);
   define("convolution", convolution);
   define("convolutionGradient", convolution_gradient);

@@ -27,8 +27,8 @@
  * - `ERR_CGFAC_TFJS_BACKEND`: the wasm backend of TensorFlow.js is missing, or has another form than the one that is
  *   known.
  * - `ERR_CGFAC_MPI`: no MPI library could be loaded, or it is not the one of the launcher.
- * - `ERR_CGFAC_COMMUNICATION`: ranks of a run could not finish a collective: one is gone, does not come, or called
- *   another one.
+ * - `ERR_CGFAC_COMMUNICATION`: ranks of a run could not finish a collective (one is gone, does not come, or called
+ *   another one), or a step that all of them take (one failed, is at another step, or has other weights).
  */
 export type CgfacErrorCode =
   | 'ERR_CGFAC_INVALID_ARG_TYPE'

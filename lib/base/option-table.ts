@@ -127,10 +127,14 @@ export type Refusal = (option: string, where: Where, of: Lookup) => CgfacError;
 /** "Expected method 'cg' or 'auto' with the option space but received 'exact'": all that is asked, and all there is. */
 export const refusedWith: Refusal = (option, where, of) => {
   const terms = Object.entries(where);
-  const expected = terms.map(([name, term]) =>
-    'absent' in term ? `no ${name}` : `${name} ${anyOf(term as string[])}`,
-  );
-  const received = terms.map(([name, term]) => ('absent' in term ? term.absent : `'${of(name)}'`));
+  const expected = terms.map(([name, term]) => {
+    if ('given' in term) return `a ${name}`;
+    return 'absent' in term ? `no ${name}` : `${name} ${anyOf(term as string[])}`;
+  });
+  const received = terms.map(([name, term]) => {
+    if ('given' in term) return 'none';
+    return 'absent' in term ? term.absent : `'${of(name)}'`;
+  });
   return new CgfacError(
     'ERR_CGFAC_INVALID_ARG_VALUE',
     `Expected ${expected.join(' with ')} with the option ${option} but received ${received.join(' with ')}`,

@@ -18,7 +18,7 @@ import {
   type WeightVector,
 } from '../base/weight-vector';
 import { callNative, callNativeAsync } from '../native/call';
-import type { NativeOwnGradient } from '../native/declarations';
+import type { NativeOwnGradient } from '../native/layer';
 import { Layer } from './layer';
 import { type LayerPreconditionerOptions, parseLayerOptions } from './options';
 import { layerSummary, newReport } from './summary';

@@ -2,7 +2,7 @@
 import type { ResolvedOptions } from '../base/option-table';
 import type { KernelLayout, LayerShape, LossReduction } from '../base/weight-vector';
 import { callNative } from '../native/call';
-import type { NativeBatchRows, NativeLayer, NativeState } from '../native/declarations';
+import type { NativeBatchRows, NativeLayer, NativeState } from '../native/layer';
 import { native } from '../native/load';
 import type { NativeKindShape, NativePatches, NativeShape } from '../native/shapes';
 import type { layerPreconditionerRows, layerRows } from './option-rows';
@@ -56,6 +56,9 @@ export interface FisherRows {
   readonly factor: number;
 }
 
+/** The place of the refreshes among what there is to share. */
+const REFRESHES = 7;
+
 /** Of a layer that has taken in none. */
 const NO_ROWS: FactorRows = { input: 0, output: 0 };
 
@@ -66,10 +69,12 @@ export class Layer {
   #recorded = false;
   #sampled = false;
   #ownGradient = false;
+  #forFactors = true;
   #started = false;
   #factorRows = NO_ROWS;
   /** As it was before the step under way. */
-  #before: { readonly started: boolean; readonly factorRows: FactorRows } | undefined;
+  #before: { readonly started: boolean; readonly factorRows: FactorRows; readonly refreshes: number } | undefined;
+  #refreshes = 0;
 
   /** Whether it goes on with factors, and cannot without. */
   readonly #needsFactors: boolean;
@@ -97,6 +102,11 @@ export class Layer {
     return this.#sampled;
   }
 
+  /** Whether the output factor is made of the gradients of the loss. */
+  get empirical(): boolean {
+    return !(this.#sampled && this.#forFactors);
+  }
+
   /** Whether there are factors to precondition with. */
   get started(): boolean {
     return this.#started;
@@ -105,6 +115,11 @@ export class Layer {
   /** Rows that the factors took in last; without a history those that fill up a short batch are among them. */
   get factorRows(): FactorRows {
     return this.#factorRows;
+  }
+
+  /** Refreshes of the factors so far, wherever they are kept. */
+  get refreshes(): number {
+    return this.#refreshes;
   }
 
   /** Takes in rows of the step to come. */
@@ -118,6 +133,7 @@ export class Layer {
   recordFisher({ outputGrads, rows, factor, forFactors, samples }: FisherRows): void {
     callNative(() => this.native.recordFisher(outputGrads, rows, factor, forFactors, samples));
     this.#sampled = true;
+    this.#forFactors = forFactors;
   }
 
   /** The windows of a convolution whose data has another size from now on; refused where rows are recorded. */
@@ -132,12 +148,13 @@ export class Layer {
 
   /** A step begins: {@link Layer.rollBack} leads back to here. */
   begin(): void {
-    this.#before = { started: this.#started, factorRows: this.#factorRows };
+    this.#before = { started: this.#started, factorRows: this.#factorRows, refreshes: this.#refreshes };
   }
 
   /** The factors have taken in what was recorded. */
   refreshed(rows: FactorRows): void {
     this.#started = true;
+    this.#refreshes++;
     this.#factorRows = rows;
   }
 
@@ -152,6 +169,7 @@ export class Layer {
     callNative(() => this.native.rollBack());
     this.#started = this.#before.started;
     this.#factorRows = this.#before.factorRows;
+    this.#refreshes = this.#before.refreshes;
     this.#before = undefined;
   }
 
@@ -166,6 +184,7 @@ export class Layer {
     callNative(() => this.native.reset());
     this.#recorded = this.#sampled = this.#ownGradient = this.#started = false;
     this.#factorRows = NO_ROWS;
+    this.#refreshes = 0;
     this.#before = undefined;
   }
 
@@ -174,12 +193,19 @@ export class Layer {
     return { started: this.#started, rows: this.#factorRows, ...callNative(() => this.native.state()) };
   }
 
-  /** Takes over what {@link Layer.state} gave; without a solver's state a layer takes in the next step's rows. */
-  restore({ started, rows, factors, solver }: LayerState): void {
+  /**
+   * Takes over what {@link Layer.state} gave; without a solver's state a layer takes in the next step's rows.
+   *
+   * @param keeps - Whether its factors are kept here; else they are those of another rank, and only checked.
+   * @param refreshes - Of the factors so far, where the state does not tell.
+   */
+  restore({ started, rows, factors, solver }: LayerState, keeps = true, refreshes?: number): void {
     const empty = factors === undefined && solver === undefined;
     const state = { ...(factors ? { factors } : {}), ...(solver ? { solver } : {}) };
     if (empty && !(started && this.#needsFactors)) callNative(() => this.native.reset());
     else callNative(() => this.native.restore(state));
+    this.#refreshes = refreshes ?? callNative(() => native.shareCounts(this.native))[REFRESHES] ?? 0;
+    if (!keeps) callNative(() => this.native.reset());
     this.#recorded = this.#sampled = this.#ownGradient = false;
     this.#started = started && !empty;
     this.#factorRows = rows ?? NO_ROWS;

@@ -1,5 +1,5 @@
 import { positive } from '../base/validate';
-import type { NativeSpectrum } from '../native/declarations';
+import type { NativeSpectrum } from '../native/layer';
 
 /** Inner products of a solution x of (F + λI) x = v: what step sizes and trust regions are made of. */
 export interface SolutionProducts {

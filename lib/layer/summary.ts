@@ -1,5 +1,5 @@
 /** What the addon says of a solve in numbers, as the facade gives it. */
-import type { NativeSpectrum } from '../native/declarations';
+import type { NativeSpectrum } from '../native/layer';
 import {
   basisNames,
   formNames,

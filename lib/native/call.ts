@@ -1,7 +1,7 @@
 /** Calls into the addon. */
 import { reading } from '../base/reading';
-import type { NativeCancelToken } from './declarations';
 import { toCgfacError } from './errors';
+import type { NativeCancelToken } from './layer';
 import { native } from './load';
 
 /** Calls into the addon, and throws what it throws as {@link CgfacError}. */

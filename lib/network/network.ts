@@ -1,20 +1,22 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
 import { CgfacError } from '../base/errors';
 import { clear } from '../base/float32';
-import { anyNumber, nonNegative, typeError, valueError } from '../base/validate';
+import { typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
-import { vectorArrays, type WeightVector } from '../base/weight-vector';
+import type { WeightVector } from '../base/weight-vector';
 import { Adaptation } from './adaptation';
 import { averageDecay, NetworkAverages } from './averages';
 import type { LayerKind } from './kinds/layer-kind';
 import { at, type ResolvedPreconditionerOptions, scheduled } from './options';
-import { anyRefreshDue, refreshing } from './refresh';
+import type { Agreement, Attempt } from './ranks/agreement';
+import { Owners } from './ranks/owners';
+import { Ranks } from './ranks/ranks';
+import { anyRefreshDue } from './refresh';
 import {
   expectedProduct,
   isThere,
   type NetworkEntry,
   newEntry,
-  own,
   requireArrays,
   requireWeights,
   resizeEntry,
@@ -24,16 +26,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import {
-  givenFor,
-  lossOf,
-  normsOf,
-  requireRows,
-  requireSampledRows,
-  ruleOf,
-  unusableLoss,
-  unusableRows,
-} from './step/plan';
+import { plannedStep } from './step/planned';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
@@ -42,6 +35,16 @@ import type { LayerVectors, NaturalGradientsResult, StepOptions } from './types'
 
 /** So many steps in a row that have to be skipped are an error. */
 const SKIPPED_IN_A_ROW = 3;
+
+/** What a step would be, or what is wrong with its arguments; a call while another is pending is refused at once. */
+function attempted(make: () => StepPlan): Attempt {
+  try {
+    return { plan: make() };
+  } catch (thrown) {
+    if (thrown instanceof CgfacError && thrown.code === 'ERR_CGFAC_BUSY') throw thrown;
+    return { thrown };
+  }
+}
 
 /** Layers, counts, averages and adaptation, and one step at a time. */
 export class Network {
@@ -58,7 +61,12 @@ export class Network {
   /** Steps done, and those that were skipped. */
   counts: StepCounts = { steps: 0, skipped: { total: 0, inARow: 0 } };
 
+  /** The ranks that train this network together, where there are others. */
+  readonly ranks: Ranks | undefined;
+
   constructor(public options: ResolvedPreconditionerOptions) {
+    const { communicator } = options;
+    this.ranks = communicator && communicator.size > 1 ? new Ranks(communicator, options) : undefined;
     this.adaptation = new Adaptation(options.adapted);
     this.averages = new NetworkAverages(options.useEma);
   }
@@ -177,52 +185,46 @@ export class Network {
     gradients: LayerVectors | undefined,
     options: StepOptions,
     call: string,
-    { rewrites, owns }: Pick<StepPlan, 'rewrites' | 'owns'>,
+    how: Pick<StepPlan, 'rewrites' | 'owns'>,
   ): StepPlan {
-    this.requireIdle(`${call}()`);
-    const all = this.all;
-    const given = givenFor(all, gradients);
-    this.requireIdle(`${call}()`);
-    const stepSize = options.stepSize === undefined ? undefined : nonNegative(options.stepSize, 'stepSize');
-    const loss = lossOf(options, this.options.stepRule, call);
-    const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
-    const unusable = unusableLoss(loss, lossFloor);
-    const members = all.flatMap((entry, index) =>
-      entry.layer.recorded || given[index] !== undefined ? [{ entry, gradient: given[index] }] : [],
-    );
-    const entries = members.map(({ entry }) => entry);
-    const arrays = members.map(({ entry: { name, shape }, gradient }) =>
-      gradient === undefined && !rewrites ? undefined : vectorArrays(gradient, `gradients.${name}`, shape),
-    );
-    requireApart(arrays, 'the gradients of layers');
-    requireArrays(entries, arrays);
-    if (!rewrites) requireArrays(all, []); // all are averaged
-    const now = this.turns.asking(`${call}()`, () => hyperparametersAt(this.options, this.counts.steps));
-    // weights may have been filled in since they were registered: averages start with those of the first step
-    const untrained = this.counts.steps === this.counts.skipped.total;
-    this.averages.restart(untrained ? this.all : entries.filter((entry) => entry.steps === 0));
-    const stepRule = ruleOf(options, this.options.stepRule);
-    if (unusable === undefined) requireRows(entries, arrays, call);
-    if (unusable === undefined && stepRule === 'quadratic') requireSampledRows(entries, this.options, call);
-    this.absorb();
-    const refresh = this.turns.asking(`${call}()`, () => refreshing(entries, this.counts, this.options));
-    const weightNorms = normsOf(options);
-    const norms = weightNorms === undefined ? {} : { weightNorms };
-    const floorGiven = options.lossFloor !== undefined;
-    const told = { loss, lossFloor, floorGiven, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
-    const plan = { entries, gradients: arrays, rewrites, owns, refresh, now, stepRule, ...told };
-    const skipped = unusable ?? unusableRows(entries, arrays);
-    if (owns && skipped === undefined) own(entries);
-    return skipped === undefined ? plan : { ...plan, skipped };
+    return plannedStep(this, gradients, options, call, how);
+  }
+
+  /** The owners of all layers, of those as well that have not taken part in a step yet. */
+  plannedOwners(): Owners {
+    const owners = this.ranks?.owners ?? new Owners(1, this.options);
+    owners.include(this.all);
+    return owners;
+  }
+
+  /**
+   * The phases of a step from its arguments on. Ranks take the same one, or none does: one that is refused here is told
+   * the others first.
+   */
+  *run(make: () => StepPlan): Phases<NaturalGradientsResult> {
+    const { ranks, counts } = this;
+    if (ranks === undefined) return yield* this.step(make());
+    const attempt = attempted(make);
+    this.turns.begin();
+    let agreement: Agreement;
+    try {
+      agreement = yield* ranks.agreed(attempt, { entries: this.all, counts, adaptation: this.adaptation.state() });
+    } finally {
+      this.turns.end();
+    }
+    const { plan } = agreement;
+    const decide = (prepared: readonly PreparedStep[]) => this.#decide(plan, prepared);
+    const shared = { prepare: this.#prepareOptions(plan), counts, decide };
+    return yield* this.step(plan, ranks.deciding(agreement, shared));
   }
 
   /** The phases of a step, from its plan to its summary. One that fails leaves no trace but rows that are forgotten. */
-  *step(plan: StepPlan): Phases<NaturalGradientsResult> {
+  *step(plan: StepPlan, deciding = this.#deciding(plan)): Phases<NaturalGradientsResult> {
     this.turns.begin(); // a getter that calls back is refused
     const layers = plan.entries.map(({ layer }) => layer);
     const adapted = this.adaptation.state();
     try {
-      const decision = yield* this.#deciding(plan);
+      const decision = yield* deciding;
       if (decision.summary.skipped !== undefined) {
         if (plan.skipped === undefined) rollBack(layers);
         this.adaptation.restore(adapted);

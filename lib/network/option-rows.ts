@@ -7,6 +7,7 @@ import { checkRequired, positive, readOptions, typeError } from '../base/validat
 import type { LossReduction } from '../base/weight-vector';
 import { layerPreconditionerRows, layerRows } from '../layer/option-rows';
 import { ofPreset, type Preset } from './presets';
+import { ranksRows } from './ranks/option-rows';
 import { schedule } from './schedule';
 
 const layerPatterns: Kind<readonly (string | RegExp)[]> = {
@@ -167,7 +168,11 @@ const networkRows = {
   },
   trustRegion: {
     kind: divergence,
-    only: [{ method: ['exact'], dampingMode: ['tikhonov'] }, { stepRule: ['fixed'] }],
+    only: [
+      { method: ['exact'], dampingMode: ['tikhonov'] },
+      { stepRule: ['fixed'] },
+      { communicator: { absent: 'one' } },
+    ],
     text:
       "Every layer's λ is multiplied by the one factor for which ½η²Σ xᵀF x, the Kullback–Leibler divergence that " +
       'the step predicts, is `kl`. It costs a second solve.',
@@ -307,6 +312,7 @@ const networkRows = {
       'Batches that make a step, where the loss of each is divided by their number: recorded gradients are ' +
       'multiplied by it. Batches whose losses are not divided accumulate without it.',
   },
+  ...ranksRows,
   skipLayers: {
     kind: layerPatterns,
     default: made<readonly (string | RegExp)[]>(() => [], 'none'),

@@ -1,3 +1,4 @@
+import type { Communicator } from '../base/communicator';
 import { type ResolvedOptions, resolveOptions } from '../base/option-table';
 import type { Damping, LossReduction } from '../base/weight-vector';
 import type { Adapted } from './adaptation';
@@ -86,7 +87,7 @@ export interface PreconditionerOptions {
   /**
    * Every layer's λ is multiplied by the one factor for which ½η²Σ xᵀF x, the Kullback–Leibler divergence that the step
    * predicts, is `kl`. It costs a second solve. Only with `method` 'exact' and `dampingMode` 'tikhonov', with
-   * `stepRule` 'fixed'. Default: none.
+   * `stepRule` 'fixed', without `communicator`. Default: none.
    */
   readonly trustRegion?: {
     /** The divergence, > 0. */
@@ -187,6 +188,24 @@ export interface PreconditionerOptions {
    * it. Batches whose losses are not divided accumulate without it. A positive integer. Default: 1.
    */
   readonly accumulationSteps?: number;
+  /**
+   * The ranks that train this network together, each with its share of every batch: `connectMpi` of `cgfac/mpi` makes
+   * one, `local` that of a process by itself. See docs/guide-distributed-training.md. Default: none.
+   */
+  readonly communicator?: Communicator;
+  /**
+   * What the rank that a layer belongs to has of the rows of the others. `'auto'`: what is the fewest bytes of all that
+   * makes the factors of one process, for each layer and side. `'all'`: all of them as they were recorded, which gives
+   * the bits of one process. `'sampled'`: no more than `maxRows` of a side, drawn of those of all ranks. `'own'`: none:
+   * factors are made of the rows of the rank that they belong to. `'factors'`: the halves of A and G that each rank
+   * makes of its rows (only with `factorHistory` 'dense'). Only with `communicator`. Default: 'auto'.
+   */
+  readonly ownerRows?: 'auto' | 'all' | 'sampled' | 'own' | 'factors';
+  /**
+   * Steps from one comparison of the registered weights of all ranks to the next, the first at the first step. Other
+   * weights on one of them are an error. A positive integer. Only with `communicator`. Default: 100.
+   */
+  readonly weightCheckSteps?: number;
   /** Layers that are left to the optimizer that follows: their names, or expressions that match them. Default: none. */
   readonly skipLayers?: readonly (string | RegExp)[];
   /** Seed of `Preconditioner.uniforms`. An integer from 0 to 2^53 - 1. Default: 0. */

@@ -1,24 +1,21 @@
 import { write } from '../base/float32';
-import { type UniformNumbers, uniforms } from '../base/random';
-import { abortSignal, anyNumber, readOptions, typeError } from '../base/validate';
+import { anyNumber, typeError } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
+import { PreconditionerKeeping } from './keeping';
 import { Network } from './network';
 import { type PreconditionerOptions, resolvePreconditionerOptions, type Schedule, scheduled } from './options';
 import { recordFisherRows, recordRows } from './recording';
 import { refreshDueAfter } from './refresh';
-import { LayerRegistration } from './registration';
-import { networkMemory, networkReport } from './report';
-import { networkState, type PreconditionerState, restoreNetwork } from './state';
-import { skippedStep } from './step/decide';
+import { networkReport } from './report';
 import { runLater, runNow } from './step/phase';
+import { noStep, stepOptions, unlessAborted } from './step/planned';
 import type { StepSummary } from './step/summary';
 import type {
   LayerVectors,
   NaturalGradientsOptions,
   NaturalGradientsResult,
-  NetworkMemory,
   NetworkReport,
   RecordedBatchRows,
   RecordedFisherRows,
@@ -38,7 +35,7 @@ export type { LayerRole } from './kinds/role';
 export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
 export type { Padding, WindowOptions } from './kinds/windows';
 
-const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'weightNorms'];
+const stepNames = ['loss', 'lossFloor', 'targets', 'stepSize', 'samples', 'weightNorms'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**
@@ -56,15 +53,15 @@ const asyncStepNames = [...stepNames, 'signal'];
  * averages stay as they are, gradients become zero, and the summary says why; the third in a row is an error. An error
  * of a step whose arguments were accepted, an abort among them, forgets what was recorded. The factors are then as
  * before, too. A step with nothing to do (Σ⟨v, x⟩ is 0) is skipped, and no error.
- * docs/math.md derives the recipe.
+ * docs/math.md derives the recipe. With a `communicator` steps are collectives of all ranks, which one that cannot take
+ * them keeps all from: docs/guide-distributed-training.md.
  *
  * Source: Y. Chen, arXiv 2101.00218, 2021 (CG-FAC); J. Martens and R. Grosse, 2015 (K-FAC, factored damping, sampled
  * targets); B. Polyak, "Introduction to optimization", 1987 (the step); Ruppert 1988 and Polyak and Juditsky 1992
  * (averages).
  */
-export class Preconditioner extends LayerRegistration {
+export class Preconditioner extends PreconditionerKeeping {
   readonly #network: Network;
-  #seed: number;
 
   /**
    * @param options - See {@link PreconditionerOptions}; a name that is not an option is refused.
@@ -75,7 +72,6 @@ export class Preconditioner extends LayerRegistration {
     const network = new Network(resolvePreconditionerOptions(options, 'Preconditioner'));
     super(network);
     this.#network = network;
-    this.#seed = this.#network.options.seed;
   }
 
   /** Steps done, those that were skipped included. */
@@ -131,16 +127,6 @@ export class Preconditioner extends LayerRegistration {
     return this.#network.fisherFraction;
   }
 
-  /**
-   * Uniform numbers in [0, 1) for sampling targets: a function of the seed and of the number of the step, so that a
-   * resumed run sees the same ones.
-   *
-   * @returns A generator, from the start at each call.
-   */
-  uniforms(): UniformNumbers {
-    return uniforms(this.#seed, this.#network.counts.steps);
-  }
-
   /** What is preconditioned, how, and what is not and why. */
   report(): NetworkReport {
     return networkReport(this.#network);
@@ -188,11 +174,10 @@ export class Preconditioner extends LayerRegistration {
     gradients: LayerVectors,
     options: StepOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<StepSummary> {
-    const given = readOptions(options, 'step', asyncStepNames);
-    const signal = abortSignal(given.signal);
-    signal?.throwIfAborted();
-    const plan = this.#network.plan(gradients, given, 'step', { rewrites: true, owns: true });
-    return (await runLater(this.#network.step(plan), signal)).summary;
+    const { signal, given } = stepOptions(options, 'step', asyncStepNames);
+    const how = { rewrites: true, owns: true };
+    const plan = () => this.#network.plan(gradients, given(), 'step', how);
+    return (await runLater(this.#network.run(unlessAborted(signal, plan)), signal)).summary;
   }
 
   /**
@@ -203,9 +188,9 @@ export class Preconditioner extends LayerRegistration {
    * `ERR_CGFAC_BUSY`, `ERR_CGFAC_DIVERGED` for the third skipped step in a row.
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
-    const given = readOptions(options, 'stepSync', stepNames);
-    const plan = this.#network.plan(gradients, given, 'stepSync', { rewrites: true, owns: false });
-    return runNow(this.#network.step(plan)).summary;
+    const { given } = stepOptions(options, 'stepSync', stepNames);
+    const plan = () => this.#network.plan(gradients, given(), 'stepSync', { rewrites: true, owns: false });
+    return runNow(this.#network.run(plan)).summary;
   }
 
   /**
@@ -219,12 +204,10 @@ export class Preconditioner extends LayerRegistration {
   async naturalGradients(
     options: NaturalGradientsOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<NaturalGradientsResult> {
-    const given = readOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
-    const signal = abortSignal(given.signal);
-    signal?.throwIfAborted();
+    const { signal, given } = stepOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
     const how = { rewrites: false, owns: true };
-    const plan = this.#network.plan(given.gradients, given, 'naturalGradients', how);
-    return await runLater(this.#network.step(plan), signal);
+    const plan = () => this.#network.plan(given().gradients, given(), 'naturalGradients', how);
+    return await runLater(this.#network.run(unlessAborted(signal, plan)), signal);
   }
 
   /**
@@ -233,13 +216,14 @@ export class Preconditioner extends LayerRegistration {
    * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
    */
   naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
-    const given = readOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
+    const { given } = stepOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
     const how = { rewrites: false, owns: false };
-    return runNow(this.#network.step(this.#network.plan(given.gradients, given, 'naturalGradientsSync', how)));
+    return runNow(this.#network.run(() => this.#network.plan(given().gradients, given(), 'naturalGradientsSync', how)));
   }
 
   /**
-   * Counts a step that the caller could not take, and forgets what was recorded for it.
+   * Counts a step that the caller could not take, and forgets what was recorded for it. Of several ranks it is the step
+   * of all of them, which the others may be about to take: it waits for them on the calling thread, and none takes it.
    *
    * @param reason - Why, as a part of a sentence.
    * @returns What was done: nothing.
@@ -247,12 +231,12 @@ export class Preconditioner extends LayerRegistration {
    */
   skip(reason: string): StepSummary {
     this.#network.requireIdle('skip()');
-    if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
-    this.#network.absorb();
-    const entries = this.#network.all;
-    const plan = { entries, gradients: [], rewrites: false };
-    const { summary } = skippedStep({ loss: undefined, lossFloor: 0, floorGiven: false }, this.#network.counts, reason);
-    return this.#network.skip(plan, summary).summary;
+    const plan = () => {
+      if (typeof reason !== 'string') throw typeError('a string', 'reason', reason);
+      this.#network.absorb();
+      return noStep(this.#network.all, reason);
+    };
+    return runNow(this.#network.run(plan)).summary;
   }
 
   /**
@@ -296,47 +280,9 @@ export class Preconditioner extends LayerRegistration {
       forEachArray(weights, average, write);
   }
 
-  /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
-  memoryUsage(): NetworkMemory {
-    this.#network.requireIdle('memoryUsage()');
-    return networkMemory(this.#network);
-  }
-
   /** Forgets what was recorded for the step to come. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
   discard(): void {
     this.#network.requireIdle('discard()');
     this.#network.forgetRows();
-  }
-
-  /** Forgets steps, factors, momentum and averages; the layers stay. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */
-  reset(): void {
-    this.#network.requireIdle('reset()');
-    this.#network.reset();
-    this.#seed = this.#network.options.seed;
-  }
-
-  /**
-   * Everything that training goes on with, the weights apart: a resumed run has the same bits as one that was not
-   * interrupted. Copies; take it between steps, after the gradients of the last one were applied. What was recorded for
-   * the step to come is not in it.
-   *
-   * @throws {@link CgfacError} `ERR_CGFAC_BUSY`.
-   */
-  stateDict(): PreconditionerState {
-    this.#network.requireIdle('stateDict()');
-    return networkState(this.#network, this.#seed);
-  }
-
-  /**
-   * Takes over what {@link Preconditioner.stateDict} gave, for the same layers under the same options.
-   *
-   * @param state - Of all registered layers; copied.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_SHAPE_MISMATCH`,
-   * `ERR_CGFAC_NOT_FINITE`, `ERR_CGFAC_BUSY`; nothing is changed then but that what was recorded for the step to come
-   * is forgotten.
-   */
-  loadStateDict(state: PreconditionerState): void {
-    this.#network.requireIdle('loadStateDict()');
-    this.#seed = restoreNetwork(this.#network, state);
   }
 }

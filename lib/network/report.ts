@@ -4,11 +4,9 @@ import { callNative } from '../native/call';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { type ResolvedPreconditionerOptions, recipeOf } from './options';
+import { DENSE_DIMENSION } from './ranks/sides';
 import type { NetworkEntry } from './registry';
 import type { NetworkMemory, NetworkReport, ReportedFactor, ReportedLayer } from './types';
-
-/** The largest dimension of which a panel is a dense average: that of binding/core/factor/factor.h. */
-const DENSE_DIMENSION = 200;
 
 type Kind = ReportedLayer['kind'];
 type Form = ReportedFactor['form'];

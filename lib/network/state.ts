@@ -52,6 +52,9 @@ export interface PreconditionerState {
   readonly layers: Readonly<Record<string, StoredLayer>>;
 }
 
+/** The states of layers, by name, as their owners have them. */
+export type LayerStates = ReadonlyMap<string, LayerState>;
+
 /** A copy as it is stored. */
 function stored({ kernel, bias }: VectorArrays): StoredVector {
   return bias ? { kernel: copyOf(kernel), bias: copyOf(bias) } : { kernel: copyOf(kernel) };
@@ -128,6 +131,10 @@ interface RestoredLayer {
   readonly name: string;
   readonly layer: Layer;
   readonly state: LayerState;
+  /** Whether its factors are kept here. */
+  readonly keeps: boolean;
+  /** Refreshes before, of those whose factors are not. */
+  readonly refreshes?: number;
 }
 
 /** The error of a layer's state, with what to do about one that was saved under other options. */
@@ -145,25 +152,25 @@ function refusedState(error: unknown, name: string): unknown {
 function restoreLayers(layers: readonly RestoredLayer[]): void {
   const before: RestoredLayer[] = [];
   try {
-    for (const { name, layer, state } of layers) {
-      before.push({ name, layer, state: layer.state() });
-      layer.restore(state);
+    for (const { name, layer, state, keeps } of layers) {
+      before.push({ name, layer, keeps, refreshes: layer.refreshes, state: layer.state() });
+      layer.restore(state, keeps);
     }
   } catch (error) {
-    for (const { layer, state } of before) layer.restore(state);
+    for (const { layer, state, keeps, refreshes } of before) layer.restore(state, keeps, refreshes);
     throw refusedState(error, before[before.length - 1]?.name ?? '');
   }
 }
 
-/** Everything that training goes on with, the weights apart; copies. */
-export function networkState(network: Network, seed: number): PreconditionerState {
+/** Everything that training goes on with, the weights apart; copies. `parts`: of the layers of other ranks. */
+export function networkState(network: Network, seed: number, parts?: LayerStates): PreconditionerState {
   network.absorb();
   // by whatever name, '__proto__' too
   const layers = Object.fromEntries(
     network.all.map(({ name, shape, layer, momentum, average, steps, momentumProduct }): [string, StoredLayer] => [
       name,
       {
-        ...layer.state(),
+        ...(parts?.get(name) ?? layer.state()),
         steps,
         ...(momentum ? { momentum: stored(lentMomentum(momentum, name, shape)) } : {}),
         ...(momentumProduct !== undefined && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
@@ -191,7 +198,15 @@ export function restoreNetwork(network: Network, given: unknown): number {
   for (const { momentum } of loaded)
     for (const array of momentum && scale !== 1 ? arraysOf(momentum) : []) array.set(array.map((each) => each * scale));
   network.forgetRows();
-  restoreLayers(loaded.map(({ entry, found }) => ({ name: entry.name, layer: entry.layer, state: found })));
+  network.ranks?.owners.include(network.all);
+  restoreLayers(
+    loaded.map(({ entry, found }) => ({
+      name: entry.name,
+      layer: entry.layer,
+      state: found,
+      keeps: network.ranks?.owns(entry) ?? true,
+    })),
+  );
   for (const { entry, found, momentum, average } of loaded) {
     entry.momentum = momentum;
     entry.lent = false;

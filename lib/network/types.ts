@@ -68,6 +68,11 @@ export interface StepOptions {
    * `maxRelativeChange` are as ever. With it no loss is needed. A number ≥ 0.
    */
   readonly stepSize?: number;
+  /**
+   * Samples that the loss and the gradients are means over: with a `communicator` what they weigh in the means of all
+   * ranks. Default: those that were recorded; where no rank recorded any, all weigh the same.
+   */
+  readonly samples?: number;
   /** ‖W‖ of layers whose weights are not registered, for `maxRelativeChange`. */
   readonly weightNorms?: Readonly<Record<string, number>>;
 }

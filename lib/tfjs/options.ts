@@ -16,10 +16,18 @@ import {
 } from '../adapter-kit';
 
 /**
- * What follows from the graph, and what needs the loss after the step, which a training loop of TensorFlow.js does not
- * tell.
+ * What follows from the graph, what needs the loss after the step, which a training loop of TensorFlow.js does not
+ * tell, and what several ranks need.
  */
-const NOT_IN_THE_GRAPH = ['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'] as const;
+const NOT_IN_THE_GRAPH = [
+  'lossReduction',
+  'accumulationSteps',
+  'adaptiveDamping',
+  'adaptiveFraction',
+  'communicator',
+  'ownerRows',
+  'weightCheckSteps',
+] as const;
 type NotInTheGraph = (typeof NOT_IN_THE_GRAPH)[number];
 
 /** What is of other methods than 'cg'. */

@@ -12,7 +12,7 @@ interface Snippet {
   readonly code: string;
 }
 
-const snippets: Snippet[] = documents.flatMap((document) => {
+const snippets: Snippet[] = [...documents, 'docs/guide-distributed-training.md'].flatMap((document) => {
   const text = readFileSync(join(root, document), 'utf8');
   return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(({ index, 1: code = '' }) => ({
     document,

@@ -21,6 +21,12 @@ void in_ranges(std::size_t rows, std::size_t width, const Body& body) {
   });
 }
 
+// Which of `all` rows is the i-th of as many as are drawn.
+std::size_t drawn_row(std::uint64_t stream, std::size_t i, std::size_t rows, std::size_t all) {
+  const double place = static_cast<double>(i) + (rows < all ? scattered(stream, i) : 0);
+  return std::min(static_cast<std::size_t>(place * static_cast<double>(all) / static_cast<double>(rows)), all - 1);
+}
+
 }  // namespace
 
 void copy_patch(const PatchShape& shape, const float* sample, std::size_t position, float* to) {
@@ -74,13 +80,24 @@ MatrixView<const float> SideRows::drawn(std::size_t most, std::uint64_t stream, 
   const std::size_t rows = std::min(all, most);
   memory.resize(rows * features);
   in_ranges(rows, features, [&](std::size_t first, std::size_t length) {
-    for (std::size_t i = first; i < first + length; ++i) {
-      const double place = static_cast<double>(i) + (rows < all ? scattered(stream, i) : 0);
-      const auto row = static_cast<std::size_t>(place * static_cast<double>(all) / static_cast<double>(rows));
-      copy(std::min(row, all - 1), memory.data() + (i * features));
-    }
+    for (std::size_t i = first; i < first + length; ++i)
+      copy(drawn_row(stream, i, rows, all), memory.data() + (i * features));
   });
   return {memory.data(), rows, features};
+}
+
+MatrixView<const float> SideRows::drawn(const DrawRange& range, std::vector<float>& memory) const {
+  const std::size_t rows = std::min(range.all, range.most);
+  std::vector<std::size_t> here;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::size_t row = drawn_row(range.stream, i, rows, range.all);
+    if (row >= range.first && row - range.first < count()) here.push_back(row - range.first);
+  }
+  memory.resize(here.size() * features);
+  in_ranges(here.size(), features, [&](std::size_t first, std::size_t length) {
+    for (std::size_t i = first; i < first + length; ++i) copy(here[i], memory.data() + (i * features));
+  });
+  return {memory.data(), here.size(), features};
 }
 
 MatrixView<const float> SideRows::summed(double factor, std::vector<float>& memory) const {

@@ -35,6 +35,14 @@ struct PatchShape {
 /// to ← what the window at `position` of a sample sees, `features()` numbers.
 void copy_patch(const PatchShape& shape, const float* sample, std::size_t position, float* to);
 
+/// A draw over the rows of all ranks, of which `first` lie in the ranks before this one.
+struct DrawRange {
+  std::size_t first = 0;
+  std::size_t all = 0;
+  std::size_t most = 0;      ///< rows that are drawn
+  std::uint64_t stream = 0;  ///< another draw for each
+};
+
 /// The rows of one side of a layer as they were recorded: a sample (or a sample and position) each, which stands for
 /// one row or, with several positions, for as many: rows that lie in it one after another, or the patches of it.
 struct SideRows {
@@ -51,6 +59,9 @@ struct SideRows {
   /// No more than `most` rows, in `memory`: all of them, or one drawn from each of as many stretches, another one for
   /// each `stream`.
   [[nodiscard]] MatrixView<const float> drawn(std::size_t most, std::uint64_t stream, std::vector<float>& memory) const;
+  /// Rows that a draw over all ranks finds here, in `memory`: the draws of all ranks together are what
+  /// `drawn` makes of the rows of all of them.
+  [[nodiscard]] MatrixView<const float> drawn(const DrawRange& range, std::vector<float>& memory) const;
   /// The sum of the rows of each sample, times a factor, in `memory`.
   [[nodiscard]] MatrixView<const float> summed(double factor, std::vector<float>& memory) const;
 };

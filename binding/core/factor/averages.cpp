@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/error.h"
 #include "core/base/scattered.h"
 #include "core/block/weight_vector.h"
 #include "core/factor/factor.h"
@@ -129,6 +130,27 @@ void Factor::refresh_blocks(const Fresh& fresh) {
   for (const double trace : traces) other_.trace += trace;
   other_.count = 0;
   other_.rows_taken = rows.count();
+}
+
+// average ← β·average + (1 − β)·given
+void Factor::refresh_given(const Fresh& fresh) {
+  if (average_size() != fresh.average.size())
+    throw expected(ErrorCode::shape_mismatch, "a factor like this one", "a factor that is given", "another");
+  const double share = share_kept(options_.decay, now_.refreshes);
+  const std::span<float> average = other_.average.span(average_size());
+  const std::span<const float> before =
+      now_.refreshes > 0 ? now_.average.held(average_size()) : std::span<const float>();
+  for (std::size_t i = 0; i < average.size(); ++i) {
+    const double kept = before.empty() ? 0 : share * static_cast<double>(before[i]);
+    average[i] = static_cast<float>(kept + ((1 - share) * static_cast<double>(fresh.average[i])));
+  }
+  const std::size_t side = options_.blocks.count > 0 ? block_side() : dimension();
+  other_.trace = 0;
+  for (std::size_t i = 0; i < average.size(); ++i) {
+    if (options_.diagonal || i / side % side == i % side) other_.trace += static_cast<double>(average[i]);
+  }
+  other_.count = 0;
+  other_.rows_taken = fresh.rows.count();
 }
 
 // [√β·P ; √((1 − β)·scale·N/b)·S]: a row S from each stretch, another one at each refresh, because rows of a sequence

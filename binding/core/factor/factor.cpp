@@ -73,7 +73,9 @@ FactorMoments Factor::moments() const {
 
 void Factor::refresh(const Fresh& fresh) {
   can_roll_back_ = false;
-  if (options_.diagonal) {
+  if (!fresh.average.empty()) {
+    refresh_given(fresh);
+  } else if (options_.diagonal) {
     refresh_diagonal(fresh);
   } else if (options_.blocks.count > 0) {
     refresh_blocks(fresh);

@@ -112,8 +112,10 @@ class Factor {
     double trace = 0;                     ///< of `rows`
     std::size_t wanted = 0;               ///< rows that older ones fill it up to, as far as there are
     std::shared_ptr<const void> owner{};  ///< of the rows: kept as long as they are the factor's; none: they are copied
+    /// The factor of the batch itself, as an average is kept, where its rows are elsewhere: `rows` tells their number.
+    std::span<const float> average{};
   };
-  /// Takes in a batch's rows.
+  /// Takes in a batch's rows. Throws Error(shape_mismatch) for a given factor where no average is kept.
   void refresh(const Fresh& fresh);
   /// Takes back the last refresh since `settle`, if there was one, as if it had not been: of a step that is not taken.
   void roll_back();
@@ -124,6 +126,8 @@ class Factor {
   [[nodiscard]] std::size_t dimension() const { return features_ + (homogeneous_ ? 1 : 0); }
   /// As the solvers see it; valid until the next refresh, roll-back or reset.
   [[nodiscard]] Side side() const;
+  /// Whether a last coordinate of 1 is a part of its rows.
+  [[nodiscard]] bool homogeneous() const { return homogeneous_; }
   [[nodiscard]] bool is_diagonal() const { return options_.diagonal; }
   /// The numbers of a factor that is a diagonal, where it has started.
   [[nodiscard]] std::span<const float> diagonal() const { return now_.average.held(dimension()); }
@@ -137,6 +141,10 @@ class Factor {
     const std::size_t side = block_side();
     return {now_.average.held(average_size()).data() + (index * side * side), side, side};
   }
+  /// Numbers of an average: of both triangles, of the diagonal, or of all blocks; 0 of rows and of a panel.
+  [[nodiscard]] std::size_t average_size() const;
+  /// The average, where it is kept and has started.
+  [[nodiscard]] std::span<const float> average() const { return now_.average.held(average_size()); }
   /// Refreshes so far.
   [[nodiscard]] std::size_t refreshes() const { return now_.refreshes; }
   /// Squared norms of a panel's orthogonal rows, the largest first; empty where it has none.
@@ -182,7 +190,7 @@ class Factor {
   void refresh_average(const Fresh& fresh);
   void refresh_diagonal(const Fresh& fresh);
   void refresh_blocks(const Fresh& fresh);
-  [[nodiscard]] std::size_t average_size() const;
+  void refresh_given(const Fresh& fresh);
   MatrixView<float> stacked(const Fresh& fresh, double share, std::size_t taken);
   void keep_leading(MatrixView<const float> stack, MatrixView<float> gram);
 

@@ -123,14 +123,15 @@ std::shared_ptr<const RecordedRows> Layer::batch() const {
 
 // Rows that outnumber those of the batch before fill nothing up. Sampled targets of half a batch are no short batch:
 // the output side is filled up by the same share.
-void Layer::take_in(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner) {
-  const std::size_t count = rows.input.count();
-  const auto share = static_cast<double>(rows.output.count()) / static_cast<double>(count);
+void Layer::take_in(Factor::Fresh input, Factor::Fresh output) {
+  const std::size_t count = input.rows.count();
+  const auto share = static_cast<double>(output.rows.count()) / static_cast<double>(count);
   const std::size_t window = options_.factor.fills_up ? input_.own() : options_.factor.window;
   const auto shared = static_cast<std::size_t>(std::min(share, 1.0) * static_cast<double>(window));
-  const std::size_t outputs = options_.factor.fills_up ? rows.output.count() * window / count : shared;
-  input_.refresh({.rows = rows.input, .trace = traces.input, .wanted = window, .owner = owner});
-  output_.refresh({.rows = rows.output, .trace = traces.output, .wanted = outputs, .owner = owner});
+  input.wanted = window;
+  output.wanted = options_.factor.fills_up ? output.rows.count() * window / count : shared;
+  input_.refresh(input);
+  output_.refresh(output);
   changed();
 }
 
@@ -145,6 +146,13 @@ void Layer::decompose() {
 }
 
 void Layer::refresh() {
+  if (united_ != nullptr) {
+    const auto& [input, output] = *united_;
+    advance(input.fresh(united_), output.fresh(united_));
+    fresh_ = false;
+    refreshed_ = true;
+    return;
+  }
   if (rows_->traces().input == 0) rows_->require_finite();
   const FisherBlock& block = rows_->draw(input_.refreshes());
   advance(block, rows_->traces(), rows_);
@@ -152,10 +160,18 @@ void Layer::refresh() {
 }
 
 void Layer::advance(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner) {
+  advance(Factor::Fresh{.rows = rows.input, .trace = traces.input, .owner = owner},
+          Factor::Fresh{.rows = rows.output, .trace = traces.output, .owner = owner});
+}
+
+void Layer::advance(Factor::Fresh input, Factor::Fresh output) {
   settle_factors();
+  if (averages()) {  // which copy what they take in
+    input.owner.reset();
+    output.owner.reset();
+  }
   try {
-    if (!averages() || batches_ % options_.factor_update_steps == 0)
-      take_in(rows, traces, averages() ? nullptr : owner);
+    if (!averages() || batches_ % options_.factor_update_steps == 0) take_in(std::move(input), std::move(output));
     if (options_.method == Method::kfac && batches_ % options_.inverse_update_steps == 0) decompose();
   } catch (...) {  // one side alone, or both without their eigenvectors
     roll_back_factors();
@@ -208,6 +224,7 @@ void Layer::roll_back() {
 // Rows that the factors still have stay as they are; what is recorded next goes into memory that is free.
 void Layer::clear() {
   fresh_ = false;
+  united_.reset();
   if (rows_.use_count() == 1) {
     rows_->clear();
     return;

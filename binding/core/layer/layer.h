@@ -14,6 +14,7 @@
 #include "core/layer/layer_state.h"
 #include "core/layer/layer_summary.h"
 #include "core/layer/recorded_rows.h"
+#include "core/layer/side_share.h"
 #include "core/layer/update.h"
 #include "core/solver/cg_fac.h"
 #include "core/solver/eigen.h"
@@ -81,6 +82,26 @@ class Layer {
   /// Forgets what was recorded.
   void clear();
 
+  // --- A layer whose batch several ranks have
+
+  /// All that was recorded, where it lies.
+  [[nodiscard]] RecordedShare recorded_share() const { return rows_->share(); }
+  /// Copies what another rank recorded behind what is there.
+  void record(const RecordedShare& share);
+  /// What there is to share.
+  [[nodiscard]] ShareCounts share_counts() const;
+  /// v ← the gradient of the rows that were recorded here.
+  void form_gradient(const WeightView<float>& v) const { rows_->form_gradient(v); }
+  /// What the recorded rows give to a factor that is made of those of all ranks.
+  [[nodiscard]] SideShare side_share(LayerSide side, ShareForm form, const DrawRange& range);
+  /// The next refresh takes in these in the place of what was recorded: those of all ranks, in their order. Throws
+  /// Error(shape_mismatch) for what does not fit the factors.
+  void take_shares(std::span<const SideShare> input, std::span<const SideShare> output);
+  /// The prepared direction, as another rank takes it over.
+  [[nodiscard]] PreparedDirection direction() const;
+  /// The direction that was prepared elsewhere. Throws Error(shape_mismatch) for that of another layer.
+  void take_direction(const PreparedDirection& direction);
+
   // --- A single layer
 
   /// Copies the rows of a batch in place of those recorded before. Throws Error(not_finite) for NaN or infinity; the
@@ -123,9 +144,11 @@ class Layer {
 
   // The recorded rows, to append to.
   RecordedRows& own_rows();
-  // The factors take in a block's rows, kept by an owner where there is one.
-  void take_in(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner);
+  // The factors take in what is fresh.
+  void take_in(Factor::Fresh input, Factor::Fresh output);
   // A batch: averages take it in every so many times. Where that ends in an exception, the factors are as before.
+  void advance(Factor::Fresh input, Factor::Fresh output);
+  // That of a block's rows, kept by an owner where there is one.
   void advance(const FisherBlock& rows, const BlockTraces& traces, const std::shared_ptr<const void>& owner);
   void enter(const std::shared_ptr<const RecordedRows>& batch);
   void settle_factors();
@@ -174,6 +197,7 @@ class Layer {
   LayerOptions options_;
   std::shared_ptr<RecordedRows> rows_;                // of the step under way, or the recorded batch
   std::vector<std::shared_ptr<RecordedRows>> spare_;  // memory of earlier steps
+  std::shared_ptr<const UnitedSides> united_;         // what the next refresh takes in, of all ranks
   std::weak_ptr<const RecordedRows> entered_;         // the last batch that the factors took in
   bool fresh_ = false;                                // whether the factors' last rows are those recorded
   bool refreshed_ = false;                            // since `settle`
@@ -191,6 +215,9 @@ class Layer {
   enum class Direction { none, zero, rows, formed };
   Direction direction_ = Direction::none;
   double bound_ = 0;  // ≥ ‖x‖
+  // of a direction by rows: x = scale · Z_gᵀ Z_a, of so many rows
+  std::size_t direction_rows_ = 0;
+  double direction_scale_ = 0;
   // What `settle` makes of it: the warm start; or, of a solve that ended badly, none
   enum class Solution { none, kept, broken };
   Solution solution_ = Solution::none;

@@ -49,7 +49,7 @@ double Layer::inner_product(const Given& v, const WeightView<const float>& m) co
 // products_r ← g_rᵀ X [a_r 1] of a direction by rows, X = scale·Z_gᵀ Z_a: (g Z_gᵀ) ∘ ([a 1] Z_aᵀ)
 void Layer::products_by_rows(MatrixView<const float> inputs, MatrixView<const float> output_grads,
                              std::span<double> products) const {
-  const std::size_t width = rows_->input_rows();
+  const std::size_t width = direction_rows_;
   const MatrixView<const float> z_input = z_input_.held_matrix(width, input_.dimension());
   const MatrixView<const float> z_output = z_output_.held_matrix(width, output_.dimension());
   std::vector<float> memory(2 * products.size() * width);
@@ -60,8 +60,7 @@ void Layer::products_by_rows(MatrixView<const float> inputs, MatrixView<const fl
   for (std::size_t row = 0; shape_.bias && row < right.rows; ++row) {
     for (std::size_t j = 0; j < width; ++j) right(row, j) += z_input(j, shape_.in_features);
   }
-  for (std::size_t row = 0; row < products.size(); ++row)
-    products[row] = rows_->loss_scale() * row_dot(left, right, row);
+  for (std::size_t row = 0; row < products.size(); ++row) products[row] = direction_scale_ * row_dot(left, right, row);
 }
 
 SampledProducts Layer::sampled_products() const {
@@ -99,14 +98,14 @@ SampledProducts Layer::sampled_products() const {
 // ‖scale·Z_gᵀ Z_a‖² = scale²·⟨Z_g Z_gᵀ, Z_a Z_aᵀ⟩
 double Layer::direction_norm() const {
   if (direction_ != Direction::rows) return bound_;  // which is exact of what is formed
-  const std::size_t count = rows_->input_rows();
+  const std::size_t count = direction_rows_;
   std::vector<float> memory(2 * count * count);
   const MatrixView<float> input(memory.data(), count, count);
   const MatrixView<float> output(memory.data() + input.size(), count, count);
   blas::gram(1.0F, z_input_.held_matrix(count, input_.dimension()), input);
   blas::gram(1.0F, z_output_.held_matrix(count, output_.dimension()), output);
   const double square = blas::dot(std::span<const float>(input.elements()), output.elements());
-  return rows_->gradient().scale * std::sqrt(std::max(square, 0.0));
+  return direction_scale_ * std::sqrt(std::max(square, 0.0));
 }
 
 }  // namespace cgfac

@@ -196,6 +196,8 @@ bool Layer::prepare_rows(const FactoredDamping& gamma, LayerStep& step) {
   const double gamma_input = input_inverse_.gamma();
   const double gamma_output = output_inverse_.gamma();
   const double scale = rows_->gradient().scale;
+  direction_rows_ = count;
+  direction_scale_ = scale;
   step.vx = scale * scale * dot_of_lower(input_gram, output_gram);
   const double input_trace = trace(input_gram);
   const double output_trace = trace(output_gram);

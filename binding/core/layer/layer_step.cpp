@@ -130,13 +130,13 @@ void Layer::write_once(const LayerUpdate& update) const {
 // W ← (1 − η·weightDecay)·W − scale·η·Z_gᵀ Z_a: a block of what is contiguous in the kernel at a time, and the rest of
 // the update while the block is at hand.
 void Layer::write_rows(const LayerUpdate& update) const {
-  const std::size_t count = rows_->input_rows();
+  const std::size_t count = direction_rows_;
   const std::size_t features = shape_.in_features;
   const MatrixView<const float> z_input = z_input_.held_matrix(count, input_.dimension());
   const MatrixView<const float> z_output = z_output_.held_matrix(count, output_.dimension());
   const FirstArray first_array = first_of(update);
   const auto beta = static_cast<float>(first_array.keep);
-  const auto factor = static_cast<float>(first_array.factor * rows_->gradient().scale);
+  const auto factor = static_cast<float>(first_array.factor * direction_scale_);
   const WeightView<float>& target = first_array.array;
   const bool by_rows = shape_.layout == KernelLayout::out_in;
   const std::size_t extent = by_rows ? shape_.out_features : features;

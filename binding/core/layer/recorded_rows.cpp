@@ -71,6 +71,43 @@ void RecordedRows::append_fisher(MatrixView<const float> output_grads, double fa
   block_ = {};
 }
 
+RecordedShare RecordedRows::share() const {
+  return {.inputs = inputs(),
+          .loss_grads = loss_grads(),
+          .output_grads = view(fisher_.numbers, output_width_),
+          .loss_factor = loss_.factor,
+          .fisher_factor = fisher_.factor,
+          .for_factors = for_factors_,
+          .samples = samples_,
+          .fisher_samples = fisher_samples_,
+          .parts = parts_,
+          .fisher_parts = fisher_parts_};
+}
+
+void RecordedRows::append(const RecordedShare& share) {
+  std::size_t first_sample = 0;
+  for (const RecordedPart& part : parts_)
+    first_sample = std::max(first_sample, part.samples.first + part.samples.count);
+  for (const auto& [first_row, rows, samples] : share.parts) {
+    parts_.push_back({.first_row = input_rows_ + first_row,
+                      .rows = rows,
+                      .samples = {.first = first_sample + samples.first, .count = samples.count}});
+  }
+  const std::span<const float> inputs = share.inputs.elements();
+  inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
+  if (share.loss_grads.rows > 0) loss_.append(share.loss_grads, share.loss_factor);
+  input_rows_ += share.inputs.rows;
+  samples_ += share.samples;
+  if (share.output_grads.rows > 0) {
+    for_factors_ = share.for_factors;
+    fisher_samples_ += share.fisher_samples;
+    fisher_.append(share.output_grads, share.fisher_factor);
+    fisher_parts_.insert(fisher_parts_.end(), share.fisher_parts.begin(), share.fisher_parts.end());
+  }
+  traces_ = {};
+  block_ = {};
+}
+
 // A part's first samples are those whose targets were sampled, with all of their rows.
 std::vector<std::size_t> RecordedRows::sampled_rows() const {
   std::vector<std::size_t> rows;
@@ -107,18 +144,21 @@ std::vector<std::size_t> RecordedRows::factor_rows() const {
   return rows;
 }
 
-FisherBlock RecordedRows::made(DrawnRows& memory) const {
+LayerRows RecordedRows::layer_rows(std::vector<std::size_t>& part_rows) const {
   const Grads& grads = output_grads();
-  const std::vector<std::size_t> rows = factor_rows();
-  return kind_of(shape_).block(shape_,
-                               {.inputs = inputs(),
-                                .output_grads = view(grads.numbers, output_width_),
-                                .samples = samples_,
-                                .output_samples = empirical() ? samples_ : fisher_samples_,
-                                .factor = grads.factor,
-                                .parts = parts_,
-                                .output_rows = rows},
-                               memory);
+  part_rows = factor_rows();
+  return {.inputs = inputs(),
+          .output_grads = view(grads.numbers, output_width_),
+          .samples = samples_,
+          .output_samples = empirical() ? samples_ : fisher_samples_,
+          .factor = grads.factor,
+          .parts = parts_,
+          .output_rows = part_rows};
+}
+
+FisherBlock RecordedRows::made(DrawnRows& memory) const {
+  std::vector<std::size_t> part_rows;
+  return kind_of(shape_).block(shape_, layer_rows(part_rows), memory);
 }
 
 FisherBlock RecordedRows::block() const {

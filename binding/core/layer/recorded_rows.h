@@ -11,6 +11,20 @@
 
 namespace cgfac {
 
+/// What was recorded of a step, as it travels from one rank to another.
+struct RecordedShare {
+  MatrixView<const float> inputs;
+  MatrixView<const float> loss_grads;
+  MatrixView<const float> output_grads;  ///< of sampled targets
+  double loss_factor = 1;
+  double fisher_factor = 1;
+  bool for_factors = true;  ///< whether the output factor is made of them
+  std::size_t samples = 0;
+  std::size_t fisher_samples = 0;
+  std::vector<RecordedPart> parts{};
+  std::vector<std::size_t> fisher_parts{};
+};
+
 /// The rows of one step, copied: those of one batch or, one after another, of several.
 class RecordedRows {
  public:
@@ -32,6 +46,11 @@ class RecordedRows {
   void append_fisher(MatrixView<const float> output_grads, double factor, bool for_factors = true,
                      std::size_t samples = 0);
 
+  /// All that was recorded, where it lies.
+  [[nodiscard]] RecordedShare share() const;
+  /// Copies what another rank recorded behind what is there: its samples are others.
+  void append(const RecordedShare& share);
+
   [[nodiscard]] bool empty() const { return input_rows_ == 0; }
   [[nodiscard]] std::size_t input_rows() const { return input_rows_; }
   /// Whether the output factor is made of the loss gradients.
@@ -46,6 +65,8 @@ class RecordedRows {
   const FisherBlock& draw(std::uint64_t stream);
   /// Of the block, as `require_finite` or `draw` found them; 0 where rows were recorded since.
   [[nodiscard]] const BlockTraces& traces() const { return traces_; }
+  /// The rows that the factors are made of, of which `part_rows` is to hold those of each part.
+  [[nodiscard]] LayerRows layer_rows(std::vector<std::size_t>& part_rows) const;
   /// The rows' own gradient, factor · lossGradsᵀ [a 1]/samples, of rows that are those of the mathematics.
   [[nodiscard]] Gradient gradient() const;
   /// v ← the rows' own gradient.

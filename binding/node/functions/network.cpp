@@ -14,52 +14,13 @@
 #include "node/convert/options.h"
 #include "node/convert/report_writer.h"
 #include "node/errors.h"
+#include "node/functions/layer_list.h"
 
 namespace cgfac::node {
 namespace {
 
 double microseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-}
-
-// The layers of a list, none of which has a call pending.
-struct Layers {
-  std::vector<std::shared_ptr<Layer>> layers;
-  std::vector<LayerWrap*> wraps;  // which a pending call keeps with its list
-  std::vector<double> costs;
-
-  Layers(const Napi::CallbackInfo& info, const char* call) {
-    const auto list = info[0].As<Napi::Array>();
-    for (std::uint32_t i = 0; i < list.Length(); ++i) {
-      LayerWrap& wrap = LayerWrap::of(list.Get(i).As<Napi::Object>().Get("layer"));
-      wrap.require_idle(info.Env(), call);
-      layers.push_back(wrap.layer());
-      wraps.push_back(&wrap);
-      costs.push_back(wrap.layer()->estimated_cost());
-    }
-  }
-  void tell_memory() const {
-    for (LayerWrap* const wrap : wraps) wrap->tell_memory();
-  }
-};
-
-Napi::Object item_of(const Napi::CallbackInfo& info, std::size_t index) {
-  return info[0].As<Napi::Array>().Get(static_cast<std::uint32_t>(index)).As<Napi::Object>();
-}
-
-// A call over all layers: their pending calls are counted, and the list is pinned with the arrays that are the
-// package's own.
-template <typename Outcome>
-Napi::Value queue_all(const Napi::CallbackInfo& info, Call<Outcome> call, const std::shared_ptr<Layers>& layers,
-                      std::shared_ptr<CallMemory> memory, const Napi::Value& token) {
-  call.pins = {info[0], info[1]};
-  call.started = [layers] {
-    for (LayerWrap* const wrap : layers->wraps) wrap->start();
-  };
-  call.settled = [layers] {
-    for (LayerWrap* const wrap : layers->wraps) wrap->settle();
-  };
-  return queue(info.Env(), std::move(call), std::move(memory), token);
 }
 
 // --- prepare

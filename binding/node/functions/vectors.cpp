@@ -1,5 +1,6 @@
 #include "node/functions/vectors.h"
 
+#include "core/base/fingerprint.h"
 #include "core/block/finite.h"
 #include "core/block/weight_vector.h"
 #include "core/layer/update.h"
@@ -47,6 +48,16 @@ Napi::Value square(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::span<const float> numbers = float32_array(info[0], "an array");
     return Napi::Number::New(info.Env(), dot_in_pieces(numbers, numbers));
+  });
+}
+
+Napi::Value fingerprint(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto list = info[0].As<Napi::Array>();
+    std::uint64_t hash = no_fingerprint;
+    for (std::uint32_t i = 0; i < list.Length(); ++i)
+      hash = cgfac::fingerprint(float32_array(list.Get(i), "an array"), hash);
+    return Napi::Number::New(info.Env(), static_cast<double>(hash >> 11U));
   });
 }
 

@@ -13,6 +13,8 @@ void combine(const Napi::CallbackInfo& info);
 void copy_all(const Napi::CallbackInfo& info);
 /// (array) → ‖x‖² of a Float32Array.
 Napi::Value square(const Napi::CallbackInfo& info);
+/// ([array, …]) → a number of 53 bits that other numbers in these Float32Arrays would hardly have.
+Napi::Value fingerprint(const Napi::CallbackInfo& info);
 /// ([array, …]) → the index of the first Float32Array that holds NaN or infinity, or −1.
 Napi::Value first_not_finite(const Napi::CallbackInfo& info);
 

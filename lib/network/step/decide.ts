@@ -24,6 +24,8 @@ export interface StepPlan {
   readonly lossFloor: number;
   /** Whether it was given. */
   readonly floorGiven: boolean;
+  /** Samples of this rank, where it says. */
+  readonly samples?: number | undefined;
   /** η where it was given. */
   readonly stepSize?: number;
   /** The layers whose factors are to take in what was recorded. */

@@ -39,15 +39,28 @@ export function preparation(tasks: readonly LayerTask[], { damping, trust, measu
     now: () => timed('directions', () => callNative(() => native.prepareAllSync(items, options))),
     later: (signal) => callNativeAsync(signal, (token) => native.prepareAll(items, options, token)),
   };
-  const collect = (): PreparedStep[] =>
-    tasks.map(({ layer }, index) => {
-      const nothing = { report: new Float64Array(), refresh: false, products: undefined };
-      const { report, refresh: refreshed, products } = items[index] ?? nothing;
-      const [input = 0, output = 0] = [report[stepReport.inputRows], report[stepReport.outputRows]];
-      if (refreshed) layer.refreshed({ input, output });
-      return preparedStep(report, layer.factorRows, products);
-    });
-  return { phase, collect };
+  return { phase, results: items, collect: () => collected(tasks, items) };
+}
+
+/** What the solve of a layer reports. */
+export interface PreparedResult {
+  /** A StepReport. */
+  readonly report: Float64Array;
+  /** What u_b is of each sample, where they were asked for. */
+  readonly products: Float64Array | undefined;
+}
+
+/** What is known of each layer once its direction is prepared, here or elsewhere. */
+export function collected(
+  tasks: readonly Pick<LayerTask, 'layer' | 'refresh'>[],
+  results: readonly PreparedResult[],
+): PreparedStep[] {
+  return tasks.map(({ layer, refresh }, index) => {
+    const { report, products } = results[index] ?? { report: new Float64Array(), products: undefined };
+    const [input = 0, output = 0] = [report[stepReport.inputRows], report[stepReport.outputRows]];
+    if (refresh) layer.refreshed({ input, output });
+    return preparedStep(report, layer.factorRows, products);
+  });
 }
 
 /** The update of momentum, weights, gradients and averages by the directions. */

@@ -252,7 +252,7 @@ const table: Case[] = [
     what: 'a signal for a synchronous step',
     code: unknown,
     message:
-      'Expected one of loss, lossFloor, targets, stepSize, weightNorms, gradients for an option of ' +
+      'Expected one of loss, lossFloor, targets, stepSize, samples, weightNorms, gradients for an option of ' +
       'naturalGradientsSync but ' +
       "received 'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),

@@ -1,4 +1,5 @@
 import { CgfacError } from '../../../lib/base/errors';
+import { local } from '../../../lib/base/local';
 import type { OptionRow, OptionRows, Term, Where } from '../../../lib/base/option-table';
 import { conjugateGradientRows, fisherOperatorRows, layerPreconditionerRows } from '../../../lib/layer/option-rows';
 import { parseLayerOptions } from '../../../lib/layer/options';
@@ -204,6 +205,8 @@ const samples: Readonly<Record<string, unknown>> = {
   maxIterations: 3,
   tolerance: 0.5,
   space: 'gram',
+  ownerRows: 'own',
+  weightCheckSteps: 5,
 };
 
 /** Settings of the options that others depend on. */
@@ -211,7 +214,7 @@ const settings = methods.flatMap((method) =>
   modes.flatMap((dampingMode) =>
     histories.flatMap((factorHistory) =>
       (['auto', 'polyak', 'quadratic', 'kl-clip', 'fixed'] as const).flatMap((stepRule) =>
-        [{}, { trustRegion: { kl: 1 } }, { adaptiveDamping: true }].map((more) => ({
+        [{}, { trustRegion: { kl: 1 } }, { adaptiveDamping: true }, { communicator: local() }].map((more) => ({
           ...{ method, dampingMode, factorHistory, stepRule },
           ...more,
         })),
@@ -229,7 +232,11 @@ test('there are settings to try', () => {
 describe('where an option may be given', () => {
   const meets = (setting: Readonly<Record<string, unknown>>, where: Where) =>
     Object.entries(where).every(([name, term]) =>
-      Array.isArray(term) ? term.includes(setting[name]) : 'absent' in term && setting[name] === undefined,
+      Array.isArray(term)
+        ? term.includes(setting[name])
+        : 'absent' in term
+          ? setting[name] === undefined
+          : setting[name] !== undefined,
     );
   const limited = Object.entries<OptionRow>(preconditionerRows).filter(([, { only }]) => only !== undefined);
 

@@ -48,6 +48,14 @@ std::size_t ConvolutionKind::output_width(const LayerShape& shape) const {
   return transposed(shape) ? shape.patches.sample() : shape.patches.positions() * shape.out_features;
 }
 
+SideRows ConvolutionKind::input_rows(const LayerShape& shape, MatrixView<const float> inputs) const {
+  return convolution_inputs(shape, inputs);
+}
+
+SideRows ConvolutionKind::output_rows(const LayerShape& shape, MatrixView<const float> output_grads) const {
+  return convolution_outputs(shape, output_grads);
+}
+
 FisherBlock convolution_block(const LayerShape& shape, const SideRows& inputs, const SideRows& outputs,
                               const LayerRows& rows, DrawnRows& memory) {
   const auto samples = static_cast<double>(rows.samples);
@@ -59,10 +67,13 @@ FisherBlock convolution_block(const LayerShape& shape, const SideRows& inputs, c
     input.scale = 1 / samples;
     output.rows = outputs.summed(1, memory.output_grads);
   } else {
-    const std::size_t most = std::max<std::size_t>(shape.max_rows, 1);
-    input.rows = inputs.drawn(most, memory.stream, memory.inputs);
+    const auto drawn = [&](const SideRows& all, const std::optional<DrawRange>& range, std::vector<float>& numbers) {
+      return range ? all.drawn(*range, numbers)
+                   : all.drawn(std::max<std::size_t>(shape.max_rows, 1), memory.stream, numbers);
+    };
+    input.rows = drawn(inputs, rows.input_draw, memory.inputs);
     input.scale = static_cast<double>(inputs.count()) / static_cast<double>(input.rows.rows) / samples;
-    output.rows = outputs.drawn(most, memory.stream, memory.output_grads);
+    output.rows = drawn(outputs, rows.output_draw, memory.output_grads);
   }
   output.scale = square / static_cast<double>(output.rows.rows);
   return {.input = input, .output = output, .layout = shape.layout};

@@ -21,6 +21,8 @@ class ConvolutionKind final : public KindOfLayer {
   [[nodiscard]] bool any_solver() const override { return true; }
   [[nodiscard]] std::size_t input_width(const LayerShape& shape) const override;
   [[nodiscard]] std::size_t output_width(const LayerShape& shape) const override;
+  [[nodiscard]] SideRows input_rows(const LayerShape& shape, MatrixView<const float> inputs) const override;
+  [[nodiscard]] SideRows output_rows(const LayerShape& shape, MatrixView<const float> output_grads) const override;
   [[nodiscard]] FisherBlock block(const LayerShape& shape, const LayerRows& rows, DrawnRows& memory) const override;
   void form_gradient(const LayerShape& shape, MatrixView<const float> inputs, MatrixView<const float> output_grads,
                      double scale, const WeightView<float>& v) const override;

@@ -32,6 +32,14 @@ void each_weight(const LayerShape& shape, MatrixView<const float> patch, MatrixV
 
 }  // namespace
 
+SideRows DepthwiseConvolutionKind::input_rows(const LayerShape& shape, MatrixView<const float> inputs) const {
+  return inputs_of(shape, inputs);
+}
+
+SideRows DepthwiseConvolutionKind::output_rows(const LayerShape& shape, MatrixView<const float> output_grads) const {
+  return outputs_of(shape, output_grads);
+}
+
 FisherBlock DepthwiseConvolutionKind::block(const LayerShape& shape, const LayerRows& rows, DrawnRows& memory) const {
   return convolution_block(shape, inputs_of(shape, rows.inputs), outputs_of(shape, rows.output_grads), rows, memory);
 }

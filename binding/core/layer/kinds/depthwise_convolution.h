@@ -15,11 +15,17 @@ class DepthwiseConvolutionKind final : public KindOfLayer {
   [[nodiscard]] std::size_t output_width(const LayerShape& shape) const override {
     return shape.patches.positions() * shape.out_features;
   }
+  [[nodiscard]] SideRows input_rows(const LayerShape& shape, MatrixView<const float> inputs) const override;
+  [[nodiscard]] SideRows output_rows(const LayerShape& shape, MatrixView<const float> output_grads) const override;
   [[nodiscard]] FisherBlock block(const LayerShape& shape, const LayerRows& rows, DrawnRows& memory) const override;
   void form_gradient(const LayerShape& shape, MatrixView<const float> inputs, MatrixView<const float> output_grads,
                      double scale, const WeightView<float>& v) const override;
   void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
                 MatrixView<const float> output_grads, std::span<double> products) const override;
+  /// Rows that were drawn.
+  [[nodiscard]] ShareWeights share_weights(const LayerRows& /*rows*/, const FisherBlock& block) const override {
+    return {.input = static_cast<double>(block.input.count()), .output = static_cast<double>(block.output.count())};
+  }
   [[nodiscard]] Factor input_factor(const LayerShape& shape, const FactorOptions& options) const override;
   [[nodiscard]] Factor output_factor(const LayerShape& shape, const FactorOptions& options) const override;
   void apply_inverses(const LayerShape& shape, DampedInverse& input, DampedInverse& output,

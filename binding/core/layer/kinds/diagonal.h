@@ -21,6 +21,10 @@ class DiagonalKind final : public KindOfLayer {
                      double scale, const WeightView<float>& v) const override;
   void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
                 MatrixView<const float> output_grads, std::span<double> products) const override;
+  /// A row may be the sum over all samples: they count, not it.
+  [[nodiscard]] ShareWeights share_weights(const LayerRows& rows, const FisherBlock& /*block*/) const override {
+    return {.input = 1, .output = static_cast<double>(rows.output_samples)};
+  }
   /// The factor 1.
   [[nodiscard]] Factor input_factor(const LayerShape& shape, const FactorOptions& options) const override;
   /// D as a running average.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -105,6 +106,8 @@ struct LayerRows {
   double factor = 1;                           ///< makes output gradients those of a sample's own loss
   std::span<const RecordedPart> parts{};       ///< that the inputs were recorded in
   std::span<const std::size_t> output_rows{};  ///< of each part: its first ones; empty where they do not belong to them
+  std::optional<DrawRange> input_draw{};       ///< of the rows of all ranks, where these are not all
+  std::optional<DrawRange> output_draw{};
 };
 
 /// Memory of rows that a factor takes in, where they do not lie as they were recorded.
@@ -112,6 +115,12 @@ struct DrawnRows {
   std::vector<float> inputs;
   std::vector<float> output_grads;
   std::uint64_t stream = 0;  ///< another draw for each
+};
+
+/// What a share of a batch weighs in the factors of all of it.
+struct ShareWeights {
+  double input = 0;
+  double output = 0;
 };
 
 /// What the layers of a kind have in common. `inputs` and `output_grads` are rows as they were recorded, as many of
@@ -139,6 +148,19 @@ class KindOfLayer {
   /// products_r ← Σ over the positions of row r of gᵀ X [a 1]
   virtual void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
                         MatrixView<const float> output_grads, std::span<double> products) const = 0;
+  /// The rows of the input side as the factor has them, one for each that was recorded or for each position of it.
+  [[nodiscard]] virtual SideRows input_rows(const LayerShape& /*shape*/, MatrixView<const float> inputs) const {
+    return {.recorded = inputs, .features = inputs.cols};
+  }
+  /// The rows of the output side as the factor has them.
+  [[nodiscard]] virtual SideRows output_rows(const LayerShape& /*shape*/, MatrixView<const float> output_grads) const {
+    return {.recorded = output_grads, .features = output_grads.cols};
+  }
+  /// What the factors of a share, a block of its rows, weigh in the mean over all shares: samples of the input side,
+  /// rows of the output side.
+  [[nodiscard]] virtual ShareWeights share_weights(const LayerRows& rows, const FisherBlock& /*block*/) const {
+    return {.input = static_cast<double>(rows.samples), .output = static_cast<double>(rows.output_grads.rows)};
+  }
   /// The input factor, and how it is averaged.
   [[nodiscard]] virtual Factor input_factor(const LayerShape& shape, const FactorOptions& options) const {
     return {shape.in_features, shape.bias, options};

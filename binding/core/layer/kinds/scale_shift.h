@@ -21,6 +21,10 @@ class ScaleShiftKind final : public KindOfLayer {
                      double scale, const WeightView<float>& v) const override;
   void products(const LayerShape& shape, const WeightView<const float>& x, MatrixView<const float> inputs,
                 MatrixView<const float> output_grads, std::span<double> products) const override;
+  /// All of it is of the sampled gradients.
+  [[nodiscard]] ShareWeights share_weights(const LayerRows& rows, const FisherBlock& /*block*/) const override {
+    return {.input = static_cast<double>(rows.output_samples), .output = 1};
+  }
   [[nodiscard]] Factor input_factor(const LayerShape& shape, const FactorOptions& options) const override;
   [[nodiscard]] Factor output_factor(const LayerShape& shape, const FactorOptions& options) const override;
   void apply_inverses(const LayerShape& shape, DampedInverse& input, DampedInverse& output,
