@@ -7,8 +7,6 @@
  * adapter; test/support/plain-adapter.ts is the smallest.
  */
 
-/** What the processes of a run tell each other. */
-export type { Communicator, Expected, Numbers, ReduceOperation } from './base/communicator';
 /** Errors that carry a code. */
 export { CgfacError, type CgfacErrorCode } from './base/errors';
 /** What options of an adapter's own may take. */

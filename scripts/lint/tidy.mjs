@@ -128,7 +128,9 @@ const batches = [
     batchesOf(`test-${room}`, filesOf(new RegExp(`^test/core/${room}/.*\\.cpp$`)), sizes),
   ),
   // programs, each with an entry of the same name
-  ...filesOf(/^test\/fuzz\/(support\/)?\w+\.cpp$/).flatMap((path) => batchesOf(`fuzz-${basename(path, '.cpp')}`, [path], sizes)),
+  ...filesOf(/^test\/fuzz\/(support\/)?\w+\.cpp$/).flatMap((path) =>
+    batchesOf(`fuzz-${basename(path, '.cpp')}`, [path], sizes),
+  ),
 ];
 const checked = new Set(batches.flatMap(({ paths }) => paths));
 const unchecked = filesOf(/^(binding|bench|test\/core|test\/fuzz)\/.*\.cpp$/).filter((path) => !checked.has(path));
