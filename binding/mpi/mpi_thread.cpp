@@ -15,6 +15,10 @@
 namespace cgfac::mpi {
 namespace {
 
+/// A rest before the run is ended: MPICH's launcher, which ends every rank then, loses what it has not read by that
+/// time of what they said.
+constexpr std::chrono::milliseconds rest_before_abort{200};
+
 /// How long the thread has to end the run: it looks every millisecond, unless MPI itself does not come back (from its
 /// start, when other ranks do not come).
 constexpr std::chrono::seconds last_wait{1};
@@ -79,6 +83,7 @@ void MpiThread::run(const std::vector<std::string>& names, std::chrono::millisec
     work(ranks);
   } catch (const Leaving&) {
     const int code = leaving_.load();
+    std::this_thread::sleep_for(rest_before_abort);
     mpi->abort(code);
     ::_exit(code);
   }
