@@ -78,7 +78,7 @@ export async function fuzz(args, setUp) {
     args,
     options: { minutes: { type: 'string' }, valgrind: { type: 'boolean', default: false } },
   }).values;
-  const total = 60 * Number(minutes ?? 0.5);
+  const total = 60 * Number(minutes ?? 1);
   if (!(total > 0)) throw new RangeError(`Expected a number > 0 for --minutes but received ${minutes}`);
   if (!setUp(valgrind ? '--replay' : '--fuzz')) return { passed: 0, failed: 1 };
   const search = minutes !== undefined;

@@ -5,7 +5,7 @@
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
 //   asan  under AddressSanitizer and UndefinedBehaviorSanitizer the tests of the core, then those of Jest that call the
 //         addon; with arguments, Jest alone, as `lib`
-//   fuzz  the targets of test/fuzz, their corpus and new inputs: half a minute in all, or `--minutes M`; with
+//   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with
 //         `--valgrind` the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';

@@ -62,8 +62,8 @@ class Solves {
     output_grads_ = draws.numbers(fisher_ * shape_.out_features);
     if (own_ && !empirical) loss_grads_ = draws.numbers(batch_ * shape_.out_features);
     loss_ = {empirical ? output_grads_.data() : loss_grads_.data(), batch_, shape_.out_features};
-    rows_near_one_ = (rows_near_one_ || options_.factor.history == FactorHistory::none) && near_one(inputs_) &&
-                     near_one(output_grads_);
+    rows_near_one_ = (rows_near_one_ || options_.factor.history == FactorHistory::none) && near_one(inputs_, near) &&
+                     near_one(output_grads_, near);
     v_ = draws.numbers(shape_.size());
     keep_ = own_ && draws.flag() ? draws.power_of_ten(-8, 0) : 0;
     factor_ = own_ && draws.flag() ? -draws.power_of_ten(-12, 12) : 1;
@@ -125,7 +125,7 @@ class Solves {
   }
   /// Whether this batch and those that are averaged with it leave every damping far above their rounding.
   [[nodiscard]] bool benign() const {
-    if (!rows_near_one_ || (own_ && !near_one({loss_.data, loss_.size()})) || !near_one(v_)) return false;
+    if (!rows_near_one_ || (own_ && !near_one({loss_.data, loss_.size()}, near)) || !near_one(v_, near)) return false;
     if (options_.block == Block::sample && no_sample_has_both()) return false;
     const double damping = options_.damping.value;
     return damping >= 0.1 && damping <= 1e3 && std::abs(factor_) <= 1e3;
@@ -187,9 +187,20 @@ class Solves {
 
   /// What a difference from v/λ multiplies the bound by: the rounding of the large coordinates reaches the small ones.
   [[nodiscard]] double leakage(const LayerSummary& summary, double condition) const {
-    const bool difference = summary.method != Method::kfac && options_.damping_mode == DampingMode::tikhonov;
-    return difference ? std::max(1.0, std::sqrt(condition) / 2) : 1;
+    const bool tikhonov = summary.method != Method::kfac && options_.damping_mode == DampingMode::tikhonov;
+    return tikhonov && difference() ? std::max(1.0, std::sqrt(condition) / 2) : 1;
   }
+  /// Whether an undamped part is left of v: neither where it is made of the rows of F, nor beside factors that are
+  /// given.
+  [[nodiscard]] bool difference() const {
+    const bool empirical = own_ && loss_.data == output_grads_.data();
+    if (options_.block == Block::sample) return !empirical;
+    if (options_.factor.history == FactorHistory::panel) return true;
+    if (options_.factor.history == FactorHistory::dense) return options_.factor.dense_dimension < largest_side();
+    const BlockForms forms = gram_forms(batch_block());
+    return !forms.covariances() && !(empirical && forms.panels());
+  }
+  [[nodiscard]] std::size_t largest_side() const { return std::max(shape_.cols(), shape_.out_features); }
 
   /// Whether averages, which are float32, hold less of the factors than their bits.
   [[nodiscard]] bool too_small(const test::DenseFactors& factors) const {
@@ -236,6 +247,7 @@ class Solves {
     require_within(residual, (2 * tolerance) + rounding, "the residual of what has converged");
   }
 
+  static constexpr float near = 4;
   LayerOptions options_;
   LayerShape shape_;
   Layer layer_;

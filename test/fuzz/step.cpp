@@ -78,8 +78,7 @@ class Steps {
   /// One step; whether another one may follow.
   bool run(Draws& draws) {
     draw_rows(draws);
-    rows_near_one_ = (rows_near_one_ || options_.factor.history == FactorHistory::none) && near_one(inputs_) &&
-                     near_one(fisher_grads_) && near_one(loss_grads_);
+    note_rows();
     const bool given = draws.flag();
     const bool taken_back = draws.below(4) == 3;
     v_ = draws.numbers(shape_.size());
@@ -145,10 +144,29 @@ class Steps {
     layer_.record_fisher(step.fisher_grads, 1, true, sampled_);
     layer_.require_finite();
   }
-  /// Whether this batch and those that are averaged with it leave every damping far above their rounding.
+  /// What is averaged with this batch counts, too, where there is a history.
+  void note_rows() {
+    const bool first = options_.factor.history == FactorHistory::none;
+    const double size = square(largest(inputs_)) * square(std::max(largest(fisher_grads_), largest(loss_grads_)));
+    rows_near_one_ = (rows_near_one_ || first) && near_one(inputs_, near) && near_one(fisher_grads_, near) &&
+                     near_one(loss_grads_, near);
+    rows_size_ = std::max(first ? 0 : rows_size_, size);
+  }
+  static double largest(std::span<const float> numbers) {
+    double most = 0;
+    for (const float number : numbers) most = std::max(most, std::abs(static_cast<double>(number)));
+    return most;
+  }
+  static double square(double x) { return x * x; }
+  /// Whether rows and damping are near 1, and the damping far above the rounding of the rows, those that are averaged
+  /// among them: of the block itself, which a scale and shift has, or of each of two factors.
   [[nodiscard]] bool benign(bool given) const {
-    if (!rows_near_one_ || (given && !near_one(v_))) return false;
-    return options_.damping.value >= 0.1 && options_.damping.value <= 1e3;
+    if (!rows_near_one_ || (given && !near_one(v_, near))) return false;
+    const double lambda = options_.damping.value;
+    if (!(lambda >= 1 / static_cast<double>(near) && lambda <= static_cast<double>(near))) return false;
+    const double traces = rows_size_ * static_cast<double>(shape_.size() * positions_);
+    const double least = shape_.kind == Kind::scale_shift ? 0x1p-18 : 0x1p-36;
+    return options_.damping.relative || lambda >= least * traces;
   }
 
   void check(const LayerStep& step, const std::vector<float>& found, bool given) const {
@@ -216,11 +234,13 @@ class Steps {
     return (16 * test::unit_roundoff * (first + second)) + (4 * least_float);
   }
 
+  static constexpr float near = 1e3F;
   LayerShape shape_;
   LayerOptions options_;
   Layer layer_;
   KindTruth truth_;
   bool rows_near_one_ = true;
+  double rows_size_ = 0;  // the largest square of an input times that of a gradient
   // of the step under way
   std::size_t samples_ = 0;
   std::size_t sampled_ = 0;

@@ -101,8 +101,7 @@ void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output
     gradient_.loss_grads = memory.gradient.matrix(grads.rows, grads.cols);
     copy_scaled(grads, -exponent, memory.gradient.held(grads.size()).data());
   }
-  const double rows = (block_.input.scale > 0 ? traces_.input / block_.input.scale : 0) *
-                      (empirical ? traces_.output / block_.output.scale : 1);
+  const double rows = traces_.input / block_.input.scale * (empirical ? traces_.output / block_.output.scale : 1);
   const int of_scale = std::ilogb(gradient.scale) + std::clamp(root_exponent(rows), -most_made_up, 0);
   gradient_.scale = std::ldexp(gradient.scale, -of_scale);
   gradient_exponent_ = of_scale + exponent + input_exponent_;

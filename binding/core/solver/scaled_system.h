@@ -70,7 +70,7 @@ class ScaledSystem {
 
  private:
   void take_own(const Gradient& gradient, bool empirical, int output_exponent, Memory& memory);
-  bool take_what_remains(const FisherBlock& block, const Gradient& gradient, Memory& memory);
+  [[nodiscard]] bool take_what_remains(const FisherBlock& block, const Gradient& gradient, Memory& memory);
   void take_given(const WeightView<const float>& v, Memory& memory);
 
   FisherBlock block_;

@@ -3,6 +3,7 @@
  * that it belongs to. The sums are the same bits as those that an owner makes of whole gradients, because each number
  * is summed by itself in the order of ranks; but no owner has to take in the gradients of all ranks alone.
  */
+import { concatenated } from '../../base/vectors';
 import { callNative } from '../../native/call';
 import { native } from '../../native/load';
 
@@ -71,13 +72,7 @@ export function toOwners(sum: Float32Array, gradients: readonly OwnedGradient[],
       const [from, to] = common(places[index] ?? [0, 0], own);
       return [sum.subarray(from - own[0], to - own[0])];
     });
-    const message = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      message.set(part, at);
-      at += part.length;
-    }
-    return message;
+    return concatenated(parts);
   });
 }
 

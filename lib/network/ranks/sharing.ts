@@ -1,6 +1,6 @@
 /** What this rank has of each layer for its owner, and what the owner makes of the shares of all ranks. */
 import { isFloat32Array, isFloat64Array } from 'node:util/types';
-import { arraysOf, newVector } from '../../base/vectors';
+import { arraysOf, concatenated, newVector } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
 import { callNative, callNativeAsync } from '../../native/call';
 import { native } from '../../native/load';
@@ -114,18 +114,7 @@ export function* messagesOf(
     }
     to?.push(...sideFields(own?.input), ...sideFields(own?.output));
   }
-  return { toOwners: fields.map(packed), flat: relayed ? joined(gradients) : undefined };
-}
-
-/** Arrays one after the other. */
-function joined(arrays: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    all.set(array, at);
-    at += array.length;
-  }
-  return all;
+  return { toOwners: fields.map(packed), flat: relayed ? concatenated(gradients) : undefined };
 }
 
 /** The fields of a message, one after the other. */

@@ -43,11 +43,11 @@ inline bool all_finite(std::span<const float> x) {
   return true;
 }
 
-/// Whether the largest of some numbers is near 1, and all are finite.
-inline bool near_one(std::span<const float> x) {
+/// Whether the largest of some numbers is 1 but for a factor, and all are finite.
+inline bool near_one(std::span<const float> x, float factor) {
   const auto size = [](float number) { return std::abs(number); };
   const float largest = size(std::ranges::max(x, {}, size));
-  return all_finite(x) && largest >= 0.25F && largest <= 4;
+  return all_finite(x) && largest >= 1 / factor && largest <= factor;
 }
 
 }  // namespace cgfac::fuzz
