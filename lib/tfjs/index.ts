@@ -1,6 +1,7 @@
 export {
   CgfacError,
   type CgfacErrorCode,
+  type Communicator,
   type Damping,
   type EffectiveRanks,
   type LayerStepSummary,
