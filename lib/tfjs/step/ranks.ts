@@ -1,6 +1,14 @@
 /** What the ranks that train a model together tell each other of a step, besides what their preconditioners do. */
 import { tensor, type Variable } from '@tensorflow/tfjs-core';
-import { CgfacError, type Communicator, type Numbers, requireSameVariables } from '../../adapter-kit';
+import {
+  CgfacError,
+  type Communicator,
+  type Numbers,
+  type OptionRows,
+  preconditionerRows,
+  requireSameVariables,
+  resolveOptions,
+} from '../../adapter-kit';
 import type { RanksOptions } from '../options';
 import { numbersOf } from '../tape/numbers';
 
@@ -26,6 +34,36 @@ export function requireAlone(ranks: RanksOptions | undefined, what: string): voi
   if (ranks === undefined) return;
   const received = `${ranks.communicator.size} ranks, each of which has the factors of its own layers alone`;
   throw communicationError(`one process for ${what}`, received);
+}
+
+function tell<T>(communicator: Communicator, own: Said<T>): Said<T>[] {
+  const all = communicator.allgathervSync(new Uint8Array(Buffer.from(JSON.stringify(own))));
+  return all.map((each) => JSON.parse(Buffer.from(each).toString()) as Said<T>);
+}
+
+function toldBy<T>(communicator: Communicator, make: () => T): T[] {
+  let own: Said<T>;
+  try {
+    own = { said: make() };
+  } catch (thrown) {
+    tell(communicator, { error: wordsOf(thrown) });
+    throw thrown;
+  }
+  return tell(communicator, own).map((each, rank) => {
+    if ('said' in each) return each.said;
+    throw communicationError('a step that all ranks can take', `an error of rank ${rank}: ${each.error}`);
+  });
+}
+
+const communicatorRows = { communicator: { ...preconditionerRows.communicator, required: true } } satisfies OptionRows;
+
+/**
+ * Checks that an argument is a communicator.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_MISSING_OPTION`.
+ */
+export function requireCommunicator(communicator: unknown, call: string): Communicator {
+  return resolveOptions(communicatorRows, { communicator }, call).communicator;
 }
 
 /** What a rank begins a step with. */
@@ -86,22 +124,12 @@ export class StepRanks {
    * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` for an error of another rank; what `make` throws.
    */
   told<T>(make: () => T): T[] {
-    let own: Said<T>;
-    try {
-      own = { said: make() };
-    } catch (thrown) {
-      this.fail(thrown);
-      throw thrown;
-    }
-    return this.#tell(own).map((each, rank) => {
-      if ('said' in each) return each.said;
-      throw communicationError('a step that all ranks can take', `an error of rank ${rank}: ${each.error}`);
-    });
+    return toldBy(this.#communicator, make);
   }
 
   /** Tells the others, who wait for what this rank says, of its error. */
   fail(thrown: unknown): void {
-    this.#tell({ error: wordsOf(thrown) });
+    tell(this.#communicator, { error: wordsOf(thrown) });
   }
 
   /** The reason of the first rank that has one why a step cannot be taken, with the number of that rank. */
@@ -110,17 +138,17 @@ export class StepRanks {
     return rank < 0 ? undefined : `${reasons[rank]} (rank ${rank})`;
   }
 
-  #tell<T>(own: Said<T>): Said<T>[] {
-    const bytes = new Uint8Array(Buffer.from(JSON.stringify(own)));
-    const all = this.#communicator.allgathervSync(bytes);
-    return all.map((each) => JSON.parse(Buffer.from(each).toString()) as Said<T>);
-  }
-
   #bring(fresh: readonly Variable[], iteration: number, seed: number): number {
     const variables = fresh.map(({ name, dtype, shape }) => [name, dtype, shape] as const);
     const starts = this.told((): Start => ({ iteration, seed, variables }));
-    requireSame(starts, ({ variables: each }) => JSON.stringify(each), 'the same variables');
-    requireSame(starts, (each) => String(each.iteration), 'the same number of steps');
+    requireSame(
+      starts.map((each) => JSON.stringify(each.variables)),
+      'the same variables',
+    );
+    requireSame(
+      starts.map((each) => String(each.iteration)),
+      'the same number of steps',
+    );
     for (const variable of fresh) {
       const numbers = this.#communicator.bcastSync(variable.dataSync() as Numbers);
       if (this.rank > 0) {
@@ -134,9 +162,18 @@ export class StepRanks {
   }
 }
 
-function requireSame(starts: readonly Start[], wordsIn: (start: Start) => string, expected: string): void {
-  const words = starts.map(wordsIn);
+function requireSame(words: readonly string[], expected: string): void {
   const other = words.findIndex((each) => each !== words[0]);
   if (other < 0) return;
   throw communicationError(`${expected} on all ranks`, `${words[0]} on rank 0 and ${words[other]} on rank ${other}`);
+}
+
+/**
+ * Compares words of all ranks.
+ *
+ * @param make - Finds those of this one; what it throws is told the others.
+ * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` on all ranks, where one has others; what `make` throws.
+ */
+export function requireSameWords(communicator: Communicator, make: () => string, expected: string): void {
+  requireSame(toldBy(communicator, make), expected);
 }

@@ -16,7 +16,11 @@ interface Trained {
 }
 
 type Cases = Readonly<Record<'rows' | 'uneven' | 'penalised' | 'plain' | 'sampled', Trained>>;
-type OfRank = Cases & Readonly<Record<'spoilt' | 'thrown' | 'changed', Trained>> & { readonly noticed: number };
+type OfRank = Cases &
+  Readonly<Record<'spoilt' | 'thrown' | 'changed', Trained>> & {
+    readonly noticed: number;
+    readonly averaged: Readonly<Record<'all' | 'own' | 'errors', readonly unknown[]>>;
+  };
 
 /** What each of two ranks has in the end, and one process without a communicator, and with that of itself alone. */
 interface Found {
@@ -103,4 +107,26 @@ test('rank 0 alone tells what there is to tell, and a configuration has nothing 
   expect(first.noticed).toBeGreaterThan(0);
   expect(second.noticed).toBe(0);
   expect(first.rows.config).toEqual(found.alone.rows.config);
+});
+
+test('averageGradients gives all ranks the mean, and a rank alone its own', () => {
+  const mean = [
+    ['a', [1, 2], [1.5, 2]],
+    ['b', [], [2]],
+  ];
+  for (const [rank, { averaged }] of found.ranks.entries()) {
+    expect(averaged.all).toEqual(mean);
+    expect(averaged.own).toEqual([
+      ['a', [1, 2], [1 + rank, 2]],
+      ['b', [], [4 * rank]],
+    ]);
+  }
+});
+
+test('averageGradients refuses other variables on all ranks, and tells the others what it refuses on one', () => {
+  const other = expect.stringMatching(/^ERR_CGFAC_COMMUNICATION: .* same variables on all ranks but received \[\["a"/);
+  const refused = 'ERR_CGFAC_INVALID_ARG_TYPE: Expected a float32 tensor for gradients.a';
+  const [first, second] = found.ranks.map(({ averaged }) => averaged.errors);
+  expect(first).toEqual([other, expect.stringContaining(`an error of rank 1: ${refused}`)]);
+  expect(second).toEqual([other, expect.stringMatching(new RegExp(`^${refused}`))]);
 });

@@ -4,7 +4,7 @@ const { isMainThread } = require('node:worker_threads');
 const tf = require('@tensorflow/tfjs-core');
 const { initializers, layers, regularizers, sequential } = require('@tensorflow/tfjs-layers');
 require('@tensorflow/tfjs-backend-cpu');
-const { cgfac } = require('cgfac/tfjs');
+const { averageGradients, cgfac } = require('cgfac/tfjs');
 const { answer, oneRank, startThreads } = require('../../../native/programs/thread-ranks.cjs');
 
 const [SIZE, STEPS, PIXELS] = [2, 10, 12];
@@ -107,6 +107,28 @@ function changedGradients(communicator) {
   }
 }
 
+/** Means of gradients over the ranks, of a rank alone, and what becomes of other ones. */
+function averaged(communicator) {
+  const { rank } = communicator;
+  const gradients = { a: tf.tensor2d([[1 + rank, 2]]), b: tf.scalar(4 * rank) };
+  const numbers = (all) => Object.entries(all).map(([name, each]) => [name, each.shape, Array.from(each.dataSync())]);
+  const errors = [
+    { [rank === 0 ? 'a' : 'c']: tf.scalar(1) },
+    { a: rank === 0 ? tf.scalar(1) : tf.scalar(1, 'int32') },
+  ].map((others) => {
+    try {
+      return numbers(averageGradients(others, communicator));
+    } catch ({ code, message }) {
+      return `${code}: ${message}`;
+    }
+  });
+  return {
+    all: numbers(averageGradients(gradients, communicator)),
+    own: numbers(averageGradients(gradients, oneRank())),
+    errors,
+  };
+}
+
 /** What a rank, or one process, makes of each case. */
 async function cases(communicator) {
   await tf.setBackend('cpu');
@@ -131,6 +153,7 @@ async function cases(communicator) {
     noticed,
     sampled: await trained(communicator, {}),
     spoilt: await trained(communicator, { ...own, spoilt: 2 }),
+    averaged: averaged(communicator),
     thrown: changedGradients(communicator),
     changed: await trained(communicator, { ...own, changed: 8 }),
   };
