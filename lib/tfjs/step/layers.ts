@@ -25,6 +25,7 @@ import { isSamePart, whole } from '../kinds/part';
 import type { LoadedState } from '../saving/loaded';
 import type { SavedState, StatedLayer } from '../saving/saved-state';
 import { type NewLayer, unlikeSaved } from '../saving/take-over';
+import { requireAlone } from './ranks';
 import type { RecipeSettings } from './settings';
 
 /** A layer, or a lone variable, that a step has met. */
@@ -216,12 +217,19 @@ export class RecipeLayers {
   /** Lets go of the layers of variables that were disposed of. */
   prune(): void {
     const alive = this.#known.filter((known) => !variablesOf(known).some(({ isDisposed }) => isDisposed));
-    const state = alive.length < this.#known.length ? this.state() : undefined;
+    if (alive.length === this.#known.length) return;
+    requireAlone(this.#settings.ranks, 'variables that are disposed of between steps');
+    const state = this.state();
     if (state !== undefined) this.#replace(alive, state);
   }
 
   /** Tells the preconditioner, which knows nothing of a step without layers, that one came between skipped ones. */
   endRow(): void {
+    if (this.#settings.ranks) {
+      const all = this.#preconditioner?.gatherStateSync();
+      this.#preconditioner?.scatterStateSync(all && { ...all, skippedSteps: { ...all.skippedSteps, inARow: 0 } });
+      return;
+    }
     const state = this.state();
     if (!state || state.skippedSteps.inARow === 0) return;
     this.#preconditioner?.loadStateDict({ ...state, skippedSteps: { ...state.skippedSteps, inARow: 0 } });

@@ -5,7 +5,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import type { LoneVariable } from '../capture/sites';
-import { type Block, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { digests } from '../saving/digest';
 import { LoadedState } from '../saving/loaded';
@@ -14,15 +14,17 @@ import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
 import { Averages } from './averages';
-import { readGradient, unusable } from './gradients';
+import { readGradient } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
-import { layerValues, loneValues } from './next-values';
+import { Meeting } from './meeting';
+import { keptValues, layerValues, loneValues } from './next-values';
+import { requireAlone, StepRanks } from './ranks';
 import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { type LoneStep, takeStep } from './take';
-import { whose } from './whose-gradients';
+import { unusableKept, usableGradients } from './usable';
 
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
@@ -35,6 +37,7 @@ export class Recipe {
   readonly #settings: RecipeSettings;
   readonly #layers: RecipeLayers;
   readonly #averages = new Averages();
+  readonly #ranks: StepRanks | undefined;
   /** β of the step under way. */
   #emaMomentum = 0;
   /** The lone variables, and why they are. */
@@ -50,6 +53,12 @@ export class Recipe {
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
     this.#layers = new RecipeLayers(this.#settings);
+    this.#ranks = this.#settings.ranks && new StepRanks(this.#settings.ranks);
+  }
+
+  /** Which of several ranks this process is; 0 where there are no others. */
+  get rank(): number {
+    return this.#ranks?.rank ?? 0;
   }
 
   get seed(): number {
@@ -78,6 +87,13 @@ export class Recipe {
     return this.#settings.refused(layer, taken);
   }
 
+  /** Begins a step of these variables, and the meeting of several ranks in it, which have one seed from then on. */
+  begin(variables: readonly Variable[], iteration: number): Meeting | undefined {
+    if (this.#ranks === undefined) return undefined;
+    this.seed = this.#ranks.begin(variables, iteration, this.seed);
+    return new Meeting(this.#ranks);
+  }
+
   /**
    * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
    * of all of them are older ones, and the length of the step does not need them.
@@ -99,15 +115,10 @@ export class Recipe {
     if ('kept' in step) return this.#applyKept(step, given);
     this.#prune();
     this.#open();
-    const { isOwn, gradients } = whose(step, given, this.#layers.options?.stepRule);
+    const usable = usableGradients(step, given, this.#layers.options?.stepRule, this.#ranks);
+    const { gradients, own, read, reason } = usable;
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
-    // the rows say it all where no gradient but their own can be there
-    const own = isOwn && !step.penalised;
-    const read = step.layers.map((layer) =>
-      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? () => readGradient(layer, gradients) : undefined,
-    );
-    const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
     const lossGrads = step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical'));
@@ -147,7 +158,7 @@ export class Recipe {
   #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
     const preconditioner = this.#open();
     const read = step.layers.map((layer) => () => readGradient(layer, gradients));
-    const reason = unusable(step, gradients, read);
+    const reason = unusableKept(step, gradients, read, this.#ranks);
     if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
     const weightDecay = this.#scheduled(preconditioner);
     if (step.layers.length === 0) {
@@ -159,17 +170,7 @@ export class Recipe {
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
-    // lone variables do not decay
-    const valuesOf = (layers: KeptStep['layers'], by: number) =>
-      layerValues(
-        layers,
-        layers.map(({ name }) => name),
-        updates,
-        by,
-      );
-    const [lone, layers] = [true, false].map((is) => step.layers.filter((each) => each.lone === is));
-    const next = [...valuesOf(layers ?? [], decay), ...valuesOf(lone ?? [], 1)];
-    return { next, report };
+    return { next: keptValues(step.layers, updates, decay), report };
   }
 
   /** Tells that the variables of a step have their new values: the averages take them in. */
@@ -209,6 +210,7 @@ export class Recipe {
 
   /** The weights of the optimizer: copies. */
   weights(iterations: number): NamedTensor[] {
+    requireAlone(this.#settings.ranks, 'getWeights()');
     return weightTensors({ iterations, seed: this.seed, state: this.#state() });
   }
 
@@ -238,6 +240,7 @@ export class Recipe {
    * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
    */
   setWeights(weights: unknown): number {
+    requireAlone(this.#settings.ranks, 'setWeights()');
     const { iterations, seed, state } = readWeights(weights);
     this.dispose();
     this.seed = seed;
@@ -258,6 +261,7 @@ export class Recipe {
 
   /** Lets go of layers, averages and what was loaded. */
   dispose(): void {
+    this.#ranks?.forget();
     this.#layers.dispose();
     this.#averages.dispose();
     this.#lone.clear();
