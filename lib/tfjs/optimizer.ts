@@ -15,6 +15,7 @@ import { gradientsByName, type LossAndGradients, requireKnown } from './step/gra
 import { LayerChecks } from './step/layer-checks';
 import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
+import { telling } from './step/ranks';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
 import type { Step } from './step/step';
@@ -68,7 +69,7 @@ export class CgfacOptimizer extends Optimizer {
   constructor(options: CgfacOptions = {}) {
     super();
     this.#recipe = new Recipe(options);
-    this.#notices = new Notices(this.#recipe.rank > 0);
+    this.#notices = new Notices((this.#recipe.ranks?.rank ?? 0) > 0);
     this.#notices.tellOfRate(this.#recipe.learningRate);
   }
 
@@ -161,8 +162,10 @@ export class CgfacOptimizer extends Optimizer {
     const captured = this.#step;
     this.#step = undefined;
     const gradients = gradientsByName(variableGradients);
-    if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
-    const step = captured ?? this.#recipe.kept(gradients, this.iterations);
+    const step = telling(this.#recipe.ranks, () => {
+      if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
+      return captured ?? this.#recipe.kept(gradients, this.iterations);
+    });
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);

@@ -1,18 +1,6 @@
 import { type NamedTensorMap, tensor } from '@tensorflow/tfjs-core';
-import { type Communicator, typeError } from '../../adapter-kit';
+import { type Communicator, concatenated, typeError } from '../../adapter-kit';
 import { requireCommunicator, requireSameWords } from './ranks';
-
-/** The gradients in one array. */
-function joined(gradients: NamedTensorMap): Float32Array {
-  const all = Object.values(gradients);
-  const numbers = new Float32Array(all.reduce((sum, { size }) => sum + size, 0));
-  let at = 0;
-  for (const gradient of all) {
-    numbers.set(gradient.dataSync<'float32'>(), at);
-    at += gradient.size;
-  }
-  return numbers;
-}
 
 /**
  * The mean of the gradients of all ranks, each of which has as many samples as the others, for training loops with
@@ -37,7 +25,8 @@ export function averageGradients(gradients: NamedTensorMap, communicator: Commun
     );
   };
   requireSameWords(ranks, shapes, 'gradients of the same variables');
-  const sums = ranks.allreduceSync(joined(gradients));
+  const numbers = concatenated(Object.values(gradients).map((gradient) => gradient.dataSync<'float32'>()));
+  const sums = ranks.allreduceSync(numbers);
   if (sums.length === 0) return {};
   let at = 0;
   return Object.fromEntries(

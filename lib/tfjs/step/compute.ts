@@ -83,7 +83,7 @@ function computed(
     }
     captured = capture(tape, loss, variables, {
       share: shareOf(recipe, checks, meeting),
-      uniform: uniforms(seedOfRank(recipe.seed, recipe.rank), iteration),
+      uniform: uniforms(seedOfRank(recipe.seed, recipe.ranks?.rank ?? 0), iteration),
       lossGrads: true,
       empirical: recipe.fisher === 'empirical',
       kernelsMayBeSkipped: own,

@@ -1,8 +1,10 @@
 /** What the ranks that train a model together tell each other of a step, besides what their preconditioners do. */
+import { deserialize, serialize } from 'node:v8';
 import { tensor, type Variable } from '@tensorflow/tfjs-core';
 import {
   CgfacError,
   type Communicator,
+  concatenated,
   type Numbers,
   type OptionRows,
   preconditionerRows,
@@ -23,17 +25,6 @@ function wordsOf(thrown: unknown): string {
 
 function communicationError(expected: string, received: string): CgfacError {
   return new CgfacError('ERR_CGFAC_COMMUNICATION', `Expected ${expected} but received ${received}`);
-}
-
-/**
- * Refuses what one process alone can do.
- *
- * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` where there are other ranks.
- */
-export function requireAlone(ranks: RanksOptions | undefined, what: string): void {
-  if (ranks === undefined) return;
-  const received = `${ranks.communicator.size} ranks, each of which has the factors of its own layers alone`;
-  throw communicationError(`one process for ${what}`, received);
 }
 
 function tell<T>(communicator: Communicator, own: Said<T>): Said<T>[] {
@@ -127,6 +118,24 @@ export class StepRanks {
     return toldBy(this.#communicator, make);
   }
 
+  /** The sums of arrays over all ranks, each of which has as many of the same lengths. */
+  sums(arrays: readonly Float32Array[]): Float32Array[] {
+    const sum = this.#communicator.allreduceSync(concatenated(arrays));
+    let at = 0;
+    return arrays.map(({ length }) => {
+      at += length;
+      return sum.slice(at - length, at);
+    });
+  }
+
+  /** What rank 0 has, on all ranks; the others' own is not looked at. */
+  shared<T>(value: T): T {
+    const communicator = this.#communicator;
+    const own = this.rank === 0 ? new Uint8Array(serialize(value)) : new Uint8Array();
+    const [length = 0] = communicator.bcastSync(Float64Array.of(own.length));
+    return deserialize(communicator.bcastSync(this.rank === 0 ? own : new Uint8Array(length))) as T;
+  }
+
   /** Tells the others, who wait for what this rank says, of its error. */
   fail(thrown: unknown): void {
     tell(this.#communicator, { error: wordsOf(thrown) });
@@ -162,10 +171,25 @@ export class StepRanks {
   }
 }
 
-function requireSame(words: readonly string[], expected: string): void {
+/**
+ * Compares the words of all ranks.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` on all ranks, where one has others.
+ */
+export function requireSame(words: readonly string[], expected: string): void {
   const other = words.findIndex((each) => each !== words[0]);
   if (other < 0) return;
   throw communicationError(`${expected} on all ranks`, `${words[0]} on rank 0 and ${words[other]} on rank ${other}`);
+}
+
+/** Does something; where that fails, the others, who wait for what this rank says, are told. */
+export function telling<T>(ranks: StepRanks | undefined, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    ranks?.fail(error);
+    throw error;
+  }
 }
 
 /**

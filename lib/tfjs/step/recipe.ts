@@ -17,13 +17,14 @@ import { Averages } from './averages';
 import { readGradient } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
+import { loneGradients, type MovingVariable } from './lone-step';
 import { Meeting } from './meeting';
 import { keptValues, layerValues, loneValues } from './next-values';
-import { requireAlone, StepRanks } from './ranks';
+import { StepRanks } from './ranks';
 import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
-import { type LoneStep, takeStep } from './take';
+import { ready, takeStep } from './take';
 import { unusableKept, usableGradients } from './usable';
 
 /** Of so few samples the targets of all are sampled. */
@@ -52,13 +53,13 @@ export class Recipe {
 
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
-    this.#layers = new RecipeLayers(this.#settings);
     this.#ranks = this.#settings.ranks && new StepRanks(this.#settings.ranks);
+    this.#layers = new RecipeLayers(this.#settings, this.#ranks);
   }
 
-  /** Which of several ranks this process is; 0 where there are no others. */
-  get rank(): number {
-    return this.#ranks?.rank ?? 0;
+  /** The ranks that train together, where there are others. */
+  get ranks(): StepRanks | undefined {
+    return this.#ranks;
   }
 
   get seed(): number {
@@ -115,19 +116,25 @@ export class Recipe {
     if ('kept' in step) return this.#applyKept(step, given);
     this.#prune();
     this.#open();
-    const usable = usableGradients(step, given, this.#layers.options?.stepRule, this.#ranks);
-    const { gradients, own, read, reason } = usable;
+    const { own, read, reason, moving } = usableGradients(step, given, {
+      ranks: this.#ranks,
+      gone: this.#layers.gone,
+      stepRule: this.#layers.options?.stepRule,
+      lone: (gradients) => loneGradients(step, gradients, this.fisher, (block) => this.#layers.know([block])),
+    });
+    this.#layers.prune();
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const lossGrads = step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical'));
-    const moving = this.#moving(step, gradients);
-    const variables = moving.map(({ variable }) => variable);
-    const { names, loneNames } = this.#admit(step, moving);
+    const { lossGrads, names, loneNames, weightDecay } = ready(this.#open(), () => ({
+      lossGrads: step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical')),
+      ...this.#admit(step, moving),
+      // before the step: a schedule that fails leaves everything as it is
+      weightDecay: this.#scheduled(this.#open()),
+    }));
     const preconditioner = this.#open();
-    // before the step: a schedule that fails leaves everything as it is
-    const weightDecay = this.#scheduled(preconditioner);
+    const variables = moving.map(({ variable }) => variable);
     if (step.layers.length === 0 && moving.length === 0) {
       this.#layers.endRow();
       return { next: [], report: reportOf(step) };
@@ -152,15 +159,16 @@ export class Recipe {
    */
   kept(gradients: ReadonlyMap<string, Tensor>, iteration: number): KeptStep {
     this.#prune();
-    return keptStep(gradients, this.#layers.known, this.#lone, iteration);
+    return keptStep(gradients, this.#layers.alive, this.#lone, iteration);
   }
 
   #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
-    const preconditioner = this.#open();
     const read = step.layers.map((layer) => () => readGradient(layer, gradients));
-    const reason = unusableKept(step, gradients, read, this.#ranks);
-    if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
-    const weightDecay = this.#scheduled(preconditioner);
+    const reason = unusableKept(step, gradients, read, { ranks: this.#ranks, gone: this.#layers.gone });
+    this.#layers.prune();
+    if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
+    const preconditioner = this.#open();
+    const weightDecay = ready(preconditioner, () => this.#scheduled(preconditioner));
     if (step.layers.length === 0) {
       this.#layers.endRow();
       return { next: [], report: reportOf(step) };
@@ -208,15 +216,15 @@ export class Recipe {
     return { ...kept, averages, total: kept.total + averages };
   }
 
-  /** The weights of the optimizer: copies. */
+  /** The weights of the optimizer: copies. A collective of several ranks, all of which have all of it. */
   weights(iterations: number): NamedTensor[] {
-    requireAlone(this.#settings.ranks, 'getWeights()');
     return weightTensors({ iterations, seed: this.seed, state: this.#state() });
   }
 
   /** The state, a copy; none before the first step. */
   #state(): SavedState | undefined {
     this.#prune();
+    this.#layers.prune();
     const saved = this.#loaded.state;
     const state = this.#layers.state();
     const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
@@ -240,7 +248,6 @@ export class Recipe {
    * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
    */
   setWeights(weights: unknown): number {
-    requireAlone(this.#settings.ranks, 'setWeights()');
     const { iterations, seed, state } = readWeights(weights);
     this.dispose();
     this.seed = seed;
@@ -292,7 +299,7 @@ export class Recipe {
    *
    * @returns Their names.
    */
-  #admit(step: Step, lone: readonly Omit<LoneStep, 'name'>[]): NamedLayers {
+  #admit(step: Step, lone: readonly MovingVariable[]): NamedLayers {
     const preconditioner = this.#open();
     const named = this.#layers.named(step.layers, lone);
     const { fresh } = named;
@@ -329,22 +336,12 @@ export class Recipe {
   }
 
   /**
-   * The lone variables that take part in a step: those with a gradient, and with factors of sampled targets where these
-   * are asked for.
+   * Lets go of the layers and averages of variables that were disposed of. Several ranks, each of which has a part of
+   * their states, do so for layers in a step, or when these are saved.
    */
-  #moving({ lone, sampled }: Step, gradients: ReadonlyMap<string, Tensor>): Omit<LoneStep, 'name'>[] {
-    return lone.flatMap(({ variable, curved, recurrent, attended, sampledSum }) => {
-      const gradient = gradients.get(variable.name)?.dataSync<'float32'>();
-      const known = this.#layers.know([{ kernel: whole(variable), bias: undefined }]);
-      const usable = this.fisher === 'empirical' || sampledSum !== undefined || (known && sampled === 0);
-      return gradient && curved && usable ? [{ variable, gradient, recurrent, attended, sampledSum }] : [];
-    });
-  }
-
-  /** Lets go of the layers and averages of variables that were disposed of. */
   #prune(): void {
     this.#averages.prune();
     for (const variable of this.#lone.keys()) if (variable.isDisposed) this.#lone.delete(variable);
-    this.#layers.prune();
+    if (this.#ranks === undefined) this.#layers.prune();
   }
 }

@@ -25,7 +25,7 @@ type OfRank = Cases &
 /** What each of two ranks has in the end, and one process without a communicator, and with that of itself alone. */
 interface Found {
   readonly ranks: readonly [OfRank, OfRank];
-  readonly alone: Cases;
+  readonly alone: Cases & { readonly reordered: Readonly<Record<'rows' | 'plain', readonly string[]>> };
   readonly local: Cases;
 }
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
   found = JSON.parse(stdout) as Found;
 });
 
-function numbersIn({ weights }: Trained): Float32Array {
+function numbersIn({ weights }: Pick<Trained, 'weights'>): Float32Array {
   const bytes = Uint8Array.from(Buffer.from(weights, 'hex'));
   return new Float32Array(bytes.buffer);
 }
@@ -54,11 +54,14 @@ test.each(names)('%s: one rank has the bits of a process without a communicator'
   expect(found.local[name].weights).toBe(found.alone[name].weights);
 });
 
-test('two ranks have the weights of one process that has the whole batch', () => {
-  // The framework sums a batch in one piece or in two, and its float32 rounding differs: that of one process whose
-  // samples come in another order moves these weights by 2e-6, and those of five other batches by up to 3e-6.
+test.each(['rows', 'plain'] as const)('%s: two ranks have the weights of one process, but for float32 sums', (name) => {
+  // The framework sums a batch in one piece or in two, and rounds otherwise: as one process does whose samples come in
+  // another order.
   const { ranks, alone } = found;
-  expect(relativeError(numbersIn(ranks[0].rows), numbersIn(alone.rows))).toBeLessThanOrEqual(1e-6);
+  const expected = numbersIn(alone[name]);
+  const moved = alone.reordered[name].map((weights) => relativeError(numbersIn({ weights }), expected));
+  const error = relativeError(numbersIn(ranks[0][name]), expected);
+  expect(error).toBeLessThanOrEqual(2 * Math.max(...moved));
 });
 
 test.each(['rows', 'uneven', 'penalised'] as const)('%s: the loss after ten steps is that of one process', (name) => {
@@ -69,7 +72,6 @@ test.each(['rows', 'uneven', 'penalised'] as const)('%s: the loss after ten step
 test('a variable that no layer has takes part', () => {
   const { plain } = found.ranks[0];
   expect(plain.layers).toEqual(['kernel', 'scale']);
-  // its diagonal is made of a gradient of each rank, where one process has one of all samples: other weights
   for (const scale of numbersIn(plain).slice(-3)) expect(scale).not.toBe(1);
 });
 

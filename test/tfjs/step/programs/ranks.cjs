@@ -24,10 +24,11 @@ function autoencoder(rank, regularised) {
   });
 }
 
-/** The samples of a step: all of them, or the share of a rank. */
-const batchAt = (step, rank, shares) =>
+/** The samples of a step, in another order where one is given: all of them, or the share of a rank. */
+const batchAt = (step, rank, shares, order) =>
   tf.tidy(() => {
-    const all = tf.sigmoid(tf.randomNormal([shares[SIZE], PIXELS], 0, 1, 'float32', 100 + step));
+    const drawn = tf.sigmoid(tf.randomNormal([shares[SIZE], PIXELS], 0, 1, 'float32', 100 + step));
+    const all = order ? tf.gather(drawn, order) : drawn;
     const [from, to] = rank === undefined ? [0, shares[SIZE]] : shares.slice(rank, rank + 2);
     return tf.slice(all, [from, 0], [to - from, PIXELS]);
   });
@@ -36,7 +37,7 @@ const hexOf = (variables) =>
   variables.map((variable) => Buffer.from(Float32Array.from(variable.dataSync()).buffer).toString('hex')).join('');
 
 /** Trains by trainOnBatch. `spoilt` is a step whose batch on rank 1 is not finite. */
-async function trained(communicator, { regularised = false, shares = EVEN, spoilt, changed, ...options }) {
+async function trained(communicator, { regularised = false, shares = EVEN, spoilt, changed, order, ...options }) {
   const rank = communicator?.rank ?? 0;
   const model = autoencoder(rank, regularised);
   const ranks = communicator ? { communicator, weightCheckSteps: 4 } : {};
@@ -44,7 +45,7 @@ async function trained(communicator, { regularised = false, shares = EVEN, spoil
   model.compile({ optimizer, loss: 'binaryCrossentropy' });
   const skipped = [];
   for (let step = 0; step < STEPS; step++) {
-    const x = batchAt(step, communicator?.size === SIZE ? rank : undefined, shares);
+    const x = batchAt(step, communicator?.size === SIZE ? rank : undefined, shares, order);
     const given = step === spoilt && rank === 1 ? tf.mul(x, Number.NaN) : x;
     if (step === changed && rank === 1) model.setWeights(model.getWeights().map((each) => tf.mul(each, 2)));
     try {
@@ -60,7 +61,7 @@ async function trained(communicator, { regularised = false, shares = EVEN, spoil
 }
 
 /** Trains a kernel, and a plain variable that no layer has, by minimize. */
-function plain(communicator, options) {
+function plain(communicator, { order, ...options }) {
   const rank = communicator?.rank ?? 0;
   const kernel = tf.variable(tf.randomNormal([PIXELS, 3], 0, 0.3, 'float32', 5 + rank), true, 'kernel');
   const scale = tf.variable(tf.ones([3]), true, 'scale');
@@ -68,7 +69,7 @@ function plain(communicator, options) {
   const share = communicator?.size === SIZE ? rank : undefined;
   for (let step = 0; step < STEPS; step++)
     tf.tidy(() => {
-      const x = batchAt(step, share, UNEVEN);
+      const x = batchAt(step, share, UNEVEN, order);
       const y = tf.slice(x, [0, 0], [-1, 3]);
       // a scale of the products, and not of the kernel
       optimizer.minimize(() => tf.losses.meanSquaredError(y, tf.mul(tf.tanh(tf.matMul(x, kernel)), scale)));
@@ -129,6 +130,19 @@ function averaged(communicator) {
   };
 }
 
+/** One process whose samples come in other orders: how far float32 sums alone move weights. */
+async function reordered(options) {
+  const orders = [
+    Array.from({ length: 16 }, (_, i) => 15 - i),
+    Array.from({ length: 16 }, (_, i) => (i + 5) % 16),
+    Array.from({ length: 16 }, (_, i) => (5 * i) % 16),
+    Array.from({ length: 16 }, (_, i) => (3 * i + 7) % 16),
+  ];
+  const rows = [];
+  for (const order of orders) rows.push((await trained(undefined, { ...options, order })).weights);
+  return { reordered: { rows, plain: orders.map((order) => plain(undefined, { ...options, order }).weights) } };
+}
+
 /** What a rank, or one process, makes of each case. */
 async function cases(communicator) {
   await tf.setBackend('cpu');
@@ -147,6 +161,7 @@ async function cases(communicator) {
     plain: plain(communicator, own),
   };
   const noticed = told;
+  if (communicator === undefined) Object.assign(found, await reordered(own));
   if (communicator?.size !== SIZE) return { ...found, sampled: await trained(communicator, { seed: 3 }) };
   return {
     ...found,
