@@ -5,8 +5,8 @@ import { randomNumbers } from '../support/layers';
 import { elementsOf, unitRoundoff } from '../support/methods';
 
 // Factored damping at whatever scales a·2^p, g·2^q, v·2^r and λ = 2^l: rows of full rank are well conditioned, so that
-// each solution can be had unless it is itself beyond float32, or a γ is. (G + γ_G I)⁻¹ v (A + γ_A I)⁻¹ is multiplied by
-// 2^(r−2p−2q) where λ is by 4^(p+q).
+// each solution can be had unless it is itself beyond float32, or a γ is. (G + γ_G I)⁻¹ v (A + γ_A I)⁻¹ is multiplied
+// by 2^(r−2p−2q) where λ is by 4^(p+q).
 const [inFeatures, outFeatures, batch] = [5, 4, 8];
 const inputs = randomNumbers(batch * inFeatures, 1);
 const outputGrads = randomNumbers(batch * outFeatures, 2);
