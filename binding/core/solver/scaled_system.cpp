@@ -14,6 +14,9 @@ namespace {
 // Of a damping, what a factor is to be brought up to beside it: the solution may be as small as the inverse.
 constexpr double spare = 0x1p-50;
 
+// A trace beside whose damping nothing is left of a row.
+constexpr double small_rows = 0x1p-40;
+
 // The most that κ' makes up for: it is divided by each γ on its own on its way to x'.
 constexpr int most_made_up = 60;
 
@@ -105,12 +108,16 @@ void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output
   const int of_scale = std::ilogb(gradient.scale) + std::clamp(root_exponent(rows), -most_made_up, 0);
   gradient_.scale = std::ldexp(gradient.scale, -of_scale);
   gradient_exponent_ = of_scale + exponent + input_exponent_;
-  // samples whose gradients are large where their inputs are small make less of v than both let expect
+  // Samples whose gradients are large where their inputs are small make less of v than both let expect; and rows that
+  // are small beside their damping are next to nothing once it divides them. v as it is has a scale of its own.
   const WeightView<const float> v = given_gradient(block_, gradient_, memory.formed).v;
   const double v_norm2 = dot(v, v);
-  if (comfortable_square(v_norm2) || !std::isfinite(v_norm2)) return;
-  gradient_.scale = std::ldexp(gradient_.scale, -root_exponent(v_norm2));
-  gradient_exponent_ += root_exponent(v_norm2);
+  const bool small = traces_.input < small_rows || traces_.output < small_rows;
+  if (!(v_norm2 > 0 && std::isfinite(v_norm2)) || (comfortable_square(v_norm2) && !small)) return;
+  const int of_rows = gradient_exponent_;
+  gradient_ = {};
+  take_given(v, memory);
+  gradient_exponent_ += of_rows;
 }
 
 // What remains of rows that nearly cancel is far below 1 by their scale: it is formed, and has one of its own.
