@@ -22,7 +22,7 @@ void __wrap_blas_memory_free(void* buffer);
 namespace cgfac::blas {
 namespace {
 
-// BUFFER_SIZE of OpenBLAS for x86-64, of which the kernel of a processor uses some megabytes.
+// BUFFER_SIZE of OpenBLAS for x86-64, the largest (for arm64 it is 32 MiB), of which a kernel uses some megabytes.
 constexpr std::size_t buffer_bytes = std::size_t{128} << 20U;
 
 // The buffer that this thread had last, which its caches may still hold.
