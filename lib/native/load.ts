@@ -3,13 +3,13 @@ import loadAddon from 'node-gyp-build';
 import { CgfacError } from '../base/errors';
 import type { Native } from './declarations';
 import { toCgfacError } from './errors';
-import { packageRoot } from './folder';
+import { addonRoot, packageRoot } from './folder';
 import { loadError } from './load-error';
 
 function load(): Native {
   const folder = packageRoot();
   try {
-    return loadAddon(folder) as Native;
+    return loadAddon(addonRoot()) as Native;
   } catch (cause) {
     const error = toCgfacError(cause);
     throw error instanceof CgfacError ? error : loadError(folder, __dirname, cause);
