@@ -1,0 +1,12 @@
+// Where the linker puts nothing in the place of getenv, because it cannot, OpenBLAS calls __wrap_getenv by its name.
+#if defined(CGFAC_RENAME)
+
+#include <cstdlib>
+
+extern "C" char* __real_getenv(const char* name);
+
+char* __real_getenv(const char* name) {
+  return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): what OpenBLAS calls when it is loaded
+}
+
+#endif
