@@ -1,15 +1,19 @@
-// The platforms that releases have a binary for. That of `own` is in the package itself, each other one in a
-// package `@cgfac/NAME` of its own, whose system, processor and C library npm looks at. `folder` and `tag` are where prebuildify
-// puts the addons, and what it calls them.
+// The platforms that releases have a binary for. That of `own` is in the package itself, each other one in a package
+// `@cgfac/NAME`, with its system, its processor and its C library, which npm looks at; the latter is in the names of
+// the addons, too.
 export const platforms = [
-  { name: 'linux-x64', os: 'linux', cpu: 'x64', libc: 'glibc', folder: 'linux-x64', tag: '.glibc', own: true },
-  { name: 'linux-arm64', os: 'linux', cpu: 'arm64', libc: 'glibc', folder: 'linux-arm64', tag: '.glibc' },
-  { name: 'linuxmusl-x64', os: 'linux', cpu: 'x64', libc: 'musl', folder: 'linux-x64', tag: '.musl' },
-  { name: 'linuxmusl-arm64', os: 'linux', cpu: 'arm64', libc: 'musl', folder: 'linux-arm64', tag: '.musl' },
-  { name: 'darwin-arm64', os: 'darwin', cpu: 'arm64', folder: 'darwin-arm64', tag: '' },
-  { name: 'darwin-x64', os: 'darwin', cpu: 'x64', folder: 'darwin-x64', tag: '' },
-  { name: 'win32-x64', os: 'win32', cpu: 'x64', folder: 'win32-x64', tag: '' },
+  { name: 'linux-x64', os: 'linux', cpu: 'x64', libc: 'glibc', own: true },
+  { name: 'linux-arm64', os: 'linux', cpu: 'arm64', libc: 'glibc' },
+  { name: 'linuxmusl-x64', os: 'linux', cpu: 'x64', libc: 'musl' },
+  { name: 'linuxmusl-arm64', os: 'linux', cpu: 'arm64', libc: 'musl' },
+  { name: 'darwin-arm64', os: 'darwin', cpu: 'arm64' },
+  { name: 'darwin-x64', os: 'darwin', cpu: 'x64' },
+  { name: 'win32-x64', os: 'win32', cpu: 'x64' },
 ];
 
-/** The addons of a platform, below a folder of prebuilt ones. */
-export const addonsOf = ({ folder, tag }) => [`${folder}/cgfac${tag}.node`, `${folder}/mpi/cgfac_mpi${tag}.node`];
+/** The addons of a platform, below a folder of prebuilt ones; that which calls MPI is not for Windows. */
+export function addonsOf({ os, cpu, libc }) {
+  const end = libc === undefined ? '.node' : `.${libc}.node`;
+  const names = os === 'win32' ? ['cgfac'] : ['cgfac', 'mpi/cgfac_mpi'];
+  return names.map((name) => `${os}-${cpu}/${name}${end}`);
+}

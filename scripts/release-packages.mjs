@@ -63,10 +63,10 @@ function packPlatform(platform, main, scratch) {
 
 /** The package itself, with the others as optional dependencies of the same version. */
 function packMain(main, folder) {
-  const foreign = run('tar', ['-tzf', resolve(tarball)])
-    .split('\n')
-    .filter((path) => path.endsWith('.node') && !path.startsWith('package/prebuilds/linux-x64/'));
-  if (foreign.length > 0) throw new Error(`Expected addons of linux-x64 alone in ${tarball} but found ${foreign}`);
+  const own = addonsOf(platforms.find((each) => each.own)).map((addon) => `package/prebuilds/${addon}`);
+  const addons = run('tar', ['-tzf', resolve(tarball)]).split('\n');
+  const found = addons.filter((path) => path.endsWith('.node')).sort();
+  if (found.join() !== own.sort().join()) throw new Error(`Expected ${own} in ${tarball} but found ${found}`);
   const entries = chosen.map(({ name }) => [`@cgfac/${name}`, main.version]);
   writeJson(join(folder, 'package.json'), { ...main, optionalDependencies: Object.fromEntries(entries) });
   return pack(folder);

@@ -139,7 +139,8 @@ function checksOf(consumer, scratch) {
 export function testArm64(setUp, jest) {
   const failure = { passed: 0, failed: 1 };
   if (!setUp('--arm64')) return [failure];
-  runWell(process.execPath, [join(root, 'scripts/prebuild-arm64.mjs')]);
+  const prebuild = [join(root, 'scripts/prebuild-platform.mjs'), 'linux-arm64', 'build/arm64'];
+  runWell(process.execPath, [...prebuild, 'aarch64-linux-gnu-strip']);
   fetchPackages();
   const scratch = mkdtempSync(join(tmpdir(), 'cgfac-arm64-'));
   try {

@@ -1,5 +1,5 @@
 # Cross build of linux-arm64 on a Debian of another architecture: with Debian's compiler for it, and the OpenBLAS that
-# scripts/prebuild-arm64.mjs has fetched into out/arm64.
+# scripts/fetch-arm64.sh has fetched into out/arm64.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
