@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh scripts/openblas.sh FOLDER: builds OpenBLAS as a static library below a folder, for systems whose package manager
-# has none that fits: threads and no OpenMP, LAPACK without Fortran, kernels for every processor of the architecture. The
-# sources are those of a release, whose sum is known.
+# has none that fits: threads and no OpenMP, LAPACK without Fortran, kernels for every processor of the architecture.
+# The sources are those of a release, whose sum is known.
 set -eu
 folder=$1
 version=0.3.30

@@ -1,6 +1,6 @@
-// node test/platforms/installed.mjs PACKAGES PLATFORM: on a machine of that platform, installs the tarballs of a release
-// from the folder PACKAGES into an empty one, and solves golden cases there. Nothing of the checkout is used but those
-// cases and the program that solves them, and no compiler. Ends with 1 where a result is wrong.
+// node test/platforms/installed.mjs PACKAGES PLATFORM: on a machine of that platform, installs the tarballs of a
+// release from the folder PACKAGES into an empty one, and solves golden cases there. Nothing of the checkout is used
+// but those cases and the program that solves them, and no compiler. Ends with 1 where a result is wrong.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';

@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process';
 
 /**
- * The newest version of each library that may be asked for, as the oldest systems have it that are supported: RHEL 9 and
- * Amazon Linux 2023 (glibc 2.34), Ubuntu 22.04 (2.35), Debian 12 (2.36). GCC_… is of libgcc_s, whose 4.2.0 is of 2007.
- * Of the C++ library (GLIBCXX_…, CXXABI_…) nothing may be asked for: it is linked in.
+ * The newest version of each library that may be asked for, as the oldest systems have it that are supported: RHEL 9
+ * and Amazon Linux 2023 (glibc 2.34), Ubuntu 22.04 (2.35), Debian 12 (2.36). GCC_… is of libgcc_s, whose 4.2.0 is of
+ * 2007. Of the C++ library (GLIBCXX_…, CXXABI_…) nothing may be asked for: it is linked in.
  */
 const newest: Readonly<Record<string, string>> = { GLIBC: '2.34', GCC: '4.2.0' };
 
@@ -22,7 +22,7 @@ export function versionsNeeded(file: string): string[] {
 
 const isNewer = (version: string, other: string) => version.localeCompare(other, 'en', { numeric: true }) > 0;
 
-/** Those of the versions that a supported system may lack. */
+/** The versions among some that a supported system may lack. */
 export function aboveFloor(versions: readonly string[]): string[] {
   return versions.filter((each) => {
     const [library = '', version = ''] = each.split('_');

@@ -16,6 +16,7 @@ interface Job {
   };
 }
 
+/** A workflow, as far as it is looked at. */
 export interface Workflow {
   readonly on: unknown;
   readonly permissions?: unknown;
@@ -25,6 +26,7 @@ export interface Workflow {
 /** Texts of workflows, by their names. */
 export type Texts = Readonly<Record<string, string>>;
 
+/** Reads one of some workflows. */
 export const parsed = (texts: Texts, name: string): Workflow => parse(texts[name] ?? '') as Workflow;
 
 /** Jobs that are waited for, directly or not. */
