@@ -8,8 +8,13 @@ export function packageRoot(): string {
   return parent.endsWith('dist') ? join(parent, '..') : parent;
 }
 
+/** The file of the addon of the core, as node-gyp-build finds it; throws where there is none. */
+export function addonFile(): string {
+  return loadAddon.resolve(packageRoot());
+}
+
 /** The file of the addon that calls MPI: beside that of the package's addon, with the same tags, in a folder `mpi`. */
 export function mpiFile(): string {
-  const file = loadAddon.resolve(packageRoot());
+  const file = addonFile();
   return join(dirname(file), 'mpi', basename(file).replace(/^cgfac/, 'cgfac_mpi'));
 }
