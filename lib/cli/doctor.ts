@@ -1,7 +1,7 @@
 /** What `cgfac doctor` says of an installation. */
 import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type * as Package from '../index';
 import { addonFile, mpiFile, packageRoot } from '../native/folder';
 import type { Command, Print } from './command';
@@ -39,9 +39,10 @@ function printTensorflow(print: Print): void {
     const whose = programs === undefined ? 'programs in this folder' : 'cgfac';
     print(row('', `not found by ${whose}; install @tensorflow/tfjs-core in this project for cgfac/tfjs`));
   } else if (programs.path !== own.path) {
-    print(row('', `two copies, and cgfac/tfjs needs the program's own: cgfac finds ${own.version} at`));
-    print(row('', `${own.path}, a program here ${programs.path}`));
-    print(row('', 'npm ls @tensorflow/tfjs-core shows who brings them; npm dedupe makes them one'));
+    print(row('', 'two copies: a model that is saved with its optimizer is not loaded with it'));
+    print(row('of cgfac', `${own.version}, ${dirname(own.path)}`));
+    print(row('of programs here', `${programs.version}, ${dirname(programs.path)}`));
+    print(row('', 'npm ls @tensorflow/tfjs-core shows who brings them, npm dedupe makes them one'));
   }
 }
 
