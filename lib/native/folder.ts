@@ -3,9 +3,12 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import type { Loader } from './node-gyp-build';
 
+/** The folder of this file. In an ES module that a bundler made nothing tells it, and it is that of the program. */
+export const here = typeof __dirname === 'undefined' ? dirname(process.argv[1] ?? process.cwd()) : __dirname;
+
 /** The folder that holds package.json: two up from the sources, three up from the compiled files. */
 export function packageRoot(): string {
-  const parent = join(__dirname, '../..');
+  const parent = join(here, '../..');
   return parent.endsWith('dist') ? join(parent, '..') : parent;
 }
 
@@ -17,7 +20,7 @@ const alpine = '/etc/alpine-release';
  * this package. Under `--permission` it may not look for the file of Alpine, and is told the C library.
  */
 export function loader(): Loader {
-  const load = () => createRequire(__filename)('node-gyp-build') as Loader;
+  const load = () => createRequire(join(here, 'folder.js'))('node-gyp-build') as Loader;
   if (process.env.LIBC !== undefined || process.permission?.has('fs.read', alpine) !== false) return load();
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
   process.env.LIBC = header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc';

@@ -2,7 +2,7 @@
 import { CgfacError } from '../base/errors';
 import type { Native } from './declarations';
 import { toCgfacError } from './errors';
-import { loader, packageRoot } from './folder';
+import { here, loader, packageRoot } from './folder';
 import { loadError } from './load-error';
 
 function load(): Native {
@@ -11,7 +11,7 @@ function load(): Native {
     return loader()(folder) as Native;
   } catch (cause) {
     const error = toCgfacError(cause);
-    throw error instanceof CgfacError ? error : loadError(folder, __dirname, cause);
+    throw error instanceof CgfacError ? error : loadError(folder, here, cause);
   }
 }
 
