@@ -36,7 +36,6 @@ const changes = {
   },
   'broken-types': (root) =>
     appendFileSync(join(root, 'dist/lib/index.d.ts'), '\nexport declare const x: NoSuchType;\n'),
-  'no-checks': (root) => edit(root, 'dist/lib/tfjs/index.d.ts', /$/, '\nexport declare function cgfac(o: any): any;\n'),
   wordless: (root) =>
     edit(root, 'dist/lib/native/load-error.js', /const message = [^;]*;/, "const message = 'cannot be loaded';"),
   alpine: (root) => edit(root, 'dist/lib/native/folder.js', /process\.env\.LIBC = [^;]*;/, ''),
@@ -46,8 +45,8 @@ const changes = {
     edit(
       root,
       'dist/lib/native/folder.js',
-      /return parent\.endsWith/,
-      "return new URL('file://' + parent).pathname.endsWith('dist') ? require('node:path').join(new URL('file://' + parent).pathname, '..') : parent.endsWith",
+      /const parent = ([^;]*);/,
+      "const parent = new URL('file://' + $1).pathname;",
     ),
   'main-thread-only': (root) =>
     edit(
@@ -56,7 +55,7 @@ const changes = {
       /^/,
       "if (!require('node:worker_threads').isMainThread) throw new Error('main');\n",
     ),
-  'no-warning': (root) => edit(root, 'dist/lib/tfjs/step/notices.js', /another copy/, 'a copy'),
+  'no-warning': (root) => edit(root, 'dist/lib/tfjs/step/notices.js', /another copy/g, 'a copy'),
 } satisfies Record<string, Change>;
 
 /** A harm to the package. */
