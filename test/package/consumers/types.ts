@@ -2,7 +2,7 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../packed';
-import { node, type Place, type Row } from './row';
+import { expectText, node, type Place, type Row } from './row';
 import { toolsOf } from './tools';
 
 const versions = { '5.0': 'always', 5.4: 'all', 5.9: 'all', '6.0': 'own' } as const;
@@ -46,7 +46,7 @@ export function linkTypes(project: string): void {
 }
 
 /** Each release with each way. */
-export const rows: readonly Row[] = (Object.keys(versions) as Version[]).flatMap((version) =>
+const compilers = (Object.keys(versions) as Version[]).flatMap((version): Row[] =>
   (Object.keys(resolutions) as Resolution[]).map((resolution) => ({
     name: `TypeScript ${version}, moduleResolution ${resolution}, skipLibCheck false`,
     ...resolutions[resolution],
@@ -57,3 +57,18 @@ export const rows: readonly Row[] = (Object.keys(versions) as Version[]).flatMap
     },
   })),
 );
+
+/** Compilers, and the check of the package's manifest against the files that it names. */
+export const rows: readonly Row[] = [
+  ...compilers,
+  {
+    name: 'attw (Are the types wrong?)',
+    spoiledBy: 'no-types-of-esm',
+    failsWith: /Masquerading as CJS|untyped|ended with 1/i,
+    always: false,
+    run: async (place) => {
+      const attw = join(toolsOf('all'), '@arethetypeswrong/cli/dist/index.js');
+      expectText(await node(place, [attw, place.tarball, '--no-color', '--no-emoji']), /No problems found/);
+    },
+  },
+];
