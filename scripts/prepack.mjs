@@ -1,6 +1,6 @@
 // Before `npm pack` and `npm publish`: compiles the facade afresh, so that no output of a file since removed is
-// shipped, writes its types for TypeScript 5.0, adds the headers that `cgfac build` compiles with, and refuses a tarball
-// without both binaries.
+// shipped, writes its types for TypeScript 5.0, adds the headers that `cgfac build` compiles with, and refuses a
+// tarball without both binaries.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 // What must hold before a tag, step by step: a name, what holds where the step passes, and what looks. A step that
-// throws has failed; what it returns is told. A check of another kind, of another platform's binary for instance, is one
-// more entry of this list.
+// throws has failed; what it returns is told. A check of another kind, of another platform's binary for instance, is
+// one more entry of this list.
 import { changelog, repository, versions } from './papers.mjs';
 import { builtFromSources, prebuilds } from './tarball.mjs';
 import { run } from './tools.mjs';

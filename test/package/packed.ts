@@ -53,10 +53,10 @@ export function npmScript(): string {
   return realpathSync(found);
 }
 
-/** What a user without any development tool has: a folder of Node alone as PATH, and prebuilt binaries as the choice. */
+/** What a user without development tools has: a folder of Node alone as PATH, and prebuilt binaries as the choice. */
 export function bareEnvironment(bin: string): NodeJS.ProcessEnv {
   const dropped =
-    /^(CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_PATH|CGFAC_.*|OPENBLAS_.*|CMAKE_.*)$/;
+    /^(CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_PATH|(CGFAC|OPENBLAS|CMAKE)_.*)$/;
   const kept = Object.entries(process.env).filter(([name]) => !dropped.test(name));
   return { ...Object.fromEntries(kept), PATH: bin, PREBUILDS_ONLY: '1' };
 }

@@ -3,8 +3,10 @@ const { Worker } = require('node:worker_threads');
 const cgfac = require('cgfac');
 const solveIdentity = require('./solve-identity.cjs');
 
-const code =
-  "const { parentPort } = require('node:worker_threads'); require('./solve-identity.cjs')(require('cgfac')).then((said) => parentPort.postMessage(said));";
+const code = `
+  const { parentPort } = require('node:worker_threads');
+  require('./solve-identity.cjs')(require('cgfac')).then((said) => parentPort.postMessage(said));
+`;
 
 async function main() {
   await solveIdentity(cgfac);

@@ -29,7 +29,7 @@ async function check(place: Place, version: Version): Promise<Findings> {
   return JSON.parse(await node(place, ['check-types.cjs', compilerOf(version)]));
 }
 
-/** One run of a compiler for all ways, because most of its time is for the types of the browser and of TensorFlow.js. */
+/** One run of a compiler for all ways: most of its time is for the types of the browser and of TensorFlow.js. */
 function findings(place: Place, version: Version): Promise<Findings> {
   const known = projects.get(place) ?? new Map<Version, Promise<Findings>>();
   projects.set(place, known);
