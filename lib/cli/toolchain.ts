@@ -15,9 +15,9 @@ interface Tool {
 }
 
 /** The first of these commands that can be run; `undefined` where none can. */
-function firstOf(commands: readonly string[]): Tool | undefined {
+function firstOf(commands: readonly string[], env: NodeJS.ProcessEnv): Tool | undefined {
   for (const command of commands) {
-    const { status, stdout } = spawnSync(command, ['--version'], { encoding: 'utf8' });
+    const { status, stdout } = spawnSync(command, ['--version'], { encoding: 'utf8', env });
     if (status === 0) return { command, version: /\d+(\.\d+)+/.exec(stdout)?.[0] ?? 'of an unknown version' };
   }
   return undefined;
@@ -34,18 +34,18 @@ function cmakeIsOld(version: string): boolean {
 }
 
 /** The tools that are there, the generator that CMake is to use with them, and what is missing. */
-export function toolchain(): { found: string[]; generator: string; missing: Missing[] } {
+export function toolchain(env = process.env): { found: string[]; generator: string; missing: Missing[] } {
   const missing: Missing[] = [];
   const found: string[] = [];
   const look = (commands: readonly string[], what: string, debian: string, tooOld = (_version: string) => false) => {
-    const tool = firstOf(commands);
+    const tool = firstOf(commands, env);
     if (tool === undefined || tooOld(tool.version)) {
       missing.push({ what: tool === undefined ? what : `${what}; this is ${tool.version}`, debian });
     } else found.push(`${tool.command} ${tool.version}`);
     return tool?.command;
   };
   look(['cmake'], `CMake ${leastCmake.join('.')} or newer`, 'cmake', cmakeIsOld);
-  const { CXX } = process.env;
+  const { CXX } = env;
   look(CXX ? [CXX] : ['c++', 'g++', 'clang++'], 'a compiler of C++20 (g++ 11 or clang 15, or newer)', 'g++');
   const maker = look(['ninja', 'make', 'gmake'], 'make or ninja', 'make');
   return { found, generator: maker === 'ninja' ? 'Ninja' : 'Unix Makefiles', missing };

@@ -5,10 +5,10 @@ import { ROOT, runWell } from '../packed';
 import { expectText, node, type Place, type Row, works } from './row';
 
 /** Nobody, where the tests run as root; else who runs them. */
-const nobody = process.getuid?.() === 0 ? { uid: 65_534 } : {};
+export const nobody = process.getuid?.() === 0 ? { uid: 65_534 } : {};
 
 /** A copy of the project, in which the binaries are the same files. */
-function copyOf(place: Place, name: string): string {
+export function copyOf(place: Place, name: string): string {
   const copy = join(place.folder, name);
   cpSync(place.project, copy, { recursive: true, filter: (path) => !path.endsWith('.node') });
   const binaries = 'node_modules/cgfac/prebuilds';

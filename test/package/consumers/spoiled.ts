@@ -38,6 +38,8 @@ const changes = {
     appendFileSync(join(root, 'dist/lib/index.d.ts'), '\nexport declare const x: NoSuchType;\n'),
   wordless: (root) =>
     edit(root, 'dist/lib/native/load-error.js', /const message = [^;]*;/, "const message = 'cannot be loaded';"),
+  'build-without-words': (root) =>
+    edit(root, 'dist/lib/cli/build.js', /class BuildError extends Error \{/, "$& constructor() { super('failed'); }"),
   alpine: (root) => edit(root, 'dist/lib/native/folder.js', /process\.env\.LIBC = [^;]*;/, ''),
   'writes-at-load': (root) =>
     edit(root, 'dist/lib/index.js', /^/, "require('node:fs').writeFileSync(__dirname + '/cache', '');\n"),

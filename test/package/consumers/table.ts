@@ -7,6 +7,7 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { install } from '../packed';
+import { rows as building } from './building';
 import { rows as bundlers } from './bundlers';
 import { rows as managers } from './managers';
 import { rows as places } from './places';
@@ -26,7 +27,7 @@ function asked(text = 'always'): { mode: Mode; words: string } {
 }
 
 /** Every row there is. */
-const table: readonly Row[] = [...types, ...bundlers, ...managers, ...runtimes, ...places];
+const table: readonly Row[] = [...types, ...bundlers, ...managers, ...runtimes, ...places, ...building];
 
 /** What a table needs of the test that it is part of. */
 export interface Given {
