@@ -3,10 +3,12 @@
 
 #include <cstdlib>
 
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the linker's
 extern "C" char* __real_getenv(const char* name);
 
 char* __real_getenv(const char* name) {
   return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): what OpenBLAS calls when it is loaded
 }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 #endif

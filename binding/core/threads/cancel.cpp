@@ -1,9 +1,8 @@
 #include "core/threads/cancel.h"
 
-#include <time.h>
-
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <utility>
 
 namespace cgfac {
