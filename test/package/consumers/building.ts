@@ -1,4 +1,4 @@
-/** `cgfac build` where it cannot build; where it can, a build takes minutes, and is a step of `npm run release:check`. */
+/** `cgfac build` where it cannot build. Where it can it takes minutes, and is a step of `npm run release:check`. */
 import { copyOf, nobody } from './places';
 import { ending, expectText, type Row } from './row';
 
