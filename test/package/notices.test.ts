@@ -30,7 +30,7 @@ const linked: Readonly<Record<string, readonly string[] | undefined>> = {
   cgfac_core: undefined,
 };
 
-/** What the addons and the core are linked with, as CMakeLists.txt has it: names of libraries, or of variables. */
+/** What the addons and the core are linked with, as CMake has it: names of libraries, or of variables. */
 function linkedBy(cmake: string): string[] {
   const calls = [...cmake.matchAll(/target_link_libraries\(([^)]*)\)/g)].map(([, words = '']) =>
     words.replace(/\$\{(\w+)\}/g, '$1').split(/\s+/),
@@ -52,7 +52,7 @@ test('every section has a title of its own and the text of a licence', () => {
 });
 
 test('everything that CMake links is named, and nothing is linked that is not known here', () => {
-  const found = linkedBy(read('CMakeLists.txt'));
+  const found = linkedBy(read('CMakeLists.txt') + read('binding/cmake/link_options.cmake'));
   expect(found).toEqual(expect.arrayContaining(['BLAS_LIBRARIES', '-static-libstdc++']));
   expect(found.filter((name) => !(name in linked))).toEqual([]);
   expect(found.flatMap((name) => linked[name] ?? []).filter((start) => !titled(start))).toEqual([]);

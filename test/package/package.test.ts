@@ -85,7 +85,7 @@ describe('the tarball', () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|LICENSE|THIRD_PARTY_NOTICES)$/,
       // what `cgfac build` builds
-      /^(CMakeLists\.txt|binding\/([a-z_]+\/)+[a-z0-9_]+\.(cpp|h|json|map))$/,
+      /^(CMakeLists\.txt|binding\/([a-z_]+\/)+[a-z0-9_]+\.(cpp|h|json|map|txt|cmake))$/,
       /^dist\/include\/node-(addon-api|api)\/[a-z_.-]+\.h$/,
       /^dist\/lib\/([a-z-]+\/)*[a-z-]+\d*\.(js|mjs|d\.ts|d\.mts)$/,
       /^prebuilds\/linux-x64\/(cgfac|mpi\/cgfac_mpi)\.glibc\.node$/,
