@@ -85,14 +85,13 @@ function destination(root: string): string {
   return folder;
 }
 
-/** The folder of the headers that the package has of others; throws in a checkout, which has none. */
+/** The folder of the headers that the package has of others; throws in a checkout, which has a build of its own. */
 function headers(root: string): string {
   const folder = join(root, 'dist', 'include');
-  if (existsSync(folder) && existsSync(join(root, 'CMakeLists.txt'))) return folder;
-  throw new BuildError(
-    `Expected the sources of the package in ${root} but found them incomplete; in a checkout of the repository the ` +
-      'addon is built by npm run build',
-  );
+  const checkout = existsSync(join(root, 'scripts', 'setup.sh'));
+  if (!checkout && existsSync(folder) && existsSync(join(root, 'CMakeLists.txt'))) return folder;
+  const found = checkout ? 'a checkout of the repository, whose addon npm run build makes' : 'them incomplete';
+  throw new BuildError(`Expected the sources of the installed package in ${root} but found ${found}`);
 }
 
 /** The arguments of CMake that configure a build of the addons alone. */
