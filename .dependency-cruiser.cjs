@@ -9,7 +9,8 @@ const rooms = {
   'lib/kernels': ['lib/native', 'lib/base'],
   'lib/layer': ['lib/native', 'lib/base'],
   'lib/network': ['lib/layer', 'lib/native', 'lib/base'],
-  'lib/cli': ['lib/index'],
+  // not all of native, which loads the addon: a command has to run where that cannot be loaded
+  'lib/cli': ['lib/index', 'lib/native/folder', 'lib/base'],
   'lib/index': ['lib/network', 'lib/layer', 'lib/native', 'lib/base'],
   'lib/adapter-kit': ['lib/network', 'lib/layer', 'lib/kernels', 'lib/base'],
   // not the adapter-kit: to import it is to load the addon of the core, and to import this one loads nothing

@@ -1,7 +1,8 @@
 // Before `npm pack` and `npm publish`: compiles the facade afresh, so that no output of a file since removed is
-// shipped, and refuses a tarball without both binaries.
+// shipped, writes its types for TypeScript 5.0, adds the headers that `cgfac build` compiles with, and refuses a
+// tarball without both binaries.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);
@@ -14,6 +15,13 @@ for (const folder of ['prebuilds/linux-x64', 'prebuilds/linux-x64/mpi']) {
   }
 }
 rmSync(path('dist'), { recursive: true, force: true });
+for (const [from, to] of [
+  ['node_modules/node-addon-api', 'dist/include/node-addon-api'],
+  ['node_modules/node-api-headers/include', 'dist/include/node-api'],
+]) {
+  const headers = readdirSync(path(from)).filter((name) => name.endsWith('.h'));
+  for (const name of headers) cpSync(path(`${from}/${name}`), path(`${to}/${name}`));
+}
 const { status } = spawnSync(
   process.execPath,
   [path('node_modules/typescript/bin/tsc'), '--build', path('tsconfig.build.json')],
@@ -21,4 +29,11 @@ const { status } = spawnSync(
     stdio: 'inherit',
   },
 );
-process.exitCode = status ?? 1;
+if (status !== 0) process.exit(status ?? 1);
+
+// Since TypeScript 5.7 the types of arrays have arguments, which it writes into declarations, and older ones refuse.
+const typeArguments = /\b(\w+Array)<ArrayBuffer(Like)?>/g;
+for (const name of readdirSync(path('dist/lib'), { recursive: true })) {
+  const file = path(`dist/lib/${name}`);
+  if (/\.d\.m?ts$/.test(name)) writeFileSync(file, readFileSync(file, 'utf8').replace(typeArguments, '$1'));
+}

@@ -3,9 +3,9 @@
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # and Open MPI and MPICH, which test/mpi runs under; with --mpi an MPI, if there is none; with --lint also the C++
 # formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan also the addon without
-# optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. With
-# --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind
-# runs.
+# optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own; with
+# --arm64 the addon of linux-arm64 and what runs it here, with --roots what makes bare systems. With --fuzz or
+# --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,6 +37,8 @@ lint=no
 bench=no
 debug=no
 asan=no
+arm64=no
+roots=no
 fuzz=no
 replay=no
 for argument in "$@"; do
@@ -47,10 +49,13 @@ for argument in "$@"; do
     --bench) bench=yes ;;
     --debug) debug=yes ;;
     --asan) asan=yes ;;
+    --arm64) arm64=yes ;;
+    --roots) roots=yes ;;
     --fuzz) fuzz=yes ;;
     --replay) replay=yes ;;
-    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--mpi] [--lint] [--bench] [--debug]" \
-      '                                    [--asan], or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
+    *) fail "unknown argument '$argument'; usage:" \
+      'sh scripts/setup.sh [--test] [--mpi] [--lint] [--bench] [--debug] [--asan] [--arm64] [--roots]' \
+      'sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
 
@@ -75,6 +80,13 @@ if [ "$fuzz" = yes ]; then
 fi
 if [ "$replay" = yes ]; then
   has_command valgrind || missing="$missing valgrind"
+fi
+if [ "$roots" = yes ]; then
+  has_command debootstrap || missing="$missing debootstrap"
+fi
+if [ "$arm64" = yes ]; then
+  has_command aarch64-linux-gnu-g++ || missing="$missing g++-aarch64-linux-gnu"
+  has_command qemu-aarch64-static || missing="$missing qemu-user-static"
 fi
 if has_command dpkg-query; then
   if [ "$fuzz" = yes ]; then
@@ -194,6 +206,15 @@ if [ "$asan" = yes ]; then
     configure build/asan-addon/build --CDCGFAC_SANITIZE=address,undefined --CDCGFAC_BUILD_TESTS=ON
   build build/asan-addon/build cgfac
   say 'addon under sanitizers is built; npm run test:asan loads it'
+fi
+if [ "$arm64" = yes ]; then
+  if [ ! -f out/arm64/usr/lib/aarch64-linux-gnu/openblas-pthread/libopenblas.a ]; then
+    quietly sh scripts/fetch-arm64.sh out/arm64
+  fi
+  configured build/arm64 || configure build/arm64 --arch arm64 --CDCGFAC_BUILD_TESTS=OFF \
+    --CDCMAKE_TOOLCHAIN_FILE="$PWD/scripts/cmake/linux-arm64.cmake"
+  build build/arm64 cgfac
+  say 'addon of linux-arm64 is built (build/arm64/Release/cgfac.node)'
 fi
 
 # --- TypeScript -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
 //   asan  under AddressSanitizer and UndefinedBehaviorSanitizer the tests of the core, then those of Jest that call the
 //         addon; with arguments, Jest alone, as `lib`
+//   arm64 the addon of linux-arm64 under qemu-user: tests of Jest, and the packages of a release, installed
+//   roots the package, installed in bare systems of Debian 12 and 13 with Node alone; as root
 //   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with
 //         `--valgrind` the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
@@ -13,6 +15,8 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fuzz } from './fuzz.mjs';
+import { testArm64 } from './test-arm64.mjs';
+import { testRoots } from './test-roots.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const reports = mkdtempSync(join(tmpdir(), 'cgfac-test-'));
@@ -89,10 +93,10 @@ function ctest(patterns, folder = 'build', options = []) {
   return honest('ctest', status, report, ctestCounts);
 }
 
-function jest(args, env = process.env) {
+function jest(args, env = process.env, node = process.execPath) {
   const report = join(reports, 'jest.json');
   const program = join(root, 'node_modules/jest/bin/jest.js');
-  const status = run(process.execPath, [program, '--json', `--outputFile=${report}`, ...args], {
+  const status = run(node, [program, '--json', `--outputFile=${report}`, ...args], {
     stdio: ['inherit', 'ignore', 'inherit'],
     env,
   });
@@ -151,6 +155,8 @@ const parts = {
   },
   core: (patterns) => [coreIsConfigured() || setUp('--test') ? ctest(patterns) : failure],
   lib: (args) => [setUp() ? jest(args) : failure],
+  arm64: () => testArm64(setUp, jest),
+  roots: () => testRoots(setUp),
   fuzz: async (args) => [await fuzz(args, setUp)],
   asan: (args) => {
     if (!setUp('--asan')) return [failure];

@@ -1,47 +1,87 @@
 /** What `cgfac doctor` says of an installation. */
+import { realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type * as Package from '../index';
+import { addonFile, mpiFile, packageRoot } from '../native/folder';
+import type { Command, Print } from './command';
 import { type Check, selfTest } from './self-test';
-
-/** Takes a line of the report. */
-type Print = (line: string) => void;
 
 const row = (name: string, text: string) => `  ${name.padEnd(16)} ${text}`;
 
-/** The version of TensorFlow.js that a program of the current folder finds. */
-function tensorflowVersion(): string {
+/** A package as a program in some folder finds it. */
+interface Found {
+  readonly version: string;
+  readonly path: string;
+}
+
+/** TensorFlow.js as it is found from a file; `undefined` where there is none. */
+function tensorflowFrom(file: string): Found | undefined {
   try {
-    const find = createRequire(join(process.cwd(), 'package.json'));
-    const { version } = find('@tensorflow/tfjs-core/package.json') as { version: string };
-    return version;
+    const find = createRequire(file);
+    const path = find.resolve('@tensorflow/tfjs-core/package.json');
+    return { version: (find(path) as { version: string }).version, path: realpathSync(path) };
   } catch {
-    return 'not found from here (it is needed for cgfac/tfjs alone)';
+    return undefined;
+  }
+}
+
+/** TensorFlow.js as a program of the current folder has it, and whether cgfac has the same one. */
+function printTensorflow(print: Print): void {
+  const programs = tensorflowFrom(join(process.cwd(), 'package.json'));
+  const own = tensorflowFrom(join(packageRoot(), 'package.json'));
+  if (programs === undefined && own === undefined) {
+    print(row('TensorFlow.js', 'not found from here (it is needed for cgfac/tfjs alone)'));
+    return;
+  }
+  print(row('TensorFlow.js', (programs ?? own)?.version ?? ''));
+  if (programs === undefined || own === undefined) {
+    const whose = programs === undefined ? 'programs in this folder' : 'cgfac';
+    print(row('', `not found by ${whose}; install @tensorflow/tfjs-core in this project for cgfac/tfjs`));
+  } else if (programs.path !== own.path) {
+    print(row('', 'two copies: a model that is saved with its optimizer is not loaded with it'));
+    print(row('of cgfac', `${own.version}, ${dirname(own.path)}`));
+    print(row('of programs here', `${programs.version}, ${dirname(programs.path)}`));
+    print(row('', 'npm ls @tensorflow/tfjs-core shows who brings them, npm dedupe makes them one'));
   }
 }
 
 /** The C library, which Node's report names where it is glibc. */
 function libraryOf(): string {
+  if (process.platform !== 'linux') return '';
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return header?.glibcVersionRuntime === undefined ? 'no glibc' : `glibc ${header.glibcVersionRuntime}`;
+  return header?.glibcVersionRuntime === undefined ? ', no glibc' : `, glibc ${header.glibcVersionRuntime}`;
 }
 
-function printVersions(info: Package.Info, print: Print): void {
-  print('Versions');
-  print(row('cgfac', info.version));
-  print(row('Node.js', `${process.versions.node}, Node-API ${info.napi} of ${process.versions.napi}`));
-  print(row('system', `${process.platform}-${process.arch}, ${libraryOf()}`));
-  print(row(info.blas.vendor, info.blas.version));
-  print(row('TensorFlow.js', tensorflowVersion()));
+/** What the file of an addon is called, seen from the package; in words where there is none. */
+function nameOf(file: () => string): string {
+  try {
+    return relative(packageRoot(), file());
+  } catch {
+    return 'none for this platform';
+  }
+}
+
+function printInstallation(print: Print): void {
+  const { version } = createRequire(__filename)('cgfac/package.json') as { version: string };
+  print('Installation');
+  print(row('cgfac', version));
+  print(row('folder', packageRoot()));
+  print(row('addon', nameOf(addonFile)));
+  print(row('addon of MPI', nameOf(mpiFile)));
+  print(row('Node.js', `${process.versions.node}, Node-API ${process.versions.napi}`));
+  print(row('system', `${process.platform}-${process.arch}${libraryOf()}`));
+  printTensorflow(print);
 }
 
 /** A variable of the environment that changes what is reported. */
 const setting = (name: string) => (process.env[name] === undefined ? '' : `; ${name}=${process.env[name]}`);
 
 function printProcessor(info: Package.Info, print: Print): void {
-  const { threads, threadsAllowed, threadsRefused } = info;
+  const { blas, threads, threadsAllowed, threadsRefused } = info;
   print('Processor');
-  print(row('kernel', `${info.blas.core}${setting('OPENBLAS_CORETYPE')}`));
+  print(row(blas.vendor, `${blas.version}, ${blas.threads} thread`));
+  print(row('kernel', `${blas.core}${setting('OPENBLAS_CORETYPE')}`));
   print(row('threads', `${threads} used, ${threadsAllowed} allowed${setting('CGFAC_NUM_THREADS')}`));
   if (threadsRefused > 0) print(row('', `the system refused to start ${threadsRefused} more (ulimit -u, a cgroup)`));
   if (threads > threadsAllowed) print(row('', 'more threads than the system runs at once make solves slower'));
@@ -77,18 +117,16 @@ function printBenchmark({ LayerPreconditioner }: typeof Package, print: Print): 
 }
 
 /** Prints the report; whether cgfac works here. */
-export async function doctor(print: Print): Promise<boolean> {
+async function examine(print: Print): Promise<boolean> {
+  printInstallation(print);
   let cgfac: typeof Package;
   try {
     cgfac = await import('../index.js');
   } catch (error) {
-    print(`cgfac cannot be loaded by Node.js ${process.versions.node} on ${process.platform}-${process.arch}:`);
-    print(String((error as { message?: unknown })?.message ?? error));
+    print(`cgfac cannot be loaded here. ${String((error as { message?: unknown })?.message ?? error)}`);
     return false;
   }
-  const info = cgfac.info();
-  printVersions(info, print);
-  printProcessor(info, print);
+  printProcessor(cgfac.info(), print);
   const checks = await selfTest(cgfac);
   printChecks(checks, print);
   if (checks.some(({ passed }) => !passed)) {
@@ -99,3 +137,13 @@ export async function doctor(print: Print): Promise<boolean> {
   print('cgfac works here.');
   return true;
 }
+
+/** The command `cgfac doctor`. */
+export const doctor: Command = {
+  summary: 'says whether cgfac works here, and with what',
+  text: `Prints what a bug report needs, in five seconds at most: versions and the files that are loaded, the copy of
+TensorFlow.js that programs of this folder find, kernel and threads, a self-test of each method, and a
+benchmark of one second. Ends with 0 where cgfac works here, else with 1 and the cause.`,
+  options: {},
+  run: (_values, print) => examine(print),
+};

@@ -31,6 +31,13 @@ import type {
   RecordedRows,
 } from './types';
 
+declare global {
+  /** So that the types below need no library newer than es2022; @types/node declares the same. */
+  interface SymbolConstructor {
+    readonly dispose: unique symbol;
+  }
+}
+
 const recordNames = ['inputs', 'outputGrads', 'batch', 'fisherRows'];
 const preconditionNames = ['out', 'spectrum'];
 const preconditionAsyncNames = [...preconditionNames, 'signal'];

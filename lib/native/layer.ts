@@ -92,7 +92,7 @@ type SolveArguments = [
   spectrum: boolean,
 ];
 
-type AsyncSolveArguments = [...SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
+type AsyncSolveArguments = [...solve: SolveArguments, token: NativeCancelToken | undefined, fresh: boolean];
 
 /** Rows of a batch; see binding/core/layer/recorded_rows.h. */
 export interface NativeBatchRows {

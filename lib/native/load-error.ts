@@ -1,5 +1,5 @@
 /** What kept the addon from being loaded, told so that its cause can be mended. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfacError } from '../base/errors';
 
@@ -37,11 +37,26 @@ function reasonOf(folder: string, cause: unknown): string {
       'external to the bundle, because an addon cannot be part of one, and install it where the bundle runs'
     );
   }
-  if (codeOf(cause) === 'ERR_DLOPEN_FAILED') return `the system refused it: ${textOf(cause)}`;
-  return (
-    `there is none for ${process.platform}-${process.arch}, Node ${process.versions.node}. A binary is shipped for ` +
-    'linux-x64 (glibc 2.34 or newer); for another platform build from a checkout of the repository: npm run build'
-  );
+  if (codeOf(cause) === 'ERR_DLOPEN_FAILED') {
+    return `the system refused it: ${textOf(cause)}. If the binary is not one for this system, ${remedy}`;
+  }
+  const platform = `${process.platform}-${process.arch}, Node ${process.versions.node}`;
+  return `there is none for ${platform}. ${binariesOf(folder)}; ${remedy}`;
+}
+
+const remedy =
+  '`npx cgfac build` builds one of the sources in the package (it takes CMake, a compiler and OpenBLAS, and names ' +
+  'what is missing)';
+
+/** The platforms that the package has a binary for, as a sentence without its end. */
+function binariesOf(folder: string): string {
+  try {
+    const platforms = readdirSync(join(folder, 'prebuilds')).sort();
+    if (platforms.length > 0) return `The package has binaries for ${platforms.join(', ')} (glibc 2.34 or newer)`;
+  } catch {
+    // no such folder, as in a checkout
+  }
+  return 'The package has no binary';
 }
 
 /** The error of an addon that could not be loaded from a folder, which code that runs in another took for its own. */

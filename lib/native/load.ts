@@ -1,18 +1,17 @@
 /** The one place that loads the addon of the core. */
-import loadAddon from 'node-gyp-build';
 import { CgfacError } from '../base/errors';
 import type { Native } from './declarations';
 import { toCgfacError } from './errors';
-import { packageRoot } from './folder';
+import { addonRoot, here, loader, packageRoot } from './folder';
 import { loadError } from './load-error';
 
 function load(): Native {
   const folder = packageRoot();
   try {
-    return loadAddon(folder) as Native;
+    return loader()(addonRoot()) as Native;
   } catch (cause) {
     const error = toCgfacError(cause);
-    throw error instanceof CgfacError ? error : loadError(folder, __dirname, cause);
+    throw error instanceof CgfacError ? error : loadError(folder, here, cause);
   }
 }
 

@@ -1,8 +1,9 @@
 /** The addon that calls MPI, declared whole, and its loader; nothing is loaded before it is asked for. */
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Numbers } from '../base/communicator';
 import { toCgfacError } from './errors';
-import { mpiFile, packageRoot } from './folder';
+import { here, mpiFile, packageRoot } from './folder';
 import { loadError } from './load-error';
 
 /** The place of this process among the ranks, and the library that was loaded. */
@@ -47,9 +48,9 @@ export interface NativeMpi {
 /** Loads the addon; from the second time on it is there. */
 export function loadMpi(): NativeMpi {
   try {
-    return createRequire(__filename)(mpiFile()) as NativeMpi;
+    return createRequire(join(here, 'mpi.js'))(mpiFile()) as NativeMpi;
   } catch (cause) {
     const error = toCgfacError(cause);
-    throw error === cause ? loadError(packageRoot(), __dirname, cause) : error;
+    throw error === cause ? loadError(packageRoot(), here, cause) : error;
   }
 }

@@ -61,6 +61,7 @@ describe('the command', () => {
     const { end, stdout, stderr } = await call(['doctor']);
     expect([end, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(new RegExp(`^ {2}cgfac +${version.replaceAll('.', '\\.')}$`, 'm'));
+    expect(stdout).toMatch(/^ {2}addon +build\/Release\/cgfac.node$/m);
     expect(stdout).toMatch(/^ {2}kernel +\w+$/m);
     expect(stdout).toMatch(/^ {2}threads +\d+ used, \d+ allowed/m);
     expect(stdout.match(/passed, residual \d\.\de-\d/g)).toHaveLength(4);
@@ -74,16 +75,48 @@ describe('the command', () => {
     expect(stdout).toContain('may not load addons');
   });
 
-  test('tells of itself, and refuses what it does not know', async () => {
-    expect(await call(['--help'])).toMatchObject({ end: 0, stdout: expect.stringContaining('Usage: cgfac <command>') });
+  test('tells of itself and of its commands', async () => {
+    const { end, stdout } = await call(['--help']);
+    expect([end, stdout.split('\n')[0]]).toEqual([0, `cgfac ${version}: second-order training for Node`]);
+    expect(stdout).toMatch(/Usage: cgfac <command>.*^ {2}doctor .*^ {2}build .*Exit code/ms);
     expect(await call(['--version'])).toMatchObject({ end: 0, stdout: version });
-    for (const [args, words] of [
-      [[], 'received nothing'],
-      [['surgeon'], "received 'surgeon'"],
-      [['doctor', 'who'], "received 'doctor who'"],
-      [['doctor', '--fast'], "Unknown option '--fast'"],
+    for (const [name, words] of [
+      ['doctor', 'a bug report needs'],
+      ['build', '--jobs N'],
     ] as const) {
-      expect(await call(args)).toMatchObject({ end: 1, stderr: expect.stringContaining(words) });
+      const help = await call([name, '--help']);
+      expect(help).toMatchObject({ end: 0, stderr: '', stdout: expect.stringContaining(`Usage: cgfac ${name}`) });
+      expect(help.stdout).toContain(words);
     }
+  });
+
+  test.each([
+    [[], 'Expected a command but received none'],
+    [['surgeon'], "received 'surgeon'\n"],
+    [['docter'], "received 'docter'; did you mean 'doctor'?"],
+    [['doctor', 'who'], "received 'who'"],
+    [['doctor', '--fast'], "Unknown option '--fast'"],
+    [['build', '--jobs', 'many'], "Expected an integer from 1 to 1024 for --jobs but received 'many'"],
+    [['--fast'], "Unknown option '--fast'"],
+    [['--version', 'doctor'], "received '--version doctor'"],
+    [['--'], "received '--'"],
+  ] as const)('refuses %j with the exit code 2', async (args, words) => {
+    const { end, stdout, stderr } = await call(args);
+    expect([end, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(words);
+    expect(stderr).toContain('cgfac --help');
+  });
+
+  test('does not mind that nobody reads on', async () => {
+    const under = ['bash', '-c', 'set -o pipefail; "$@" | head -n 1', 'bash'];
+    expect(await run(command, { args: ['doctor'], under })).toMatchObject({
+      end: 0,
+      stdout: 'Installation',
+      stderr: '',
+    });
+  });
+
+  test('build refuses a checkout, whose addon npm run build makes', async () => {
+    expect(await call(['build'])).toMatchObject({ end: 1, stderr: expect.stringContaining('npm run build') });
   });
 });

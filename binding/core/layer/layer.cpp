@@ -1,6 +1,7 @@
 #include "core/layer/layer.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -252,7 +253,7 @@ void Layer::restore(const LayerState& state) {
   if (!state.previous.empty() && state.previous.size() != shape_.size())
     throw expected(ErrorCode::shape_mismatch, "the state of a layer like this one", "state", "another");
   cgfac::require_finite("the previous solution of a state", state.previous);
-  constexpr long most_batches = 1L << 53U;  // what numbers of JavaScript count
+  constexpr std::int64_t most_batches = std::int64_t{1} << 53U;  // what numbers of JavaScript count
   if (state.batches < 0 || state.batches > most_batches)
     throw expected(ErrorCode::invalid_value, "from 0 to 2^53 batches", "the state", std::to_string(state.batches));
   const bool decomposed = options_.method == Method::kfac && state.batches > 0;

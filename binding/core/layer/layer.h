@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -201,7 +202,7 @@ class Layer {
   std::weak_ptr<const RecordedRows> entered_;         // the last batch that the factors took in
   bool fresh_ = false;                                // whether the factors' last rows are those recorded
   bool refreshed_ = false;                            // since `settle`
-  long batches_ = 0;                                  // that have entered the factors
+  std::int64_t batches_ = 0;                          // that have entered the factors
   Factor input_;
   Factor output_;
   DampedInverse input_inverse_;

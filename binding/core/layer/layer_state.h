@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "core/factor/factor.h"
@@ -13,7 +14,7 @@ struct LayerState {
   FactorState input{};
   FactorState output{};
   EigenState eigen{};             ///< of direct K-FAC
-  long batches = 0;               ///< that have entered the factors
+  std::int64_t batches = 0;       ///< that have entered the factors
   std::vector<float> previous{};  ///< the warm start; empty where there is none
 };
 

@@ -1,8 +1,6 @@
 // The memory that OpenBLAS packs its operands in. Its own allocator asks the system again and again for ever where it
 // is refused, and ends the process where more than some hundred threads call at once; here a thread that gets none
 // waits until another thread's product is done. A product takes one buffer, and none while it has one.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -11,6 +9,12 @@
 #include <vector>
 
 #include "core/linalg/openblas.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#endif
 
 // What the linker puts in the place of OpenBLAS's functions.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the linker's
@@ -22,8 +26,18 @@ void __wrap_blas_memory_free(void* buffer);
 namespace cgfac::blas {
 namespace {
 
-// BUFFER_SIZE of OpenBLAS for x86-64, of which the kernel of a processor uses some megabytes.
+// BUFFER_SIZE of OpenBLAS for x86-64, the largest (for arm64 it is 32 MiB), of which a kernel uses some megabytes.
 constexpr std::size_t buffer_bytes = std::size_t{128} << 20U;
+
+// Address space for a buffer, whose pages are memory once they are used; null where the system refuses it.
+void* new_buffer() {
+#if defined(_WIN32)
+  return VirtualAlloc(nullptr, buffer_bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+#else
+  void* const buffer = mmap(nullptr, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return buffer == MAP_FAILED ? nullptr : buffer;
+#endif
+}
 
 // The buffer that this thread had last, which its caches may still hold.
 thread_local void* last_of_thread = nullptr;
@@ -68,8 +82,8 @@ class Buffers {
     } catch (const std::bad_alloc&) {
       return false;
     }
-    void* const buffer = mmap(nullptr, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (buffer == MAP_FAILED) return false;
+    void* const buffer = new_buffer();
+    if (buffer == nullptr) return false;
     ++made_;
     free_.push_back(buffer);
     return true;

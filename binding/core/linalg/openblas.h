@@ -20,9 +20,6 @@ struct Info {
 /// OPENBLAS_CORETYPE names that of another machine. Reads nothing but names.
 void require_kernel_that_fits();
 
-/// The instructions that a kernel of OpenBLAS needs and this processor lacks, "AVX2"; empty where it has all.
-[[nodiscard]] std::string missing_instructions(const std::string& kernel);
-
 /// Throws std::bad_alloc where the system has no memory for the buffer that every product works in. One is enough for
 /// any number of threads: those that find none free wait for one.
 void reserve_buffer();

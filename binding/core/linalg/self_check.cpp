@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/matrix_view.h"
 #include "core/linalg/blas.h"
+#include "core/linalg/kernel_choice.h"
 #include "core/linalg/lapack.h"
 #include "core/linalg/openblas.h"
 
@@ -122,7 +123,8 @@ void self_check() {
   if (!agree) {
     throw Error(ErrorCode::blas_mismatch,
                 "Expected results of OpenBLAS to equal plain loops but received other numbers from its kernel '" +
-                    info().core + "'; set OPENBLAS_CORETYPE=Haswell in the environment and try again");
+                    info().core + "'; set OPENBLAS_CORETYPE=" + plainest_kernel() +
+                    " in the environment and try again");
   }
 }
 

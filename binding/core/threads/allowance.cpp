@@ -1,7 +1,5 @@
 #include "core/threads/allowance.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -13,17 +11,24 @@
 
 #include "core/threads/thread_pool.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 namespace cgfac {
 namespace {
 
-// The processors of the affinity mask, whose size is that of the kernel's own.
+// The processors of the affinity mask, whose size is that of the kernel's own; of other systems than Linux those that
+// the C++ library counts.
 std::size_t affine_processors() {
+#if defined(__linux__)
   constexpr std::size_t largest_mask = 1U << 16U;
   for (std::size_t processors = 1024; processors <= largest_mask; processors *= 2) {
     std::vector<cpu_set_t> mask(CPU_ALLOC_SIZE(processors) / sizeof(cpu_set_t));
     const std::size_t bytes = mask.size() * sizeof(cpu_set_t);
     if (sched_getaffinity(0, bytes, mask.data()) == 0) return static_cast<std::size_t>(CPU_COUNT_S(bytes, mask.data()));
   }
+#endif
   return std::thread::hardware_concurrency();
 }
 

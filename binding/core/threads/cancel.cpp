@@ -1,20 +1,26 @@
 #include "core/threads/cancel.h"
 
-#include <time.h>
-
+#include <chrono>
+#include <cstdint>
+#include <ctime>
 #include <utility>
 
 namespace cgfac {
 namespace {
 
-// Of a clock that is read in some nanoseconds, and moves every few milliseconds.
-long coarse_milliseconds() {
+// Of a clock that is read in some nanoseconds, and moves every few milliseconds, where the system has one.
+std::int64_t coarse_milliseconds() {
+#if defined(CLOCK_MONOTONIC_COARSE)
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return (now.tv_sec * 1000) + (now.tv_nsec / 1'000'000);
+  return (std::int64_t{now.tv_sec} * 1000) + (now.tv_nsec / 1'000'000);
+#else
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+#endif
 }
 
-constexpr long between_questions = 10;
+constexpr std::int64_t between_questions = 10;
 
 }  // namespace
 
@@ -28,7 +34,7 @@ bool cancelled() {
   const CancelScope* const scope = CancelScope::current;
   if (scope == nullptr || scope->flag_ == nullptr) return false;
   if (scope->own_flag_ != nullptr) {
-    const long now = coarse_milliseconds();
+    const std::int64_t now = coarse_milliseconds();
     if (now >= scope->next_) {
       scope->next_ = now + between_questions;
       if (scope->ended_()) scope->own_flag_->store(true, std::memory_order_relaxed);

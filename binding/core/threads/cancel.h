@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <functional>
 
@@ -48,7 +49,7 @@ class CancelScope {
   const CancelFlag* flag_;
   CancelFlag* own_flag_ = nullptr;
   std::function<bool()> ended_;
-  mutable long next_ = 0;  // when it is asked again, in milliseconds
+  mutable std::int64_t next_ = 0;  // when it is asked again, in milliseconds
   const CancelScope* before_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <utility>
@@ -190,7 +191,7 @@ void read_solver(const Napi::Object& object, const LayerShape& shape, const Laye
   require_counts(numbers, std::array<std::size_t, 6>{input_rows, output_rows, input_own, output_own, entered, batches});
   state.previous = numbers_of<float>(object, "previous");
   for (const auto& [name, array] : eigen_arrays) state.eigen.*array = numbers_of<float>(object, name);
-  state.batches = static_cast<long>(numbers[batches]);
+  state.batches = static_cast<std::int64_t>(numbers[batches]);
   if (keeps_factors(options)) return;
   const bool kfac = options.method == Method::kfac;
   const SolverSide input{.rows = "inputs",

@@ -1,0 +1,47 @@
+# cmake -D OBJCOPY=llvm-objcopy -D ARCHIVE=IN -D OUT=OUT -D PREFIX=_ "-DFUNCTIONS=a;b" -P wrap_symbols.cmake
+# What `--wrap` of GNU's linker does, for one that cannot, to a copy of an archive: its members call __wrap_a in the
+# place of a, and the member that defines a defines __real_a. PREFIX is what the system puts before the names of C.
+cmake_minimum_required(VERSION 3.25)
+get_filename_component(tools ${OBJCOPY} DIRECTORY)
+get_filename_component(objcopy_name ${OBJCOPY} NAME)
+string(REPLACE objcopy nm nm_name ${objcopy_name})
+string(REPLACE objcopy ar ar_name ${objcopy_name})
+set(work ${OUT}.work)
+file(REMOVE_RECURSE ${work})
+file(MAKE_DIRECTORY ${work})
+
+function(run)
+  execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY
+    OUTPUT_VARIABLE result ERROR_VARIABLE said)
+  set(output "${result}" PARENT_SCOPE)
+endfunction()
+
+set(calls "")
+foreach(function ${FUNCTIONS})
+  string(APPEND calls "${PREFIX}${function} ${PREFIX}__wrap_${function}\n")
+endforeach()
+file(WRITE ${work}/calls "${calls}")
+file(COPY_FILE ${ARCHIVE} ${work}/wrapped.a)
+run(${OBJCOPY} --redefine-syms=calls wrapped.a)
+
+# "libopenblas.a:member.o: 0000 T _a", once for each function that the archive defines
+run(${tools}/${nm_name} --print-file-name --defined-only ${ARCHIVE})
+set(symbols "${output}")
+set(members "")
+foreach(function ${FUNCTIONS})
+  string(REGEX MATCH "[^\n]*[:\\[]([^\n:]+\\.o(bj)?)\\]?: [0-9a-f]+ T ${PREFIX}${function}\n" line "${symbols}")
+  if(line)
+    set(member ${CMAKE_MATCH_1})
+    if(NOT member IN_LIST members)
+      run(${tools}/${ar_name} x wrapped.a ${member})
+      list(APPEND members ${member})
+    endif()
+    run(${OBJCOPY} --redefine-sym=${PREFIX}__wrap_${function}=${PREFIX}__real_${function} ${member})
+  endif()
+endforeach()
+if(NOT members)
+  message(FATAL_ERROR "Expected ${ARCHIVE} to define some of ${FUNCTIONS} but found none")
+endif()
+run(${tools}/${ar_name} r wrapped.a ${members})
+file(RENAME ${work}/wrapped.a ${OUT})
+file(REMOVE_RECURSE ${work})
