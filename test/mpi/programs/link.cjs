@@ -1,5 +1,5 @@
-// mpirun -n 2 node link.cjs NETWORK_DEVICE: sums arrays, and trains, over a link that has nothing else on it; tells what
-// went over it by the array's own bytes, and by those that a plan of the training has; and goes on until it is cut.
+// mpirun -n 2 node link.cjs NETWORK_DEVICE: sums arrays, and trains, over a link that has nothing else on it; tells
+// what went over it by the array's own bytes, and by those that a plan of the training has, until it is cut.
 const { readFileSync } = require('node:fs');
 const { Preconditioner } = require('cgfac');
 const { connectMpi } = require('cgfac/mpi');
