@@ -23,6 +23,7 @@ format_cpp() { cpp_files | xargs clang-format-19 --dry-run -Werror; }
 
 check 'biome (format and lint)' biome check --error-on-warnings .
 check 'tsc (types of sources, tests, examples and benchmarks)' tsc --project tsconfig.json
+check 'tsc (types of the page of reports)' tsc --project tsconfig.page.json
 check 'dependency-cruiser (arrows of TypeScript)' \
   depcruise --config .dependency-cruiser.cjs lib test examples bench datasets
 if [ -f scripts/check-includes.mjs ]; then

@@ -217,7 +217,7 @@ export function decide(
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
     predictedDecrease: decrease,
     refreshed: plan.refresh.size > 0,
-    layers,
+    layers: layers.map((layer, l) => ({ ...layer, stepSize: now.rate * (stepSizes[l] ?? 0) })),
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };
   return { summary, momentum: now.momentum, stepSizes, largest };

@@ -16,6 +16,11 @@ export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'l
   readonly lambdaMaxOverDamping?: number;
   /** Bytes that it keeps between steps, momentum and averages apart. */
   readonly bytes: number;
+  /**
+   * What its direction is multiplied by, the learning rate among it and momentum apart: η, less where its change is
+   * bounded, or, with the step rule 'quadratic', the layer's own. None of a step that is skipped.
+   */
+  readonly stepSize?: number;
 }
 
 /** Steps that were skipped. */
