@@ -2,7 +2,7 @@
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # and Open MPI and MPICH, which test/mpi runs under; with --lint also the C++ formatter and linter, with --bench also
-# the addon of the benchmarks. With --debug or --asan also the addon without optimisation, or
+# the addon of the benchmarks, with --pages the browser that test/pages opens pages in. With --debug or --asan also the addon without optimisation, or
 # addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. With --fuzz or --replay,
 # instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
 set -eu
@@ -33,6 +33,7 @@ has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" =
 test=no
 lint=no
 bench=no
+pages=no
 debug=no
 asan=no
 fuzz=no
@@ -42,11 +43,12 @@ for argument in "$@"; do
     --test) test=yes ;;
     --lint) lint=yes ;;
     --bench) bench=yes ;;
+    --pages) pages=yes ;;
     --debug) debug=yes ;;
     --asan) asan=yes ;;
     --fuzz) fuzz=yes ;;
     --replay) replay=yes ;;
-    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--debug] [--asan]" \
+    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--pages] [--debug] [--asan]" \
       '                                                      or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
@@ -76,6 +78,9 @@ fi
 if has_command dpkg-query; then
   if [ "$fuzz" = yes ]; then
     has_package libclang-rt-19-dev || missing="$missing libclang-rt-19-dev"
+  fi
+  if [ "$pages" = yes ]; then
+    has_package chromium || missing="$missing chromium"
   fi
   has_package libopenblas-pthread-dev || missing="$missing libopenblas-pthread-dev"
   if [ "$test" = yes ] || [ "$asan" = yes ]; then

@@ -5,6 +5,7 @@
 //   lib   Jest alone; arguments go to it, such as a path: test/lib/layer/kfac.test.ts
 //   asan  under AddressSanitizer and UndefinedBehaviorSanitizer the tests of the core, then those of Jest that call the
 //         addon; with arguments, Jest alone, as `lib`
+//   pages a quick comparison and the site of the documents are made, and opened in a browser
 //   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with
 //         `--valgrind` the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
@@ -151,6 +152,15 @@ const parts = {
   },
   core: (patterns) => [coreIsConfigured() || setUp('--test') ? ctest(patterns) : failure],
   lib: (args) => [setUp() ? jest(args) : failure],
+  pages: (args) => {
+    if (!setUp('--pages')) return [failure];
+    const made = ['dist/bench/compare/main.js --quick', 'scripts/docs/build.mjs'].map((line) =>
+      run(process.execPath, line.split(' ')) === 0 ? { passed: 1, failed: 0 } : failure,
+    );
+    if (made.some(({ failed }) => failed > 0)) return made;
+    // the paths of test/pages, which other runs leave out
+    return [...made, jest([...(args.length > 0 ? args : ['test/pages']), '--testPathIgnorePatterns=/node_modules/'])];
+  },
   fuzz: async (args) => [await fuzz(args, setUp)],
   asan: (args) => {
     if (!setUp('--asan')) return [failure];
