@@ -18,7 +18,13 @@ export const cell = (content: string, kind: 'text' | 'figure' = 'figure'): strin
 
 /** A table that scrolls by itself where the page is narrower. */
 export function table(caption: string, head: readonly string[], rows: readonly string[]): string {
-  const heads = head.map((each) => `<th scope="col">${each}</th>`).join('');
+  const heads = head
+    .map((each) =>
+      each === 'reason' || each.endsWith('kept as')
+        ? `<th scope="col" class="text">${each}</th>`
+        : `<th scope="col">${each}</th>`,
+    )
+    .join('');
   return (
     `<div class="scroll" tabindex="0" role="region" aria-label="${escaped(caption)}"><table>` +
     `<caption>${escaped(caption)}</caption><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody>` +

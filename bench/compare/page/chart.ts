@@ -168,7 +168,15 @@ export class Chart {
       cursor: { focus: { prox: 24 }, drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1, ...(logarithmic ? { range: snug } : {}) } },
       axes: [
-        { ...axes, ticks, label: axis === 'step' ? 'step' : 'seconds', labelSize: 20, size: 34, values: each(tick) },
+        {
+          ...axes,
+          ticks,
+          label: axis === 'step' ? 'step' : 'seconds',
+          ...(axis === 'step' ? { incrs: whole } : {}),
+          labelSize: 20,
+          size: 34,
+          values: each(tick),
+        },
         {
           ...axes,
           ticks,
@@ -216,6 +224,9 @@ export class Chart {
     return this.#source.data.looks[name]?.[this.#theme] ?? papers[this.#theme].text;
   }
 }
+
+/** Distances of ticks between steps, of which there are no halves. */
+const whole = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000];
 
 /** A logarithmic axis from a little below what is seen to a little above it. */
 const snug = (_: uPlot, least: number | null, most: number | null): [number, number] => {

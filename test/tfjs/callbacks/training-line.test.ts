@@ -19,7 +19,7 @@ async function written(isTTY: boolean, options: CgfacOptions = {}) {
   const y = tf.sum(inputs, 1, true);
   const texts: string[] = [];
   const stream = { write: (text: string) => texts.push(text), isTTY, columns: 200 };
-  const callbacks = trainingLine(optimizer, { stream, interval: 0 }) as unknown as tfl.CustomCallbackArgs;
+  const callbacks = trainingLine(optimizer, { stream, interval: 0 });
   await model.fit(inputs, y, { epochs: 2, batchSize: 8, verbose: 0, callbacks });
   return { text: texts.join(''), summary: optimizer.lastStep?.summary };
 }
