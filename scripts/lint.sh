@@ -35,6 +35,7 @@ check 'typedoc (all that is offered is documented)' typedoc --emit none
 check 'sentences of exports' node scripts/lint/export-sentences.mjs
 check 'comments of C++ declarations' node scripts/lint/cpp-comments.mjs
 check 'options and reports (what follows from their tables)' generated
+check 'tables of comparisons (what follows from their figures)' node scripts/docs/tables.mjs --check
 check 'clang-format' format_cpp
 check 'clang-tidy' node scripts/lint/tidy.mjs
 

@@ -2,9 +2,10 @@
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # and Open MPI and MPICH, which test/mpi runs under; with --lint also the C++ formatter and linter, with --bench also
-# the addon of the benchmarks, with --pages the browser that test/pages opens pages in. With --debug or --asan also the addon without optimisation, or
-# addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own. With --fuzz or --replay,
-# instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
+# the addon of the benchmarks, with --pages the browser that test/pages opens pages in. With --debug or --asan also the
+# addon without optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of
+# its own. With --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those
+# that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -48,8 +49,9 @@ for argument in "$@"; do
     --asan) asan=yes ;;
     --fuzz) fuzz=yes ;;
     --replay) replay=yes ;;
-    *) fail "unknown argument '$argument'; usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--pages] [--debug] [--asan]" \
-      '                                                      or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
+    *) fail "unknown argument '$argument'" \
+      'usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--pages] [--debug] [--asan]' \
+      '   or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
 

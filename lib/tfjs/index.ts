@@ -16,7 +16,7 @@ export {
 } from '../adapter-kit';
 export type { FitCallback, Logs } from './callbacks/callback';
 export { type TensorBoardOptions, tensorBoard } from './callbacks/tensor-board';
-export { type TrainingLineOptions, trainingLine } from './callbacks/training-line';
+export { type LineStream, type TrainingLineOptions, trainingLine } from './callbacks/training-line';
 export { type InstalledKernels, installKernels, type KernelCalls, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';

@@ -2,13 +2,23 @@ import { checkOptions, type StepSummary, typeError, valueError } from '../../ada
 import { CgfacOptimizer } from '../optimizer';
 import { type FitCallback, fitCallback, type Logs, numbersOf } from './callback';
 
+/** What a {@link trainingLine} is written to: `process.stdout`, `process.stderr`, or anything with such a method. */
+export interface LineStream {
+  /** Whether it is a terminal, whose lines can be written anew. */
+  readonly isTTY?: boolean;
+  /** How many characters a line of the terminal has. */
+  readonly columns?: number;
+  /** Takes a piece of text. */
+  write(text: string): unknown;
+}
+
 /** Where a {@link trainingLine} is written, and how often. */
 export interface TrainingLineOptions {
   /**
    * Where it is written: on a terminal one line that is written anew, elsewhere a line for each epoch. Default:
    * `process.stderr`.
    */
-  readonly stream?: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
+  readonly stream?: LineStream;
   /** The least milliseconds between two lines of a terminal. Default: 100. */
   readonly interval?: number;
 }
@@ -37,7 +47,7 @@ function requireOptimizer(value: unknown, owner: string): asserts value is Cgfac
 }
 
 interface Resolved {
-  readonly stream: NonNullable<TrainingLineOptions['stream']>;
+  readonly stream: LineStream;
   readonly interval: number;
 }
 
