@@ -7,14 +7,16 @@
  * adapter; test/support/plain-adapter.ts is the smallest.
  */
 
+/** The processes that train a model together. */
+export type { Communicator, Numbers } from './base/communicator';
 /** Errors that carry a code. */
 export { CgfacError, type CgfacErrorCode } from './base/errors';
 /** What options of an adapter's own may take. */
 export { kinds } from './base/kinds';
 /** The table that options are, and their resolution by it. */
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
-/** Uniform numbers by seed and step, which targets are sampled with. */
-export { type UniformNumbers, uniforms } from './base/random';
+/** Uniform numbers by seed and step, which targets are sampled with, and the seeds of several processes. */
+export { seedOfRank, type UniformNumbers, uniforms } from './base/random';
 /** Where the time of a step goes, for whoever listens. */
 export { timed } from './base/timed';
 /** Checks of arguments, each of which throws the error that names the argument. */
@@ -75,6 +77,8 @@ export {
 } from './network/options';
 /** The preconditioner, and what layers are registered with. */
 export { type Padding, Preconditioner, type WindowOptions } from './network/preconditioner';
+/** Whether variables are the same in all processes. */
+export { requireSameVariables } from './network/ranks/drift';
 /** The saved state of a preconditioner. */
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';
 /** The norm of a layer's weights. */

@@ -36,8 +36,7 @@ const sections = [
   [
     '`cgfac()`',
     'The options of `Preconditioner`, but for `lossReduction` and `accumulationSteps`, which follow from the ' +
-      'graph, `adaptiveDamping` and `adaptiveFraction`, which need the loss after the step, and what several ranks ' +
-      'need. These are of its ' +
+      'graph, and `adaptiveDamping` and `adaptiveFraction`, which need the loss after the step. These are of its ' +
       'own, or differ:',
     recipeRows,
   ],

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
-# and Open MPI and MPICH, which test/mpi runs under; with --lint also the C++ formatter and linter, with --bench also
-# the addon of the benchmarks, with --pages the browser that test/pages opens pages in. With --debug or --asan also the
-# addon without optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of
-# its own. With --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those
-# that valgrind runs.
+# and Open MPI and MPICH, which test/mpi runs under; with --mpi an MPI, if there is none; with --lint also the C++
+# formatter and linter, with --bench also the addon of the benchmarks, with --pages the browser that test/pages opens
+# pages in. With --debug or --asan also the addon without optimisation, or addon and core under AddressSanitizer and
+# UndefinedBehaviorSanitizer, in a folder of its own. With --fuzz or --replay, instead of all that, the targets of
+# test/fuzz alone: those of libFuzzer, or those that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,6 +32,7 @@ has_command() { command -v "$1" >/dev/null 2>&1; }
 has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 test=no
+mpi=no
 lint=no
 bench=no
 pages=no
@@ -42,6 +43,7 @@ replay=no
 for argument in "$@"; do
   case $argument in
     --test) test=yes ;;
+    --mpi) mpi=yes ;;
     --lint) lint=yes ;;
     --bench) bench=yes ;;
     --pages) pages=yes ;;
@@ -50,7 +52,7 @@ for argument in "$@"; do
     --fuzz) fuzz=yes ;;
     --replay) replay=yes ;;
     *) fail "unknown argument '$argument'" \
-      'usage: sh scripts/setup.sh [--test] [--lint] [--bench] [--pages] [--debug] [--asan]' \
+      'usage: sh scripts/setup.sh [--test] [--mpi] [--lint] [--bench] [--pages] [--debug] [--asan]' \
       '   or: sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
@@ -89,6 +91,7 @@ if has_command dpkg-query; then
     has_package doctest-dev || missing="$missing doctest-dev"
     has_package nlohmann-json3-dev || missing="$missing nlohmann-json3-dev"
   fi
+  if [ "$mpi" = yes ] && ! has_command mpirun; then missing="$missing openmpi-bin"; fi
   # Libraries come with the launchers, compilers and headers of MPI do not, and are not needed. iproute2 makes two hosts
   # of one machine.
   if [ "$test" = yes ]; then

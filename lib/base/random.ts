@@ -5,6 +5,14 @@
 
 const UINT32 = 2 ** 32;
 
+/** What the seeds of ranks differ by: the golden ratio in 32 bits, so that neighbouring seeds are no rank's. */
+const APART = 0x9e3779b9;
+
+/** The seed of what a rank draws by itself; that of rank 0 is the seed of all. */
+export function seedOfRank(seed: number, rank: number): number {
+  return (seed + rank * APART) % Number.MAX_SAFE_INTEGER;
+}
+
 /**
  * The finaliser of MurmurHash3 (Austin Appleby, 2008): a bijection of 32-bit integers that spreads every bit over all.
  */

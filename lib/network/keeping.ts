@@ -1,6 +1,6 @@
 /** What a {@link Preconditioner} keeps from one step to others, and how it is saved and restored. */
 import { CgfacError } from '../base/errors';
-import { type UniformNumbers, uniforms } from '../base/random';
+import { seedOfRank, type UniformNumbers, uniforms } from '../base/random';
 import {
   anyOf,
   boolean,
@@ -19,9 +19,6 @@ import { networkMemory } from './report';
 import { networkState, type PreconditionerState, restoreNetwork } from './state';
 import { type Phases, runLater, runNow } from './step/phase';
 import type { NetworkMemory } from './types';
-
-/** What the seeds of ranks differ by: the golden ratio in 32 bits, so that neighbouring seeds are no rank's. */
-const APART = 0x9e3779b9;
 
 /** Refuses a call that would see a part alone of what several ranks have. */
 function requireAlone(ranks: Ranks | undefined, call: string, instead: string): void {
@@ -52,7 +49,7 @@ export abstract class PreconditionerKeeping extends LayerRegistration {
    */
   uniforms(): UniformNumbers {
     const rank = this.#network.ranks?.communicator.rank ?? 0;
-    return uniforms((this.#seed + rank * APART) % Number.MAX_SAFE_INTEGER, this.#network.counts.steps);
+    return uniforms(seedOfRank(this.#seed, rank), this.#network.counts.steps);
   }
 
   /** Bytes kept between steps. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */

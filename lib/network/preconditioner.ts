@@ -9,6 +9,7 @@ import { type PreconditionerOptions, resolvePreconditionerOptions, type Schedule
 import { recordFisherRows, recordRows } from './recording';
 import { refreshDueAfter } from './refresh';
 import { networkReport } from './report';
+import type { StepPlan } from './step/decide';
 import { runLater, runNow } from './step/phase';
 import { noStep, stepOptions, unlessAborted } from './step/planned';
 import type { StepSummary } from './step/summary';
@@ -278,6 +279,28 @@ export class Preconditioner extends PreconditionerKeeping {
     this.#network.requireIdle('finalizeVariableValues()');
     for (const { weights, average } of this.#network.averaged('finalizeVariableValues'))
       forEachArray(weights, average, write);
+  }
+
+  /**
+   * Forgets what was recorded for the step to come, which this process cannot take. Of several ranks the others, who
+   * are in that step or about to take it, are told: they reject with `ERR_CGFAC_COMMUNICATION` and the words of the
+   * error, and it waits for them on the calling thread.
+   *
+   * @param error - What happened here; it is the caller's to throw.
+   * @throws {@link CgfacError} `ERR_CGFAC_BUSY`, `ERR_CGFAC_COMMUNICATION` where the others cannot be told.
+   */
+  abandon(error: unknown): void {
+    this.#network.requireIdle('abandon()');
+    this.#network.forgetRows();
+    if (this.#network.ranks === undefined) return;
+    const refused = (): StepPlan => {
+      throw error;
+    };
+    try {
+      runNow(this.#network.run(refused));
+    } catch (thrown) {
+      if (thrown !== error) throw thrown;
+    }
   }
 
   /** Forgets what was recorded for the step to come. @throws {@link CgfacError} `ERR_CGFAC_BUSY`. */

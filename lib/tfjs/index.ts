@@ -1,6 +1,7 @@
 export {
   CgfacError,
   type CgfacErrorCode,
+  type Communicator,
   type Damping,
   type EffectiveRanks,
   type LayerStepSummary,
@@ -20,6 +21,8 @@ export { type LineStream, type TrainingLineOptions, trainingLine } from './callb
 export { type InstalledKernels, installKernels, type KernelCalls, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';
+export { averageGradients } from './step/average-gradients';
 export type { LossAndGradients } from './step/gradients';
 export type { HeadReport, LoneReport, OptimizerReport, SkippedVariable, StepReport } from './step/report';
+export { type ShardableDataset, shard } from './step/shard';
 export type { NamedTensor } from './tape/named-tensor';

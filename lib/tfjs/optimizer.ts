@@ -7,21 +7,21 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, type Schedule, timed, uniforms } from '../adapter-kit';
-import { type Capture, capture, NOTHING } from './capture/capture';
-import { KINDS } from './kinds/kinds';
+import { CgfacError, type NetworkMemory, type Schedule, timed } from '../adapter-kit';
 import { type CgfacOptions, optionsOf } from './options';
 import { assignAll, exchanged } from './step/averages';
+import { compute } from './step/compute';
 import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
 import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
+import { telling } from './step/ranks';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
 import type { Step } from './step/step';
 import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
-import { registeredVariables, variableGradients } from './tape/tape';
+import { registeredVariables } from './tape/tape';
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
@@ -54,7 +54,7 @@ export class CgfacOptimizer extends Optimizer {
 
   readonly #recipe: Recipe;
   readonly #checks = new LayerChecks();
-  readonly #notices = new Notices();
+  readonly #notices: Notices;
   /** What `computeGradients` captured, until its gradients are applied. */
   #step: Step | undefined;
   #lastStep: StepReport | undefined;
@@ -69,6 +69,7 @@ export class CgfacOptimizer extends Optimizer {
   constructor(options: CgfacOptions = {}) {
     super();
     this.#recipe = new Recipe(options);
+    this.#notices = new Notices((this.#recipe.ranks?.rank ?? 0) > 0);
     this.#notices.tellOfRate(this.#recipe.learningRate);
   }
 
@@ -131,37 +132,12 @@ export class CgfacOptimizer extends Optimizer {
   #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
     this.#requireOwnWeights(own ? 'minimize' : 'computeGradients');
     this.#step = undefined;
-    const recipe = this.#recipe;
-    const checks = this.#checks;
     const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
-    const names = new Set(variables.map(({ name }) => name));
     this.#notices.tellOfCopies(variables);
-    let captured: Capture = NOTHING;
-    let value = Number.NaN;
-    const result = variableGradients(f, varList, KINDS, (tape, loss, leaveOut) => {
-      [value = Number.NaN] = loss.dataSync();
-      if (!Number.isFinite(value)) return;
-      captured = capture(tape, loss, variables, {
-        share: (sampling, layers) => recipe.share(sampling, layers),
-        uniform: uniforms(recipe.seed, this.iterations),
-        lossGrads: true,
-        empirical: recipe.fisher === 'empirical',
-        kernelsMayBeSkipped: own,
-        refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
-        checked: (layer) => checks.isDue(layer),
-        arrays: checks.arraysAgree,
-      });
-      if (!captured.needsBackward) leaveOut();
-    });
-    try {
-      const checked = timed('check', () => checks.check(captured, result.grads));
-      this.#notices.tellOfFailed(checked.failed);
-      const computed = gradientsByName(result.grads);
-      this.#step = { ...checked.captured, iteration: this.iterations, loss: value, own, computed };
-    } catch (error) {
-      dispose([result.value, result.grads]);
-      throw error;
-    }
+    const asked = { f, varList, variables, own, iteration: this.iterations };
+    const { result, step, failed } = compute(this.#recipe, this.#checks, asked);
+    this.#notices.tellOfFailed(failed);
+    this.#step = step;
     return result;
   }
 
@@ -186,8 +162,10 @@ export class CgfacOptimizer extends Optimizer {
     const captured = this.#step;
     this.#step = undefined;
     const gradients = gradientsByName(variableGradients);
-    if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
-    const step = captured ?? this.#recipe.kept(gradients, this.iterations);
+    const step = telling(this.#recipe.ranks, () => {
+      if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
+      return captured ?? this.#recipe.kept(gradients, this.iterations);
+    });
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
@@ -284,11 +262,7 @@ export class CgfacOptimizer extends Optimizer {
    * Functions of the step and regular expressions cannot be saved and are left out, with a warning.
    */
   override getConfig(): serialization.ConfigDict {
-    const left = this.#recipe.unsavable();
-    if (left.length > 0)
-      console.warn(
-        `cgfac: functions and regular expressions are not saved, give them again after loading: ${left.join(', ')}`,
-      );
+    this.#notices.tellOfUnsaved(this.#recipe.unsavable());
     return this.#recipe.config() as serialization.ConfigDict;
   }
 

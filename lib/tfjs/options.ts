@@ -1,5 +1,6 @@
 import {
   CgfacError,
+  type Communicator,
   checkOptions,
   type Damping,
   is,
@@ -15,19 +16,8 @@ import {
   valueError,
 } from '../adapter-kit';
 
-/**
- * What follows from the graph, what needs the loss after the step, which a training loop of TensorFlow.js does not
- * tell, and what several ranks need.
- */
-const NOT_IN_THE_GRAPH = [
-  'lossReduction',
-  'accumulationSteps',
-  'adaptiveDamping',
-  'adaptiveFraction',
-  'communicator',
-  'ownerRows',
-  'weightCheckSteps',
-] as const;
+/** What follows from the graph, and what needs the loss after the step, which a training loop does not tell. */
+const NOT_IN_THE_GRAPH = ['lossReduction', 'accumulationSteps', 'adaptiveDamping', 'adaptiveFraction'] as const;
 type NotInTheGraph = (typeof NOT_IN_THE_GRAPH)[number];
 
 /** What is of other methods than 'cg'. */
@@ -256,6 +246,12 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
   // options:end
 }
 
+/** The ranks that train a model together, two of them or more, and how often they compare their weights. */
+export interface RanksOptions {
+  readonly communicator: Communicator;
+  readonly weightCheckSteps: number;
+}
+
 /** The options after their check; those of the preconditioner are checked when they are given to it, too. */
 export interface ResolvedRecipeOptions {
   readonly method: NonNullable<PreconditionerOptions['method']>;
@@ -266,6 +262,8 @@ export interface ResolvedRecipeOptions {
   readonly lossFloor: number | undefined;
   readonly fisher: 'true' | 'empirical';
   readonly seed: number;
+  /** Where there are others. */
+  readonly ranks?: RanksOptions;
   readonly given: Readonly<Record<string, unknown>>;
 }
 
@@ -316,11 +314,12 @@ export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
   const { fisherFraction = given.method === 'cg' ? EVERY_TARGET : undefined } = given;
   const network = { ...given, ...(fisherFraction === undefined ? {} : { fisherFraction }), seed: own.seed };
   const fitting = given.preset === undefined ? presetsFor(network) : undefined;
-  const { preset, method } = resolvePreconditionerOptions(
+  const { preset, method, communicator, weightCheckSteps } = resolvePreconditionerOptions(
     { preset: fitting?.[0], ...network, lossReduction: 'mean' },
     'cgfac',
   );
-  return { ...own, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
+  const ranks = communicator && communicator.size > 1 ? { ranks: { communicator, weightCheckSteps } } : {};
+  return { ...own, ...ranks, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
 }
 
 /** The options in a saved configuration; what a loader adds, and what was saved as missing, is left out. */

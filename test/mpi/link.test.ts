@@ -46,6 +46,16 @@ async function addAndCut(mpi: Mpi): Promise<void> {
     // 2 (P − 1)/P of the array each way, and headers; packets that are sent again come on top in some rounds
     expect(Math.min(...shares)).toBeGreaterThan(1);
     expect(Math.min(...shares)).toBeLessThan(1.02);
+    // a refresh and the steps to the next one, by what plan() tells of them, and by what plain SGD would send
+    const steps = [...output.matchAll(/^rank \d trains (\S+) (\S+)$/gm)].map(([, planned, sgd]) => [
+      +`${planned}`,
+      +`${sgd}`,
+    ]);
+    expect(steps).toHaveLength(2 * 2);
+    const [least, ofSgd] = [0, 1].map((at) => Math.min(...steps.map((each) => each[at] ?? 0)));
+    expect(least).toBeGreaterThan(0.98);
+    expect(least).toBeLessThan(1.02);
+    expect(ofSgd).toBeLessThanOrEqual(1.05);
 
     hosts.cut();
     await failed.happened;
@@ -59,6 +69,6 @@ async function addAndCut(mpi: Mpi): Promise<void> {
   }
 }
 
-onTwoHosts('a sum costs what it is said to, and ranks end when the link is cut', async () => {
+onTwoHosts('a sum and a step cost what they are said to, and ranks end when the link is cut', async () => {
   await Promise.all(mpis.map(addAndCut));
 });

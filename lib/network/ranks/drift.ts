@@ -6,7 +6,7 @@ import { arraysOf } from '../../base/vectors';
 import { callNative } from '../../native/call';
 import { native } from '../../native/load';
 import { isThere, type NetworkEntry } from '../registry';
-import type { Phases } from '../step/phase';
+import { type Phases, runNow } from '../step/phase';
 import { allgatherv } from './collectives';
 
 const arraysIn = (entry: NetworkEntry): readonly Float32Array[] =>
@@ -23,23 +23,47 @@ function usual(values: readonly number[]): number | undefined {
   return values.reduce((best, value) => (count(value) > count(best) ? value : best), values[0] ?? 0);
 }
 
-/**
- * Says which layer has other weights on which rank.
- *
- * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` on all ranks, where there is one.
- */
-export function* requireSameWeights(communicator: Communicator, entries: readonly NetworkEntry[]): Phases<void> {
-  const own = Float64Array.from(entries, (entry) => callNative(() => native.fingerprint(arraysIn(entry))));
-  const all = yield* allgatherv(communicator, own);
-  for (const [index, { name }] of entries.entries()) {
-    const values = all.map((each) => each[index] ?? 0);
+/** The arrays of something that has a name. */
+interface Named {
+  readonly name: string;
+  readonly arrays: readonly Float32Array[];
+}
+
+/** Says what has other numbers on which rank. */
+function* requireSame(communicator: Communicator, what: string, all: readonly Named[]): Phases<void> {
+  const own = Float64Array.from(all, ({ arrays }) => callNative(() => native.fingerprint([...arrays])));
+  const fingerprints = yield* allgatherv(communicator, own);
+  for (const [index, { name }] of all.entries()) {
+    const values = fingerprints.map((each) => each[index] ?? 0);
     const expected = usual(values);
     const others = values.flatMap((value, rank) => (value === expected ? [] : [rank]));
     if (others.length === 0) continue;
     throw new CgfacError(
       'ERR_CGFAC_COMMUNICATION',
-      `Expected the same weights on all ranks but received others of layer ${describe(name)} on rank ` +
+      `Expected the same weights on all ranks but received others of ${what} ${describe(name)} on rank ` +
         `${others.join(', ')}; start all ranks from the same weights, and change them by steps alone`,
     );
   }
+}
+
+/**
+ * Says which layer has other weights on which rank.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` on all ranks, where there is one.
+ */
+export function requireSameWeights(communicator: Communicator, entries: readonly NetworkEntry[]): Phases<void> {
+  return requireSame(
+    communicator,
+    'layer',
+    entries.map((entry) => ({ name: entry.name, arrays: arraysIn(entry) })),
+  );
+}
+
+/**
+ * Compares the numbers of variables on all ranks, which call it together.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION` on all ranks, where one has others.
+ */
+export function requireSameVariables(communicator: Communicator, variables: readonly Named[]): void {
+  runNow(requireSame(communicator, 'variable', variables));
 }

@@ -104,5 +104,7 @@ export function* settled(
   const failed = statuses.indexOf(status.failed);
   if (failed >= 0) trouble.raise(failed, words[failed] ?? '');
   const skipped = statuses.indexOf(status.skipped);
+  // what all of them say is of none of them
+  if (words.every((each) => each === words[0]) && words[0] !== undefined) return words[0];
   return `${words[skipped]} (rank ${skipped})`;
 }

@@ -41,7 +41,7 @@ export class LoadedState {
 
   /** What was saved of blocks whose variables are as they were saved; `undefined` of the others. */
   statesOf(blocks: readonly NewLayer[]): readonly (StoredLayer | undefined)[] {
-    return this.#pending ? statesByContent(this.#pending.state, blocks, digests()) : blocks.map(() => undefined);
+    return this.#pending ? statesByContent(this.#pending, blocks, digests()) : blocks.map(() => undefined);
   }
 
   /**

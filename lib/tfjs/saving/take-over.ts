@@ -5,7 +5,7 @@ import type { Block } from '../kinds/layer-kind';
 import type { Part } from '../kinds/part';
 import type { DigestOf } from './digest';
 import { isSavedBlock, isSavedShape, stemOf } from './matches';
-import type { SavedAverage, SavedBlock, SavedLayer, SavedPlain, SavedState } from './saved-state';
+import type { SavedAverage, SavedBlock, SavedLayer, SavedPart, SavedPlain, SavedState } from './saved-state';
 
 /** A layer, or a lone variable, that a step meets for the first time. */
 export interface NewLayer extends Block {
@@ -19,6 +19,33 @@ export interface Pending {
   readonly state: SavedState;
   /** Whether a variable was as it had been saved: the others are bound in no other way, then. */
   readonly certain: boolean;
+  /** The variables of what was taken over, by what they were like: one may be a layer's, and alone as well. */
+  readonly met?: ReadonlyMap<string, Variable>;
+}
+
+/** What a variable was like when it was saved. */
+const likeness = ({ shape, digest }: SavedPart): string => `${shape} ${digest}`;
+
+/** Adds the variables of blocks to those that were met. */
+function metWith(met: Pending['met'], taken: ReadonlyMap<NewLayer, SavedBlock>): Map<string, Variable> {
+  const all = new Map(met);
+  for (const [{ kernel, bias }, saved] of taken) {
+    if (saved.kernel) all.set(likeness(saved.kernel), kernel.variable);
+    if (saved.bias && bias) all.set(likeness(saved.bias), bias.variable);
+  }
+  return all;
+}
+
+/** Whether a part is of the variables of a block, which have moved since they were met in another block. */
+function wasMet(met: Pending['met'], saved: SavedBlock, block: NewLayer): boolean {
+  const is = (part: SavedPart | undefined, own: Part | undefined) =>
+    part === undefined || met?.get(likeness(part)) === own?.variable;
+  return (
+    saved.kernel !== undefined &&
+    isSavedShape(saved, block) &&
+    is(saved.kernel, block.kernel) &&
+    is(saved.bias, block.bias)
+  );
 }
 
 /** The parts of a saved state that find their layers and variables, and what is left of it. */
@@ -43,11 +70,12 @@ function byContent<T extends SavedBlock>(
   saved: readonly T[],
   blocks: readonly NewLayer[],
   digestOf: DigestOf,
+  met?: Pending['met'],
 ): Map<NewLayer, T> {
   const free = new Set(saved);
   const found = new Map<NewLayer, T>();
   for (const block of blocks) {
-    const same = [...free].filter((part) => isSavedBlock(part, block, digestOf));
+    const same = [...free].filter((part) => isSavedBlock(part, block, digestOf) || wasMet(met, part, block));
     const part = same.find(({ name }) => name === block.name) ?? same[0];
     if (part === undefined) continue;
     free.delete(part);
@@ -110,15 +138,15 @@ function averagesOf(layers: ReadonlyMap<NewLayer, SavedLayer>, plain: ReadonlyMa
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
  */
 export function takeOver<T extends NewLayer>(
-  { state: saved, certain }: Pending,
+  { state: saved, certain, met }: Pending,
   fresh: readonly T[],
   still: readonly NewLayer[],
   digestOf: DigestOf,
 ): TakenOver<T> {
   const blocks = fresh.filter(({ lone }) => !lone);
   const alone = fresh.filter(({ lone }) => lone);
-  let layers = byContent(saved.layers, blocks, digestOf);
-  let plain = byContent(saved.plain, [...alone, ...still], digestOf);
+  let layers = byContent(saved.layers, blocks, digestOf, met);
+  let plain = byContent(saved.plain, [...alone, ...still], digestOf, met);
   const sure = certain || layers.size + plain.size > 0;
   if (!sure) {
     layers = byNameOrOrder(saved.layers, blocks);
@@ -141,13 +169,16 @@ export function takeOver<T extends NewLayer>(
     fresh: ordered,
     states: ordered.map((layer) => partOf(layer)?.state),
     averages: averagesOf(layers, plain),
-    rest: state.layers.length + state.plain.length > 0 ? { state, certain: sure } : undefined,
+    rest:
+      state.layers.length + state.plain.length > 0
+        ? { state, certain: sure, met: metWith(met, new Map<NewLayer, SavedBlock>([...layers, ...plain])) }
+        : undefined,
   };
 }
 
 /** The states that were saved of blocks whose variables are as they were then; `undefined` of the others. */
 export function statesByContent(
-  { layers, plain }: SavedState,
+  { state: { layers, plain }, met }: Pending,
   blocks: readonly NewLayer[],
   digestOf: DigestOf,
 ): (StoredLayer | undefined)[] {
@@ -155,11 +186,13 @@ export function statesByContent(
     layers,
     blocks.filter(({ lone }) => !lone),
     digestOf,
+    met,
   );
   const ofLone = byContent(
     plain,
     blocks.filter(({ lone }) => lone),
     digestOf,
+    met,
   );
   return blocks.map((block) => (block.lone ? ofLone : ofLayers).get(block)?.state);
 }

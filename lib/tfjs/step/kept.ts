@@ -14,7 +14,7 @@ import { variablesOf } from '../kinds/layer-kind';
 import { type LayerGradient, noCapture } from './gradients';
 import type { KnownLayer } from './layers';
 import type { KeptStep } from './step';
-import { copyOf, normsOf } from './take';
+import { copyOf, normsOf, ready } from './take';
 
 type StepRule = ResolvedPreconditionerOptions['stepRule'];
 
@@ -36,10 +36,13 @@ export function keptStep(
   if (gradients.size === 0) throw noCapture('gradients', 'none');
   for (const name of gradients.keys())
     if (!met.has(name)) throw noCapture('gradients of variables that a step has met', `one of ${name}`);
+  const given = known.filter((layer) => variablesOf(layer).some(({ name }) => gradients.has(name)));
+  const layered = new Set(given.filter((layer) => !layer.lone).flatMap(variablesOf));
   return {
     kept: true,
     iteration,
-    layers: known.filter((layer) => variablesOf(layer).some(({ name }) => gradients.has(name))),
+    // one that was a layer's, too, goes by the factors of that
+    layers: given.filter((layer) => !layer.lone || !layered.has(layer.kernel.variable)),
     lone: [...lone].flatMap(([variable, reason]) => (gradients.has(variable.name) ? [{ variable, reason }] : [])),
     heads: [],
   };
@@ -72,10 +75,12 @@ export function takeKeptStep(
   last: number | undefined,
   stepRule: StepRule,
 ): NaturalGradientsResult {
-  const measure = measureOf(stepRule, last);
-  const updates = Object.fromEntries(
-    gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient())] as const),
-  );
+  const { measure, updates } = ready(preconditioner, () => ({
+    measure: measureOf(stepRule, last),
+    updates: Object.fromEntries(
+      gradients.map((gradient, index) => [layers[index]?.name ?? '', copyOf(gradient())] as const),
+    ),
+  }));
   const weightNorms = normsOf(layers.map((layer) => ({ name: layer.name, layer })));
   try {
     return { summary: preconditioner.stepSync(updates, { ...measure, weightNorms }), updates };

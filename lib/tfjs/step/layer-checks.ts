@@ -55,18 +55,28 @@ export class LayerChecks {
     return this.#results.get(keyOf(layer)) === 'failed' ? REFUSED : undefined;
   }
 
-  /** Compares the layers that are still to be checked with the framework's gradients. */
-  check(captured: Capture, grads: NamedTensorMap): CheckedCapture {
+  /**
+   * Compares the layers that are still to be checked with the framework's gradients.
+   *
+   * @param agreed - What has failed in all, where others check the same layers.
+   */
+  check(
+    captured: Capture,
+    grads: NamedTensorMap,
+    agreed: (failed: readonly FailedCheck[]) => readonly FailedCheck[] = (failed) => failed,
+  ): CheckedCapture {
     const gradients = new Map(Object.entries(grads));
-    const failed: FailedCheck[] = [];
+    const own: FailedCheck[] = [];
     for (const layer of captured.layers) {
       const gradient = this.isDue(layer) ? readGradient(layer, gradients) : undefined;
       // what is not finite can be compared with nothing: the step is skipped, and the layer checked at the next
       const comparable = gradient !== undefined && notFinite(layer, gradient) === undefined;
       const difference = comparable ? this.#differenceOf(layer, gradient) : undefined;
       if (comparable) this.#results.set(keyOf(layer), difference === undefined ? 'passed' : 'failed');
-      if (difference !== undefined) failed.push({ layer, difference });
+      if (difference !== undefined) own.push({ layer, difference });
     }
+    const failed = agreed(own);
+    for (const { layer } of failed) this.#results.set(keyOf(layer), 'failed');
     const reasons = refusedOf(captured.layers, (layer) => this.refused(layer));
     const layers = captured.layers
       .filter((layer) => !reasons.has(layer))

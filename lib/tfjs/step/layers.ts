@@ -25,6 +25,7 @@ import { isSamePart, whole } from '../kinds/part';
 import type { LoadedState } from '../saving/loaded';
 import type { SavedState, StatedLayer } from '../saving/saved-state';
 import { type NewLayer, unlikeSaved } from '../saving/take-over';
+import type { StepRanks } from './ranks';
 import type { RecipeSettings } from './settings';
 
 /** A layer, or a lone variable, that a step has met. */
@@ -36,6 +37,9 @@ export interface KnownLayer extends Block {
   /** Whether it is a lone variable. */
   readonly lone: boolean;
 }
+
+/** Whether a block is that of a lone variable. */
+const isLone = (block: Block): boolean => !('sites' in block);
 
 /** What {@link RecipeLayers.named} finds of the layers of a step. */
 export interface NamedLayers {
@@ -63,12 +67,14 @@ const NOTHING_SAVED: StoredLayer = { started: false, steps: 0 };
 /** The layers that a recipe has met, and the preconditioner that has them under its care. */
 export class RecipeLayers {
   readonly #settings: RecipeSettings;
+  readonly #ranks: StepRanks | undefined;
   #options: ResolvedPreconditionerOptions | undefined;
   #preconditioner: Preconditioner | undefined;
   #known: readonly KnownLayer[] = [];
 
-  constructor(settings: RecipeSettings) {
+  constructor(settings: RecipeSettings, ranks: StepRanks | undefined) {
     this.#settings = settings;
+    this.#ranks = ranks;
   }
 
   /** The layers that are known, in the order in which they came. */
@@ -81,9 +87,23 @@ export class RecipeLayers {
     return this.#options;
   }
 
-  /** The state of the preconditioner; `undefined` before the first step. */
+  /** The known layers whose variables are all there. */
+  get alive(): readonly KnownLayer[] {
+    return this.#known.filter((known) => !variablesOf(known).some(({ isDisposed }) => isDisposed));
+  }
+
+  /** The known layers of variables that were disposed of. */
+  get gone(): readonly KnownLayer[] {
+    const { alive } = this;
+    return alive.length === this.#known.length ? [] : this.#known.filter((known) => !alive.includes(known));
+  }
+
+  /** The state of the preconditioner, a collective of several ranks; `undefined` before the first step. */
   state(): PreconditionerState | undefined {
-    return this.#preconditioner?.stateDict();
+    const preconditioner = this.#preconditioner;
+    if (preconditioner === undefined) return undefined;
+    const ranks = this.#ranks;
+    return ranks ? ranks.shared(preconditioner.gatherStateSync()) : preconditioner.stateDict();
   }
 
   /** The layers that are known, with their parts of a state. */
@@ -130,14 +150,14 @@ export class RecipeLayers {
 
   /** Whether all layers and lone variables are known, and none of them is new to the preconditioner. */
   know(blocks: readonly Block[]): boolean {
-    return blocks.every((layer) => this.#find(this.#known, layer) !== undefined);
+    return blocks.every((block) => this.#find(this.#known, block, isLone(block)) !== undefined);
   }
 
   /** Steps that layers and lone variables have taken part in, by what is `loaded` where they have not been met yet. */
   stepsOf(preconditioner: Preconditioner, blocks: readonly Block[], loaded: LoadedState): number[] {
-    const known = blocks.map((block) => this.#find(this.#known, block));
+    const known = blocks.map((block) => this.#find(this.#known, block, isLone(block)));
     const unmet = blocks.flatMap((block, index): NewLayer[] =>
-      known[index] ? [] : [{ ...block, name: blockName(block), lone: !('sites' in block) }],
+      known[index] ? [] : [{ ...block, name: blockName(block), lone: isLone(block) }],
     );
     const states = unmet.length > 0 ? [...loaded.statesOf(unmet)] : [];
     return known.map((layer) => {
@@ -156,28 +176,27 @@ export class RecipeLayers {
     lone: readonly { readonly variable: Variable; readonly recurrent: boolean; readonly attended: boolean }[],
   ): NamedLayers {
     const known = [...this.#known];
-    const nameOf = (block: Block, more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias'>) => {
-      const found = this.#find(known, block);
+    const nameOf = (block: Block, lone: boolean, more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias' | 'lone'>) => {
+      const found = this.#find(known, block, lone);
       if (found) return found.name;
       const { kernel, bias } = block;
       let name = blockName(block);
       for (let use = 2; known.some((each) => each.name === name); use++) name = `${blockName(block)}#${use}`;
-      known.push({ name, kernel, bias, ...more() });
+      known.push({ name, kernel, bias, lone, ...more() });
       return name;
     };
     const names = layers.map((layer) =>
-      nameOf(layer, () => {
+      nameOf(layer, false, () => {
         const { bias, sites, recurrent, attended, output } = layer;
         return {
           register: sites[0].registration(bias !== undefined, sites[0].outFeatures),
           place: { recurrent, attended, output },
-          lone: false,
         };
       }),
     );
     const loneNames = lone.map(({ variable, recurrent, attended }) =>
-      nameOf({ kernel: whole(variable), bias: undefined }, () => {
-        return { register: registerLone(variable), place: { recurrent, attended, output: false }, lone: true };
+      nameOf({ kernel: whole(variable), bias: undefined }, true, () => {
+        return { register: registerLone(variable), place: { recurrent, attended, output: false } };
       }),
     );
     return { names, loneNames, fresh: known.slice(this.#known.length) };
@@ -185,7 +204,8 @@ export class RecipeLayers {
 
   /** What the preconditioner calls a lone variable; `undefined` of one that it has not. */
   nameOf(variable: Variable): string | undefined {
-    return this.#find(this.#known, { kernel: whole(variable), bias: undefined })?.name;
+    const block = { kernel: whole(variable), bias: undefined };
+    return this.#find(this.#known, block, true)?.name;
   }
 
   /** Takes in layers that no step has met before. */
@@ -205,7 +225,7 @@ export class RecipeLayers {
     states: readonly (StoredLayer | undefined)[],
   ): void {
     if (fresh.length === 0) return;
-    const before = preconditioner.stateDict();
+    const before = this.state() ?? preconditioner.stateDict();
     const added = fresh.map(({ name }, index) => [name, states[index] ?? NOTHING_SAVED] as const);
     this.#replace([...this.#known, ...fresh], {
       ...before,
@@ -213,10 +233,11 @@ export class RecipeLayers {
     });
   }
 
-  /** Lets go of the layers of variables that were disposed of. */
+  /** Lets go of the layers of variables that were disposed of: a collective of several ranks, where there are such. */
   prune(): void {
-    const alive = this.#known.filter((known) => !variablesOf(known).some(({ isDisposed }) => isDisposed));
-    const state = alive.length < this.#known.length ? this.state() : undefined;
+    const { alive } = this;
+    if (alive.length === this.#known.length) return;
+    const state = this.state();
     if (state !== undefined) this.#replace(alive, state);
   }
 
@@ -235,8 +256,11 @@ export class RecipeLayers {
     this.#known = [];
   }
 
-  #find(known: readonly KnownLayer[], layer: Block): KnownLayer | undefined {
-    return known.find(({ kernel, bias }) => isSamePart(kernel, layer.kernel) && isSamePart(bias, layer.bias));
+  /** A variable may be that of a layer in one loss, and alone in another: each is a block of its own. */
+  #find(known: readonly KnownLayer[], block: Block, alone: boolean): KnownLayer | undefined {
+    return known.find(
+      ({ kernel, bias, lone }) => lone === alone && isSamePart(kernel, block.kernel) && isSamePart(bias, block.bias),
+    );
   }
 
   /** A preconditioner of the layers `known`, with a state where there is one. */

@@ -4,6 +4,7 @@ import type { LayerVectors } from '../../adapter-kit';
 import type { Block } from '../kinds/layer-kind';
 import { type Part, whole, writePart } from '../kinds/part';
 import { combined } from '../tape/numbers';
+import type { KnownLayer } from './layers';
 
 /** W ← keep·W − M of a variable. */
 export interface NextValue {
@@ -57,6 +58,16 @@ export function loneValues(
 ): NextValues {
   const blocks = variables.map((variable) => ({ kernel: whole(variable), bias: undefined }));
   return layerValues(blocks, names, updates, 1);
+}
+
+/** W ← decay·W − M, of layers and lone variables that are known; the latter do not decay. */
+export function keptValues(known: readonly KnownLayer[], updates: LayerVectors, decay: number): NextValues {
+  const valuesOf = (lone: boolean) => {
+    const layers = known.filter((each) => each.lone === lone);
+    const names = layers.map(({ name }) => name);
+    return layerValues(layers, names, updates, lone ? 1 : decay);
+  };
+  return [...valuesOf(false), ...valuesOf(true)];
 }
 
 /** Changes the variables, all of whose values are made before the first is changed. Call it inside a `tidy`. */

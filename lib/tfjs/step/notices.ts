@@ -24,6 +24,12 @@ export class Notices {
   readonly #named = new Set<string>();
   readonly #told = new Set<string>();
   #standing = 0;
+  readonly #quiet: boolean;
+
+  /** @param quiet - Whether another process tells it. */
+  constructor(quiet = false) {
+    this.#quiet = quiet;
+  }
 
   /** Warns of a learning rate out of habit. */
   tellOfRate(rate: unknown): void {
@@ -87,13 +93,21 @@ export class Notices {
   }
 
   #once(what: string, text: string, tell = console.warn): void {
-    if (this.#told.has(what)) return;
+    if (this.#quiet || this.#told.has(what)) return;
     this.#told.add(what);
     tell(`cgfac: ${text}`);
   }
 
+  /** Warns of options that are not saved. */
+  tellOfUnsaved(names: readonly string[]): void {
+    if (this.#quiet || names.length === 0) return;
+    const what = 'functions, regular expressions and communicators';
+    console.warn(`cgfac: ${what} are not saved, give them again after loading: ${names.join(', ')}`);
+  }
+
   /** Warns of layers that failed their check. */
   tellOfFailed(failed: readonly FailedCheck[]): void {
+    if (this.#quiet) return;
     for (const { layer, difference } of failed) {
       console.warn(
         `cgfac: the gradient of the captured rows differs from the framework's for ${difference}; ` +
@@ -105,6 +119,7 @@ export class Notices {
 
   /** Tells of variables that no layer has, and were not named before. */
   tellOfLone(lone: readonly CapturedVariable[]): void {
+    if (this.#quiet) return;
     const untold = lone.filter(({ variable, reason }) => !this.#named.has(variable.name) && reason !== TRANSPOSED_BIAS);
     for (const { variable } of untold) this.#named.add(variable.name);
     const named = (chosen: readonly CapturedVariable[]) =>

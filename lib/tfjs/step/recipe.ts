@@ -5,7 +5,7 @@ import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import type { LoneVariable } from '../capture/sites';
-import { type Block, isGiven, type Layer, variablesOf } from '../kinds/layer-kind';
+import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { digests } from '../saving/digest';
 import { LoadedState } from '../saving/loaded';
@@ -14,15 +14,18 @@ import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
 import { Averages } from './averages';
-import { readGradient, unusable } from './gradients';
+import { readGradient } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
 import { type NamedLayers, RecipeLayers } from './layers';
-import { layerValues, loneValues } from './next-values';
+import { loneGradients, type MovingVariable } from './lone-step';
+import { Meeting } from './meeting';
+import { keptValues, layerValues, loneValues } from './next-values';
+import { StepRanks } from './ranks';
 import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import type { KeptStep, Step, StepOutcome } from './step';
-import { type LoneStep, takeStep } from './take';
-import { whose } from './whose-gradients';
+import { ready, takeStep } from './take';
+import { unusableKept, usableGradients } from './usable';
 
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
@@ -35,6 +38,7 @@ export class Recipe {
   readonly #settings: RecipeSettings;
   readonly #layers: RecipeLayers;
   readonly #averages = new Averages();
+  readonly #ranks: StepRanks | undefined;
   /** β of the step under way. */
   #emaMomentum = 0;
   /** The lone variables, and why they are. */
@@ -49,7 +53,13 @@ export class Recipe {
 
   constructor(options: unknown) {
     this.#settings = new RecipeSettings(options);
-    this.#layers = new RecipeLayers(this.#settings);
+    this.#ranks = this.#settings.ranks && new StepRanks(this.#settings.ranks);
+    this.#layers = new RecipeLayers(this.#settings, this.#ranks);
+  }
+
+  /** The ranks that train together, where there are others. */
+  get ranks(): StepRanks | undefined {
+    return this.#ranks;
   }
 
   get seed(): number {
@@ -78,6 +88,13 @@ export class Recipe {
     return this.#settings.refused(layer, taken);
   }
 
+  /** Begins a step of these variables, and the meeting of several ranks in it, which have one seed from then on. */
+  begin(variables: readonly Variable[], iteration: number): Meeting | undefined {
+    if (this.#ranks === undefined) return undefined;
+    this.seed = this.#ranks.begin(variables, iteration, this.seed);
+    return new Meeting(this.#ranks);
+  }
+
   /**
    * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
    * of all of them are older ones, and the length of the step does not need them.
@@ -99,24 +116,25 @@ export class Recipe {
     if ('kept' in step) return this.#applyKept(step, given);
     this.#prune();
     this.#open();
-    const { isOwn, gradients } = whose(step, given, this.#layers.options?.stepRule);
+    const { own, read, reason, moving } = usableGradients(step, given, {
+      ranks: this.#ranks,
+      gone: this.#layers.gone,
+      stepRule: this.#layers.options?.stepRule,
+      lone: (gradients) => loneGradients(step, gradients, this.fisher, (block) => this.#layers.know([block])),
+    });
+    this.#layers.prune();
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
-    // the rows say it all where no gradient but their own can be there
-    const own = isOwn && !step.penalised;
-    const read = step.layers.map((layer) =>
-      Number.isFinite(step.loss) && (!own || isGiven(layer)) ? () => readGradient(layer, gradients) : undefined,
-    );
-    const reason = unusable(step, gradients, read);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const lossGrads = step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical'));
-    const moving = this.#moving(step, gradients);
-    const variables = moving.map(({ variable }) => variable);
-    const { names, loneNames } = this.#admit(step, moving);
+    const { lossGrads, names, loneNames, weightDecay } = ready(this.#open(), () => ({
+      lossGrads: step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical')),
+      ...this.#admit(step, moving),
+      // before the step: a schedule that fails leaves everything as it is
+      weightDecay: this.#scheduled(this.#open()),
+    }));
     const preconditioner = this.#open();
-    // before the step: a schedule that fails leaves everything as it is
-    const weightDecay = this.#scheduled(preconditioner);
+    const variables = moving.map(({ variable }) => variable);
     if (step.layers.length === 0 && moving.length === 0) {
       this.#layers.endRow();
       return { next: [], report: reportOf(step) };
@@ -141,15 +159,16 @@ export class Recipe {
    */
   kept(gradients: ReadonlyMap<string, Tensor>, iteration: number): KeptStep {
     this.#prune();
-    return keptStep(gradients, this.#layers.known, this.#lone, iteration);
+    return keptStep(gradients, this.#layers.alive, this.#lone, iteration);
   }
 
   #applyKept(step: KeptStep, gradients: ReadonlyMap<string, Tensor>): StepOutcome {
-    const preconditioner = this.#open();
     const read = step.layers.map((layer) => () => readGradient(layer, gradients));
-    const reason = unusable(step, gradients, read);
-    if (reason !== undefined) return { next: [], report: reportOf(step, preconditioner.skip(reason)) };
-    const weightDecay = this.#scheduled(preconditioner);
+    const reason = unusableKept(step, gradients, read, { ranks: this.#ranks, gone: this.#layers.gone });
+    this.#layers.prune();
+    if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
+    const preconditioner = this.#open();
+    const weightDecay = ready(preconditioner, () => this.#scheduled(preconditioner));
     if (step.layers.length === 0) {
       this.#layers.endRow();
       return { next: [], report: reportOf(step) };
@@ -159,17 +178,7 @@ export class Recipe {
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;
-    // lone variables do not decay
-    const valuesOf = (layers: KeptStep['layers'], by: number) =>
-      layerValues(
-        layers,
-        layers.map(({ name }) => name),
-        updates,
-        by,
-      );
-    const [lone, layers] = [true, false].map((is) => step.layers.filter((each) => each.lone === is));
-    const next = [...valuesOf(layers ?? [], decay), ...valuesOf(lone ?? [], 1)];
-    return { next, report };
+    return { next: keptValues(step.layers, updates, decay), report };
   }
 
   /** Tells that the variables of a step have their new values: the averages take them in. */
@@ -207,7 +216,7 @@ export class Recipe {
     return { ...kept, averages, total: kept.total + averages };
   }
 
-  /** The weights of the optimizer: copies. */
+  /** The weights of the optimizer: copies. A collective of several ranks, all of which have all of it. */
   weights(iterations: number): NamedTensor[] {
     return weightTensors({ iterations, seed: this.seed, state: this.#state() });
   }
@@ -215,6 +224,7 @@ export class Recipe {
   /** The state, a copy; none before the first step. */
   #state(): SavedState | undefined {
     this.#prune();
+    this.#layers.prune();
     const saved = this.#loaded.state;
     const state = this.#layers.state();
     const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
@@ -258,6 +268,7 @@ export class Recipe {
 
   /** Lets go of layers, averages and what was loaded. */
   dispose(): void {
+    this.#ranks?.forget();
     this.#layers.dispose();
     this.#averages.dispose();
     this.#lone.clear();
@@ -288,7 +299,7 @@ export class Recipe {
    *
    * @returns Their names.
    */
-  #admit(step: Step, lone: readonly Omit<LoneStep, 'name'>[]): NamedLayers {
+  #admit(step: Step, lone: readonly MovingVariable[]): NamedLayers {
     const preconditioner = this.#open();
     const named = this.#layers.named(step.layers, lone);
     const { fresh } = named;
@@ -325,22 +336,12 @@ export class Recipe {
   }
 
   /**
-   * The lone variables that take part in a step: those with a gradient, and with factors of sampled targets where these
-   * are asked for.
+   * Lets go of the layers and averages of variables that were disposed of. Several ranks, each of which has a part of
+   * their states, do so for layers in a step, or when these are saved.
    */
-  #moving({ lone, sampled }: Step, gradients: ReadonlyMap<string, Tensor>): Omit<LoneStep, 'name'>[] {
-    return lone.flatMap(({ variable, curved, recurrent, attended, sampledSum }) => {
-      const gradient = gradients.get(variable.name)?.dataSync<'float32'>();
-      const known = this.#layers.know([{ kernel: whole(variable), bias: undefined }]);
-      const usable = this.fisher === 'empirical' || sampledSum !== undefined || (known && sampled === 0);
-      return gradient && curved && usable ? [{ variable, gradient, recurrent, attended, sampledSum }] : [];
-    });
-  }
-
-  /** Lets go of the layers and averages of variables that were disposed of. */
   #prune(): void {
     this.#averages.prune();
     for (const variable of this.#lone.keys()) if (variable.isDisposed) this.#lone.delete(variable);
-    this.#layers.prune();
+    if (this.#ranks === undefined) this.#layers.prune();
   }
 }

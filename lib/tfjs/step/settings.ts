@@ -1,10 +1,13 @@
 import { nonNegative, type PreconditionerOptions, type Preset, type Schedule } from '../../adapter-kit';
 import type { Layer } from '../kinds/layer-kind';
-import { type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
+import { type RanksOptions, type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
 import { stemOf } from '../saving/matches';
 
 /** How the reason begins why `skipLayers` keeps a layer from being preconditioned. */
 export const SKIPPED = 'skipLayers names it';
+
+/** What is of no use without a communicator, which no file can hold. */
+const OF_RANKS: readonly string[] = ['communicator', 'ownerRows', 'weightCheckSteps'];
 
 /** The options of a recipe, of which the learning rate and the seed may be set between steps. */
 export class RecipeSettings {
@@ -20,6 +23,11 @@ export class RecipeSettings {
 
   set seed(seed: number) {
     this.#options = { ...this.#options, seed, given: { ...this.#options.given, seed } };
+  }
+
+  /** The ranks that train together, where there are others. */
+  get ranks(): RanksOptions | undefined {
+    return this.#options.ranks;
   }
 
   get fisher(): 'true' | 'empirical' {
@@ -85,7 +93,8 @@ export class RecipeSettings {
     const { given, lossFloor, fisher, method } = this.#options;
     const left = this.unsavable();
     const floor = lossFloor === undefined ? {} : { lossFloor };
-    const savable = Object.entries(given).filter(([name]) => !left.includes(name));
+    const kept = (name: string) => !left.includes(name) && !OF_RANKS.includes(name);
+    const savable = Object.entries(given).filter(([name]) => kept(name));
     return { ...Object.fromEntries(savable), method, fisher, ...floor };
   }
 
@@ -93,7 +102,9 @@ export class RecipeSettings {
   unsavable(): string[] {
     return Object.entries(this.#options.given).flatMap(([name, value]) => {
       const lost =
-        typeof value === 'function' || (Array.isArray(value) && value.some((each) => typeof each !== 'string'));
+        name === 'communicator' ||
+        typeof value === 'function' ||
+        (Array.isArray(value) && value.some((each) => typeof each !== 'string'));
       return lost ? [name] : [];
     });
   }

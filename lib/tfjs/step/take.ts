@@ -1,10 +1,10 @@
 /** How a captured step is recorded and taken. */
-import type { Variable } from '@tensorflow/tfjs-core';
 import { type NaturalGradientsResult, normOf, type Preconditioner, timed, type WeightVector } from '../../adapter-kit';
 import { type Block, partsOf } from '../kinds/layer-kind';
 import { readPart, whole } from '../kinds/part';
-import { numbersOf } from '../tape/numbers';
+import { numbersOf, times } from '../tape/numbers';
 import type { GradientReader, LayerGradient } from './gradients';
+import type { LoneStep } from './lone-step';
 import type { RecipeSettings } from './settings';
 import type { Step } from './step';
 
@@ -19,10 +19,6 @@ export function copyOf(vector: LayerGradient): WeightVector {
 /** A gradient in that form, as it is. */
 const asGiven = ({ kernel, bias }: LayerGradient): WeightVector => (bias ? { kernel, bias } : kernel);
 
-function times(values: Float32Array, factor: number): Float32Array {
-  return factor === 1 ? values : values.map((value) => factor * value);
-}
-
 /** ‖W‖ of kernels and their biases by name, each read when it is asked for. */
 export function normsOf(
   layers: readonly { readonly name: string; readonly layer: Block }[],
@@ -36,21 +32,6 @@ export function normsOf(
       }),
     ),
   );
-}
-
-/** A lone variable of a step. */
-export interface LoneStep {
-  /** What the preconditioner calls it. */
-  readonly name: string;
-  readonly variable: Variable;
-  /** Whether it works on what it made itself. */
-  readonly recurrent: boolean;
-  /** Whether an attention is computed from it. */
-  readonly attended: boolean;
-  /** The gradient of the variable, of the mean over the samples. */
-  readonly gradient: Float32Array;
-  /** The sampled gradient of the variable, the sum over the samples. */
-  readonly sampledSum: Float32Array | undefined;
 }
 
 /** Hands the rows of layers, and the gradients of lone variables, to the preconditioner. */
@@ -78,11 +59,20 @@ function record(
     for (const outputGrads of siteSampled ?? [])
       preconditioner.recordFisher(name, { outputGrads, batch: 1, forFactors: fisher === 'true' });
   }
-  for (const { name, gradient, sampledSum } of lone) {
-    preconditioner.record(name, { lossGrads: gradient, batch });
-    if (sampledSum === undefined) continue;
-    const outputGrads = times(sampledSum, 1 / sampled);
+  for (const { name, lossGrads, outputGrads } of lone) {
+    preconditioner.record(name, { lossGrads, batch });
+    if (outputGrads === undefined) continue;
     preconditioner.recordFisher(name, { outputGrads, batch: sampled, forFactors: fisher === 'true' });
+  }
+}
+
+/** Makes ready for a step; where that fails, other ranks are told. */
+export function ready<T>(preconditioner: Preconditioner, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    preconditioner.abandon(error);
+    throw error;
   }
 }
 
@@ -116,18 +106,22 @@ export function takeStep(
     ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
   const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
-  try {
-    timed('record', () => record(preconditioner, step, names, lone, lossGrads, fisher));
-    const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector) =>
-      gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : []));
-    // what only reads gradients gets them where they lie: it computes nothing by TensorFlow.js
-    if (!all)
-      return preconditioner.naturalGradientsSync({ ...options, gradients: Object.fromEntries(vectors(asGiven)) });
-    const given = vectors(copyOf);
-    const updates = Object.fromEntries([
-      ...given,
-      ...lone.map(({ name, gradient }) => [name, gradient.slice()] as const),
+  const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
+    Object.fromEntries([
+      ...gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : [])),
+      ...chosen.map(({ name, gradient: kernel }) => [name, vectorOf({ kernel, bias: undefined })] as const),
     ]);
+  const updates = ready(preconditioner, () => {
+    timed('record', () => record(preconditioner, step, names, lone, lossGrads, fisher));
+    // what only reads gradients gets them where they lie: it computes nothing by TensorFlow.js
+    if (all) return vectors(copyOf, lone);
+    return vectors(
+      asGiven,
+      lone.filter(({ given }) => given),
+    );
+  });
+  try {
+    if (!all) return preconditioner.naturalGradientsSync({ ...options, gradients: updates });
     return { summary: preconditioner.stepSync(updates, options), updates };
   } catch (error) {
     preconditioner.discard();

@@ -55,6 +55,11 @@ export function numbersOf(tensor: Tensor): Float32Array {
   return readerOn(currentHolder())(tensor);
 }
 
+/** Numbers times a factor: the same array where it is 1. */
+export function times(values: Float32Array, factor: number): Float32Array {
+  return factor === 1 ? values : values.map((value) => factor * value);
+}
+
 /**
  * keep·x + factor·y as a new tensor of the shape of x, in one pass on the pool; `undefined` where the wasm backend does
  * not have them. New, because the stock kernels keep a packed copy of weights by the tensor that these are.

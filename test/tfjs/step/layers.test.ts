@@ -53,6 +53,33 @@ it('a resumed run has the bits of an uninterrupted one though the last layer was
   expect(averaged).toEqual(await first.withAveragedWeights(() => values([w1, w2])));
 });
 
+it('a variable may be that of a layer in one loss, and alone in another, also when it is resumed', async () => {
+  const { w1, w2, loss } = twoLayers();
+  const alone = () => tf.mean(tf.square(tf.sub(tf.abs(w1), 0.5))) as tf.Scalar;
+  const first = cgfac({ seed: 1 });
+  const go = (optimizer: CgfacOptimizer) => {
+    for (const made of [loss, alone, loss, alone]) optimizer.minimize(made, false, [w1, w2]);
+  };
+  go(first);
+  const names = [w1.name, w2.name, `${w1.name}#2`];
+  expect(first.report()?.layers.map(({ name }) => name)).toEqual(names);
+  const weights = [w1, w2].map((each) => each.clone());
+  const saved = await first.getWeights();
+  go(first);
+  const expected = values([w1, w2]);
+
+  for (const [index, each] of [w1, w2].entries()) each.assign(weights[index] as tf.Tensor);
+  const second = CgfacOptimizer.fromConfig(CgfacOptimizer, first.getConfig()) as CgfacOptimizer;
+  await second.setWeights(saved);
+  go(second);
+  expect(values([w1, w2])).toEqual(expected);
+
+  // other gradients of a variable that is both go by the factors of the layer, once
+  const { grads } = tf.variableGrads(loss, [w1, w2]);
+  first.applyGradients(grads);
+  expect(first.lastStep?.summary?.layers.map(({ name }) => name)).toEqual([w1.name, w2.name]);
+});
+
 it.each([{}, { method: 'cg' }] as const)(
   'layers with nothing to do do not hold up the other variables: %j',
   (options) => {

@@ -1,0 +1,104 @@
+/** The computation of a loss and its gradients, with the rows of the layers on the way. */
+import { dispose, type Scalar, type Variable } from '@tensorflow/tfjs-core';
+import { seedOfRank, timed, uniforms } from '../../adapter-kit';
+import { type Capture, capture, NOTHING, type Sampling } from '../capture/capture';
+import { KINDS } from '../kinds/kinds';
+import type { Block, Layer } from '../kinds/layer-kind';
+import { variableGradients } from '../tape/tape';
+import { gradientsByName, type LossAndGradients } from './gradients';
+import type { CheckedCapture, LayerChecks } from './layer-checks';
+import type { Meeting } from './meeting';
+import type { Recipe } from './recipe';
+import type { Step } from './step';
+
+/** What a loss is computed for. */
+interface Asked {
+  readonly f: () => Scalar;
+  /** As it was given. */
+  readonly varList: Variable[] | undefined;
+  /** Those that are trainable. */
+  readonly variables: readonly Variable[];
+  /** Whether the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
+  readonly own: boolean;
+  readonly iteration: number;
+}
+
+/** A loss, its gradients, and the step that they may take. */
+interface Computed extends Pick<CheckedCapture, 'failed'> {
+  readonly result: LossAndGradients;
+  readonly step: Step;
+}
+
+const isLayer = (block: Block): block is Layer => 'sites' in block;
+
+/** The share of a batch whose targets are sampled, which ranks agree on. */
+function shareOf(recipe: Recipe, checks: LayerChecks, meeting: Meeting | undefined) {
+  return (sampling: Sampling, blocks: readonly Block[]): number => {
+    const due = blocks.some((block) => isLayer(block) && checks.isDue(block));
+    const agreed = meeting ? meeting.sample(sampling, due) : sampling;
+    return agreed ? recipe.share(agreed, blocks) : 0;
+  };
+}
+
+/** A capture whose layers are checked; of ranks one of which has no loss none is. */
+function checkedBy(
+  checks: LayerChecks,
+  captured: Capture,
+  grads: LossAndGradients['grads'],
+  meeting: Meeting | undefined,
+): CheckedCapture {
+  if (meeting === undefined) return checks.check(captured, grads);
+  meeting.finish();
+  const { sampling } = meeting;
+  if (sampling === undefined) return { captured, failed: [] };
+  const { targets } = sampling;
+  return checks.check({ ...captured, targets }, grads, (failed) => meeting.check(captured, failed));
+}
+
+/** Computes a loss as {@link CgfacOptimizer.computeGradients} does. */
+export function compute(recipe: Recipe, checks: LayerChecks, asked: Asked): Computed {
+  const meeting = recipe.begin(asked.variables, asked.iteration);
+  try {
+    return computed(recipe, checks, asked, meeting);
+  } catch (error) {
+    meeting?.fail(error);
+    throw error;
+  }
+}
+
+function computed(
+  recipe: Recipe,
+  checks: LayerChecks,
+  { f, varList, variables, own, iteration }: Asked,
+  meeting: Meeting | undefined,
+): Computed {
+  const names = new Set(variables.map(({ name }) => name));
+  let captured: Capture = NOTHING;
+  let value = Number.NaN;
+  const result = variableGradients(f, varList, KINDS, (tape, loss, leaveOut) => {
+    [value = Number.NaN] = loss.dataSync();
+    if (!Number.isFinite(value)) {
+      meeting?.unusable();
+      return;
+    }
+    captured = capture(tape, loss, variables, {
+      share: shareOf(recipe, checks, meeting),
+      uniform: uniforms(seedOfRank(recipe.seed, recipe.ranks?.rank ?? 0), iteration),
+      lossGrads: true,
+      empirical: recipe.fisher === 'empirical',
+      kernelsMayBeSkipped: own,
+      refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
+      checked: (layer) => checks.isDue(layer),
+      arrays: checks.arraysAgree,
+    });
+    if (!captured.needsBackward) leaveOut();
+  });
+  try {
+    const checked = timed('check', () => checkedBy(checks, captured, result.grads, meeting));
+    const step = { ...checked.captured, iteration, loss: value, own, computed: gradientsByName(result.grads) };
+    return { result, step, failed: checked.failed };
+  } catch (error) {
+    dispose([result.value, result.grads]);
+    throw error;
+  }
+}
