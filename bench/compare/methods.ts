@@ -8,6 +8,8 @@ import { Lbfgs } from './lbfgs';
 export interface Setting extends Pick<Contender, 'name' | 'optimizer' | 'lossFactor'> {
   /** What is set, in words. */
   readonly words: string;
+  /** Everything that is set, by which a run is known again. */
+  readonly decided: string;
 }
 
 /** A method, and the settings the best of which counts. */
@@ -23,11 +25,15 @@ export interface Method {
   readonly quick: readonly number[];
 }
 
+/** What momentum is kept of at each step, and the pairs of L-BFGS. */
+const [MOMENTUM, PAIRS] = [0.9, 10];
+
 type Make = Contender['optimizer'];
 
-const setting = (method: string, words: string, optimizer: Make): Setting => ({
+const setting = (method: string, words: string, decided: object, optimizer: Make): Setting => ({
   name: words === '' ? method : `${method} (${words})`,
   words,
+  decided: JSON.stringify([method, decided]),
   optimizer,
   lossFactor: 1,
 });
@@ -35,11 +41,13 @@ const setting = (method: string, words: string, optimizer: Make): Setting => ({
 const rated = (
   method: string,
   rates: readonly number[],
+  others: object,
   optimizer: (makers: Parameters<Make>[0], rate: number) => Optimizer,
-): Setting[] => rates.map((rate) => setting(method, `rate ${rate}`, (makers) => optimizer(makers, rate)));
+): Setting[] =>
+  rates.map((rate) => setting(method, `rate ${rate}`, { rate, ...others }, (makers) => optimizer(makers, rate)));
 
 const ours = (method: string, words: string, options: CgfacOptions): Setting =>
-  setting(method, words, ({ cgfac }, seed) => cgfac({ ...options, seed }));
+  setting(method, words, options, ({ cgfac }, seed) => cgfac({ ...options, seed }));
 
 /** Two dampings whose steps find their own length, and two bounds of the paper's step. */
 const paperGrid = (method: string, [small, large]: readonly [number, number], options: CgfacOptions): Setting[] => [
@@ -66,23 +74,25 @@ export const methods: readonly Method[] = [
     title: 'SGD',
     about: 'tf.train.sgd',
     own: false,
-    settings: rated('sgd', [0.003, 0.03, 0.3, 3], ({ tf }, rate) => tf.train.sgd(rate)),
-    quick: [1],
+    settings: rated('sgd', [0.001, 0.003, 0.03, 0.3, 3, 10], {}, ({ tf }, rate) => tf.train.sgd(rate)),
+    quick: [2],
   },
   {
     name: 'momentum',
     title: 'Momentum',
     about: 'tf.train.momentum, 0.9',
     own: false,
-    settings: rated('momentum', [0.001, 0.01, 0.1, 1], ({ tf }, rate) => tf.train.momentum(rate, 0.9)),
-    quick: [1],
+    settings: rated('momentum', [0.0003, 0.001, 0.01, 0.1, 1, 3], { momentum: MOMENTUM }, ({ tf }, rate) =>
+      tf.train.momentum(rate, MOMENTUM),
+    ),
+    quick: [2],
   },
   {
     name: 'adagrad',
     title: 'AdaGrad',
     about: 'tf.train.adagrad',
     own: false,
-    settings: rated('adagrad', [0.01, 0.1, 1, 3], ({ tf }, rate) => tf.train.adagrad(rate)),
+    settings: rated('adagrad', [0.01, 0.1, 1, 3], {}, ({ tf }, rate) => tf.train.adagrad(rate)),
     quick: [1],
   },
   {
@@ -90,7 +100,7 @@ export const methods: readonly Method[] = [
     title: 'RMSprop',
     about: 'tf.train.rmsprop',
     own: false,
-    settings: rated('rmsprop', [0.0003, 0.001, 0.003, 0.01], ({ tf }, rate) => tf.train.rmsprop(rate)),
+    settings: rated('rmsprop', [0.0003, 0.001, 0.003, 0.01, 0.03], {}, ({ tf }, rate) => tf.train.rmsprop(rate)),
     quick: [2],
   },
   {
@@ -98,16 +108,16 @@ export const methods: readonly Method[] = [
     title: 'Adam',
     about: 'tf.train.adam',
     own: false,
-    settings: rated('adam', [0.001, 0.003, 0.01, 0.03], ({ tf }, rate) => tf.train.adam(rate)),
-    quick: [1, 2],
+    settings: rated('adam', [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1], {}, ({ tf }, rate) => tf.train.adam(rate)),
+    quick: [2, 3],
   },
   {
     name: 'lbfgs',
     title: 'L-BFGS',
     about: 'ten pairs, each of one batch; a step is halved until the loss of the batch falls',
     own: false,
-    settings: rated('lbfgs', [0.1, 0.3, 1], (_, rate) => new Lbfgs({ rate })),
-    quick: [2],
+    settings: rated('lbfgs', [0.03, 0.1, 0.3, 1], { memory: PAIRS }, (_, rate) => new Lbfgs({ rate, memory: PAIRS })),
+    quick: [3],
   },
   {
     name: 'kfac',

@@ -101,8 +101,8 @@ async function bytesKept(tools: Tools, { optimizer }: Trained): Promise<number> 
   return kept.reduce((sum, { tensor }) => sum + (tensor.size > 1 ? 4 * tensor.size : 0), 0);
 }
 
-/** What decides runs besides the package and the programs: the methods, and what is told of them. */
-const OWN = ['lbfgs', 'methods', 'layers', 'session', 'tasks'].map((name) => join(__dirname, `${name}.js`));
+/** What decides runs besides the package, the programs and settings: L-BFGS, and what is told of them. */
+const OWN = ['lbfgs', 'layers', 'session', 'tasks'].map((name) => join(__dirname, `${name}.js`));
 
 /** A run that is to be done. */
 interface Order {
@@ -177,7 +177,7 @@ export class Session {
       about: program.about,
       told,
       batchFactor,
-      setting: order.setting.name,
+      setting: order.setting.decided,
       seed: order.seed,
       build: this.#build,
       cpu,

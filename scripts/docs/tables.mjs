@@ -65,8 +65,9 @@ function glance({ tasks }) {
 }
 
 /** A table for each task: losses, when a method is where Adam ends, and what it keeps. */
-function whole({ tasks }) {
-  return tasks
+function whole({ made, machine, seeds, tasks }) {
+  const origin = `Seeds ${seeds.join(', ')}; ${machine.cpu}, ${machine.cores} cores, kernel ${machine.blasCore}; ${made.slice(0, 10)}.`;
+  const tables = tasks
     .map((task) => {
       const { title, program, unit, steps, methods } = task;
       const lines = methods.map((method) => [
@@ -81,6 +82,7 @@ function whole({ tasks }) {
       return `**${title}** (${program}, ${unit} after ${steps} steps)\n\n${table([head, ...lines])}`;
     })
     .join('\n\n');
+  return `${origin}\n\n${tables}`;
 }
 
 const blocks = { 'README.md': glance, 'docs/results.md': whole };
