@@ -66,7 +66,8 @@ function glance({ tasks }) {
 
 /** A table for each task: losses, when a method is where Adam ends, and what it keeps. */
 function whole({ made, machine, seeds, tasks }) {
-  const origin = `Seeds ${seeds.join(', ')}; ${machine.cpu}, ${machine.cores} cores, kernel ${machine.blasCore}; ${made.slice(0, 10)}.`;
+  const { cpu, cores, blasCore } = machine;
+  const origin = `Seeds ${seeds.join(', ')}; ${cpu}, ${cores} cores, kernel ${blasCore}; ${made.slice(0, 10)}.`;
   const tables = tasks
     .map((task) => {
       const { title, program, unit, steps, methods } = task;
@@ -85,7 +86,21 @@ function whole({ made, machine, seeds, tasks }) {
   return `${origin}\n\n${tables}`;
 }
 
-const blocks = { 'README.md': glance, 'docs/results.md': whole };
+/** The paper's algorithms and the default: training loss, and MiB kept, a line for each task. */
+function ofPaper({ seeds, tasks }) {
+  const names = ['kfac', 'cg10', 'cg20', 'cgfac'];
+  const titles = ['K-FAC, direct', 'CG-FAC, 10', 'CG-FAC, 20', '`cgfac()`'];
+  const lines = tasks.map(({ title, unit, steps, methods }) => [
+    `${title}, ${unit} @${steps}`,
+    ...names.map((name) => {
+      const found = methods.find((method) => method.name === name);
+      return found ? `${shown(found.train.mean)} · ${shown(found.bytes / 2 ** 20)} MiB` : '';
+    }),
+  ]);
+  return `Seeds ${seeds.join(', ')}:\n\n${table([['', ...titles], ...lines])}`;
+}
+
+const blocks = { 'README.md': glance, 'docs/results.md': whole, 'docs/paper.md': ofPaper };
 
 /** A document with its block written anew. */
 function written(text, file, comparison) {
