@@ -22,8 +22,11 @@ function spread(path: Path, value: Spread): string {
   );
 }
 
-/** The class of a cell: wins and losses have a colour, too. */
-const tinted = (mark: Mark, content: string) => `<td class="${mark}">${content}${marked(mark)}</td>`;
+/** A cell whose win or loss has a colour and a sign, which stands beside the figure, above what is small. */
+function tinted(mark: Mark, content: string): string {
+  const [figures = '', ...small] = content.split('<small>');
+  return `<td class="${mark}">${figures}${marked(mark)}${small.map((each) => `<small>${each}`).join('')}</td>`;
+}
 
 function methodRow(method: MethodResult, path: Path): string {
   const { reaches, marks } = method;

@@ -5,12 +5,15 @@ import { join, resolve } from 'node:path';
 import { reportPage } from '../../../bench/compare/report';
 import type { Comparison } from '../../../bench/compare/result';
 import { shown, shownMean, shownMib } from '../../../bench/compare/words';
+import { buildBenchmarks } from '../../support/programs';
 
 // The program itself, as `npm run compare` starts it, on the smallest of its tasks.
 const program = resolve(__dirname, '../../../dist/bench/compare/main.js');
 const asked = ['--quick', '--tasks', 'regression', '--methods', 'sgd,adam,cg10,cgfac', '--seeds', '1,2'];
 /** Two rates of Adam, one setting of each other; the other seed with the best of each. */
 const RUNS = 5 + 4;
+
+beforeAll(buildBenchmarks, 60_000);
 
 let folder: string;
 beforeEach(() => {
