@@ -1,6 +1,6 @@
 // node scripts/docs/tables.mjs [--from out/compare.json] [--check]: the tables of comparisons in README.md and
 // docs/results.md, from docs/figures/compare.json, which --from writes anew: what a comparison found without its
-// curves, layers and pictures.
+// curves, times, layers and pictures.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,16 +22,15 @@ function essence(comparison) {
       unit,
       steps,
       weights,
-      methods: methods.map(({ name: method, title: called, setting, train, heldOut, marks, ms, bytes, reaches }) => ({
+      methods: methods.map(({ name: method, title: called, setting, train, heldOut, marks, bytes, reaches }) => ({
         name: method,
         title: called,
         setting,
         train,
         heldOut,
         marks,
-        ms,
         bytes,
-        ...(reaches ? { reaches } : {}),
+        ...(reaches ? { reaches: { step: reaches.step } } : {}),
       })),
     }));
   return { made, machine, threads, versions, seeds, reference, tasks };
