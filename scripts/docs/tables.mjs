@@ -28,7 +28,7 @@ function essence(comparison) {
         setting,
         train,
         heldOut,
-        marks,
+        marks: { train: marks.train, heldOut: marks.heldOut },
         bytes,
         ...(reaches ? { reaches: { step: reaches.step } } : {}),
       })),
