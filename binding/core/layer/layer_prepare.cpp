@@ -35,13 +35,31 @@ void cross_gram(MatrixView<const float> rows, bool homogeneous, MatrixView<const
   });
 }
 
-// The exponent of a vector for which it, its product with the input side's inverse, and that with both, lie around 1.
-int way_through(const FactoredDamping& gamma) {
-  const auto inverse = [](double damping) { return damping == 0 ? 0 : -std::ilogb(damping); };  // a side of 1 has none
-  const int first = inverse(gamma.input);
-  const int both = first + inverse(gamma.output);
-  return -(std::min({0, first, both}) + std::max({0, first, both})) / 2;
+// Exponents of a vector of norm 1 on its way: as it is, times the input side's inverse, and times both.
+struct Way {
+  int smallest;  // of them, along the largest eigenvalues
+  int largest;   // of them, along the smallest
+};
+
+// A side's inverse has eigenvalues from 1/(tr + γ) to 1/γ; a side of 1 has no damping.
+Way way_through(const FactoredDamping& gamma, const BlockTraces& traces) {
+  const auto inverse = [](double eigenvalue) { return eigenvalue == 0 ? 0 : -std::ilogb(eigenvalue); };
+  const auto row = [](double trace) { return trace > 0 ? std::ilogb(trace) / 2 : 0; };  // of a product with rows
+  const int most_input = inverse(gamma.input);
+  const int most = most_input + inverse(gamma.output);
+  const int least_input = gamma.input == 0 ? 0 : inverse(traces.input + gamma.input);
+  const int least = least_input + (gamma.output == 0 ? 0 : inverse(traces.output + gamma.output));
+  return {.smallest = std::min({0, row(traces.input), least_input, least_input + row(traces.output), least}),
+          .largest = std::max({0, row(traces.input), most_input, most_input + row(traces.output), most})};
 }
+
+// What is no smaller than the one anywhere on its way loses nothing at the lower end of float32, and what is no larger
+// than the other nothing at the upper one.
+constexpr int large_enough = -50;
+constexpr int small_enough = 100;
+constexpr int size_step = 8;
+// A squared norm below which float32 has lost a share of a vector.
+constexpr double lost = 0x1p-220;
 
 // Whether what float32 made is far enough from the ends of its range, on the way, too.
 bool at_ease(const FactoredDamping& gamma, double product) {
@@ -232,11 +250,23 @@ void Layer::prepare_formed(const Given& v, const FactoredDamping& gamma, LayerSt
 
 double Layer::apply_scaled(const WeightView<const float>& v, double v_norm2, const FactoredDamping& gamma,
                            const WeightView<float>& memory, const Destination& destination) {
-  const int exponent = root_exponent(v_norm2) - way_through(gamma);
+  const Way way = way_through(gamma, {.input = input_.moments().kept_trace, .output = output_.moments().kept_trace});
   const WeightView<float> scaled = shape_block(shape_).view(v_.span(shape_.size()));
-  copy_scaled(v, -exponent, scaled);
-  copy(scaled, memory);
-  apply_inverses(memory);
+  // large enough for the smallest that may become of it; where that is too much for what does, smaller again
+  const int safe = small_enough - way.largest;
+  int size = std::min(large_enough - way.smallest, small_enough);
+  copy_scaled(v, size - root_exponent(v_norm2), scaled);  // which may be v itself
+  for (;;) {
+    copy(scaled, memory);
+    apply_inverses(memory);
+    if (size <= safe || std::isfinite(dot(memory, memory))) break;
+    const int smaller = std::max(size - size_step, safe);
+    copy_scaled(scaled, smaller - size, scaled);
+    size = smaller;
+  }
+  const double norm2 = dot(memory, memory);
+  if (norm2 < lost) throw expected(ErrorCode::not_finite, a_solution, "inputs, outputGrads and v", "an underflow");
+  const int exponent = root_exponent(v_norm2) - size;
   const double vx = std::ldexp(dot(scaled, memory), 2 * exponent);
   write_scaled(memory, exponent, destination);
   return vx;

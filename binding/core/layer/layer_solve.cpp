@@ -146,15 +146,16 @@ void Layer::solve_averaged(const Problem& problem, const FactoredDamping& gamma,
   const Gradient given = given_gradient(problem.block, problem.gradient, workspace_.gram.gradient);
   const double v_norm2 = dot(given.v, given.v);
   if (!std::isfinite(v_norm2)) throw_not_finite(problem.block, problem.gradient);
-  require_range(std::sqrt(v_norm2), gamma, problem.destination);
   const Destination& destination = problem.destination;
   const bool at_ease = comfortable_square(v_norm2) && comfortable(gamma.input) && comfortable(gamma.output);
   const bool direct = at_ease && destination.keep == 0 && destination.factor == 1;
   const WeightView<float> x = direct ? destination.out : problem.block.view(x_.span(shape_.size()));
   if (!at_ease) {
+    // looked at when it is written where it belongs
     summary.products.vx = apply_scaled(given.v, v_norm2, gamma, x, destination);
     return;
   }
+  require_range(std::sqrt(v_norm2), gamma, destination);
   const bool in_place = x.kernel.data == given.v.kernel.data;
   copy(given.v, x);
   apply_inverses(x);

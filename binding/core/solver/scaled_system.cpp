@@ -105,6 +105,12 @@ void ScaledSystem::take_own(const Gradient& gradient, bool empirical, int output
   const int of_scale = std::ilogb(gradient.scale) + std::clamp(root_exponent(rows), -most_made_up, 0);
   gradient_.scale = std::ldexp(gradient.scale, -of_scale);
   gradient_exponent_ = of_scale + exponent + input_exponent_;
+  // samples whose gradients are large where their inputs are small make less of v than both let expect
+  const WeightView<const float> v = given_gradient(block_, gradient_, memory.formed).v;
+  const double v_norm2 = dot(v, v);
+  if (comfortable_square(v_norm2) || !std::isfinite(v_norm2)) return;
+  gradient_.scale = std::ldexp(gradient_.scale, -root_exponent(v_norm2));
+  gradient_exponent_ += root_exponent(v_norm2);
 }
 
 // What remains of rows that nearly cancel is far below 1 by their scale: it is formed, and has one of its own.

@@ -50,7 +50,8 @@ SolutionProducts solve_given(const FisherBlock& block, const FactoredDamping& da
   const double v_norm2 = dot(v, v);
   if (!std::isfinite(v_norm2)) throw_not_finite(block, "v", v);
   require_comfortable(gradient, v_norm2);
-  require_range(std::sqrt(v_norm2), damping, destination);
+  // a scaled solution is looked at when it is written where it belongs
+  if (!gradient.scaled) require_range(std::sqrt(v_norm2), damping, destination);
   const BlockForms forms = gram_forms(block);
   const std::size_t widest =
       std::max(projected_size(block.input, forms.input), projected_size(block.output, forms.output));
@@ -125,7 +126,7 @@ SolutionProducts solve_factored(const FisherBlock& block, const BlockTraces& tra
   if (destination.keep == 0) return solve_given(block, damping, given, destination, workspace);
   const WeightView<float> x = block.view(memory.subspan(block.size()));
   const double norm_v = std::sqrt(dot(WeightView<const float>(v), WeightView<const float>(v)));
-  require_range(norm_v, damping, destination);
+  if (!gradient.scaled) require_range(norm_v, damping, destination);
   const SolutionProducts products = solve_given(block, damping, given, {.out = x}, workspace);
   write(x, destination);
   return products;

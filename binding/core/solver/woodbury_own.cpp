@@ -282,11 +282,14 @@ SolutionProducts solve_own(const FisherBlock& block, const BlockTraces& traces, 
   OwnRows rows;
   if (!same) rows.subtracted = carver.floats(fisher_rows, batch);
   const OwnProducts own = own_products(problem, traces, rows.subtracted, carver.rest());
-  // ‖g_v‖ and ‖[a 1]‖, each divided by its γ, bound every product below
-  require_range(gradient.scale * std::sqrt(own.loss_grads_norm2) *
-                    std::max(1.0, std::sqrt(traces.input / block.input.scale)) *
-                    std::max(1.0, std::sqrt(traces.output / block.output.scale)),
-                damping, destination);
+  // ‖g_v‖ and ‖[a 1]‖, each divided by its γ, bound every product below; a scaled solution is looked at when it is
+  // written where it belongs
+  if (!gradient.scaled) {
+    require_range(gradient.scale * std::sqrt(own.loss_grads_norm2) *
+                      std::max(1.0, std::sqrt(traces.input / block.input.scale)) *
+                      std::max(1.0, std::sqrt(traces.output / block.output.scale)),
+                  damping, destination);
+  }
 
   rows.input_inverse = carver.floats(batch, batch);
   rows.output_inverse = carver.floats(fisher_rows, same ? fisher_rows : 0);
