@@ -38,7 +38,9 @@ const rooms = {
     'lib/tfjs/tape',
     'lib/adapter-kit',
   ],
+  'lib/tfjs/callbacks': ['lib/tfjs/optimizer', 'lib/tfjs/step', 'lib/adapter-kit'],
   'lib/tfjs/index': [
+    'lib/tfjs/callbacks',
     'lib/tfjs/optimizer',
     'lib/tfjs/step',
     'lib/tfjs/options',

@@ -3,6 +3,8 @@ module.exports = {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // Pages that a browser opens are made first: npm run test:pages.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/pages/'],
   // Tests name the package as a user does and get its sources.
   moduleNameMapper: {
     '^cgfac$': '<rootDir>/lib/index.ts',

@@ -23,6 +23,7 @@ format_cpp() { cpp_files | xargs clang-format-19 --dry-run -Werror; }
 
 check 'biome (format and lint)' biome check --error-on-warnings .
 check 'tsc (types of sources, tests, examples and benchmarks)' tsc --project tsconfig.json
+check 'tsc (types of the page of reports)' tsc --project tsconfig.page.json
 check 'dependency-cruiser (arrows of TypeScript)' \
   depcruise --config .dependency-cruiser.cjs lib test examples bench datasets
 if [ -f scripts/check-includes.mjs ]; then
@@ -34,6 +35,7 @@ check 'typedoc (all that is offered is documented)' typedoc --emit none
 check 'sentences of exports' node scripts/lint/export-sentences.mjs
 check 'comments of C++ declarations' node scripts/lint/cpp-comments.mjs
 check 'options and reports (what follows from their tables)' generated
+check 'tables of comparisons (what follows from their figures)' node scripts/docs/tables.mjs --check
 check 'clang-format' format_cpp
 check 'clang-tidy' node scripts/lint/tidy.mjs
 

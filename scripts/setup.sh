@@ -2,10 +2,11 @@
 # Brings a checkout on Debian 12 with Node 20 to a built state: system packages, node_modules, native addon, TypeScript.
 # Does only what is missing or stale, so a second run takes a second. With --test also what the tests of the core need,
 # and Open MPI and MPICH, which test/mpi runs under; with --mpi an MPI, if there is none; with --lint also the C++
-# formatter and linter, with --bench also the addon of the benchmarks. With --debug or --asan also the addon without
-# optimisation, or addon and core under AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own; with
-# --arm64 the addon of linux-arm64 and what runs it here, with --roots what makes bare systems. With --fuzz or
-# --replay, instead of all that, the targets of test/fuzz alone: those of libFuzzer, or those that valgrind runs.
+# formatter and linter, with --bench also the addon of the benchmarks, with --pages the browser that test/pages opens
+# pages in. With --debug or --asan also the addon without optimisation, or addon and core under AddressSanitizer and
+# UndefinedBehaviorSanitizer, in a folder of its own; with --arm64 the addon of linux-arm64 and what runs it here, with
+# --roots what makes bare systems. With --fuzz or --replay, instead of all that, the targets of test/fuzz alone: those
+# of libFuzzer, or those that valgrind runs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,6 +36,7 @@ test=no
 mpi=no
 lint=no
 bench=no
+pages=no
 debug=no
 asan=no
 arm64=no
@@ -47,6 +49,7 @@ for argument in "$@"; do
     --mpi) mpi=yes ;;
     --lint) lint=yes ;;
     --bench) bench=yes ;;
+    --pages) pages=yes ;;
     --debug) debug=yes ;;
     --asan) asan=yes ;;
     --arm64) arm64=yes ;;
@@ -54,7 +57,7 @@ for argument in "$@"; do
     --fuzz) fuzz=yes ;;
     --replay) replay=yes ;;
     *) fail "unknown argument '$argument'; usage:" \
-      'sh scripts/setup.sh [--test] [--mpi] [--lint] [--bench] [--debug] [--asan] [--arm64] [--roots]' \
+      'sh scripts/setup.sh [--test] [--mpi] [--lint] [--bench] [--pages] [--debug] [--asan] [--arm64] [--roots]' \
       'sh scripts/setup.sh [--fuzz] [--replay]' ;;
   esac
 done
@@ -91,6 +94,9 @@ fi
 if has_command dpkg-query; then
   if [ "$fuzz" = yes ]; then
     has_package libclang-rt-19-dev || missing="$missing libclang-rt-19-dev"
+  fi
+  if [ "$pages" = yes ]; then
+    has_package chromium || missing="$missing chromium"
   fi
   has_package libopenblas-pthread-dev || missing="$missing libopenblas-pthread-dev"
   if [ "$test" = yes ] || [ "$asan" = yes ]; then

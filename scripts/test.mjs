@@ -7,6 +7,7 @@
 //         addon; with arguments, Jest alone, as `lib`
 //   arm64 the addon of linux-arm64 under qemu-user: tests of Jest, and the packages of a release, installed
 //   roots the package, installed in bare systems of Debian 12 and 13 with Node alone; as root
+//   pages a quick comparison and the site of the documents are made, and opened in a browser
 //   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with
 //         `--valgrind` the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
@@ -157,6 +158,15 @@ const parts = {
   lib: (args) => [setUp() ? jest(args) : failure],
   arm64: () => testArm64(setUp, jest),
   roots: () => testRoots(setUp),
+  pages: (args) => {
+    if (!setUp('--pages')) return [failure];
+    const made = ['dist/bench/compare/main.js --quick', 'scripts/docs/build.mjs'].map((line) =>
+      run(process.execPath, line.split(' ')) === 0 ? { passed: 1, failed: 0 } : failure,
+    );
+    if (made.some(({ failed }) => failed > 0)) return made;
+    // the paths of test/pages, which other runs leave out
+    return [...made, jest([...(args.length > 0 ? args : ['test/pages']), '--testPathIgnorePatterns=/node_modules/'])];
+  },
   fuzz: async (args) => [await fuzz(args, setUp)],
   asan: (args) => {
     if (!setUp('--asan')) return [failure];

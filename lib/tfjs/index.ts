@@ -15,6 +15,9 @@ export {
   type SkippedSteps,
   type StepSummary,
 } from '../adapter-kit';
+export type { FitCallback, Logs } from './callbacks/callback';
+export { type TensorBoardOptions, tensorBoard } from './callbacks/tensor-board';
+export { type LineStream, type TrainingLineOptions, trainingLine } from './callbacks/training-line';
 export { type InstalledKernels, installKernels, type KernelCalls, type TfjsKernelRegistry } from './kernels/install';
 export { CgfacOptimizer, cgfac } from './optimizer';
 export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options';

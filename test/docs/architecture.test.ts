@@ -26,7 +26,7 @@ const filePath =
   /(?<![\w./@-])(?:test|lib|binding|scripts|bench|docs|examples|datasets)\/[\w./-]+\.(?:ts|mjs|cpp|h|md|json|py)\b/g;
 
 /** Folders that a build makes: a checkout may be without them. */
-const built = /^(build|dist|node_modules|prebuilds)\//;
+const built = /^(build|dist|node_modules|prebuilds|out)\//;
 
 /** The anchors of a document's headings, as GitHub makes them. */
 function anchorsIn(text: string): Set<string> {

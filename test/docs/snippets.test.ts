@@ -4,7 +4,12 @@ import { join, resolve } from 'node:path';
 
 // The programs of the documents run as they stand, as files of this package, which name it as a user's would.
 const root = resolve(__dirname, '../..');
-const documents = ['README.md', 'docs/guide.md', 'docs/guide-distributed.md', 'docs/results.md', 'docs/performance.md'];
+const documents = [
+  'README.md',
+  ...['guide', 'choosing', 'troubleshooting', 'guide-distributed', 'results', 'paper', 'performance'].map(
+    (name) => `docs/${name}.md`,
+  ),
+];
 
 interface Snippet {
   readonly document: string;

@@ -10,15 +10,21 @@ export function programFile(name: string): string {
   return join(repository, 'dist/examples', name);
 }
 
-/** Brings the compiled programs up to date. */
-export function buildExamples(): void {
+/** Brings what a configuration compiles up to date. */
+function build(configuration: string): void {
   const compiler = join(repository, 'node_modules/typescript/bin/tsc');
-  const { status, stdout } = spawnSync(process.execPath, [compiler, '--build', 'tsconfig.examples.json'], {
+  const { status, stdout } = spawnSync(process.execPath, [compiler, '--build', configuration], {
     cwd: repository,
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(stdout);
 }
+
+/** Brings the compiled programs up to date. */
+export const buildExamples = (): void => build('tsconfig.examples.json');
+
+/** Brings the compiled benchmarks up to date. */
+export const buildBenchmarks = (): void => build('tsconfig.bench.json');
 
 /** Runs a compiled program to its end, in a directory. */
 export function startProgram(name: string, args: readonly string[] = [], cwd = repository): SpawnSyncReturns<string> {

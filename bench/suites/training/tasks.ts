@@ -12,7 +12,7 @@ import { loadTools, runOf, type Tools } from './training';
 const SEEDS = [1, 2, 3];
 
 /** What decides losses: the package's own sources and addon, and how it is trained here. */
-function build(): string {
+export function build(): string {
   const library = dirname(require.resolve('cgfac'));
   const nodeGypBuild = require('node-gyp-build') as { path: (folder: string) => string };
   const addon = nodeGypBuild.path(join(library, '..', '..'));

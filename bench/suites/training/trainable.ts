@@ -9,6 +9,8 @@ export interface Trainable {
   step(batch: number): Promise<number>;
   /** The mean loss of batches. */
   loss(batches: readonly Batch[]): number;
+  /** What a compiled program makes of inputs; the caller disposes of it. */
+  readonly outputs?: (x: Tensor) => Tensor;
   /** Lets go of the model, the data and the optimizer. */
   dispose(): void;
 }
@@ -60,6 +62,7 @@ function compiled(
       const [x, y] = data.batches[batch] as Batch;
       return ((await model.trainOnBatch(x, y)) as number) / factor;
     },
+    outputs: (x) => model.predict(x, { batchSize: x.shape[0] as number }) as Tensor,
     loss: (batches) => {
       // the default of evaluate cuts a batch into parts of 32
       const each = batches.map(([x, y]) => read(model.evaluate(x, y, { batchSize: x.shape[0] as number }) as Scalar));

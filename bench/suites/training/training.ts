@@ -146,10 +146,20 @@ function stopped(error: unknown): { readonly gaveUp: true } | { readonly failed:
 /** How a program is trained: who does, from which seed, and after which steps its losses are told. */
 export interface Order {
   readonly program: Program;
-  readonly contender: Contender;
+  readonly contender: Pick<Contender, 'name' | 'optimizer' | 'batchFactor' | 'lossFactor'>;
   readonly seed: number;
   readonly steps: readonly number[];
   readonly onStep: () => void;
+  /** Looks at what was trained before it is let go of. */
+  readonly closing?: (trained: Trained) => void | Promise<void>;
+}
+
+/** What a run leaves, while it is there. */
+export interface Trained {
+  readonly optimizer: Optimizer;
+  readonly ready: Trainable;
+  /** Milliseconds of each step. */
+  readonly times: readonly number[];
 }
 
 /** Trains a program once; an error of the optimizer, and what it says, are part of what came of it. */
@@ -158,7 +168,8 @@ export async function runOf(tools: Tools, order: Order): Promise<Run> {
   return lines.length === 0 ? value : { ...value, notices: lines };
 }
 
-async function silentRun(tools: Tools, { program, contender, seed, steps, onStep }: Order): Promise<Run> {
+async function silentRun(tools: Tools, order: Order): Promise<Run> {
+  const { program, contender, seed, steps, onStep } = order;
   const begin = performance.now();
   const { batchFactor, lossFactor } = contender;
   const optimizer = contender.optimizer(tools, seed);
@@ -183,6 +194,9 @@ async function silentRun(tools: Tools, { program, contender, seed, steps, onStep
     if (notFinite !== undefined) events = { notFinite };
   } catch (error) {
     events = stopped(error);
+  }
+  try {
+    await order.closing?.({ optimizer, ready, times });
   } finally {
     averages.dispose();
     ready.dispose();

@@ -174,6 +174,12 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   return { stepSizes, largest: entries.map(() => 0), decrease };
 }
 
+/** φ as it came out, where a rule has one: what was taken of L − L_min. */
+function fraction({ stepRule, now }: StepPlan, moved: number, left: number) {
+  const known = (stepRule === 'polyak' || stepRule === 'quadratic') && left > 0;
+  return known ? { fraction: moved / ((1 - now.momentum) * left) } : {};
+}
+
 /** The length of a step whose directions are prepared, or why it is skipped. */
 export function decide(
   plan: StepPlan,
@@ -215,9 +221,10 @@ export function decide(
     ...toldLosses(plan),
     innerProduct,
     stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
+    ...(loss === undefined ? {} : fraction(plan, moved, lossLeft(measure, rule.fractionRule))),
     predictedDecrease: decrease,
     refreshed: plan.refresh.size > 0,
-    layers,
+    layers: layers.map((layer, l) => ({ ...layer, stepSize: now.rate * (stepSizes[l] ?? 0) })),
     diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
   };
   return { summary, momentum: now.momentum, stepSizes, largest };

@@ -16,6 +16,11 @@ export interface LayerStepSummary extends Omit<PreparedStep, 'innerProduct' | 'l
   readonly lambdaMaxOverDamping?: number;
   /** Bytes that it keeps between steps, momentum and averages apart. */
   readonly bytes: number;
+  /**
+   * What its direction is multiplied by, the learning rate among it and momentum apart: η, less where its change is
+   * bounded, or, with the step rule 'quadratic', the layer's own. None of a step that is skipped.
+   */
+  readonly stepSize?: number;
 }
 
 /** Steps that were skipped. */
@@ -44,6 +49,11 @@ export interface StepSummary {
   readonly innerProduct: number;
   /** η, the length of the step. */
   readonly stepSize: number;
+  /**
+   * φ as it came out: the part of L − L_min that η·Σ⟨v, x⟩/(1 − μ) is, where the step rule is 'polyak' or 'quadratic'
+   * and something of the loss is left. Less than `polyakFraction` where η is 1, or where changes are bounded.
+   */
+  readonly fraction?: number;
   /** (η − η²/2)·Σ⟨v, x⟩: what the damped quadratic model of the loss promises, momentum apart. */
   readonly predictedDecrease: number;
   /** Whether the factors took in this step's rows. */

@@ -27,6 +27,13 @@ describe('diagnoses', () => {
     expect(found[0]?.lambdaMaxOverDamping).toBeGreaterThan(1);
     expect(found[0]?.effectiveRank).toMatchObject({ input: expect.any(Number), output: expect.any(Number) });
   });
+  test("each layer's own length is told, and of a step that is skipped none", () => {
+    const told = (options: Partial<PreconditionerOptions>) =>
+      diagnosed({}, options).layers.map(({ stepSize }) => stepSize);
+    expect(told({ stepRule: 'fixed', learningRate: 0.25 })).toEqual([0.25]);
+    expect(diagnosed({}, { stepRule: 'fixed', learningRate: 0.25 }).stepSize).toBe(0.25);
+    expect(told({ stepRule: 'fixed', learningRate: 2 ** 50 })).toEqual([undefined]);
+  });
   test.each([
     ['factored', { damping: { relative: 1000 } }],
     ['Tikhonov', { method: 'exact', dampingMode: 'tikhonov', factorHistory: undefined, damping: { relative: 1000 } }],

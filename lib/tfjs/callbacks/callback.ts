@@ -1,0 +1,61 @@
+/** What callbacks of `model.fit` have in common, without a class of TensorFlow.js's layers. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/** What a training loop tells of a batch or an epoch, as it is given: numbers, or scalars of some backend. */
+export type Logs = Readonly<Record<string, number | Tensor>>;
+
+/**
+ * A callback for `model.fit` and `model.fitDataset`: `callbacks: …`, by itself or in an array, beside those of
+ * TensorFlow.js too. A training loop of your own calls its methods.
+ */
+export interface FitCallback {
+  /** Takes note of the epochs and batches that are to come. */
+  setParams(params: Readonly<Record<string, unknown>>): void;
+  /** Does nothing: the optimizer is told where the callback is made. */
+  setModel(model: unknown): void;
+  /** Called before the first epoch. */
+  onTrainBegin(logs?: Logs): Promise<void>;
+  /** Called after the last epoch. */
+  onTrainEnd(logs?: Logs): Promise<void>;
+  /** Called before an epoch, the first being 0. */
+  onEpochBegin(epoch: number, logs?: Logs): Promise<void>;
+  /** Called after an epoch, with its means and those of validation. */
+  onEpochEnd(epoch: number, logs?: Logs): Promise<void>;
+  /** Called before a batch, the first of an epoch being 0. */
+  onBatchBegin(batch: number, logs?: Logs): Promise<void>;
+  /** Called after a batch, with its loss. */
+  onBatchEnd(batch: number, logs?: Logs): Promise<void>;
+}
+
+/** What of it one does; the rest does nothing. */
+export type Handlers = Partial<Omit<FitCallback, 'setModel'>>;
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+/**
+ * A callback of handlers. TensorFlow.js takes an instance of its own class as it is, and any other object by its
+ * methods, apart from it: none of them may need `this`.
+ */
+export function fitCallback(handlers: Handlers): FitCallback {
+  return {
+    setParams: () => {},
+    setModel: () => {},
+    onTrainBegin: nothing,
+    onTrainEnd: nothing,
+    onEpochBegin: nothing,
+    onEpochEnd: nothing,
+    onBatchBegin: nothing,
+    onBatchEnd: nothing,
+    ...handlers,
+  };
+}
+
+/** Numbers of logs by their names, the sizes of batches apart. */
+export async function numbersOf(logs: Logs | undefined): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const [name, value] of Object.entries(logs ?? {})) {
+    if (name === 'batch' || name === 'size' || name === 'num_steps') continue;
+    found.set(name, typeof value === 'number' ? value : ((await value.data())[0] ?? Number.NaN));
+  }
+  return found;
+}
