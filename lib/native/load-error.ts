@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CgfacError } from '../base/errors';
+import { platformPackages } from './platforms';
 
 /** Whether a folder is that of the package: code that was bundled looks beside the bundle instead. */
 function isPackage(folder: string): boolean {
@@ -41,12 +42,17 @@ function reasonOf(folder: string, cause: unknown): string {
     return `the system refused it: ${textOf(cause)}. If the binary is not one for this system, ${remedy}`;
   }
   const platform = `${process.platform}-${process.arch}, Node ${process.versions.node}`;
-  return `there is none for ${platform}. ${binariesOf(folder)}; ${remedy}`;
+  return `there is none for ${platform}. ${binariesOf(folder)}, and ${packagesHere()}; ${remedy}`;
 }
 
 const remedy =
   '`npx cgfac build` builds one of the sources in the package (it takes CMake, a compiler and OpenBLAS, and names ' +
   'what is missing)';
+
+/** What of the packages for this platform, which npm installs beside the package, is there: nothing. */
+function packagesHere(): string {
+  return `${platformPackages().join(' or ')}, which npm installs beside it where there is one, is not here`;
+}
 
 /** The platforms that the package has a binary for, as a sentence without its end. */
 function binariesOf(folder: string): string {

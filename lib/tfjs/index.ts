@@ -24,5 +24,5 @@ export type { CgfacOptions, CgOptimizerOptions, RecipeOptions } from './options'
 export { averageGradients } from './step/average-gradients';
 export type { LossAndGradients } from './step/gradients';
 export type { HeadReport, LoneReport, OptimizerReport, SkippedVariable, StepReport } from './step/report';
-export { type ShardableDataset, shard } from './step/shard';
+export { type ElementReader, type ShardableDataset, shard } from './step/shard';
 export type { NamedTensor } from './tape/named-tensor';

@@ -3,10 +3,16 @@ import { dispose, slice, Tensor, type TensorContainer } from '@tensorflow/tfjs-c
 import { CgfacError, type Communicator, typeError, valueError } from '../../adapter-kit';
 import { requireCommunicator } from './ranks';
 
+/** What reads the elements of a dataset. */
+export interface ElementReader<T> {
+  /** Reads the next element; `done` at the end. */
+  next(): Promise<IteratorResult<T>>;
+}
+
 /** What is used of a `tf.data.Dataset`, and all that `model.fitDataset` needs. */
 export interface ShardableDataset<T> {
   /** Begins to read it. */
-  iterator(): Promise<{ next(): Promise<IteratorResult<T>> }>;
+  iterator(): Promise<ElementReader<T>>;
 }
 
 /** The rows of a rank. */
