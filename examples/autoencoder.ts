@@ -11,7 +11,7 @@ import { PIXELS, type Pictures } from '../datasets/pictures';
 import { type NetworkName, networkShape } from './autoencoder/model';
 import { type RunResult, trainAutoencoder } from './autoencoder/run';
 import { costText, errorTable } from './autoencoder/table';
-import { integer, runInterruptibly, writableFile } from './shared/command-line';
+import { integer, runInterruptibly, seedOption, writableFile } from './shared/command-line';
 import { OPTIMIZERS, type OptimizerName } from './shared/contenders';
 import { writeDigitsPng } from './shared/digits-png';
 import { startWasm } from './shared/wasm';
@@ -44,11 +44,7 @@ function parseOptions(): Options {
         OPTIMIZERS,
       ),
     )
-    .addOption(
-      new Option('--seed <s>', 'seed of the initial weights and of sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('the initial weights and of sampling'))
     .addOption(new Option('--small', `train the smaller network ${networkShape('small')} instead`).default(false))
     .addOption(
       new Option('--json <file>', 'write the evaluations, one at every 5th step, to a file').argParser(writableFile),

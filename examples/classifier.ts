@@ -10,7 +10,7 @@ import { BATCH } from '../datasets/digits';
 import { DATA, type DataName, loadData } from './classifier/data';
 import { OPTIMIZERS, type OptimizerName, trainClassifiers } from './classifier/run';
 import { classifierTable } from './classifier/table';
-import { integer, runInterruptibly, writableFile } from './shared/command-line';
+import { integer, runInterruptibly, seedOption, writableFile } from './shared/command-line';
 import { startWasm } from './shared/wasm';
 
 interface Options {
@@ -45,11 +45,7 @@ function parseOptions(): Options {
         .conflicts('steps'),
     )
     .addOption(new Option('--optimizer <name>', 'train with this one alone (default: both)').choices(OPTIMIZERS))
-    .addOption(
-      new Option('--seed <s>', 'seed of the initial weights and of sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('the initial weights and of sampling'))
     .addOption(new Option('--json <file>', 'write the evaluations to a file').argParser(writableFile))
     .parse()
     .opts<Options>();

@@ -9,7 +9,7 @@ import { cgfac } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
 import { fetchFashion, loadFashion } from '../datasets/fashion';
 import { PIXELS, type Pictures } from '../datasets/pictures';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { trainSideBySide } from './shared/side-by-side';
 import { epochLine, verdict } from './shared/verdict';
 import { startWasm } from './shared/wasm';
@@ -36,11 +36,7 @@ function parseOptions(): Options {
     .addOption(new Option('--epochs <n>', 'passes through the training set').default(2).argParser(integer(1, 1000)))
     .addOption(new Option('--images <n>', 'train on so many images (default: all)').argParser(integer(1, 60_000)))
     .addOption(new Option('--batchnorm', 'with batch normalisation after each convolution'))
-    .addOption(
-      new Option('--seed <s>', 'seed of the initial weights and of sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('the initial weights and of sampling'))
     .parse()
     .opts<Options>();
 }

@@ -11,7 +11,7 @@ import { type CgfacOptimizer, cgfac, shard } from 'cgfac/tfjs';
 import { Command } from 'commander';
 import { BATCH, loadDigits, TRAINING_DIGITS } from '../datasets/digits';
 import { PIXELS, type Pictures } from '../datasets/pictures';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { startProgress } from './shared/progress';
 import { startWasm } from './shared/wasm';
 
@@ -25,7 +25,7 @@ function parseOptions(): Options {
     .description('Trains a classifier (784-300-100-10, relu) on the ranks that mpirun started; alone it is one rank.')
     .addHelpText('after', '\nnpm run start:mpi -- -n 2 --epochs 3')
     .option('--epochs <n>', 'passes through the training set', integer(1, 1000), 2)
-    .option('--seed <s>', 'seed of the initial weights and of sampling', integer(0, 1_000_000), 1)
+    .addOption(seedOption('sampling'))
     .parse()
     .opts<Options>();
 }

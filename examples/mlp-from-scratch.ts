@@ -9,7 +9,7 @@ import { Preconditioner } from 'cgfac';
 import { Command, Option } from 'commander';
 import { BATCH, HELD_OUT_DIGITS, loadDigits } from '../datasets/digits';
 import { PIXELS } from '../datasets/pictures';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { startProgress } from './shared/progress';
 
 /** The classes of the digits: 0 to 9. */
@@ -238,11 +238,7 @@ async function main(signal: AbortSignal): Promise<void> {
         .default(50)
         .argParser(integer(1, 1_000_000)),
     )
-    .addOption(
-      new Option('--seed <s>', 'seed of the initial weights and of sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('the initial weights and of sampling'))
     .parse()
     .opts<{ steps: number; seed: number }>();
   const { training, heldOut } = loadDigits();

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { cgfac } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { lossLine, lossVerdict } from './shared/loss-verdict';
 import { type Samples, trainSideBySide } from './shared/side-by-side';
 import { startWasm } from './shared/wasm';
@@ -35,11 +35,7 @@ function parseOptions(): Options {
     .addOption(new Option('--cell <name>', 'the recurrent layer').choices(CELLS).default('gru'))
     .addOption(new Option('--units <n>', 'units of the recurrent layer').default(32).argParser(integer(1, 4096)))
     .addOption(new Option('--steps <n>', 'training steps').default(150).argParser(integer(1, 100_000)))
-    .addOption(
-      new Option('--seed <s>', 'seed of data, initial weights and sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('data, initial weights and sampling'))
     .parse()
     .opts<Options>();
 }

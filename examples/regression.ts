@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { cgfac } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { lossLine, lossVerdict } from './shared/loss-verdict';
 import { type Samples, trainSideBySide } from './shared/side-by-side';
 import { startWasm } from './shared/wasm';
@@ -31,11 +31,7 @@ function parseOptions(): Options {
   return new Command('regression')
     .description('Fits a function of ten numbers (10-64-64-1, relu), of which five count, with noise of variance 1.')
     .addOption(new Option('--steps <n>', 'training steps').default(200).argParser(integer(1, 100_000)))
-    .addOption(
-      new Option('--seed <s>', 'seed of data, initial weights and sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('data, initial weights and sampling'))
     .parse()
     .opts<Options>();
 }

@@ -8,7 +8,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { cgfac } from 'cgfac/tfjs';
 import { Command, Option } from 'commander';
 import { idsOf, REVIEW_LENGTH, type Reviews, VOCABULARY, writeReviews } from '../datasets/reviews';
-import { integer, runInterruptibly } from './shared/command-line';
+import { integer, runInterruptibly, seedOption } from './shared/command-line';
 import { trainSideBySide } from './shared/side-by-side';
 import { epochLine, verdict } from './shared/verdict';
 import { startWasm } from './shared/wasm';
@@ -45,11 +45,7 @@ function parseOptions(): Options {
     )
     .addOption(new Option('--epochs <n>', 'passes through the training set').default(4).argParser(integer(1, 1000)))
     .addOption(new Option('--reviews <n>', 'train on so many reviews').default(4096).argParser(integer(1, 100_000)))
-    .addOption(
-      new Option('--seed <s>', 'seed of the initial weights and of sampling')
-        .default(1)
-        .argParser(integer(0, 1_000_000)),
-    )
+    .addOption(seedOption('the initial weights and of sampling'))
     .parse()
     .opts<Options>();
 }

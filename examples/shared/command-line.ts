@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** Reads an integer in a range. */
 export function integer(minimum: number, maximum: number): (text: string) => number {
@@ -11,6 +11,11 @@ export function integer(minimum: number, maximum: number): (text: string) => num
     if (value >= minimum && value <= maximum) return value;
     throw new InvalidArgumentError(`Expected an integer from ${minimum} to ${maximum}.`);
   };
+}
+
+/** The option of a seed, 1 by default; `of` says what follows from it. */
+export function seedOption(of: string): Option {
+  return new Option('--seed <s>', `seed of ${of}`).default(1).argParser(integer(0, 1_000_000));
 }
 
 function isWritable(path: string): boolean {

@@ -13,8 +13,8 @@ function tree() {
   if (changed !== '') throw new Error(`Expected a clean tree but found\n${changed}`);
 }
 
-/** The closing line of what a program printed, "N passed, N failed" for instance. */
-const lastLine = (output) => output.trimEnd().split('\n').at(-1);
+/** The closing line of what a program printed, which other output may stand behind: "N passed, N failed". */
+const countsOf = (output) => output.match(/^\d+ passed, \d+ failed$/gm)?.at(-1);
 
 /** The line of Jest's summary that counts tests. */
 const testsOf = (output) => /^Tests: .*$/m.exec(output)?.[0];
@@ -34,8 +34,8 @@ export const steps = [
   },
   { name: 'setup', holds: 'the checkout builds', run: () => void run('sh', ['scripts/setup.sh', '--test']) },
   { name: 'prebuilds', holds: 'the addons for this platform are made and load', run: prebuilds },
-  { name: 'lint', holds: 'every static check passes', run: () => lastLine(run('npm', ['run', 'lint'])) },
-  { name: 'tests', holds: 'every test passes', run: () => lastLine(run('npm', ['test'])) },
+  { name: 'lint', holds: 'every static check passes', run: () => countsOf(run('npm', ['run', 'lint'])) },
+  { name: 'tests', holds: 'every test passes', run: () => countsOf(run('npm', ['test'])) },
   { name: 'notices', holds: 'they name what is linked', run: () => testsOf(npx('jest', 'test/package/notices')) },
   {
     name: 'consumers',
@@ -47,12 +47,12 @@ export const steps = [
   {
     name: 'arm64',
     holds: 'linux-arm64 is cross-built, and works under qemu-user',
-    run: () => lastLine(run('npm', ['run', 'test:arm64'])),
+    run: () => countsOf(run('npm', ['run', 'test:arm64'])),
   },
   {
     name: 'roots',
     holds: 'bare systems of Debian 12 and 13 run what README says',
-    run: () => lastLine(run('npm', ['run', 'test:roots'])),
+    run: () => countsOf(run('npm', ['run', 'test:roots'])),
   },
   { name: 'tree-after', holds: 'no step has changed what is committed', run: tree },
 ];

@@ -26,7 +26,8 @@ struct SolveDamping {
 ///   a = 2^α a',  g = 2^γ g',  v = 2^ν v'   ⇒   A = 4^α A',  G = 4^γ G',  λ = 4^(α+γ) λ',  x = 2^(ν−2α−2γ) x'
 ///
 /// with tr A', tr G' and ‖v'‖ about 1; where λ' were beyond 2⁵⁰ then, G' is smaller instead, and vanishes in float32
-/// where F is nothing beside λ. Costs a copy of everything; for systems outside of the comfortable range alone.
+/// where F is nothing beside λ. Costs a copy of everything, and the forming of a batch's own gradient, whose norm
+/// tells ν; for systems outside of the comfortable range alone.
 class ScaledSystem {
  public:
   /// Memory of the copies, kept from one system to the next.

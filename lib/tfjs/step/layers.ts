@@ -100,10 +100,7 @@ export class RecipeLayers {
 
   /** The state of the preconditioner, a collective of several ranks; `undefined` before the first step. */
   state(): PreconditionerState | undefined {
-    const preconditioner = this.#preconditioner;
-    if (preconditioner === undefined) return undefined;
-    const ranks = this.#ranks;
-    return ranks ? ranks.shared(preconditioner.gatherStateSync()) : preconditioner.stateDict();
+    return this.#preconditioner && this.#stateOf(this.#preconditioner);
   }
 
   /** The layers that are known, with their parts of a state. */
@@ -225,7 +222,7 @@ export class RecipeLayers {
     states: readonly (StoredLayer | undefined)[],
   ): void {
     if (fresh.length === 0) return;
-    const before = this.state() ?? preconditioner.stateDict();
+    const before = this.#stateOf(preconditioner);
     const added = fresh.map(({ name }, index) => [name, states[index] ?? NOTHING_SAVED] as const);
     this.#replace([...this.#known, ...fresh], {
       ...before,
@@ -254,6 +251,12 @@ export class RecipeLayers {
     this.#preconditioner = undefined;
     this.#options = undefined;
     this.#known = [];
+  }
+
+  /** The state of all ranks, on each of them. */
+  #stateOf(preconditioner: Preconditioner): PreconditionerState {
+    const all = this.#ranks?.shared(preconditioner.gatherStateSync());
+    return all ?? preconditioner.stateDict();
   }
 
   /** A variable may be that of a layer in one loss, and alone in another: each is a block of its own. */
