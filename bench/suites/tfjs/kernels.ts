@@ -3,6 +3,7 @@ import type { InstalledKernels } from 'cgfac/tfjs';
 import { type PairedTiming, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
+import { COMPARED, stepsBeside } from './kernel-steps';
 
 // Loaded by the run alone: the other suites have no use for it.
 type Tfjs = typeof import('@tensorflow/tfjs-core');
@@ -21,13 +22,13 @@ const measuredLayers: readonly [number, number][] = [
 
 async function load() {
   const tf = await import('@tensorflow/tfjs-core');
-  await import('@tensorflow/tfjs-layers'); // registers the gradients
+  const tfl = await import('@tensorflow/tfjs-layers'); // registers the gradients, too
   await import('@tensorflow/tfjs-backend-cpu');
   await import('@tensorflow/tfjs-backend-wasm');
   const { installKernels } = await import('cgfac/tfjs');
   await tf.setBackend('wasm');
   await tf.ready();
-  return { tf, installKernels };
+  return { tf, tfl, installKernels };
 }
 
 /** The deep autoencoder: tanh in every layer but the last, sigmoid cross-entropy with its own input. */
@@ -73,7 +74,7 @@ async function gradientError(tf: Tfjs, { loss, variables }: Model): Promise<numb
 async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]> {
   const { warn } = console;
   console.warn = () => {}; // TensorFlow.js's advertisement
-  const { tf, installKernels } = await load();
+  const { tf, tfl, installKernels } = await load();
   let installed: InstalledKernels | undefined;
   const beforeReference = () => {
     installed = installKernels(tf);
@@ -124,7 +125,13 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
     const step = timed(() => {
       optimizer.minimize(model.loss, false, model.variables);
     });
-    return [...products, row(widths.join('-'), 'adam', step, { gradientError: error })];
+    installed?.uninstall();
+    const rows = [...products, row(widths.join('-'), 'adam', step, { gradientError: error })];
+    for (const program of COMPARED) {
+      const beside = await stepsBeside({ tf, tfl, installKernels }, program, budget, progress);
+      if (beside) rows.push(beside);
+    }
+    return rows;
   } finally {
     console.warn = warn;
     installed?.uninstall();
@@ -135,8 +142,9 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
 export const kernels: Suite = {
   name: 'kernels',
   summary:
-    'products of the TensorFlow.js wasm backend, and a step of Adam on the deep autoencoder: ' +
-    'with the stock kernels (ms) as a ratio to the same with installKernels (floor ms). ' +
+    'products of the TensorFlow.js wasm backend, and steps of Adam: with the stock kernels (ms) as a ratio to the ' +
+    'same with installKernels (floor ms); "adam, cpu": without them, on the cpu backend, for the stock wasm ' +
+    'backend cannot train. ' +
     "gradientError: relative to the cpu backend's gradients",
   budget: usualBudget,
   run: measured,
