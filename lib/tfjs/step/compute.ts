@@ -3,7 +3,7 @@ import { dispose, type Scalar, type Variable } from '@tensorflow/tfjs-core';
 import { seedOfRank, timed, uniforms } from '../../adapter-kit';
 import { type Capture, capture, NOTHING, type Sampling } from '../capture/capture';
 import { KINDS } from '../kinds/kinds';
-import type { Block, Layer } from '../kinds/layer-kind';
+import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
 import { variableGradients } from '../tape/tape';
 import { gradientsByName, type LossAndGradients } from './gradients';
 import type { CheckedCapture, LayerChecks } from './layer-checks';
@@ -91,7 +91,8 @@ function computed(
       checked: (layer) => checks.isDue(layer),
       arrays: checks.arraysAgree,
     });
-    if (!captured.needsBackward) leaveOut();
+    // of a variable of this step: another one in the process, of the same size or less, has no part in it
+    if (!captured.needsBackward) leaveOut(captured.layers.flatMap(variablesOf));
   });
   try {
     const checked = timed('check', () => checkedBy(checks, captured, result.grads, meeting));

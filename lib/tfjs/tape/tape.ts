@@ -237,12 +237,12 @@ export function tensorOf(output: TensorInfo): Tensor {
 }
 
 /**
- * Leaves a tape on which the loss depends on one variable alone, by a gradient of zero, so that the backward pass has
- * nothing to do; the smallest of them.
+ * Leaves a tape on which the loss depends on one of `variables` alone, by a gradient of zero, so that the backward pass
+ * has nothing to do; the smallest of them.
  */
 function leaveNothing({ state }: EngineInternals, loss: Scalar, variables: readonly Variable[]): void {
   const { activeTape } = state;
-  const [first, ...others] = variables.filter(({ trainable }) => trainable);
+  const [first, ...others] = variables;
   if (!activeTape || first === undefined) return;
   for (const node of activeTape) dispose([...(node.saved ?? [])]);
   const variable = others.reduce((least, each) => (each.size < least.size ? each : least), first);
@@ -293,8 +293,9 @@ export function secondTape<T, U>(f: () => T, use: (added: readonly TapeNode[], r
 /**
  * `tf.variableGrads` with a look at the tape: when `f` has returned its loss, and before the backward pass,
  * `afterForward` gets the nodes in the order of execution. Where it calls `leaveOut` the backward pass is left out, and
- * the gradients that are returned mean nothing; not under a gradient that is being computed around this one. `f` is
- * called once. If anything throws, the tensors kept by the tape and the loss are disposed of.
+ * the one gradient that is returned, of one of the variables named there, means nothing; not under a gradient that is
+ * being computed around this one. `f` is called once. If anything throws, the tensors kept by the tape and the loss are
+ * disposed of.
  *
  * @param kinds - Those whose ops the nodes are to know.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_VERSION` for an engine of another form, `ERR_CGFAC_TFJS_KERNEL` for a
@@ -304,7 +305,7 @@ export function variableGradients(
   f: () => Scalar,
   variables: Variable[] | undefined,
   kinds: readonly OpKind[],
-  afterForward: (tape: readonly TapeNode[], loss: Scalar, leaveOut: () => void) => void,
+  afterForward: (tape: readonly TapeNode[], loss: Scalar, leaveOut: (known: readonly Variable[]) => void) => void,
 ): { value: Scalar; grads: NamedTensorMap } {
   const core = internals();
   const before = core.state.activeTape;
@@ -321,12 +322,12 @@ export function variableGradients(
       if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
-      let leftOut = false;
-      const leaveOut = () => {
-        leftOut = outermost;
+      let leftOut: readonly Variable[] = [];
+      const leaveOut = (known: readonly Variable[]) => {
+        if (outermost) leftOut = known;
       };
       timed('capture', () => afterForward(readTape(tape.slice(start), notes, kinds), loss, leaveOut));
-      if (leftOut) leaveNothing(core, loss, variables ?? registeredVariables());
+      leaveNothing(core, loss, leftOut);
       return loss;
     };
     return timed('backward', () => variableGrads(forward, variables));

@@ -95,3 +95,26 @@ it.each<[string, Change, 'kept' | 'gone']>([
   expect(found.every(Number.isFinite)).toBe(true);
   expect(relativeError(found, plain)).toBeGreaterThan(1e-3);
 });
+
+it.each([
+  ['a number', () => [variable([1], 9)]],
+  ['what Adam makes', () => [tf.train.adam() as unknown as tf.Variable]],
+  ['one as large as all others', () => [variable([4, 3], 9)]],
+])('a variable that has no part in the loss changes no step of minimize: %s', (_, others) => {
+  const w = variable([4, 3], 1);
+  const [x, y] = [normal([16, 4], 3), oneHot(16, 4)];
+  const loss = () => tf.losses.softmaxCrossEntropy(y, tf.matMul(x, w)) as tf.Scalar;
+  const trained = (beside: () => { dispose(): void }[]) => {
+    const start = w.dataSync().slice();
+    const made = beside();
+    const optimizer = cgfac({ seed: 1 });
+    for (let step = 0; step < 12; step++) optimizer.minimize(loss);
+    const moved = Array.from(w.dataSync());
+    w.assign(tf.tensor(start, w.shape));
+    optimizer.dispose();
+    for (const each of made) each.dispose();
+    return moved;
+  };
+  expect(trained(others)).toEqual(trained(() => []));
+  tf.dispose([w, x, y]);
+});
