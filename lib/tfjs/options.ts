@@ -79,6 +79,12 @@ export const recipeRows = {
       'samples those of all in batches of fewer than 32 samples and, of cross-entropies of soft targets, in the ' +
       'first ten steps.',
   },
+  skipLayers: {
+    ...preconditionerRows.skipLayers,
+    text:
+      'Layers that have a diagonal for their block instead: the names of their kernels, of what has these (`dense_1` ' +
+      'of `dense_1/kernel`), or expressions that match the names of kernels.',
+  },
   ...ownRows,
 } satisfies OptionRows;
 
@@ -158,6 +164,11 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
    * number > 0 and ≤ 1, or a function of the step. Default: 0.5.
    */
   readonly fisherFraction?: Schedule<number>;
+  /**
+   * Layers that have a diagonal for their block instead: the names of their kernels, of what has these (`dense_1` of
+   * `dense_1/kernel`), or expressions that match the names of kernels. Default: none.
+   */
+  readonly skipLayers?: readonly (string | RegExp)[];
   /**
    * Seed of the sampled targets. `CgfacOptimizer.getConfig` tells it. An integer from 0 to 2^53 - 1. Default: drawn at
    * random.

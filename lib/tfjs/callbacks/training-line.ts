@@ -120,7 +120,7 @@ class Line {
   /** A line over the one that is there, cut where the terminal ends. */
   #draw(text: string): void {
     const { stream } = this.#out;
-    const cut = text.slice(0, Math.max((stream.columns ?? 120) - 1, 20));
+    const cut = text.slice(0, Math.max((stream.columns || 120) - 1, 20));
     stream.write(`\r${cut.padEnd(this.#width)}`);
     this.#width = cut.length;
   }

@@ -72,9 +72,10 @@ export class RecipeSettings {
   }
 
   /**
-   * Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. A variable goes by the
-   * name that its layer gave it, too, where TensorFlow.js added a number to make it the only one, as it does where a
-   * model is loaded beside the one that was saved.
+   * Why `skipLayers` keeps a layer from being preconditioned; `undefined` where it does not. A name is that of the
+   * kernel, or of what has it (`dense_1` of `dense_1/kernel`). A variable goes by the name that its layer gave it, too,
+   * where TensorFlow.js added a number to make it the only one, as it does where a model is loaded beside the one that
+   * was saved.
    *
    * @param taken - The names of all variables of the step: such a number is part of the name where the rest is one.
    */
@@ -83,7 +84,9 @@ export class RecipeSettings {
     const stem = stemOf(variable.name);
     const names = taken.has(stem) ? [variable.name] : [variable.name, stem];
     const pattern = skipLayers?.find((each) =>
-      names.some((name) => (typeof each === 'string' ? each === name : name.search(each) >= 0)),
+      names.some((name) =>
+        typeof each === 'string' ? name === each || name.startsWith(`${each}/`) : name.search(each) >= 0,
+      ),
     );
     return pattern === undefined ? undefined : `${SKIPPED} (${String(pattern)})`;
   }

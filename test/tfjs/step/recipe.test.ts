@@ -173,6 +173,23 @@ describe('the recipe', () => {
     x.dispose();
   });
 
+  it.each(['kernel of a dense layer', 'dense layer', 'expression'])('skipLayers: %s', async (named) => {
+    const x = pixels(20, 1);
+    const net = autoencoder(recipe());
+    const [kernel = ''] = net.layers[1]?.trainableWeights.map(({ originalName }) => originalName) ?? [];
+    const name = named === 'dense layer' ? kernel.replace(/\/kernel$/, '') : kernel;
+    const own = recipe({ skipLayers: [named === 'expression' ? new RegExp(`^${name}$`) : name] });
+    net.compile({ optimizer: own, loss: 'binaryCrossentropy' });
+    await train(net, x, x, 1);
+    const reason = expect.stringMatching(/^skipLayers names it/) as string;
+    expect(own.lastStep?.lone).toEqual(
+      [kernel, kernel.replace('kernel', 'bias')].map((lone) => expect.objectContaining({ name: lone, reason }) as object),
+    );
+    own.dispose();
+    net.dispose();
+    x.dispose();
+  });
+
   it('skipLayers may have expressions that remember where they were', async () => {
     const x = pixels(20, 1);
     const optimizer = recipe({ skipLayers: [/./g] });
