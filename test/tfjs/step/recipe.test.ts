@@ -182,9 +182,8 @@ describe('the recipe', () => {
     net.compile({ optimizer: own, loss: 'binaryCrossentropy' });
     await train(net, x, x, 1);
     const reason = expect.stringMatching(/^skipLayers names it/) as string;
-    expect(own.lastStep?.lone).toEqual(
-      [kernel, kernel.replace('kernel', 'bias')].map((lone) => expect.objectContaining({ name: lone, reason }) as object),
-    );
+    const lone = [kernel, kernel.replace('kernel', 'bias')];
+    expect(own.lastStep?.lone).toEqual(lone.map((each) => expect.objectContaining({ name: each, reason }) as object));
     own.dispose();
     net.dispose();
     x.dispose();
