@@ -30,14 +30,27 @@ function leavesInputs({ input: extents, output, kernel, stride, dilation }: Conv
 }
 
 /**
- * Whether the stock kernel computes this. It counts the windows of a padded size itself, rounded down, and writes rows
- * of that length where the result has longer ones; of windows that are apart, padded to 'same', it may write nothing;
- * its bias is one number for each filter.
+ * Whether there are as many windows as fit on either axis. With a number for padding TensorFlow.js counts those of both
+ * axes by the height of the kernel and the stride of the rows.
+ */
+function countsWindows({ input: extents, output, kernel, stride, dilation, padding }: ConvolutionGeometry): boolean {
+  return extents.every((extent, axis) => {
+    const [windows, taps = 0, step = 0, apart = 0] = [output[axis], kernel[axis], stride[axis], dilation[axis]];
+    const last = extent + 2 * (padding[axis] ?? 0) - (taps - 1) * apart - 1;
+    return windows === Math.floor(last / step) + 1;
+  });
+}
+
+/**
+ * Whether the stock kernel computes this. It counts the windows of a padded size itself, rounded down and axis by axis,
+ * and writes rows of that length where the result has others, or ends the process; of windows that are apart, padded to
+ * 'same', it may write nothing; its bias is one number for each filter.
  */
 function stockComputes(call: KernelCall, geometry: ConvolutionGeometry, { bias }: Epilogue): boolean {
   const { dimRoundingMode = 'floor', pad } = attributesOf<Attributes>(call);
   const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === geometry.filters);
-  return dimRoundingMode === 'floor' && ownBias && !(pad === 'same' && leavesInputs(geometry));
+  const counted = typeof pad !== 'number' || countsWindows(geometry);
+  return dimRoundingMode === 'floor' && ownBias && counted && !(pad === 'same' && leavesInputs(geometry));
 }
 
 function compute(call: KernelCall, geometry: ConvolutionGeometry, epilogue: Epilogue): TensorInfo {

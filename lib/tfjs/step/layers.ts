@@ -145,9 +145,11 @@ export class RecipeLayers {
     return this.#preconditioner;
   }
 
-  /** Whether all layers and lone variables are known, and none of them is new to the preconditioner. */
-  know(blocks: readonly Block[]): boolean {
-    return blocks.every((block) => this.#find(this.#known, block, isLone(block)) !== undefined);
+  /** Whether a step has met a layer or a lone variable, here or before what is `loaded` was saved. */
+  know(block: Block, loaded: LoadedState): boolean {
+    if (this.#find(this.#known, block, isLone(block)) !== undefined) return true;
+    const [state] = loaded.statesOf([{ ...block, name: blockName(block), lone: isLone(block) }]);
+    return (state?.factors ?? state?.solver) !== undefined;
   }
 
   /** Steps that layers and lone variables have taken part in, by what is `loaded` where they have not been met yet. */

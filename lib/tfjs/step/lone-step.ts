@@ -86,7 +86,7 @@ export function movingTogether(
  * The lone variables that take part in a step: those with a gradient, and with factors of sampled targets where these
  * are asked for.
  *
- * @param know - Whether a step has met a variable.
+ * @param know - Whether a step has met a variable, here or before it was saved.
  */
 export function loneGradients(
   { lone, sampled }: Pick<Capture, 'lone' | 'sampled'>,

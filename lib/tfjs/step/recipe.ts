@@ -120,7 +120,7 @@ export class Recipe {
       ranks: this.#ranks,
       gone: this.#layers.gone,
       stepRule: this.#layers.options?.stepRule,
-      lone: (gradients) => loneGradients(step, gradients, this.fisher, (block) => this.#layers.know([block])),
+      lone: (gradients) => loneGradients(step, gradients, this.fisher, (each) => this.#layers.know(each, this.#loaded)),
     });
     this.#layers.prune();
     for (const variable of step.layers.flatMap(variablesOf)) this.#lone.delete(variable);

@@ -91,6 +91,32 @@ it('convolutions whose windows are apart and leave the last inputs out', () =>
     ),
   ));
 
+it('convolutions with a number for padding, kernels and strides of unequal sides among them', () =>
+  compare(
+    [
+      [1, 3],
+      [2, 4],
+      [3, 1],
+      [3, 3],
+    ].flatMap(([height = 1, width = 1]) =>
+      ([1, [1, 3], [2, 1], 2] as const).flatMap((strides) =>
+        [0, 1].map((pad) => ({
+          name: `${height} by ${width}, strides ${strides}, padding ${pad}`,
+          run: () =>
+            tf.conv2d(
+              normal([2, 12, 9, 2], 1) as tf.Tensor4D,
+              normal([height, width, 2, 8], 2) as tf.Tensor4D,
+              strides as number | [number, number],
+              pad,
+              'NHWC',
+              [1, 1],
+              'floor',
+            ),
+        })),
+      ),
+    ),
+  ));
+
 it('slopes of prelu that differ from position to position', () =>
   compare(
     [

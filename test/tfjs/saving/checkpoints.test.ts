@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Sequential } from '@tensorflow/tfjs-layers';
+import { initializers, layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type NamedTensor } from '../../../lib/tfjs';
 import { errorOf, normal, quietScopes, variable } from '../support/backends';
 import { autoencoder, classes, classifier, pixels, train, weightsOf } from '../support/models';
@@ -60,6 +60,28 @@ describe('weights that were loaded', () => {
     }
     expect(weightsOf(copy)).toEqual(weightsOf(net));
     expect(second.lastStep?.summary?.skippedSteps).toEqual({ total: 1, inARow: 0 });
+  });
+
+  it.each([9, 10, 11, 14])('give the same steps to variables that no layer has, after %i', async (steps) => {
+    const make = (optimizer: CgfacOptimizer) => {
+      const kernel = (seed: number) => ({ kernelInitializer: initializers.glorotUniform({ seed }) });
+      const net = sequential({
+        layers: [
+          layers.dense({ units: 7, inputShape: [12], ...kernel(1) }),
+          layers.prelu(),
+          layers.dense({ units: 3, activation: 'softmax', ...kernel(2) }),
+        ],
+      });
+      net.compile({ optimizer, loss: 'categoricalCrossentropy' });
+      return net;
+    };
+    const [optimizer, x, y] = [cgfac({ seed: SEED }), pixels(40, 1), classes(40, 2)];
+    const net = make(optimizer);
+    await train(net, x, y, steps);
+    const { second, copy } = await resumed(optimizer, net, make);
+    for (const each of [net, copy]) await train(each, x, y, 6);
+    expect(second.lastStep?.lone).toHaveLength(1);
+    expect(weightsOf(copy)).toEqual(weightsOf(net));
   });
 
   it('of a run whose first steps were skipped count on', async () => {
