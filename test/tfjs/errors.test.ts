@@ -270,3 +270,32 @@ describe.each(methods)('applyGradients of %s', (method) => {
     expect(optimizer.lastStep?.innerProduct).toBe(0);
   });
 });
+
+describe('a batch without samples', () => {
+  type Logits = (z: tf.Tensor, y: tf.Tensor) => tf.Tensor;
+  const losses: readonly [string, Logits][] = [
+    ['a squared error', (z, y) => tf.sum(tf.squaredDifference(z, y))],
+    ['a cross-entropy', (z, y) => tf.neg(tf.sum(tf.mul(y, tf.logSoftmax(z))))],
+    ['an absolute error', (z, y) => tf.sum(tf.abs(tf.sub(z, y)))],
+  ];
+
+  it.each(losses)('%s: an error that says so, and the next step is taken', async (_, lossOf) => {
+    await useBackend('cpu');
+    const w = variable([8, 3], 1);
+    const optimizer = cgfac({ seed: 1 });
+    const step = (samples: number) => {
+      const [x, y] = [normal([samples, 8], 2), tf.fill([samples, 3], 1 / 3)];
+      optimizer.minimize(() => lossOf(tf.matMul(x, w), y) as tf.Scalar, false, [w]);
+    };
+    step(16);
+    const before = Array.from(w.dataSync());
+    const error = await errorOf(() => step(0));
+    expect([error.code, error.message]).toEqual([
+      'ERR_CGFAC_SHAPE_MISMATCH',
+      'Expected a sample or more in a batch but received none; leave out batches without any',
+    ]);
+    expect(Array.from(w.dataSync())).toEqual(before);
+    step(16);
+    expect(optimizer.lastStep?.summary?.stepSize).toBeGreaterThan(0);
+  });
+});

@@ -1,10 +1,10 @@
 /** The computation of a loss and its gradients, with the rows of the layers on the way. */
 import { dispose, type Scalar, type Variable } from '@tensorflow/tfjs-core';
-import { seedOfRank, timed, uniforms } from '../../adapter-kit';
-import { type Capture, capture, NOTHING, type Sampling } from '../capture/capture';
+import { CgfacError, seedOfRank, timed, uniforms } from '../../adapter-kit';
+import { type Capture, type CaptureOptions, capture, NOTHING, type Sampling } from '../capture/capture';
 import { KINDS } from '../kinds/kinds';
 import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
-import { variableGradients } from '../tape/tape';
+import { type TapeNode, variableGradients } from '../tape/tape';
 import { gradientsByName, type LossAndGradients } from './gradients';
 import type { CheckedCapture, LayerChecks } from './layer-checks';
 import type { Meeting } from './meeting';
@@ -66,6 +66,21 @@ export function compute(recipe: Recipe, checks: LayerChecks, asked: Asked): Comp
   }
 }
 
+/** What is found of a tape; of a batch without samples, which has no rows, an error that says so. */
+function ofSamples<T>(tape: readonly TapeNode[], find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    const empty = tape.some(({ inputs }) => [...inputs.values()].some(({ size }) => size === 0));
+    if (!empty) throw error;
+    throw new CgfacError(
+      'ERR_CGFAC_SHAPE_MISMATCH',
+      'Expected a sample or more in a batch but received none; leave out batches without any',
+      { cause: error },
+    );
+  }
+}
+
 function computed(
   recipe: Recipe,
   checks: LayerChecks,
@@ -81,7 +96,7 @@ function computed(
       meeting?.unusable();
       return;
     }
-    captured = capture(tape, loss, variables, {
+    const options: CaptureOptions = {
       share: shareOf(recipe, checks, meeting),
       uniform: uniforms(seedOfRank(recipe.seed, recipe.ranks?.rank ?? 0), iteration),
       lossGrads: true,
@@ -90,7 +105,8 @@ function computed(
       refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
       checked: (layer) => checks.isDue(layer),
       arrays: checks.arraysAgree,
-    });
+    };
+    captured = ofSamples(tape, () => capture(tape, loss, variables, options));
     // of a variable of this step: another one in the process, of the same size or less, has no part in it
     if (!captured.needsBackward) leaveOut(captured.layers.flatMap(variablesOf));
   });
