@@ -206,3 +206,34 @@ test('a layer that is applied to batches of two sizes has the gradient of both',
   });
   tf.dispose([x, more, w]);
 });
+
+describe('a loss that passes through 0 on its way down', () => {
+  // a reward of ±1 in units of tanh, whose mean is next to nothing at the start
+  const rewarded = (shift: number) => {
+    const x = normal([128, 8], 1);
+    const side = tf.sub(tf.mul(2, tf.cast(tf.greater(tf.matMul(x, normal([8, 1], 2)), 0), 'float32')), 1);
+    const weights = [variable([8, 16], 25), variable([16, 1], 26)] as const;
+    const [w, v] = weights;
+    const outputs = () => tf.tanh(tf.matMul(tf.tanh(tf.matMul(x, w)), tf.mul(0.1, v)));
+    const start = tf.tidy(() => tf.mean(tf.mul(side, outputs())).dataSync()[0] ?? 0);
+    // a bias against the side has the loss begin a little above 0
+    const loss = () => tf.add(shift, tf.sub(start + 0.02, tf.mean(tf.mul(side, outputs())))) as tf.Scalar;
+    const optimizer = cgfac({ seed: 1 });
+    const losses = Array.from({ length: 40 }, () => {
+      const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
+      const [value = Number.NaN] = cost.dataSync();
+      cost.dispose();
+      return value - shift;
+    });
+    optimizer.dispose();
+    tf.dispose([x, side, ...weights]);
+    return losses;
+  };
+
+  it('falls on as one that does not', () => {
+    const [through, above] = [rewarded(0), rewarded(1)];
+    expect(through[0]).toBeGreaterThan(0);
+    expect(above.at(-1)).toBeLessThan(-0.8);
+    expect(through.at(-1)).toBeLessThan(-0.8);
+  });
+});

@@ -7,13 +7,15 @@
  *
  * The product with ε is exact in expectation for the diagonal (C. Bekas, E. Kokiopoulou and Y. Saad, "An estimator for
  * the diagonal of a matrix", 2007) and at each draw where the loss sums over numbers. κ, of a loss that is piecewise
- * linear, is the curvature of the parabola through 0 that has the loss's value and slope. Source of the metric: N. N.
+ * linear, is the curvature of the parabola through 0 that has the loss's value and slope; |L| is the sum of the sizes
+ * of its terms where these have both signs. Source of the metric: N. N.
  * Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", 2002.
  */
 import { add, mul, onesLike, type Scalar, sum, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError, type UniformNumbers } from '../../adapter-kit';
 import { backward, dependents, inputsOf } from '../tape/graph';
 import { secondTape, type TapeNode } from '../tape/tape';
+import { lossSize } from './loss-size';
 import type { LossPart } from './outputs';
 
 /** Noise of ±1 for the first samples, zero for the others. */
@@ -49,35 +51,35 @@ function withCopies(tape: readonly TapeNode[], nodes: readonly TapeNode[], outpu
   return [...outputs.flatMap(copiesOf), ...nodes.flatMap((node) => [node, ...node.outputs.flatMap(copiesOf)])];
 }
 
-/** ∂L/∂o_k for each output, and H ε of the mean loss; the latter is missing where an op has no second derivative. */
+/** ∂L/∂o_k for each output, |L|, and H ε of the mean loss; this is missing where an op has no second derivative. */
 function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }: LossPart, noise: readonly Tensor[]) {
   const part = withCopies(tape, nodes, outputs);
   const within = differentiable(nodes, outputs);
   const gradientsOf = () => {
     const found = backward(nodes, [[loss.id, onesLike(loss)]], within);
-    return outputs.map(({ id }) => found.get(id));
+    return { gradients: outputs.map(({ id }) => found.get(id)), size: lossSize(loss, nodes, found, within) };
   };
   try {
     return secondTape(
       () => {
-        const gradients = gradientsOf();
+        const { gradients, size } = gradientsOf();
         const terms = gradients.flatMap((gradient, k) => {
           const direction = noise[k];
           return gradient && direction ? [sum(mul(gradient, direction))] : [];
         });
         const [first, ...others] = terms;
-        return { gradients, product: first && others.reduce((total, term) => add(total, term), first) };
+        return { gradients, size, product: first && others.reduce((total, term) => add(total, term), first) };
       },
-      (added, { gradients, product }) => {
-        if (product === undefined) return { gradients, products: undefined };
+      (added, { gradients, size, product }) => {
+        if (product === undefined) return { gradients, size, products: undefined };
         const whole = [...part, ...added];
         const found = backward(whole, [[product.id, onesLike(product)]], differentiable(whole, outputs));
-        return { gradients, products: outputs.map(({ id }) => found.get(id)?.dataSync<'float32'>()) };
+        return { gradients, size, products: outputs.map(({ id }) => found.get(id)?.dataSync<'float32'>()) };
       },
     );
   } catch (error) {
     if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_TFJS_KERNEL') throw error;
-    return { gradients: gradientsOf(), products: undefined };
+    return { ...gradientsOf(), products: undefined };
   }
 }
 
@@ -132,9 +134,8 @@ export function curvatureSeeds(
   const { outputs } = part;
   const noise = outputs.map((output) => signs(output, share, uniform));
   const asTensors = noise.map((values, k) => tensor(values, outputs[k]?.shape));
-  const { gradients, products } = derivatives(tape, loss, part, asTensors);
-  const [value = Number.NaN] = loss.dataSync();
-  const height = 2 * Math.max(Math.abs(value), Number.MIN_VALUE);
+  const { gradients, size: lossHeight, products } = derivatives(tape, loss, part, asTensors);
+  const height = 2 * Math.max(lossHeight, Number.MIN_VALUE);
   const slopes = gradients.map((gradient) => squares(gradient?.dataSync() ?? []));
   const total = slopes.reduce((sumOfAll, each) => sumOfAll + each, 0);
   return outputs.map((output, k) => {

@@ -106,6 +106,22 @@ describe('the metric of any loss', () => {
     expectNear(variances[0] ?? [], new Array(outputs[0]?.length ?? 0).fill(1 / (2 * loss)));
   });
 
+  test('takes a loss of terms of both signs for a quarter of their sizes at the least', () => {
+    const targets = y();
+    const signs = tf.tensor(
+      Array.from({ length: B }, (_, at) => (at % 2 === 0 ? 1 : -1)),
+      [B, 1],
+    );
+    // linear in z, and a loss next to nothing: samples of 1 and -1 in turns
+    const terms: Loss = ([z]) => perSample(tf.mul(signs, tf.add(tf.mul(1e-3, z as tf.Tensor), 1 / D)));
+    const { variances, loss } = draw(terms, 1, targets);
+    expect(Math.abs(loss)).toBeLessThan(0.01);
+    // g = ±1e-3 for each number, Σ|t| = 1 but for 1 %: κ = 1e-6·B·D/(B·D·2/4)
+    const values = Array.from(variances[0] ?? []);
+    expect(values).toHaveLength(B * D);
+    for (const each of values) expect(Math.abs(each / 2e-6 - 1)).toBeLessThan(0.02);
+  });
+
   test('is drawn at every tensor that enters the loss, each by its own derivative', () => {
     const targets = y();
     const loss: Loss = ([m, v], t) =>
