@@ -59,6 +59,13 @@ export interface StepOptions {
    */
   readonly lossFloor?: number;
   /**
+   * What stands for L_min where it is not known, as of a loss that can be negative: L − `assumedFloor` bounds, times φ,
+   * what a step is predicted to decrease the loss by, and is not told as the loss's floor. The sum of the sizes of the
+   * loss's terms below the loss is what `cgfac()` takes. Not used beside `lossFloor`. Default: 0 of a loss above 0,
+   * none of others.
+   */
+  readonly assumedFloor?: number;
+  /**
    * What the loss is, for `stepRule: 'auto'`: `'hard'` a cross-entropy of targets of 0 and 1 on linear logits, `'soft'`
    * anything else. Default: 'hard'.
    */

@@ -37,7 +37,7 @@ const ownRows = {
     kind: kinds.finite,
     text:
       'L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is ' +
-      'the entropy of the targets, of a divergence and of other losses 0.',
+      'the entropy of the targets, of a divergence and of losses whose terms are all above 0 it is 0, of others none.',
   },
   fisher: {
     kind: kinds.choice(['true', 'empirical']),
@@ -176,7 +176,8 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   readonly seed?: number;
   /**
    * L_min, what the loss cannot fall below, where it is known better than by its head: of a cross-entropy it is the
-   * entropy of the targets, of a divergence and of other losses 0. A number. Default: none.
+   * entropy of the targets, of a divergence and of losses whose terms are all above 0 it is 0, of others none. A
+   * number. Default: none.
    */
   readonly lossFloor?: number;
   /**

@@ -237,3 +237,32 @@ describe('a loss that passes through 0 on its way down', () => {
     expect(through.at(-1)).toBeLessThan(-0.8);
   });
 });
+
+it.each([1, 2, 3])('Poisson regression of counts of some dozens never jumps: seed %i', (seed) => {
+  const x = normal([128, 6], seed);
+  const counts = tf.round(tf.exp(tf.add(3, tf.matMul(x, tf.mul(0.7, normal([6, 1], 10 + seed))))));
+  const weights = [variable([6, 12], 20 + seed), variable([12, 1], 30 + seed)] as const;
+  const [w, v] = weights;
+  const loss = () => {
+    const z = tf.matMul(tf.tanh(tf.matMul(x, w)), v);
+    return tf.mean(tf.sub(tf.exp(z), tf.mul(counts, z))) as tf.Scalar;
+  };
+  const least = tf.tidy(
+    () => tf.mean(tf.sub(counts, tf.mul(counts, tf.log(tf.maximum(counts, 1))))).dataSync()[0] ?? 0,
+  );
+  const optimizer = cgfac({ seed });
+  const losses = Array.from({ length: 40 }, () => {
+    const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
+    const [value = Number.NaN] = cost.dataSync();
+    cost.dispose();
+    return value;
+  });
+  const [first = Number.NaN] = losses;
+  const height = first - least;
+  expect(Math.max(...losses)).toBeLessThan(first + 0.2 * height);
+  expect(losses.at(-1)).toBeLessThan(least + 0.25 * height);
+  // what is not known is not told
+  expect(optimizer.lastStep?.summary?.lossFloor).toBeUndefined();
+  optimizer.dispose();
+  tf.dispose([x, counts, ...weights]);
+});

@@ -141,8 +141,9 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
   const left = lossLeft(measure, rule.fractionRule);
   const most = now.polyakFraction * left;
-  // a loss of 0 or less has no floor that is known
-  const share = (measure.loss ?? 0) > 0 && sum > most ? Math.max(most, 0) / sum : 1;
+  // a loss of 0 or less has no bound but where it is told one below it
+  const { loss = 0, lossFloor } = measure;
+  const share = (loss > 0 || loss > lossFloor) && sum > most ? Math.max(most, 0) / sum : 1;
   const e = found.map((each) => each * share);
   return {
     stepSizes: e.map((each) => (1 - now.momentum) * each),

@@ -37,7 +37,8 @@ export function plannedStep(
   network.requireIdle(`${call}()`);
   const stepSize = options.stepSize === undefined ? undefined : nonNegative(options.stepSize, 'stepSize');
   const loss = lossOf(options, network.options.stepRule, call);
-  const lossFloor = options.lossFloor === undefined ? 0 : anyNumber(options.lossFloor, 'lossFloor');
+  const assumed = options.assumedFloor === undefined ? 0 : anyNumber(options.assumedFloor, 'assumedFloor');
+  const lossFloor = options.lossFloor === undefined ? assumed : anyNumber(options.lossFloor, 'lossFloor');
   const unusable = unusableLoss(loss, lossFloor);
   const members = all.flatMap((entry, index) =>
     entry.layer.recorded || given[index] !== undefined ? [{ entry, gradient: given[index] }] : [],

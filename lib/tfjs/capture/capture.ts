@@ -2,7 +2,7 @@
 import { onesLike, type Scalar, tidy, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, timed } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
-import { floorOf } from '../heads/floor';
+import { floorsOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
 import {
   type Block,
@@ -53,6 +53,8 @@ export interface Capture {
   readonly heads: readonly HeadReport[];
   /** What the loss cannot fall below; `undefined` where there is no such number. */
   readonly floor: number | undefined;
+  /** What stands for it where it is not known. */
+  readonly assumedFloor: number | undefined;
   /** What the loss is: a cross-entropy of targets of 0 and 1 on linear logits, or anything else. */
   readonly targets: 'hard' | 'soft';
   /** Samples whose targets were sampled. */
@@ -73,6 +75,7 @@ export const NOTHING: Capture = {
   samples: 1,
   heads: [],
   floor: 0,
+  assumedFloor: undefined,
   targets: 'hard',
   sampled: 0,
   penalised: false,
@@ -235,7 +238,7 @@ function captureLayers(
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
   const metric = timed('heads', () => wholeMetric(tape, loss, sites, used));
-  const floor = floorOf(loss.dataSync()[0] ?? Number.NaN, metric);
+  const [value = Number.NaN] = loss.dataSync();
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const sampling = samplingOf(metric, linear);
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
@@ -277,7 +280,7 @@ function captureLayers(
     lone: lone.map((each) => capturedVariable(tape, each, sampled?.sums)),
     samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
-    floor,
+    ...floorsOf(value, metric, sampled?.drawn[0]?.lossSize),
     targets: sampling.targets,
     sampled: sampled?.samples ?? 0,
     penalised,

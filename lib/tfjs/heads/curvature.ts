@@ -7,8 +7,8 @@
  *
  * The product with ε is exact in expectation for the diagonal (C. Bekas, E. Kokiopoulou and Y. Saad, "An estimator for
  * the diagonal of a matrix", 2007) and at each draw where the loss sums over numbers. κ, of a loss that is piecewise
- * linear, is the curvature of the parabola through 0 that has the loss's value and slope; |L| is the sum of the sizes
- * of its terms where these have both signs. Source of the metric: N. N.
+ * linear, is the curvature of the parabola through 0 that has the loss's value and slope; |L| is taken for
+ * a quarter of the sizes of its terms at the least, where these have both signs. Source of the metric: N. N.
  * Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", 2002.
  */
 import { add, mul, onesLike, type Scalar, sum, type Tensor, tensor } from '@tensorflow/tfjs-core';
@@ -96,7 +96,12 @@ export interface CurvatureSeed {
   readonly seed: Float32Array;
   /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
   readonly metric: 'curvature' | 'slope';
+  /** Σ|t| over the terms of the loss. */
+  readonly lossSize: number;
 }
+
+/** The share of the sizes of its terms that |L| is taken for at the least. */
+const LEAST = 1 / 4;
 
 /** ε·√(h + m/10), or ε·√(h + m/10 + κ) where the curvature is next to nothing beside κ. */
 function scaled(
@@ -134,8 +139,10 @@ export function curvatureSeeds(
   const { outputs } = part;
   const noise = outputs.map((output) => signs(output, share, uniform));
   const asTensors = noise.map((values, k) => tensor(values, outputs[k]?.shape));
-  const { gradients, size: lossHeight, products } = derivatives(tape, loss, part, asTensors);
-  const height = 2 * Math.max(lossHeight, Number.MIN_VALUE);
+  const { gradients, size: terms, products } = derivatives(tape, loss, part, asTensors);
+  const [value = Number.NaN] = loss.dataSync();
+  const least = terms > 0 ? LEAST * terms : 0; // NaN where it is not known
+  const height = 2 * Math.max(Math.abs(value), least, Number.MIN_VALUE);
   const slopes = gradients.map((gradient) => squares(gradient?.dataSync() ?? []));
   const total = slopes.reduce((sumOfAll, each) => sumOfAll + each, 0);
   return outputs.map((output, k) => {
@@ -147,6 +154,6 @@ export function curvatureSeeds(
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
     const { values, metric } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
-    return { output, seed: values, metric };
+    return { output, seed: values, metric, lossSize: terms };
   });
 }

@@ -10,6 +10,12 @@ const KNOWN = 0.1;
 /** The rounding of a loss in float32, a mean of many terms, relative to itself. */
 const ROUNDING = 1e-5;
 
+/** What a loss cannot fall below, or what stands for it where that is not known. */
+export interface Floors {
+  readonly floor: number | undefined;
+  readonly assumedFloor: number | undefined;
+}
+
 /**
  * L_min of a loss: the entropy of the targets of a cross-entropy, 0 of a divergence and of a squared error, what a
  * shifted loss has as its least, and more where logits have bounds. It is below the loss. A part of the loss that is
@@ -22,6 +28,18 @@ export function floorOf(loss: number, metric: Metric): number | undefined {
   const bounded = least + metric.heads.reduce((sum, { excess }) => sum + excess, 0);
   if (loss >= (1 - ROUNDING) * bounded) return bounded;
   return metric.other !== undefined && loss < least ? undefined : least;
+}
+
+/**
+ * L_min of a loss. Where no head is known it is 0 of terms that are all above 0; of others none is, and what stands for
+ * it is as far below the loss as all of its terms are large.
+ *
+ * @param size - Σ|t| over the terms of the loss, where it is known.
+ */
+export function floorsOf(loss: number, metric: Metric, size = Number.NaN): Floors {
+  const unknown = metric.heads.length === 0 && size > 0 && size !== loss;
+  if (unknown) return { floor: undefined, assumedFloor: loss - size };
+  return { floor: floorOf(loss, metric), assumedFloor: undefined };
 }
 
 /** L_min where logits may be any numbers. */

@@ -20,8 +20,8 @@ const LINEAR: ReadonlySet<string> = new Set([
 /** Of these a factor may depend on the outputs, too, and no term is a multiple of its input then. */
 const PRODUCTS: ReadonlySet<string> = new Set(['Multiply', 'RealDiv']);
 
-/** The share of the terms that |L| is taken for at the least. */
-const LEAST = 1 / 4;
+/** What rounding may make of a sum in float32. */
+const ROUNDING = 1e-3;
 
 /** Σ|t·s| of numbers and their shares. */
 function sizes(values: ArrayLike<number>, shares: ArrayLike<number>): number {
@@ -31,9 +31,9 @@ function sizes(values: ArrayLike<number>, shares: ArrayLike<number>): number {
 }
 
 /**
- * |L|, but of a loss that is a sum of terms t at least a quarter of Σ|t|: the numbers that its last sums or means go
- * over, each times its share of the loss. Where terms have both signs they may leave a loss that is next to nothing
- * beside them, and says nothing of how far they can fall.
+ * Σ|t| over the terms t of a loss that is a sum of them: the numbers that its last sums or means go over, each times
+ * its share of the loss. Where terms have both signs they may leave a loss that is next to nothing beside them, and
+ * says nothing of how far they can fall. It is |L| where they have one, and NaN where a term is not known any more.
  *
  * @param nodes - What leads from the outputs to the loss.
  * @param gradients - ∂L/∂t of tensors by their ids.
@@ -59,7 +59,6 @@ export function lossSize(
   };
   const [value = Number.NaN] = loss.dataSync();
   const size = sizeOf(loss);
-  const whole = Math.abs(value);
-  // of terms of one sign it is |L| but for rounding; it is NaN where a term is not known
-  return LEAST * size > whole ? LEAST * size : whole;
+  // of terms of one sign it is |L| but for rounding
+  return size <= (1 + ROUNDING) * Math.abs(value) ? Math.abs(value) : size;
 }

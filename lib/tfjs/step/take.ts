@@ -96,7 +96,7 @@ export function takeStep(
   all: boolean,
   { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
 ): NaturalGradientsResult {
-  const { layers, loss, floor: found, targets } = step;
+  const { layers, loss, floor: found, assumedFloor, targets } = step;
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const rounded = floor !== undefined && loss < floor && floor - loss <= ROUNDING * Math.abs(floor);
@@ -105,7 +105,8 @@ export function takeStep(
     ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
     ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
-  const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? {} : { lossFloor }) };
+  const assumed = assumedFloor === undefined ? {} : { assumedFloor };
+  const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? assumed : { lossFloor }) };
   const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
     Object.fromEntries([
       ...gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : [])),
