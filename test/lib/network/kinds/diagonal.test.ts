@@ -142,6 +142,23 @@ it('has no products with samples of rows that are sums, and goes by ⟨v, x⟩ i
   expect(summary.stepSize).toBeCloseTo(1 / 1.1, 6);
 });
 
+it.each([
+  ['none', {}, 1 / 1.1],
+  ['one that is told', { lossFloor: -1.001 }, undefined],
+  ['one that stands for it', { assumedFloor: -1.001 }, undefined],
+  ['one that is told, and not the one that stands for it', { lossFloor: -1e9, assumedFloor: -1.001 }, 1 / 1.1],
+])('a loss below 0 has no bound but by a least below it: %s', (_, floors, whole) => {
+  const preconditioner = make({ lossReduction: 'mean', stepRule: 'quadratic', maxRelativeChange: 1e9, momentum: 0 });
+  preconditioner.record('w', { lossGrads: rows(1, 3), batch: B });
+  preconditioner.recordFisher('w', { outputGrads: rows(1, 4), batch: B });
+  const { summary } = preconditioner.naturalGradientsSync({ loss: -1, ...floors });
+  expect(summary.innerProduct).toBeGreaterThan(0.1);
+  if (whole !== undefined) expect(summary.stepSize).toBeCloseTo(whole, 6);
+  // φ(L − L_min) of 1e-3, or of |L|/50 where φ looks for the least
+  else expect(summary.stepSize * summary.innerProduct).toBeLessThan(0.0201);
+  expect(summary.lossFloor).toBe((floors as { lossFloor?: number }).lossFloor);
+});
+
 it('goes on from a saved state with the same bits, and is back where it was after a skipped step', () => {
   const [first, second] = [make(), make()];
   const step = (preconditioner: Preconditioner, seed: number, loss = 1) => {
