@@ -10,7 +10,7 @@ import { type Trainable, trainable } from '../training/trainable';
 import type { Tools } from '../training/training';
 
 /** What users without the package train such a program on: the wasm backend has no gradient of a convolution. */
-export const COMPARED = [
+const COMPARED = [
   { name: 'deep-autoencoder', beside: 'wasm' },
   { name: 'convnet', beside: 'cpu' },
 ] as const;
@@ -39,9 +39,12 @@ async function step({ ready, before, times }: Side, which: number): Promise<numb
   return ms;
 }
 
+/** TensorFlow.js without the kernels, and what installs them. */
+type Parts = Pick<Tools, 'tf' | 'tfl'> & Pick<typeof import('cgfac/tfjs'), 'installKernels'>;
+
 /** Steps of a program with `installKernels`, each beside one without, on the backend `beside`. */
-export async function stepsBeside(
-  { tf, tfl, installKernels }: Pick<Tools, 'tf' | 'tfl'> & Pick<typeof import('cgfac/tfjs'), 'installKernels'>,
+async function stepsBeside(
+  { tf, tfl, installKernels }: Parts,
   { name, beside }: (typeof COMPARED)[number],
   budget: number,
   progress: Progress,
@@ -97,4 +100,14 @@ export async function stepsBeside(
     }
     installed.kernels?.uninstall();
   }
+}
+
+/** Steps of programs with `installKernels` as ratios to the same without. */
+export async function programsBeside(parts: Parts, budget: number, progress: Progress): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  for (const program of COMPARED) {
+    const row = await stepsBeside(parts, program, budget, progress);
+    if (row) rows.push(row);
+  }
+  return rows;
 }

@@ -3,7 +3,7 @@ import type { InstalledKernels } from 'cgfac/tfjs';
 import { type PairedTiming, pairedTimings, type Turn } from '../../harness/measure';
 import type { BenchRow } from '../../harness/rows';
 import { type Suite, type SuiteContext, usualBudget } from '../../harness/suite';
-import { COMPARED, stepsBeside } from './kernel-steps';
+import { programsBeside } from './kernel-steps';
 
 // Loaded by the run alone: the other suites have no use for it.
 type Tfjs = typeof import('@tensorflow/tfjs-core');
@@ -71,6 +71,11 @@ async function gradientError(tf: Tfjs, { loss, variables }: Model): Promise<numb
   return Math.sqrt(difference / size);
 }
 
+function row(layer: string, method: string, timing: PairedTiming, figures: Record<string, number>): BenchRow {
+  const { referenceMs: floorMs, ms, ratio, ratioMin } = timing;
+  return { suite: 'kernels', layer, batch, method, threads: info().threads, floorMs, ms, ratio, ratioMin, figures };
+}
+
 async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]> {
   const { warn } = console;
   console.warn = () => {}; // TensorFlow.js's advertisement
@@ -89,10 +94,6 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
     });
     if (!timing) throw new RangeError('nothing was timed');
     return timing;
-  };
-  const row = (layer: string, method: string, timing: PairedTiming, figures: Record<string, number>): BenchRow => {
-    const { referenceMs: floorMs, ms, ratio, ratioMin } = timing;
-    return { suite: 'kernels', layer, batch, method, threads: info().threads, floorMs, ms, ratio, ratioMin, figures };
   };
   const product = (layer: string, method: string, flops: number, call: () => Tensor): BenchRow => {
     progress.next(`${layer} ${method}`);
@@ -126,12 +127,8 @@ async function measured({ budget, progress }: SuiteContext): Promise<BenchRow[]>
       optimizer.minimize(model.loss, false, model.variables);
     });
     installed?.uninstall();
-    const rows = [...products, row(widths.join('-'), 'adam', step, { gradientError: error })];
-    for (const program of COMPARED) {
-      const beside = await stepsBeside({ tf, tfl, installKernels }, program, budget, progress);
-      if (beside) rows.push(beside);
-    }
-    return rows;
+    const own = row(widths.join('-'), 'adam', step, { gradientError: error });
+    return [...products, own, ...(await programsBeside({ tf, tfl, installKernels }, budget, progress))];
   } finally {
     console.warn = warn;
     installed?.uninstall();
