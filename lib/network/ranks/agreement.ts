@@ -39,11 +39,11 @@ export interface Agreement {
 }
 
 /** The places of what a rank says. */
-const place = { status: 0, samples: 1, loss: 2, lossFloor: 3, plan: 4, weights: 5, table: 6 } as const;
+const place = { status: 0, samples: 1, loss: 2, lossFloor: 3, plan: 4, weights: 5, table: 6, floorGiven: 7 } as const;
 
 /** What must be the same on all ranks, in words, each with its value. */
 function signature({ plan, run }: { readonly plan: StepPlan; readonly run: RunState }): [string, string][] {
-  const { entries, rewrites, now, stepRule, stepSize, floorGiven, loss, refresh, gradients } = plan;
+  const { entries, rewrites, now, stepRule, stepSize, loss, refresh, gradients } = plan;
   const { counts, adaptation } = run;
   const recorded = entries.map(({ name, layer: { recorded, sampled, ownGradient, empirical }, ...entry }, index) => ({
     name,
@@ -60,7 +60,7 @@ function signature({ plan, run }: { readonly plan: StepPlan; readonly run: RunSt
     'number of the step': counts,
     call: rewrites,
     'rows and gradients by layer': recorded,
-    hyperparameters: { ...now, stepRule, stepSize, floorGiven, loss: loss !== undefined },
+    hyperparameters: { ...now, stepRule, stepSize, loss: loss !== undefined },
     'reports of losses': adaptation,
   }).map(([words, value]) => [words, JSON.stringify(value)]);
 }
@@ -80,6 +80,7 @@ function words(trouble: Trouble, plan: StepPlan | undefined, told: readonly [str
   numbers[place.samples] = samplesOf(plan);
   numbers[place.loss] = plan.loss ?? 0;
   numbers[place.lossFloor] = plan.lossFloor;
+  numbers[place.floorGiven] = plan.floorGiven ? 1 : 0;
   numbers[place.plan] = hashOf(JSON.stringify(told));
   numbers[place.weights] = run.checksWeights ? weightsFingerprint(run.entries) : 0;
   numbers[place.table] = hashOf(JSON.stringify(plan.entries.map(countsOf)));
@@ -135,10 +136,12 @@ export function* agreed(communicator: Communicator, attempt: Attempt, run: RunSt
     said.reduce((sum, each, rank) => sum + (weights[rank] ?? 0) * (each[place[at]] ?? 0), 0);
   const loss = plan.loss === undefined ? undefined : mean('loss');
   const lossFloor = same(said, 'lossFloor') ? plan.lossFloor : mean('lossFloor');
+  // a batch of one rank may have a loss whose least is known, where that of another has not
+  const floorGiven = said.every((each) => each[place.floorGiven] === 1);
   const unusable = unusableLoss(loss, lossFloor);
   const own = plan.entries.map(countsOf);
   return {
-    plan: { ...plan, loss, lossFloor, ...(unusable === undefined ? {} : { skipped: unusable }) },
+    plan: { ...plan, loss, lossFloor, floorGiven, ...(unusable === undefined ? {} : { skipped: unusable }) },
     weight: weights[communicator.rank] ?? 0,
     table: same(said, 'table') ? said.map(() => own) : undefined,
   };

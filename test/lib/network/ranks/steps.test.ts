@@ -119,6 +119,25 @@ test('gradients become the same step on all ranks, by samples that are told wher
   for (const [at, value] of (even ?? []).entries()) expect((told?.[at] ?? 0) / value).toBeCloseTo(2 / 3, 5);
 });
 
+test('ranks of which one alone knows what its loss cannot fall below take the same step, and tell none', async () => {
+  const ranks = new VirtualRanks(2);
+  const found = await ranks.run(async (communicator, rank) => {
+    const preconditioner = new Preconditioner({ lossReduction: 'mean', communicator, stepRule: 'polyak', momentum: 0 });
+    preconditioner.registerDense('layer', { inFeatures: 3, outFeatures: 2, bias: false });
+    const inputs = Float32Array.from({ length: 12 }, (_, at) => Math.sin(at + rank));
+    const lossGrads = Float32Array.from({ length: 8 }, (_, at) => Math.cos(at + rank));
+    preconditioner.record('layer', { inputs, lossGrads, batch: 4 });
+    const floor = rank === 0 ? { lossFloor: 0.5 } : { assumedFloor: 0.1 };
+    const { summary } = await preconditioner.naturalGradients({ loss: 1 - 0.4 * rank, ...floor });
+    const { skipped, loss, lossFloor, stepSize, fraction, innerProduct } = summary;
+    return { skipped, loss, lossFloor, decrease: (stepSize * innerProduct) / (fraction ?? Number.NaN) };
+  });
+  expect(found[1]).toEqual(found[0]);
+  // 0.8 of both, less 0.3
+  expect(found[0]).toMatchObject({ skipped: undefined, loss: 0.8, lossFloor: undefined });
+  expect(found[0]?.decrease).toBeCloseTo(0.5, 5);
+});
+
 describe('what cannot be', () => {
   const [communicator] = new VirtualRanks(2).communicators;
   const making = (options: object) => () => new Preconditioner({ lossReduction: 'mean', ...options });
