@@ -11,4 +11,5 @@ const targets = tf.round(tf.randomUniform([600, 3]));
 
 const optimizer = cgfac();
 model.compile({ optimizer, loss: 'binaryCrossentropy' });
-await model.fit(inputs, targets, { batchSize: 256, epochs: 2 });
+const { history } = await model.fit(inputs, targets, { batchSize: 256, epochs: 2 });
+console.log(history.loss);

@@ -18,8 +18,10 @@ test.each(['tfjs.mts', 'typed-arrays.mts'])('%s is a program of the README, lett
 describe('compiled', () => {
   beforeAll(buildExamples, MINUTE);
 
-  test('tfjs trains a model, and complains of nothing', () => {
-    expect(startProgram('quickstart/tfjs.mjs')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  test('tfjs trains a model, tells its losses, and complains of nothing', () => {
+    const { status, stdout, stderr } = startProgram('quickstart/tfjs.mjs');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^\[ 0\.\d+, 0\.\d+ \]\n$/);
   });
 
   test('typed-arrays takes a step, and tells of it', () => {
