@@ -51,7 +51,7 @@ function withCopies(tape: readonly TapeNode[], nodes: readonly TapeNode[], outpu
   return [...outputs.flatMap(copiesOf), ...nodes.flatMap((node) => [node, ...node.outputs.flatMap(copiesOf)])];
 }
 
-/** ∂L/∂o_k for each output, |L|, and H ε of the mean loss; this is missing where an op has no second derivative. */
+/** ∂L/∂o_k for each output, Σ|t|, and H ε of the mean loss; this is missing where an op has no second derivative. */
 function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }: LossPart, noise: readonly Tensor[]) {
   const part = withCopies(tape, nodes, outputs);
   const within = differentiable(nodes, outputs);
