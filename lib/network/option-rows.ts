@@ -96,6 +96,23 @@ const networkRows = {
       "λ: a number > 0, or `{ relative: ρ }`, with factored damping a multiple of each factor's mean eigenvalue " +
       "(the mean over the directions that a panel holds), else of the block's.",
   },
+  dampingSchedule: {
+    kind: kinds.choice(['constant', 'falling']),
+    default: when(
+      { damping: { given: true } },
+      is('constant'),
+      when({ preset: ['adaptive'], ...recipe }, is('falling'), is('constant')),
+    ),
+    values: {
+      constant: { text: 'it is what `damping` gives' },
+      falling: {
+        text:
+          'it is that divided by min(4, 1 + ⌊t/50⌋) at step t: a half, a third and a quarter of it from steps 50, ' +
+          '100 and 150 on',
+      },
+    },
+    text: 'What becomes of λ, or ρ, in the course of a run.',
+  },
   stepRule: {
     kind: kinds.choice(['auto', 'polyak', 'quadratic', 'kl-clip', 'fixed']),
     default: when(

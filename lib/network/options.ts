@@ -49,6 +49,13 @@ export interface PreconditionerOptions {
    */
   readonly damping?: Schedule<Damping>;
   /**
+   * What becomes of λ, or ρ, in the course of a run. `'constant'`: it is what `damping` gives. `'falling'`: it is that
+   * divided by min(4, 1 + ⌊t/50⌋) at step t: a half, a third and a quarter of it from steps 50, 100 and 150 on.
+   * Default: 'constant' with `damping`; 'falling' with `preset` 'adaptive' and `method` 'exact' and `dampingMode`
+   * 'factored'; else 'constant'.
+   */
+  readonly dampingSchedule?: 'constant' | 'falling';
+  /**
    * The length η of a step. `'auto'`: 'quadratic' for a step whose `targets` are 'soft', else 'polyak': hard targets
    * have one length for all layers that the loss itself tells, everything else one for each layer. `'polyak'`: min(1,
    * φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step. `'quadratic'`: a length for each layer, (1 −
@@ -281,11 +288,12 @@ export function resolvePreconditionerOptions(options: unknown, owner: string): R
 
 /** Method, damping, step rule and factors in one sentence. */
 export function recipeOf(options: ResolvedPreconditionerOptions): string {
-  const { method, dampingMode, damping, stepRule, factorHistory, rank, factorUpdateSteps } = options;
+  const { method, dampingMode, damping, dampingSchedule, stepRule, factorHistory, rank, factorUpdateSteps } = options;
   const of = (value: Damping) => (typeof value === 'number' ? String(value) : `${value.relative} × mean eigenvalue`);
   const histories = { panel: `panels of rank ${rank}`, dense: 'dense averages', none: "the batch's own factors" };
   const told = method !== 'kfac' && (dampingMode === 'factored' || factorHistory !== 'none');
-  const lambda = typeof damping === 'function' ? 'a function of the step' : of(damping);
+  const first = typeof damping === 'function' ? 'a function of the step' : of(damping);
+  const lambda = dampingSchedule === 'falling' ? `${first}, falling to a quarter` : first;
   const factors = told ? `, ${histories[factorHistory]}` : '';
   const every =
     typeof factorUpdateSteps === 'function'

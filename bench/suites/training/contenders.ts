@@ -55,13 +55,13 @@ const usual: readonly Contender[] = [
 ];
 
 /**
- * cgfac() with one thing a third or three times what it is by default: ρ 0.5, φ 1, μ 0.5, T 5, bounds of 1, targets
- * sampled for half of a batch. Three times 0.5 is no momentum: there 1 − μ is a third. Steps are whole, and targets can
- * be sampled for all of a batch at the most.
+ * cgfac() with one thing a third or three times what it is by default: ρ 0.5 in the first steps, φ 1, μ 0.5, T 5, bounds of
+ * 1, targets sampled for half of a batch. Three times 0.5 is no momentum: there 1 − μ is a third. Steps are whole, and
+ * targets can be sampled for all of a batch at the most.
  */
 const options: readonly Contender[] = [
-  ours('rho/3', 'variation', { damping: { relative: 0.5 / 3 } }),
-  ours('rho*3', 'variation', { damping: { relative: 1.5 } }),
+  ours('rho/3', 'variation', { damping: { relative: 0.5 / 3 }, dampingSchedule: 'falling' }),
+  ours('rho*3', 'variation', { damping: { relative: 1.5 }, dampingSchedule: 'falling' }),
   ours('phi/3', 'variation', { polyakFraction: 1 / 3 }),
   ours('phi*3', 'variation', { polyakFraction: 3 }),
   ours('mu/3', 'variation', { momentum: 0.5 / 3 }),
@@ -83,7 +83,10 @@ const positions: readonly Contender[] = [
   ours('reduce', 'variation', { weightSharing: 'reduce' }),
 ];
 
-/** cgfac() without options on other batches or on the loss times a number; and targets sampled for fewer or for all. */
+/**
+ * cgfac() without options on other batches or on the loss times a number; with targets sampled for fewer or for all;
+ * and with damping that does not fall.
+ */
 const conditions: readonly Contender[] = [
   ours('batch/3', 'variation', {}, { batchFactor: 1 / 3 }),
   ours('batch*3', 'variation', {}, { batchFactor: 3 }),
@@ -91,6 +94,7 @@ const conditions: readonly Contender[] = [
   ours('loss*1000', 'variation', {}, { lossFactor: 1e3 }),
   ours('fisher/3', 'variation', { fisherFraction: 0.5 / 3 }),
   ours('fisher*2', 'variation', { fisherFraction: 1 }),
+  ours('rho constant', 'variation', { dampingSchedule: 'constant' }),
 ];
 
 /** All contenders, by the order of tables. */

@@ -5,7 +5,7 @@ import { callNative } from '../../native/call';
 import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
 import { diagnose, NOTHING_TO_DO } from './diagnoses';
-import { lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
+import { LEAST_SHARE, lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
 import { limitedStep, longest, surelyWithin } from './limits';
 import type { PreparedStep } from './prepared';
 import { layerCoefficients, modelAt, quadraticModel } from './quadratic';
@@ -181,6 +181,17 @@ function fraction({ stepRule, now }: StepPlan, moved: number, left: number) {
   return known ? { fraction: moved / ((1 - now.momentum) * left) } : {};
 }
 
+/** Says so where the loss is below what it was told to be unable to fall below, and what becomes of the step. */
+function belowFloor({ stepRule, stepSize, loss, lossFloor, floorGiven }: StepPlan, { fractionRule }: Rule): string[] {
+  const aims = (stepRule === 'polyak' || stepRule === 'quadratic') && stepSize === undefined;
+  if (!aims || !floorGiven || loss === undefined || loss >= lossFloor) return [];
+  const consequence =
+    fractionRule === 'fixed'
+      ? 'a step of length 0'
+      : `steps aim at ${100 * LEAST_SHARE} % of the loss; where that lasts, give a lower lossFloor, or none`;
+  return [`the loss ${loss} is below lossFloor ${lossFloor}: ${consequence}`];
+}
+
 /** The length of a step whose directions are prepared, or why it is skipped. */
 export function decide(
   plan: StepPlan,
@@ -213,8 +224,6 @@ export function decide(
   const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
   const beyond = outOfRange(plan, prepared, stepSizes);
   if (beyond !== undefined) return skipped(beyond);
-  const rules = plan.stepRule === 'polyak' && plan.stepSize === undefined && rule.fractionRule === 'fixed';
-  const below = rules && loss !== undefined && loss < lossFloor;
   const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
   const summary: StepSummary = {
     step: counts.steps,
@@ -226,7 +235,7 @@ export function decide(
     predictedDecrease: decrease,
     refreshed: plan.refresh.size > 0,
     layers: layers.map((layer, l) => ({ ...layer, stepSize: now.rate * (stepSizes[l] ?? 0) })),
-    diagnoses: [...(below ? [`the loss ${loss} is below lossFloor ${lossFloor}: a step of length 0`] : []), ...found],
+    diagnoses: [...belowFloor(plan, rule), ...found],
   };
   return { summary, momentum: now.momentum, stepSizes, largest };
 }

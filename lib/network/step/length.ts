@@ -19,13 +19,26 @@ export interface StepHyperparameters {
   readonly polyakFraction: number;
 }
 
+/** Damping that falls is a half after so many steps, a third after twice as many, and so on. */
+const FALLS_EVERY = 50;
+/** It falls to the part that this is the denominator of, and no further. */
+const LEAST_PART = 4;
+
+/** λ or ρ of a step: what `damping` gives, or less of it in the course of a run. */
+function dampingAt({ damping, dampingSchedule }: ResolvedPreconditionerOptions, step: number): Damping {
+  const given = at(damping, step, 'damping', scheduled.damping);
+  if (dampingSchedule === 'constant') return given;
+  const part = Math.min(LEAST_PART, 1 + Math.floor(step / FALLS_EVERY));
+  return typeof given === 'number' ? given / part : { relative: given.relative / part };
+}
+
 /** Calls the schedules, those alone that the step rule needs, and checks what they give. */
 export function hyperparametersAt(options: ResolvedPreconditionerOptions, step: number): StepHyperparameters {
   const { stepRule, learningRateSchedule, totalSteps } = options;
   const rate = at(options.learningRate, step, 'learningRate', scheduled.learningRate);
   const constant = learningRateSchedule === 'constant' || totalSteps === undefined;
   return {
-    damping: at(options.damping, step, 'damping', scheduled.damping),
+    damping: dampingAt(options, step),
     momentum: at(options.momentum, step, 'momentum', scheduled.momentum),
     weightDecay: at(options.weightDecay, step, 'weightDecay', scheduled.weightDecay),
     emaMomentum: options.useEma ? at(options.emaMomentum, step, 'emaMomentum', scheduled.emaMomentum) : Number.NaN,
@@ -50,7 +63,7 @@ export interface StepMeasure {
 }
 
 /** The least share of the loss that is taken for what is left of it, where φ finds the floor. */
-const LEAST_SHARE = 0.02;
+export const LEAST_SHARE = 0.02;
 
 /** What is left of the loss; 0 or less where it is at its floor and φ does not look for another. */
 export function lossLeft({ loss, lossFloor }: StepMeasure, fractionRule: 'fixed' | 'momentum'): number {

@@ -1,5 +1,6 @@
 // Options that are functions of the step.
 
+import type { PreconditionerOptions } from 'cgfac';
 import { relativeError } from '../../support/golden-case';
 import { copyOf, network, numbersOf, randomWeights, record, rowsOf } from '../../support/networks';
 import { fixed, plain, scaled, take } from '../../support/steps';
@@ -87,6 +88,42 @@ describe('step sizes', () => {
         else expect(damping).toBeGreaterThan(0);
       }
     }
+  });
+
+  test('damping that falls: a half, a third and a quarter of what is given, from steps 50, 100 and 150 on', () => {
+    const part = (step: number) => (step < 50 ? 1 : step < 100 ? 2 : step < 150 ? 3 : 4);
+    for (const options of [
+      { damping: { relative: 0.5 } },
+      { damping: 0.1 },
+      { damping: (step: number) => ({ relative: 0.5 + 0.01 * step }) },
+      { damping: { relative: 3 }, dampingMode: 'tikhonov', factorHistory: 'none', factorUpdateSteps: 1 },
+    ] as const) {
+      const { damping } = options;
+      const given = (step: number) => (typeof damping === 'function' ? damping(step) : damping);
+      const divided = (step: number) => {
+        const value = given(step);
+        return typeof value === 'number' ? value / part(step) : { relative: value.relative / part(step) };
+      };
+      const stepsOf = (more: Partial<PreconditionerOptions>) =>
+        take(network({ ...options, ...more }), 205, () => ({ loss: 1 })).map(({ innerProduct, layers }) => [
+          innerProduct,
+          layers.map((layer) => layer.damping),
+        ]);
+      const falling = stepsOf({ dampingSchedule: 'falling' });
+      expect(falling).toEqual(stepsOf({ damping: divided }));
+      expect(falling).not.toEqual(stepsOf({}));
+    }
+  });
+
+  test("damping falls by default with the preset 'adaptive', where none is given", () => {
+    const falls = (options: Partial<PreconditionerOptions>) =>
+      network(options).report().recipe.includes('falling to a quarter');
+    expect(falls({ preset: 'adaptive' })).toBe(true);
+    expect(falls({ preset: 'adaptive', damping: { relative: 0.5 } })).toBe(false);
+    expect(falls({ preset: 'adaptive', dampingSchedule: 'constant' })).toBe(false);
+    expect(falls({ preset: 'adaptive', damping: { relative: 0.1 }, dampingSchedule: 'falling' })).toBe(true);
+    expect(falls({ preset: 'adaptive', method: 'cg' })).toBe(false);
+    expect(falls({})).toBe(false);
   });
 
   test.each(['damping', 'learningRate', 'momentum', 'polyakFraction'] as const)(

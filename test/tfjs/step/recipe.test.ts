@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, sequential } from '@tensorflow/tfjs-layers';
+import type { StepSummary } from '../../../lib';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
 import { errorOf, normal, quietWarnings, relativeError, useBackend, variable } from '../support/backends';
 import { autoencoder, classes, classifier, pixels, train } from '../support/models';
@@ -227,17 +228,25 @@ describe('the recipe', () => {
     const [x, w] = [pixels(20, 1), variable([12, 12], 1)];
     const f = () => tf.tidy(() => tf.losses.sigmoidCrossEntropy(x, tf.matMul(x, w))) as tf.Scalar;
     const [loss = Number.NaN] = f().dataSync();
-    for (const [lossFloor, told] of [
-      [loss + 1, [expect.stringMatching(/^the loss \S+ is below lossFloor \S+: a step of length 0$/)]],
-      [loss * (1 + 2e-6), []],
+    const start = tf.clone(w);
+    const length = /^the loss \S+ is below lossFloor \S+: a step of length 0$/;
+    const share = /^the loss \S+ is below lossFloor \S+: steps aim at 2 % of the loss; where that lasts, give a lower/;
+    for (const [preset, lossFloor, told] of [
+      ['reconstruction', loss + 1, [expect.stringMatching(length)]],
+      ['reconstruction', loss * (1 + 2e-6), []],
+      ['adaptive', loss + 1, [expect.stringMatching(share)]],
+      ['adaptive', loss - 0.1, []],
+      ['adaptive', undefined, []],
     ] as const) {
-      const optimizer = recipe({ preset: 'reconstruction', lossFloor });
+      const optimizer = recipe({ preset, ...(lossFloor === undefined ? {} : { lossFloor }) });
       optimizer.minimize(f, false, [w]);
-      expect(optimizer.lastStep?.summary).toMatchObject({ stepSize: 0, skippedSteps: { total: 0 } });
-      expect(optimizer.lastStep?.summary?.diagnoses.filter((each) => each.includes('lossFloor'))).toEqual(told);
+      const summary = optimizer.lastStep?.summary as StepSummary;
+      expect([summary.stepSize > 0, summary.skippedSteps.total]).toEqual([preset === 'adaptive', 0]);
+      expect(summary.diagnoses.filter((each) => each.includes('lossFloor'))).toEqual(told);
       optimizer.dispose();
+      tf.tidy(() => w.assign(start));
     }
-    tf.dispose([x, w]);
+    tf.dispose([x, w, start]);
   });
 
   it('has the preset that its options fit, and says so', async () => {
