@@ -1,37 +1,12 @@
 /** The table of options of {@link Preconditioner}; see lib/base/option-table.ts. */
-import { isRegExp } from 'node:util/types';
 import { kinds } from '../base/kinds';
-import { is, type Kind, made, type OptionRows, when } from '../base/option-table';
-import { elementsOf } from '../base/reading';
-import { checkRequired, positive, readOptions, typeError } from '../base/validate';
+import { is, made, type OptionRows, when } from '../base/option-table';
 import type { LossReduction } from '../base/weight-vector';
 import { layerPreconditionerRows, layerRows } from '../layer/option-rows';
+import { divergence, layerPatterns } from './option-kinds';
 import { ofPreset, type Preset } from './presets';
 import { ranksRows } from './ranks/option-rows';
 import { schedule } from './schedule';
-
-const layerPatterns: Kind<readonly (string | RegExp)[]> = {
-  check: (value, name) => {
-    const patterns = elementsOf(value, name);
-    if (patterns === undefined) throw typeError('an array of names and regular expressions', name, value);
-    return patterns.map((pattern, index) => {
-      if (typeof pattern === 'string' || isRegExp(pattern)) return pattern;
-      throw typeError('a name or a regular expression', `${name}[${index}]`, pattern);
-    });
-  },
-  type: 'readonly (string | RegExp)[]',
-  expected: 'an array of names and regular expressions',
-};
-
-const divergence: Kind<{ readonly kl: number }> = {
-  check: (value, name) => {
-    const given = readOptions(value as { readonly kl?: unknown }, name, ['kl']);
-    checkRequired(given, name, { kl: 'a number > 0' });
-    return { kl: positive(given.kl, `${name}.kl`) };
-  },
-  type: '{\n  /** The divergence, > 0. */\n  readonly kl: number;\n}',
-  expected: '{ kl }, a number > 0',
-};
 
 /** The solve of the recipe, for which the presets are made. */
 const recipe = { method: ['exact'], dampingMode: ['factored'] };

@@ -55,9 +55,9 @@ const usual: readonly Contender[] = [
 ];
 
 /**
- * cgfac() with one thing a third or three times what it is by default: ρ 0.5 in the first steps, φ 1, μ 0.5, T 5, bounds of
- * 1, targets sampled for half of a batch. Three times 0.5 is no momentum: there 1 − μ is a third. Steps are whole, and
- * targets can be sampled for all of a batch at the most.
+ * cgfac() with one thing a third or three times what it is by default: ρ 0.5 in the first steps, φ 1, μ 0.5, T 5,
+ * bounds of 1, targets sampled for half of a batch. Three times 0.5 is no momentum: there 1 − μ is a third. Steps are
+ * whole, and targets can be sampled for all of a batch at the most.
  */
 const options: readonly Contender[] = [
   ours('rho/3', 'variation', { damping: { relative: 0.5 / 3 }, dampingSchedule: 'falling' }),
