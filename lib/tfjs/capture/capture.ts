@@ -14,7 +14,7 @@ import {
   variablesOf,
 } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
-import { backward, dependents } from '../tape/graph';
+import { backward, dependents, inputsOf, leadingTo } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
 import { type HeadReport, headReports } from './head-report';
@@ -47,6 +47,8 @@ export interface CapturedLayer extends FoundLayer, LayerLossGrads {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly lone: readonly CapturedVariable[];
+  /** The ids of all that the loss was computed from, variables among them that are not trained by it. */
+  readonly used: ReadonlySet<number>;
   /** Samples of the batch. */
   readonly samples: number;
   /** Where the layers enter the loss. */
@@ -72,6 +74,7 @@ const NO_METRIC: Metric = { heads: [], other: undefined };
 export const NOTHING: Capture = {
   layers: [],
   lone: [],
+  used: new Set(),
   samples: 1,
   heads: [],
   floor: 0,
@@ -232,7 +235,7 @@ function captureLayers(
   loss: Scalar,
   { layers, lone, penalties }: Layers,
   options: CaptureOptions,
-): Capture {
+): Omit<Capture, 'used'> {
   const sites = layers.flatMap((layer) => layer.sites);
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const used = lone.filter(({ nodes }) => nodes.length > 0);
@@ -299,12 +302,13 @@ export function capture(
   options: CaptureOptions,
 ): Capture {
   const found = admitted(findLayers(tape, variables, loss), options.refused);
-  let captured = NOTHING;
+  const used = new Set(leadingTo(tape, loss.id).flatMap((node) => inputsOf(node).map(({ id }) => id)));
+  let captured: Omit<Capture, 'used'> = NOTHING;
   withoutRecording(() =>
     // tidy looks for tensors in what it is given back, in every number of an array: nothing is given
     tidy(() => {
       captured = captureLayers(tape, loss, found, options);
     }),
   );
-  return captured;
+  return { ...captured, used };
 }

@@ -49,24 +49,29 @@ export interface Layers {
 /** Ops that a penalty joins the loss by. */
 const SUMS: readonly string[] = ['Add', 'AddN', 'Sub'];
 
+/** What depends on variables, and of that what depends on the outputs of layers: ids. */
+interface Dependent {
+  readonly onVariables: ReadonlySet<number>;
+  readonly onLayers: ReadonlySet<number>;
+}
+
 /**
  * Whether a use is a penalty on the weights: everything computed from it is summed up to single numbers without meeting
- * another tensor, or a number that is not a constant but in a sum. Its gradient belongs to v, and not to the Fisher
- * matrix.
- *
- * @param fromVariables - The ids of all that depends on variables.
+ * another tensor, or a number that is not a constant but in a sum, on its way to the loss or to what layers make of it.
+ * Its gradient belongs to v, and not to the Fisher matrix.
  */
-function isPenalty(tape: readonly TapeNode[], use: Use, fromVariables: ReadonlySet<number>): boolean {
+function isPenalty(tape: readonly TapeNode[], use: Use, { onVariables, onLayers }: Dependent): boolean {
   const used = use.node.inputs.get(use.name)?.id;
   const own = new Set<number>();
   for (const node of tape.slice(tape.indexOf(use.node))) {
+    const inputs = inputsOf(node);
     const belongs = (id: number) => own.has(id) || (node === use.node && id === used);
+    if (node !== use.node && !inputs.some(({ id }) => belongs(id))) continue;
     const sums = SUMS.includes(node.kernel);
-    const ids = inputsOf(node).flatMap(({ id, size }) =>
-      size > 1 || (!sums && (belongs(id) || fromVariables.has(id))) ? [id] : [],
-    );
-    if (node !== use.node && !ids.some(belongs)) continue;
-    if (!ids.every(belongs)) return false;
+    const others = inputs.filter(({ id }) => !belongs(id));
+    if (!others.every(({ id, size }) => size <= 1 && (sums || !onVariables.has(id)))) return false;
+    // the loss of the data: what becomes of both is no question of the penalty
+    if (sums && others.some(({ id }) => onLayers.has(id))) continue;
     for (const output of node.outputs) own.add(output.id);
   }
   return true;
@@ -106,11 +111,17 @@ function rolesOf(tape: readonly TapeNode[], { uses, views }: Uses): Map<Use, Rol
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
   const open = openOutputs(tape, sites);
-  const fromVariables = dependents(tape, views.keys());
+  const dependent = {
+    onVariables: dependents(tape, views.keys()),
+    onLayers: dependents(
+      tape,
+      sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
+    ),
+  };
   for (const use of uses) {
     if (roles.has(use)) continue;
     const of = sitesOfBias(use, sites, open);
-    const other = () => (isPenalty(tape, use, fromVariables) ? 'penalty' : 'other');
+    const other = () => (isPenalty(tape, use, dependent) ? 'penalty' : 'other');
     roles.set(use, of.length > 0 ? { is: 'bias', sites: of } : { is: other() });
   }
   return roles;

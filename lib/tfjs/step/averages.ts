@@ -8,14 +8,25 @@ interface Average {
   readonly mean: Tensor;
   /** Steps that it has taken in. */
   readonly steps: number;
+  /** Steps since then whose loss depended on the variable and did not train it. */
+  readonly idle: number;
 }
+
+/** Steps that an average remembers, 1/(1 − β_t). */
+const memoryOf = (steps: number) => (10 + steps) / 9;
 
 /** β·W̄ + (1 − β)·W */
 function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
   return combined(decay, mean, 1 - decay, variable) ?? add(mul(mean, decay), mul(variable, 1 - decay));
 }
 
-/** The averages of the variables of an optimizer: tensors that it owns. Frozen variables have none. */
+/**
+ * The averages of the variables of an optimizer: tensors that it owns. Frozen variables have none: those that say so
+ * themselves, and those that steps depend on and leave as they are, as those of a layer that was frozen before its
+ * model was compiled again (which makes its variables trainable, and leaves them out of the steps). A variable may only
+ * have its turn later, as in networks that are trained against each other: its average is kept as long as it would
+ * remember what was before, and does not stand in for the variable meanwhile.
+ */
 export class Averages {
   /** Steps that any of them has taken in. */
   steps = 0;
@@ -25,10 +36,14 @@ export class Averages {
   /**
    * Averages ← β_t·averages + (1 − β_t)·variables, β_t = min(β, (1 + t)/(10 + t)), t the steps that the average has
    * taken in; a variable that is new starts at itself, and so does one that was frozen.
+   *
+   * @param variables - Those that the step trained.
+   * @param used - The ids of all that its loss depended on, where they are known.
    */
-  absorb(variables: readonly Variable[], momentum: number): void {
+  absorb(variables: readonly Variable[], momentum: number, used: ReadonlySet<number> = new Set()): void {
     this.steps++;
-    this.#drop(({ trainable }) => !trainable);
+    this.#leave(new Set(variables), used);
+    this.#drop(({ variable, steps, idle }) => !variable.trainable || idle > memoryOf(steps));
     for (const variable of variables) {
       const { mean: before, steps = 0 } = this.#kept.get(variable.id) ?? {};
       const decay = Math.min(momentum, (1 + steps) / (10 + steps));
@@ -38,6 +53,12 @@ export class Averages {
         steps + 1,
       );
     }
+  }
+
+  /** Counts a step for the variables that its loss depends on and that it does not train. */
+  #leave(trained: ReadonlySet<Variable>, used: ReadonlySet<number>): void {
+    for (const [id, kept] of this.#kept)
+      if (used.has(id) && !trained.has(kept.variable)) this.#kept.set(id, { ...kept, idle: kept.idle + 1 });
   }
 
   /** Takes over a saved average. */
@@ -61,9 +82,9 @@ export class Averages {
     return this.#own().map(({ variable }) => variable);
   }
 
-  /** The variables and their averages, which the caller disposes of. */
+  /** The variables and their averages, which the caller disposes of; without those that the last steps left as they are. */
   clones(): (readonly [Variable, Tensor])[] {
-    return this.#own().map(({ variable, mean }) => [variable, mean.clone()] as const);
+    return this.#own().flatMap(({ variable, mean, idle }) => (idle > 0 ? [] : [[variable, mean.clone()] as const]));
   }
 
   /** Bytes that the averages take. */
@@ -73,7 +94,7 @@ export class Averages {
 
   /** Lets go of the averages of variables that were disposed of. */
   prune(): void {
-    this.#drop(({ isDisposed }) => isDisposed);
+    this.#drop(({ variable }) => variable.isDisposed);
   }
 
   /** Lets go of all of them, and counts from 0 again. */
@@ -88,17 +109,17 @@ export class Averages {
     return [...this.#kept.values()].filter(({ variable }) => variable.trainable);
   }
 
-  #drop(dropped: (variable: Variable) => boolean): void {
-    for (const [id, { variable, mean }] of this.#kept) {
-      if (!dropped(variable)) continue;
-      mean.dispose();
+  #drop(dropped: (average: Average) => boolean): void {
+    for (const [id, average] of this.#kept) {
+      if (!dropped(average)) continue;
+      average.mean.dispose();
       this.#kept.delete(id);
     }
   }
 
   #set(variable: Variable, mean: Tensor, steps: number): void {
     this.#kept.get(variable.id)?.mean.dispose();
-    this.#kept.set(variable.id, { variable, mean, steps });
+    this.#kept.set(variable.id, { variable, mean, steps, idle: 0 });
   }
 }
 

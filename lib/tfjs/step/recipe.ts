@@ -185,7 +185,7 @@ export class Recipe {
   assigned(step: Step | KeptStep): void {
     if (!this.#layers.options?.useEma) return;
     const variables = new Set([...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)]);
-    this.#averages.absorb([...variables], this.#emaMomentum);
+    this.#averages.absorb([...variables], this.#emaMomentum, 'used' in step ? step.used : undefined);
     this.#loaded.dropFrozen();
   }
 

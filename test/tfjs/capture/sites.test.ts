@@ -89,9 +89,28 @@ describe('variables that are not preconditioned', () => {
       plain: { 1: 'Add' },
       layers: 1,
     },
+    'numbers that are summed with numbers before layers meet them': {
+      shapes: [[4, 3], [], [1], []],
+      loss: ([w, s, t, u]) => {
+        const scale = tf.add(tf.add(tf.softplus(s as tf.Tensor), 1e-3), tf.exp(t as tf.Tensor));
+        return tf.div(tf.mul(tf.matMul(x(), w as tf.Tensor), scale), tf.add(1, tf.exp(tf.neg(u as tf.Tensor))));
+      },
+      plain: { 1: 'Softplus', 2: 'Exp', 3: 'Neg' },
+      layers: 1,
+    },
+    'penalties beside a loss that is weighed by a variable': {
+      shapes: [[4, 3], []],
+      loss: ([w, s]) => {
+        const penalties = tf.add(tf.sum(tf.square(w as tf.Tensor)), tf.mul(2, tf.sum(tf.abs(w as tf.Tensor))));
+        const loss = tf.add(tf.mean(tf.square(tf.matMul(x(), w as tf.Tensor))), penalties);
+        return tf.add(tf.mul(loss, tf.exp(tf.neg(s as tf.Tensor))), s as tf.Tensor);
+      },
+      plain: { 1: 'Neg' },
+      layers: 1,
+    },
     'a variable that is only penalised': {
       shapes: [[4, 3], [7]],
-      loss: ([w, s]) => tf.add(tf.matMul(x(), w as tf.Tensor), tf.sum(tf.square(s as tf.Tensor))),
+      loss: ([w, s]) => tf.add(tf.mean(tf.square(tf.matMul(x(), w as tf.Tensor))), tf.sum(tf.square(s as tf.Tensor))),
       plain: { 1: 'only in a penalty' },
       layers: 1,
     },
@@ -99,7 +118,10 @@ describe('variables that are not preconditioned', () => {
 
   it.each(Object.entries(cases))('%s', (_, { shapes, loss, plain, layers }) => {
     const variables = shapes.map((shape, index) => variable(shape, 31 + index));
-    const { taken, grads } = capturedRows(() => tf.mean(tf.square(loss(variables))) as tf.Scalar, variables);
+    const { taken, grads } = capturedRows(() => {
+      const given = loss(variables);
+      return (given.rank === 0 ? given : tf.mean(tf.square(given))) as tf.Scalar;
+    }, variables);
     expect(Object.fromEntries(taken.lone.map(({ variable, reason }) => [variables.indexOf(variable), reason]))).toEqual(
       plain,
     );

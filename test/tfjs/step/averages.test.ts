@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
-import { errorOf, quietScopes, relativeError } from '../support/backends';
+import { errorOf, normal, quietScopes, relativeError, variable } from '../support/backends';
 import { autoencoder, classes, pixels, train, weightsOf } from '../support/models';
 
 const SEED = 4;
@@ -55,6 +55,48 @@ describe('lone variables', () => {
     expect(await second.withAveragedWeights(() => trainable(copy))).toEqual(
       await first.withAveragedWeights(() => trainable(net)),
     );
+  });
+});
+
+describe('a variable that steps depend on and do not train', () => {
+  it('has the weights that it is frozen at, where its model was compiled again', async () => {
+    const optimizer = cgfac({ seed: SEED });
+    const net = normalised(optimizer);
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    await train(net, x, y, 6);
+    const [first] = net.layers;
+    if (first) first.trainable = false;
+    net.compile({ optimizer, loss: 'categoricalCrossentropy' });
+    const weights = () => (first?.getWeights() ?? []).map((weight) => Array.from(weight.dataSync()));
+    const others = () => trainable(net).flat();
+    const frozen = weights();
+    for (const steps of [1, 9]) {
+      await train(net, x, y, steps);
+      expect(weights()).toEqual(frozen);
+      const now = others();
+      expect(await optimizer.withAveragedWeights(weights)).toEqual(frozen);
+      expect(await optimizer.withAveragedWeights(others)).not.toEqual(now);
+    }
+    optimizer.finalizeVariableValues();
+    expect(weights()).toEqual(frozen);
+  });
+
+  it('keeps its average where it has its turn again', async () => {
+    const optimizer = cgfac({ seed: SEED, emaMomentum: 0.9 });
+    const [u, w] = [variable([4, 3], 1), variable([3, 2], 2)];
+    const [x, y] = [normal([12, 4], 3), normal([12, 2], 4)];
+    const f = () => tf.losses.meanSquaredError(y, tf.matMul(tf.tanh(tf.matMul(x, u as tf.Tensor)), w as tf.Tensor));
+    let expected: number[] = [];
+    for (let step = 0; step < 8; step++) {
+      optimizer.minimize(f as () => tf.Scalar, false, [w]);
+      optimizer.minimize(f as () => tf.Scalar, false, [u]);
+      const now = Array.from(u.dataSync());
+      const decay = Math.min(0.9, (1 + step) / (10 + step));
+      expected = step === 0 ? now : expected.map((mean, at) => decay * mean + (1 - decay) * (now[at] ?? 0));
+      const found = await optimizer.withAveragedWeights(() => [u, w].map((each) => Array.from(each.dataSync())));
+      expect(relativeError(found[0] ?? [], expected)).toBeLessThan(1e-6);
+      expect(found[1]).toEqual(Array.from(w.dataSync()));
+    }
   });
 });
 
