@@ -184,7 +184,8 @@ function fraction({ stepRule, now }: StepPlan, moved: number, left: number) {
 /** Says so where the loss is below what it was told to be unable to fall below, and what becomes of the step. */
 function belowFloor({ stepRule, stepSize, loss, lossFloor, floorGiven }: StepPlan, { fractionRule }: Rule): string[] {
   const aims = (stepRule === 'polyak' || stepRule === 'quadratic') && stepSize === undefined;
-  if (!aims || !floorGiven || loss === undefined || loss >= lossFloor) return [];
+  if (!aims || loss === undefined || loss >= lossFloor) return [];
+  if (fractionRule !== 'fixed' && !floorGiven) return []; // 0 is no bound of it then
   const consequence =
     fractionRule === 'fixed'
       ? 'a step of length 0'

@@ -40,9 +40,9 @@ describe('step sizes', () => {
   });
 
   test("'polyak': min(1, φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), times learningRate", () => {
+    const plainPolyak = { ...plain, stepRule: 'polyak' } as const;
     const preconditioner = network({
-      ...plain,
-      stepRule: 'polyak',
+      ...plainPolyak,
       polyakFraction: (step) => 0.5 + step,
       momentum: 0.6,
       learningRate: 0.5,
@@ -68,6 +68,15 @@ describe('step sizes', () => {
       stepSize: 0,
       diagnoses: ['the loss 0.001 is below lossFloor 0.002: a step of length 0'],
     });
+    // 0 where none is given, which steps with φ of the momentum do not hold for a bound
+    const [negative] = take(network(plainPolyak), 1, () => ({ loss: -1 }));
+    expect(negative).toMatchObject({
+      stepSize: 0,
+      diagnoses: ['the loss -1 is below lossFloor 0: a step of length 0'],
+    });
+    const [adaptive] = take(network({ ...plainPolyak, fractionRule: 'momentum' }), 1, () => ({ loss: -1 }));
+    expect(adaptive?.diagnoses).toEqual([]);
+    expect(adaptive?.stepSize).toBeGreaterThan(0);
   });
 
   test("'linear': flat for half of totalSteps, then linearly to 0", () => {
