@@ -148,7 +148,8 @@ test.each(Object.entries(programs))('%s', async (name, [make, targets, loss, inp
   // at a loss of 0 there is nothing to do
   if (last > 0) expect(optimizer.lastStep?.summary?.skippedSteps.total).toBe(0);
   // next to its least the loss has next to no gradient, which fits several distributions
-  const far = told.filter(({ loss: each }, step) => step === 0 || each - last > 1e-3 * (first - last));
+  const least = Math.min(...told.map(({ loss: each }) => each));
+  const far = told.filter(({ loss: each }, step) => step === 0 || each - least > 1e-2 * (first - least));
   expect([...new Set(far.flatMap(({ heads: found }) => found))]).toEqual([headOf(name)]);
   optimizer.dispose();
   model.dispose();
@@ -265,4 +266,29 @@ it.each([1, 2, 3])('Poisson regression of counts of some dozens never jumps: see
   expect(optimizer.lastStep?.summary?.lossFloor).toBeUndefined();
   optimizer.dispose();
   tf.dispose([x, counts, ...weights]);
+});
+
+it.each([1, 2, 3])('differences of a network at points next to each other are trained: seed %i', (seed) => {
+  const h = 0.01;
+  const x = normal([128, 2], seed);
+  const slope = tf.cos(tf.slice(x, [0, 0], [128, 1]));
+  const weights = [variable([2, 16], 10 + seed), tf.variable(tf.zeros([16])), variable([16, 1], 20 + seed)] as const;
+  const [u, b, w] = weights;
+  const f = (at: tf.Tensor) => tf.matMul(tf.tanh(tf.add(tf.matMul(at, u), b)), w);
+  const shift = tf.tensor2d([[h, 0]]);
+  const loss = () => {
+    const slopes = tf.div(tf.sub(f(tf.add(x, shift)), f(tf.sub(x, shift))), 2 * h);
+    return tf.losses.meanSquaredError(slope, slopes) as tf.Scalar;
+  };
+  const optimizer = cgfac({ seed });
+  const losses = Array.from({ length: 25 }, () => {
+    const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
+    const [value = Number.NaN] = cost.dataSync();
+    cost.dispose();
+    return value;
+  });
+  expect(losses.at(-1)).toBeLessThan(0.1 * (losses[0] ?? 0));
+  expect(Math.max(...losses)).toBeLessThan(1.2 * (losses[0] ?? 0));
+  optimizer.dispose();
+  tf.dispose([x, slope, shift, ...weights]);
 });

@@ -8,7 +8,7 @@ import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { LEAST_SHARE, lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
 import { limitedStep, longest, surelyWithin } from './limits';
 import type { PreparedStep } from './prepared';
-import { layerCoefficients, modelAt, quadraticModel } from './quadratic';
+import { layerCoefficients, lengthening, modelAt, quadraticModel } from './quadratic';
 import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
 
 /** A step between its phases. */
@@ -134,10 +134,14 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const largest = entries.map((entry) =>
     change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan),
   );
-  const found = layerCoefficients(
+  const within = (entry: NetworkEntry, coefficient: number, l: number) =>
+    largest[l] ? limitedStep(entry, coefficient, prepared[l] ?? NO_BOUND, largest[l]) : coefficient;
+  const least = layerCoefficients(
     prepared,
-    entries.map((entry, l) => (largest[l] ? limitedStep(entry, 1, prepared[l] ?? NO_BOUND, largest[l]) : 1)),
+    entries.map((entry, l) => within(entry, 1, l)),
   );
+  const longer = lengthening(prepared, least);
+  const found = longer > 1 ? entries.map((entry, l) => within(entry, longer * (least[l] ?? 0), l)) : least;
   const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
   const left = lossLeft(measure, rule.fractionRule);
   const most = now.polyakFraction * left;

@@ -23,16 +23,16 @@ const RIDGE = 0.1;
 const SWEEPS = 200;
 const TOLERANCE = 1e-6;
 
-/** Q + RIDGE·diag r, row by row. A layer whose products are not known has the curvature of its damped direction, r. */
-export function quadraticModel(layers: readonly DirectionProducts[]): Float64Array[] {
+/** Q + ridge·diag r, row by row. A layer whose products are not known has the curvature of its damped direction, r. */
+export function quadraticModel(layers: readonly DirectionProducts[], ridge = RIDGE): Float64Array[] {
   return layers.map(({ innerProduct, sampled, samples }, l) =>
     Float64Array.from(layers, (other, k) => {
       if (sampled === undefined || other.sampled === undefined)
-        return l === k ? (1 + RIDGE) * Math.max(innerProduct, 0) : 0;
+        return l === k ? (1 + ridge) * Math.max(innerProduct, 0) : 0;
       if (sampled.length !== other.sampled.length) return 0; // of other samples: nothing is known of the two together
       let sum = 0;
       for (let b = 0; b < sampled.length; b++) sum += (sampled[b] ?? 0) * (other.sampled[b] ?? 0);
-      return sum / Math.max(1, Math.min(samples, other.samples)) + (l === k ? RIDGE * Math.max(innerProduct, 0) : 0);
+      return sum / Math.max(1, Math.min(samples, other.samples)) + (l === k ? ridge * Math.max(innerProduct, 0) : 0);
     }),
   );
 }
@@ -67,6 +67,21 @@ export function layerCoefficients(layers: readonly DirectionProducts[], most: re
   const sum = layers.reduce((total, { innerProduct }) => total + innerProduct, 0);
   const common = layers.reduce((total, { innerProduct }, l) => total + (innerProduct * (e[l] ?? 0)) / sum, 0);
   return e.map((own, l) => (known.includes(l) ? own : Math.min(common, most[l] ?? 1)));
+}
+
+/** How much longer a step is to be by the samples than by the factors before that is believed. */
+const BELIEVED = 10;
+
+/**
+ * What a step is lengthened by where its layers' directions do next to nothing to the outputs of samples: s =
+ * rᵀe/(eᵀQe), the length of least −s·rᵀe + ½ s² eᵀQe, where that is more than 10; else 1. The factors add up the uses
+ * of a layer, and know nothing of uses that cancel: of f(a) − f(b) where a is near b, of finite differences. There
+ * steps of e ≤ 1 would be too short by orders of magnitude.
+ */
+export function lengthening(layers: readonly DirectionProducts[], e: readonly number[]): number {
+  const slope = layers.reduce((sum, { innerProduct }, l) => sum + innerProduct * (e[l] ?? 0), 0);
+  const curvature = 2 * modelAt(quadraticModel(layers, 0), [], e);
+  return curvature > 0 && slope > BELIEVED * curvature ? slope / curvature : 1;
 }
 
 function leastOf(layers: readonly DirectionProducts[], most: readonly number[]): number[] {

@@ -82,7 +82,7 @@ export class Averages {
     return this.#own().map(({ variable }) => variable);
   }
 
-  /** The variables and their averages, which the caller disposes of; without those that the last steps left as they are. */
+  /** The variables and their averages, which the caller disposes of; without those that the last steps left alone. */
   clones(): (readonly [Variable, Tensor])[] {
     return this.#own().flatMap(({ variable, mean, idle }) => (idle > 0 ? [] : [[variable, mean.clone()] as const]));
   }

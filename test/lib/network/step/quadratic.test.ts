@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import {
   type DirectionProducts,
   layerCoefficients,
+  lengthening,
   modelAt,
   quadraticModel,
 } from '../../../../lib/network/step/quadratic';
@@ -74,4 +75,38 @@ test('a layer whose products are not known beside others has the mean coefficien
   const sum = r.reduce((total, each) => total + each, 0);
   expect(more[3]).toBeCloseTo((moved + 9 / 1.1) / (sum + 9), 12);
   expect(layerCoefficients([...layers, unknown], [1, 1, 1, 0.01])[3]).toBe(0.01);
+});
+
+describe('a step is lengthened where the samples hardly see it', () => {
+  const layers = (scale: number) =>
+    layersOf(3, 12, 5).map(({ innerProduct, sampled = new Float64Array(), samples }) => ({
+      innerProduct,
+      sampled: sampled.map((each) => scale * each),
+      samples,
+    }));
+  const e = [1, 0.5, 1];
+  /** rᵀe and eᵀQe, Q without its ridge. */
+  const along = (each: readonly DirectionProducts[]) => {
+    const slope = each.reduce((sum, { innerProduct }, l) => sum + innerProduct * (e[l] ?? 0), 0);
+    let curvature = 0;
+    for (let b = 0; b < 12; b++)
+      curvature += each.reduce((sum, { sampled }, l) => sum + (sampled?.[b] ?? 0) * (e[l] ?? 0), 0) ** 2 / 12;
+    return { slope, curvature };
+  };
+
+  test('by rᵀe/(eᵀQe), where that is more than 10', () => {
+    for (const scale of [1e-2, 1e-5]) {
+      const { slope, curvature } = along(layers(scale));
+      expect(slope / curvature).toBeGreaterThan(10);
+      expect(lengthening(layers(scale), e) / (slope / curvature)).toBeCloseTo(1, 6);
+    }
+  });
+
+  test('and not where it is less, where the samples are not known, and where they do not see it at all', () => {
+    const { slope, curvature } = along(layers(1));
+    expect(lengthening(layers(Math.sqrt(slope / curvature / 9)), e)).toBe(1);
+    expect(lengthening([{ innerProduct: 3, sampled: undefined, samples: 0 }], [1 / 1.1])).toBe(1);
+    expect(lengthening(layers(0), e)).toBe(1);
+    expect(lengthening(layers(1e-2), [0, 0, 0])).toBe(1);
+  });
 });
