@@ -292,3 +292,22 @@ it.each([1, 2, 3])('differences of a network at points next to each other are tr
   optimizer.dispose();
   tf.dispose([x, slope, shift, ...weights]);
 });
+
+it('a loss that falls to next to nothing goes on falling, and no weight is ever not a number', async () => {
+  const model = sequential({
+    layers: [
+      layers.dense({ units: 8, activation: 'sigmoid', inputShape: [2], kernelInitializer: glorot(1) }),
+      layers.dense({ units: 1, activation: 'sigmoid', kernelInitializer: glorot(2) }),
+    ],
+  });
+  const optimizer = cgfac({ seed: 1 });
+  model.compile({ optimizer, loss: 'meanSquaredError' });
+  const [x, y] = [tf.tensor2d([0, 0, 0, 1, 1, 0, 1, 1], [4, 2]), tf.tensor2d([0, 1, 1, 0], [4, 1])];
+  let last = Number.NaN;
+  for (let step = 0; step < 400; step++) last = (await model.trainOnBatch(x, y)) as number;
+  expect(last).toBeLessThan(1e-10);
+  expect(optimizer.lastStep?.summary?.skippedSteps.total).toBe(0);
+  optimizer.dispose();
+  model.dispose();
+  tf.dispose([x, y]);
+});

@@ -71,6 +71,8 @@ export function layerCoefficients(layers: readonly DirectionProducts[], most: re
 
 /** How much longer a step is to be by the samples than by the factors before that is believed. */
 const BELIEVED = 10;
+/** No step is lengthened by more: so much is left of float32 where uses of a layer cancel, and η stays a number. */
+const LONGEST = 2 ** 30;
 
 /**
  * What a step is lengthened by where its layers' directions do next to nothing to the outputs of samples: s =
@@ -81,7 +83,7 @@ const BELIEVED = 10;
 export function lengthening(layers: readonly DirectionProducts[], e: readonly number[]): number {
   const slope = layers.reduce((sum, { innerProduct }, l) => sum + innerProduct * (e[l] ?? 0), 0);
   const curvature = 2 * modelAt(quadraticModel(layers, 0), [], e);
-  return curvature > 0 && slope > BELIEVED * curvature ? slope / curvature : 1;
+  return curvature > 0 && slope > BELIEVED * curvature ? Math.min(LONGEST, slope / curvature) : 1;
 }
 
 function leastOf(layers: readonly DirectionProducts[], most: readonly number[]): number[] {
