@@ -140,8 +140,15 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
     prepared,
     entries.map((entry, l) => within(entry, 1, l)),
   );
-  const longer = lengthening(prepared, least);
-  const found = longer > 1 ? entries.map((entry, l) => within(entry, longer * (least[l] ?? 0), l)) : least;
+  // as far as every layer can go along: bounds keep the direction
+  const longer = least.reduce(
+    (s, e, l) => {
+      const entry = entries[l];
+      return entry && e > 0 ? Math.min(s, within(entry, s * e, l) / e) : s;
+    },
+    lengthening(prepared, least),
+  );
+  const found = longer > 1 ? least.map((e) => longer * e) : least;
   const sum = found.reduce((total, e, l) => total + e * (r[l] ?? 0), 0);
   const left = lossLeft(measure, rule.fractionRule);
   const most = now.polyakFraction * left;

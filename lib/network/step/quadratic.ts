@@ -71,17 +71,21 @@ export function layerCoefficients(layers: readonly DirectionProducts[], most: re
 
 /** How much longer a step is to be by the samples than by the factors before that is believed. */
 const BELIEVED = 10;
+/** The share of Σr that Σer is of a step that is as long as the factors say: where e is held back, it is not short. */
+const WHOLE = 0.9;
 /** No step is lengthened by more: so much is left of float32 where uses of a layer cancel, and η stays a number. */
 const LONGEST = 2 ** 30;
 
 /**
  * What a step is lengthened by where its layers' directions do next to nothing to the outputs of samples: s =
- * rᵀe/(eᵀQe), the length of least −s·rᵀe + ½ s² eᵀQe, where that is more than 10; else 1. The factors add up the uses
- * of a layer, and know nothing of uses that cancel: of f(a) − f(b) where a is near b, of finite differences. There
- * steps of e ≤ 1 would be too short by orders of magnitude.
+ * rᵀe/(eᵀQe), the length of least −s·rᵀe + ½ s² eᵀQe, where that is more than 10 and nothing holds e back from 1; else
+ * 1. The factors add up the uses of a layer, and know nothing of uses that cancel: of f(a) − f(b) where a is near b, of
+ * finite differences. There steps of e ≤ 1 would be too short by orders of magnitude.
  */
 export function lengthening(layers: readonly DirectionProducts[], e: readonly number[]): number {
+  const whole = layers.reduce((sum, { innerProduct }) => sum + innerProduct, 0);
   const slope = layers.reduce((sum, { innerProduct }, l) => sum + innerProduct * (e[l] ?? 0), 0);
+  if (slope < WHOLE * whole) return 1;
   const curvature = 2 * modelAt(quadraticModel(layers, 0), [], e);
   return curvature > 0 && slope > BELIEVED * curvature ? Math.min(LONGEST, slope / curvature) : 1;
 }

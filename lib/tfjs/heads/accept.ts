@@ -54,7 +54,7 @@ function* weightsFor(
 export function unweighed({ distribution, logits, probabilities }: Candidate, gradient: Float32Array): Head {
   const [samples = 1] = logits.shape;
   const p = probabilities().dataSync<'float32'>();
-  const nothing = { floor: 0, excess: 0, bounded: true, soft: false, divergence: { value: 0, exact: true } };
+  const nothing = { floor: 0, excess: 0, misfit: 0, bounded: true, soft: false, divergence: { value: 0, exact: true } };
   return { distribution, logits, probabilities: p, gradient, factors: new Float64Array(samples), ...nothing };
 }
 
@@ -88,16 +88,16 @@ export function accept(
       if (!finite) return notFinite();
       // where all is saturated nothing was compared: a sign tells nothing
       if (!(misfit <= TOLERANCE) || (u < 0 && !compared)) continue;
-      if (Array.prototype.some.call(s, (weight: number) => u * weight < 0))
-        return { ...common, factors: factorsOf(samples, u, s), ...UNBOUNDED };
+      const known = { ...common, factors: factorsOf(samples, u, s), misfit: compared ? misfit : TOLERANCE };
+      if (Array.prototype.some.call(s, (weight: number) => u * weight < 0)) return { ...known, ...UNBOUNDED };
       const { sum, soft } = targetEntropy(head);
       const measured = { floor: u * sum, soft, divergence: divergenceOf(distribution, p, y, s, u) };
       const excess = u * excessOf(distribution, y, s, width, range);
-      return { ...common, factors: factorsOf(samples, u, s), ...measured, excess, bounded: true };
+      return { ...known, ...measured, excess, bounded: true };
     }
   }
   if (d.some((value) => !Number.isFinite(value))) return notFinite();
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
   const unmeasured = { floor: 0, excess: 0, bounded: true, soft: false, divergence: undefined };
-  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), ...unmeasured };
+  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), misfit: hard.misfit, ...unmeasured };
 }

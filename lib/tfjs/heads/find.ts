@@ -42,6 +42,12 @@ function constantFactors(nodes: readonly TapeNode[], fromSites: ReadonlySet<numb
   });
 }
 
+/**
+ * A gradient that is known no better than to float32 fits its own distribution to this. Next to the least of a loss it
+ * is small, and others fit it by chance, less well: of proposals that fit the best is taken.
+ */
+const EXACT = 1e-4;
+
 /** What the loss makes of the model's outputs: the heads that are known, and what enters it otherwise. */
 export interface Metric {
   /** The heads of known output distributions. */
@@ -90,9 +96,16 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
  */
 export function findMetric(tape: readonly TapeNode[], loss: Scalar, siteOutputs: ReadonlySet<number>): Metric {
   const fromSites = dependents(tape, siteOutputs);
+  let best: { readonly heads: Head[]; readonly frontier: Frontier; readonly misfit: number } | undefined;
   for (const frontier of proposals(tape, loss, siteOutputs)) {
     const heads = accepted(tape, loss, frontier, fromSites);
     if (heads.length === 0) continue;
+    const misfit = Math.max(...heads.map((head) => head.misfit));
+    if (best === undefined || misfit < best.misfit) best = { heads, frontier, misfit };
+    if (best.misfit <= EXACT) break;
+  }
+  if (best) {
+    const { heads, frontier } = best;
     if (!frontier.open && heads.length === frontier.candidates.length) return { heads, other: undefined };
     const other = findOutputs(tape, loss, siteOutputs, new Set(heads.map(({ logits }) => logits.id)));
     return { heads, other: other.outputs.length > 0 ? other : undefined };

@@ -25,6 +25,8 @@ export interface Head {
   readonly excess: number;
   /** What this head's part of the loss is above its least; `undefined` where its targets are not known. */
   readonly divergence: Divergence | undefined;
+  /** How far the gradient is from that of the distribution, relative to it; the most there may be where all is saturated. */
+  readonly misfit: number;
   /** Whether its part of the loss has a least: not where samples have weights of both signs. */
   readonly bounded: boolean;
   /** Whether its targets are probabilities other than 0 and 1, or those of a squared error. */

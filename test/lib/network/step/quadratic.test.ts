@@ -84,7 +84,7 @@ describe('a step is lengthened where the samples hardly see it', () => {
       sampled: sampled.map((each) => scale * each),
       samples,
     }));
-  const e = [1, 0.5, 1];
+  const e = [1, 0.95, 1];
   /** rᵀe and eᵀQe, Q without its ridge. */
   const along = (each: readonly DirectionProducts[]) => {
     const slope = each.reduce((sum, { innerProduct }, l) => sum + innerProduct * (e[l] ?? 0), 0);
@@ -102,12 +102,12 @@ describe('a step is lengthened where the samples hardly see it', () => {
     }
   });
 
-  test('and not where it is less, where the samples are not known, and never without bound', () => {
+  test('and not where it is less, where a layer is held back, where the samples are not known, and never without bound', () => {
     const { slope, curvature } = along(layers(1));
     expect(lengthening(layers(Math.sqrt(slope / curvature / 9)), e)).toBe(1);
     expect(lengthening([{ innerProduct: 3, sampled: undefined, samples: 0 }], [1 / 1.1])).toBe(1);
     expect(lengthening(layers(0), e)).toBe(1);
     expect(lengthening(layers(1e-30), e)).toBe(2 ** 30);
-    expect(lengthening(layers(1e-2), [0, 0, 0])).toBe(1);
+    expect(lengthening(layers(1e-2), [1, 0, 1])).toBe(1);
   });
 });
