@@ -102,7 +102,7 @@ describe('a step is lengthened where the samples hardly see it', () => {
     }
   });
 
-  test('and not where it is less, where a layer is held back, where the samples are not known, and never without bound', () => {
+  test('and not where it is less, a layer is held back, or samples are not known, nor without bound', () => {
     const { slope, curvature } = along(layers(1));
     expect(lengthening(layers(Math.sqrt(slope / curvature / 9)), e)).toBe(1);
     expect(lengthening([{ innerProduct: 3, sampled: undefined, samples: 0 }], [1 / 1.1])).toBe(1);
