@@ -25,7 +25,7 @@ export interface Head {
   readonly excess: number;
   /** What this head's part of the loss is above its least; `undefined` where its targets are not known. */
   readonly divergence: Divergence | undefined;
-  /** How far the gradient is from that of the distribution, relative to it; the most there may be if all is saturated. */
+  /** How far the gradient is from that of the distribution, relative to it; the most allowed if all is saturated. */
   readonly misfit: number;
   /** Whether its part of the loss has a least: not where samples have weights of both signs. */
   readonly bounded: boolean;
