@@ -12,8 +12,8 @@ interface Average {
   readonly idle: number;
 }
 
-/** Steps that an average remembers, 1/(1 − β_t). */
-const memoryOf = (steps: number) => (10 + steps) / 9;
+/** β_t of an average that has taken in t steps. */
+const decayAfter = (steps: number, momentum: number) => Math.min(momentum, (1 + steps) / (10 + steps));
 
 /** β·W̄ + (1 − β)·W */
 function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
@@ -24,8 +24,8 @@ function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
  * The averages of the variables of an optimizer: tensors that it owns. Frozen variables have none: those that say so
  * themselves, and those that steps depend on and leave as they are, as those of a layer that was frozen before its
  * model was compiled again (which makes its variables trainable, and leaves them out of the steps). A variable may only
- * have its turn later, as in networks that are trained against each other: its average is kept as long as it would
- * remember what was before, and does not stand in for the variable meanwhile.
+ * have its turn later, as in networks that are trained against each other: its average is kept for 1/(1 − β_t)
+ * steps, as long as it would remember what was before, and does not stand in for the variable meanwhile.
  */
 export class Averages {
   /** Steps that any of them has taken in. */
@@ -43,10 +43,10 @@ export class Averages {
   absorb(variables: readonly Variable[], momentum: number, used: ReadonlySet<number> = new Set()): void {
     this.steps++;
     this.#leave(new Set(variables), used);
-    this.#drop(({ variable, steps, idle }) => !variable.trainable || idle > memoryOf(steps));
+    this.#drop(({ variable, steps, idle }) => !variable.trainable || idle * (1 - decayAfter(steps, momentum)) > 1);
     for (const variable of variables) {
       const { mean: before, steps = 0 } = this.#kept.get(variable.id) ?? {};
-      const decay = Math.min(momentum, (1 + steps) / (10 + steps));
+      const decay = decayAfter(steps, momentum);
       this.#set(
         variable,
         tidy(() => keep(before ? averaged(before, variable, decay) : variable.clone())),
