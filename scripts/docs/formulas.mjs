@@ -18,6 +18,8 @@ const marks = { '\u0302': '\\hat', '\u0303': '\\tilde', '\u0304': '\\bar' };
 const signs = {
   '⟨': '\\langle ',
   '⟩': '\\rangle ',
+  '⌊': '\\lfloor ',
+  '⌋': '\\rfloor ',
   '‖': '\\| ',
   '·': '\\cdot ',
   '∘': '\\circ ',
