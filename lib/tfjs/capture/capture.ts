@@ -1,5 +1,5 @@
 /** What one forward and backward pass leaves for the solver: the rows of every layer. */
-import { onesLike, type Scalar, tidy, type Variable } from '@tensorflow/tfjs-core';
+import { onesLike, type Scalar, tidy, Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, concatenated, timed } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorsOf } from '../heads/floor';
@@ -14,7 +14,7 @@ import {
   variablesOf,
 } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
-import { backward, dependents, inputsOf, leadingTo } from '../tape/graph';
+import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
 import { type HeadReport, headReports } from './head-report';
@@ -47,7 +47,7 @@ export interface CapturedLayer extends FoundLayer, LayerLossGrads {
 export interface Capture {
   readonly layers: readonly CapturedLayer[];
   readonly lone: readonly CapturedVariable[];
-  /** The ids of all that the loss was computed from, variables among them that are not trained by it. */
+  /** The ids of the variables that the ops of the loss took in, those among them that are not trained by it. */
   readonly used: ReadonlySet<number>;
   /** Samples of the batch. */
   readonly samples: number;
@@ -302,7 +302,8 @@ export function capture(
   options: CaptureOptions,
 ): Capture {
   const found = admitted(findLayers(tape, variables, loss), options.refused);
-  const used = new Set(leadingTo(tape, loss.id).flatMap((node) => inputsOf(node).map(({ id }) => id)));
+  const used = new Set<number>();
+  for (const { inputs } of tape) for (const input of inputs.values()) if (input instanceof Variable) used.add(input.id);
   let captured: Omit<Capture, 'used'> = NOTHING;
   withoutRecording(() =>
     // tidy looks for tensors in what it is given back, in every number of an array: nothing is given

@@ -111,17 +111,16 @@ function rolesOf(tape: readonly TapeNode[], { uses, views }: Uses): Map<Use, Rol
   }
   const sites = [...roles.values()].flatMap((role) => (role.is === 'kernel' ? [role.site] : []));
   const open = openOutputs(tape, sites);
-  const dependent = {
-    onVariables: dependents(tape, views.keys()),
-    onLayers: dependents(
-      tape,
-      sites.flatMap(({ node }) => node.outputs.map(({ id }) => id)),
-    ),
+  let known: Dependent | undefined;
+  const dependent = () => {
+    const made = sites.flatMap(({ node }) => node.outputs.map(({ id }) => id));
+    known ??= { onVariables: dependents(tape, views.keys()), onLayers: dependents(tape, made) };
+    return known;
   };
   for (const use of uses) {
     if (roles.has(use)) continue;
     const of = sitesOfBias(use, sites, open);
-    const other = () => (isPenalty(tape, use, dependent) ? 'penalty' : 'other');
+    const other = () => (isPenalty(tape, use, dependent()) ? 'penalty' : 'other');
     roles.set(use, of.length > 0 ? { is: 'bias', sites: of } : { is: other() });
   }
   return roles;
