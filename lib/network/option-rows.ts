@@ -109,9 +109,9 @@ const networkRows = {
       quadratic: {
         text:
           'a length for each layer, (1 − μ)e with the e of least ½eᵀQe − Σe⟨v, x⟩ and 0 ≤ e ≤ 1, times s = ' +
-          'Σe⟨v, x⟩/(eᵀQe) where that is above 10, scaled down to Σe⟨v, x⟩ = φ(L − L_min) where it is more and L ' +
-          'above L_min; Q from the rows of `recordFisher`, which it ' +
-          'needs at every step, as it needs L',
+          'Σe⟨v, x⟩/(eᵀQe) where that is above 10 and nothing holds e back, scaled down to Σe⟨v, x⟩ = φ(L − L_min) ' +
+          'where it is more and L above L_min; Q from the rows of `recordFisher`, which it needs at every step, as ' +
+          'it needs L',
       },
       'kl-clip': { text: 'ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩)))' },
       fixed: { text: 'learningRate' },

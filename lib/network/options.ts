@@ -59,11 +59,11 @@ export interface PreconditionerOptions {
    * The length η of a step. `'auto'`: 'quadratic' for a step whose `targets` are 'soft', else 'polyak': hard targets
    * have one length for all layers that the loss itself tells, everything else one for each layer. `'polyak'`: min(1,
    * φ(1 − μ)(L − L_min)/Σ⟨v, x⟩), which needs the loss L at every step. `'quadratic'`: a length for each layer, (1 −
-   * μ)e with the e of least ½eᵀQe − Σe⟨v, x⟩ and 0 ≤ e ≤ 1, times s = Σe⟨v, x⟩/(eᵀQe) where that is above 10, scaled
-   * down to Σe⟨v, x⟩ = φ(L − L_min) where it is more and L above L_min; Q from the rows of `recordFisher`, which it
-   * needs at every step, as it needs L. `'kl-clip'`: ν·learningRate, ν = min(1, √(klClip/(learningRate²·Σ⟨v, x⟩))).
-   * `'fixed'`: learningRate. Default: 'fixed' with `trustRegion`; 'kl-clip' with `klClip`; 'auto' with `preset`
-   * 'adaptive'; 'polyak' with `method` 'exact'; else 'kl-clip'.
+   * μ)e with the e of least ½eᵀQe − Σe⟨v, x⟩ and 0 ≤ e ≤ 1, times s = Σe⟨v, x⟩/(eᵀQe) where that is above 10 and
+   * nothing holds e back, scaled down to Σe⟨v, x⟩ = φ(L − L_min) where it is more and L above L_min; Q from the rows of
+   * `recordFisher`, which it needs at every step, as it needs L. `'kl-clip'`: ν·learningRate, ν = min(1,
+   * √(klClip/(learningRate²·Σ⟨v, x⟩))). `'fixed'`: learningRate. Default: 'fixed' with `trustRegion`; 'kl-clip' with
+   * `klClip`; 'auto' with `preset` 'adaptive'; 'polyak' with `method` 'exact'; else 'kl-clip'.
    */
   readonly stepRule?: 'auto' | 'polyak' | 'quadratic' | 'kl-clip' | 'fixed';
   /**

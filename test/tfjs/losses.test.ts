@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { initializers, type LayersModel, layers, metrics, sequential } from '@tensorflow/tfjs-layers';
 import { cgfac } from 'cgfac/tfjs';
 import { normal, quietWarnings, useBackend, variable } from './support/backends';
+import { minimized } from './support/minimizing';
 
 const B = 33;
 quietWarnings();
@@ -220,12 +221,7 @@ describe('a loss that passes through 0 on its way down', () => {
     // a bias against the side has the loss begin a little above 0
     const loss = () => tf.add(shift, tf.sub(start + 0.02, tf.mean(tf.mul(side, outputs())))) as tf.Scalar;
     const optimizer = cgfac({ seed: 1 });
-    const losses = Array.from({ length: 40 }, () => {
-      const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
-      const [value = Number.NaN] = cost.dataSync();
-      cost.dispose();
-      return value - shift;
-    });
+    const losses = minimized(optimizer, loss, weights, 40).map((each) => each - shift);
     optimizer.dispose();
     tf.dispose([x, side, ...weights]);
     return losses;
@@ -252,12 +248,7 @@ it.each([1, 2, 3])('Poisson regression of counts of some dozens never jumps: see
     () => tf.mean(tf.sub(counts, tf.mul(counts, tf.log(tf.maximum(counts, 1))))).dataSync()[0] ?? 0,
   );
   const optimizer = cgfac({ seed });
-  const losses = Array.from({ length: 40 }, () => {
-    const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
-    const [value = Number.NaN] = cost.dataSync();
-    cost.dispose();
-    return value;
-  });
+  const losses = minimized(optimizer, loss, weights, 40);
   const [first = Number.NaN] = losses;
   const height = first - least;
   expect(Math.max(...losses)).toBeLessThan(first + 0.2 * height);
@@ -281,12 +272,7 @@ it.each([1, 2, 3])('differences of a network at points next to each other are tr
     return tf.losses.meanSquaredError(slope, slopes) as tf.Scalar;
   };
   const optimizer = cgfac({ seed });
-  const losses = Array.from({ length: 25 }, () => {
-    const cost = optimizer.minimize(loss, true, [...weights]) as tf.Scalar;
-    const [value = Number.NaN] = cost.dataSync();
-    cost.dispose();
-    return value;
-  });
+  const losses = minimized(optimizer, loss, weights, 25);
   expect(losses.at(-1)).toBeLessThan(0.1 * (losses[0] ?? 0));
   expect(Math.max(...losses)).toBeLessThan(1.2 * (losses[0] ?? 0));
   optimizer.dispose();

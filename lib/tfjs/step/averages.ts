@@ -25,7 +25,7 @@ function averaged(mean: Tensor, variable: Variable, decay: number): Tensor {
  * themselves, and those that steps depend on and leave as they are, as those of a layer that was frozen before its
  * model was compiled again (which makes its variables trainable, and leaves them out of the steps). A variable may only
  * have its turn later, as in networks that are trained against each other: its average is kept for 1/(1 − β_t)
- * steps, as long as it would remember what was before, and does not stand in for the variable meanwhile.
+ * steps, for as long as it would remember what was before, and does not stand in for the variable meanwhile.
  */
 export class Averages {
   /** Steps that any of them has taken in. */
@@ -38,7 +38,7 @@ export class Averages {
    * taken in; a variable that is new starts at itself, and so does one that was frozen.
    *
    * @param variables - Those that the step trained.
-   * @param used - The ids of all that its loss depended on, where they are known.
+   * @param used - The ids of the variables that its loss took in, where they are known.
    */
   absorb(variables: readonly Variable[], momentum: number, used: ReadonlySet<number> = new Set()): void {
     this.steps++;

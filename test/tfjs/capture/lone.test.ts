@@ -5,6 +5,7 @@ import { sampledErrors, uniforms } from '../../../lib/adapter-kit';
 import { cgfac } from '../../../lib/tfjs';
 import { normal, quietWarnings, relativeError, useBackend, variable } from '../support/backends';
 import { capturedStep, captureOptions } from '../support/capture';
+import { minimized } from '../support/minimizing';
 
 const B = 16;
 const SEED = 7;
@@ -67,10 +68,7 @@ test('a recurrent kernel that is refused is known to work on what it made', () =
 /** Steps of a program; the losses before them. */
 function losses(f: () => tf.Tensor, variables: tf.Variable[], steps: number): number[] {
   const optimizer = cgfac({ seed: 1 });
-  const found = Array.from({ length: steps }, () => {
-    const loss = optimizer.minimize(() => f() as tf.Scalar, true, variables) as tf.Scalar;
-    return loss.dataSync()[0] ?? Number.NaN;
-  });
+  const found = minimized(optimizer, f, variables, steps);
   optimizer.dispose();
   return found;
 }
