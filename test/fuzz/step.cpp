@@ -144,9 +144,12 @@ class Steps {
     layer_.record_fisher(step.fisher_grads, 1, true, sampled_);
     layer_.require_finite();
   }
-  /// What is averaged with this batch counts, too, where there is a history.
+  /// What is averaged with this batch counts, too, where there is a history, and of kinds whose factors are running
+  /// averages whatever it is: diagonals, and blocks of channels.
   void note_rows() {
-    const bool first = options_.factor.history == FactorHistory::none;
+    const bool of_batch =
+        shape_.kind == Kind::dense || shape_.kind == Kind::convolution || shape_.kind == Kind::transposed_convolution;
+    const bool first = of_batch && options_.factor.history == FactorHistory::none;
     const double size = square(largest(inputs_)) * square(std::max(largest(fisher_grads_), largest(loss_grads_)));
     rows_near_one_ = (rows_near_one_ || first) && near_one(inputs_, near) && near_one(fisher_grads_, near) &&
                      near_one(loss_grads_, near);
