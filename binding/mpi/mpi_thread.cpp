@@ -11,6 +11,7 @@
 
 #include "mpi/failure.h"
 #include "mpi/mpi.h"
+#include "mpi/termination.h"
 
 namespace cgfac::mpi {
 namespace {
@@ -91,6 +92,8 @@ void MpiThread::run(const std::vector<std::string>& names, std::chrono::millisec
 
 void MpiThread::start(Mpi& mpi, const Library& library, const std::function<void(const Connection&)>& connected) {
   mpi.init();
+  // the launcher of Open MPI names ranks, and ends those that are left by the same signal
+  if (library.abi() != Abi::open_mpi) tell_of_termination(mpi.rank(), mpi.size());
   const std::lock_guard lock(mutex_);
   rank_ = mpi.rank();
   size_ = mpi.size();
@@ -115,7 +118,10 @@ void MpiThread::work(Ranks& ranks) {
       error = std::current_exception();
     }
     const std::lock_guard lock(mutex_);
-    if (ranks.ended()) state_ = State::ended;
+    if (ranks.ended()) {
+      state_ = State::ended;
+      forget_termination();
+    }
     task.settle(error);
     changed_.notify_all();
   }

@@ -15,6 +15,8 @@ interface Fault {
 
 const leaves = (code: number) =>
   new RegExp(`cgfac: rank 1 of 3 \\(process \\d+\\) leaves without finalize\\(\\).* exit code ${code}$`, 'm');
+/** Nothing is said of a signal that the program takes itself. */
+const onlyLeaves = /^(?![\s\S]*received SIGTERM)[\s\S]*cgfac: rank 1 of 3 .* exit code 3$/m;
 const tells = (text: string) => new RegExp(`on rank [02] of 3 to come to its end but ${text}`);
 
 const faults: readonly Fault[] = [
@@ -25,7 +27,7 @@ const faults: readonly Fault[] = [
   { fault: 'exit-3', code: 3, says: leaves(3) },
   { fault: 'really-exit-0', code: 70, says: leaves(70) },
   { fault: 'end-early', code: 70, says: leaves(70) },
-  // the launcher alone is left to tell; that of MPICH names the process and its code
+  // the launcher alone is left to tell, and ends the others at once; that of MPICH names the process and its code
   {
     fault: 'kill',
     code: { openmpi: 137, mpich: 9 },
@@ -34,8 +36,13 @@ const faults: readonly Fault[] = [
   {
     fault: 'term',
     code: { openmpi: 143, mpich: 15 },
-    says: { openmpi: /process rank 1 .* exited on signal 15/, mpich: /PID \d+ RUNNING AT/ },
+    says: {
+      openmpi: /process rank 1 .* exited on signal 15/,
+      mpich: /^cgfac: rank 1 of 3 \(process \d+\) received SIGTERM, /m,
+    },
   },
+  { fault: 'term-before', code: 3, says: onlyLeaves },
+  { fault: 'term-after', code: 3, says: onlyLeaves },
   {
     fault: 'barrier',
     code: 1,

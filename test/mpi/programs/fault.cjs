@@ -5,6 +5,10 @@ const { connectMpi } = require('cgfac/mpi');
 const [fault, timeout = '20000'] = process.argv.slice(2);
 const say = (text) => process.stdout.write(`${text}\n`);
 const never = () => new Promise(() => setInterval(() => {}, 1000));
+const terminated = () => {
+  process.kill(process.pid, 'SIGTERM');
+  return never();
+};
 const values = (length) => new Float32Array(length);
 
 const faults = {
@@ -22,9 +26,12 @@ const faults = {
   // nothing keeps the process alive
   'end-early': () => new Promise(() => {}),
   kill: () => process.kill(process.pid, 'SIGKILL'),
-  term: () => {
-    process.kill(process.pid, 'SIGTERM');
-    return never();
+  term: () => terminated(),
+  // the program's own way to end, from before the connection or after it
+  'term-before': () => terminated(),
+  'term-after': () => {
+    process.on('SIGTERM', () => process.exit(3));
+    return terminated();
   },
   hang: never,
   barrier: (communicator) => communicator.barrier(),
@@ -58,6 +65,7 @@ async function main() {
   const rank = Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK);
   say(`process ${process.pid} is rank ${rank}`);
   if (fault === 'absent' && rank === 1) return never();
+  if (fault === 'term-before') process.on('SIGTERM', () => process.exit(3));
   await go(await connectMpi({ timeout: Number(timeout) }));
   say(`rank ${rank} is done`);
 }
