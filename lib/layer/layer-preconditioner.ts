@@ -21,7 +21,7 @@ import { callNative, callNativeAsync } from '../native/call';
 import type { NativeOwnGradient } from '../native/layer';
 import { Layer } from './layer';
 import { type LayerPreconditionerOptions, parseLayerOptions } from './options';
-import { layerSummary, newReport } from './summary';
+import { newReport, withSummary } from './summary';
 import type {
   LayerMemory,
   NaturalGradientResult,
@@ -82,6 +82,8 @@ export { layerOf };
 export class LayerPreconditioner<Bias extends boolean = false> {
   readonly #layer: Layer;
   #disposed = false;
+  /** What the addon says of a call that waits; memory of its own for each call would cost more than a tiny solve. */
+  readonly #report = newReport();
 
   static {
     layerOf = (preconditioner) => {
@@ -148,11 +150,12 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     options: PreconditionOptions<Bias> & { readonly signal?: AbortSignal } = {},
   ): Promise<PreconditionResult<Bias>> {
     const given = readOptions(options, 'precondition', preconditionAsyncNames, asyncRequest);
-    const { out, to, system, report, spectrum } = this.#system(v, given);
+    const { out, to, system, spectrum } = this.#system(v, given);
+    const report = newReport();
     const found = await callNativeAsync(abortSignal(given.signal), (token) =>
       this.#layer.native.precondition(...system, report, spectrum, token, out === undefined),
     );
-    return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
+    return withSummary({ x: resultVector<Bias>(out, to) }, report, found);
   }
 
   /**
@@ -169,9 +172,10 @@ export class LayerPreconditioner<Bias extends boolean = false> {
    */
   preconditionSync(v: WeightVector<Bias>, options: PreconditionOptions<Bias> = {}): PreconditionResult<Bias> {
     const given = readOptions(options, 'preconditionSync', preconditionNames, request);
-    const { out, to, system, report, spectrum } = this.#system(v, given);
+    const { out, to, system, spectrum } = this.#system(v, given);
+    const report = this.#report;
     const found = callNative(() => this.#layer.native.preconditionSync(...system, report, spectrum));
-    return { x: resultVector<Bias>(out, to), ...layerSummary(report, found) };
+    return withSummary({ x: resultVector<Bias>(out, to) }, report, found);
   }
 
   /**
@@ -196,7 +200,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const signal = abortSignal(given.signal);
     const { call, report, x } = this.#ownGradient(given, 'naturalGradient');
     const found = await callNativeAsync(signal, (token) => this.#layer.native.naturalGradient(call, token));
-    return { ...x, ...layerSummary(report, found) };
+    return withSummary(x, report, found);
   }
 
   /**
@@ -213,7 +217,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const given = readOptions(rows, 'naturalGradientSync', naturalGradientNames);
     const { call, report, x } = this.#ownGradient(given, 'naturalGradientSync');
     const found = callNative(() => this.#layer.native.naturalGradientSync(call));
-    return { ...x, ...layerSummary(report, found) };
+    return withSummary(x, report, found);
   }
 
   /**
@@ -257,7 +261,7 @@ export class LayerPreconditioner<Bias extends boolean = false> {
     const spectrum = boolean(wanted, 'spectrum');
     const to = outputArrays(out, shape);
     const system = [from.kernel, from.bias, to.kernel, to.bias] as const;
-    return { out, to, system, spectrum, report: newReport() };
+    return { out, to, system, spectrum };
   }
 
   #rows(rows: RecordedRows, owner: string) {

@@ -7,7 +7,7 @@ import { callNative } from '../native/call';
 import { native } from '../native/load';
 import type { Layer } from './layer';
 import { type LayerPreconditioner, layerOf } from './layer-preconditioner';
-import { type LayerSummary, layerSummary, newReport } from './summary';
+import { newReport, withSummary } from './summary';
 import type { PreconditionResult } from './types';
 
 /** One layer's system for {@link preconditionAll}. */
@@ -47,8 +47,8 @@ function parse(systems: readonly LayerSystem[], owner: string): Parsed[] {
   });
 }
 
-function result({ out, to }: Parsed, summary: LayerSummary): PreconditionResult {
-  return { x: resultVector<boolean>(out, to), ...summary };
+function result({ out, to }: Parsed, report: Float64Array): PreconditionResult {
+  return withSummary({ x: resultVector<boolean>(out, to) }, report, undefined);
 }
 
 /**
@@ -77,7 +77,7 @@ export function preconditionAllSync(systems: readonly LayerSystem[]): Preconditi
       })),
     ),
   );
-  return parsed.map((system, index) => result(system, layerSummary(reports[index] as Float64Array, undefined)));
+  return parsed.map((system, index) => result(system, reports[index] as Float64Array));
 }
 
 /** What one layer writes, no other may read or write. */

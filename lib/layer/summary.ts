@@ -52,7 +52,7 @@ export interface LayerSummary extends Partial<SolutionProducts> {
   readonly spectrum?: Spectrum;
 }
 
-const known = ['lambdaMax', 'effectiveRank', 'clamped', 'vx', 'xFx', 'xx'] as const;
+type Written = { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] };
 
 /** Room for what the addon says of a solve. */
 export function newReport(): Float64Array {
@@ -89,29 +89,44 @@ export function dampingOf(report: Float64Array): LayerSummary['damping'] {
   return input === undefined || output === undefined ? input : { input, output };
 }
 
-/** A report as the facade gives it. */
-export function layerSummary(report: Float64Array, spectrum: NativeSpectrum | undefined): LayerSummary {
-  const { method, iterations, reason, space, basis, inputForm, outputForm } = solveReport;
-  const summary: { -readonly [Name in keyof LayerSummary]: LayerSummary[Name] } = {
-    method: methodUsed(report[method]),
-    iterations: report[iterations] ?? 0,
-    reason: required(reasonNames, report[reason]) as LayerSummary['reason'],
-    space: required(spaceNames, report[space]) as LayerSummary['space'],
-    inputForm: required(formNames, report[inputForm]),
-    outputForm: required(formNames, report[outputForm]),
-  };
+/** Adds the numbers that are known, name by name: a loop over names takes as long as a tiny solve. */
+function addKnown(summary: Written, report: Float64Array): void {
+  const lambdaMax = numberAt(report, solveReport.lambdaMax);
+  if (lambdaMax !== undefined) summary.lambdaMax = lambdaMax;
+  const effectiveRank = numberAt(report, solveReport.effectiveRank);
+  if (effectiveRank !== undefined) summary.effectiveRank = effectiveRank;
+  const clamped = numberAt(report, solveReport.clamped);
+  if (clamped !== undefined) summary.clamped = clamped;
+  const vx = numberAt(report, solveReport.vx);
+  if (vx !== undefined) summary.vx = vx;
+  const xFx = numberAt(report, solveReport.xFx);
+  if (xFx !== undefined) summary.xFx = xFx;
+  const xx = numberAt(report, solveReport.xx);
+  if (xx !== undefined) summary.xx = xx;
+}
+
+/** A report as the facade gives it, added to what is known of the result already, which is given back. */
+export function withSummary<T extends object>(
+  result: T,
+  report: Float64Array,
+  spectrum: NativeSpectrum | undefined,
+): T & LayerSummary {
+  const summary = result as T & Written;
+  summary.method = methodUsed(report[solveReport.method]);
+  summary.iterations = report[solveReport.iterations] ?? 0;
+  summary.reason = required(reasonNames, report[solveReport.reason]) as LayerSummary['reason'];
+  summary.space = required(spaceNames, report[solveReport.space]) as LayerSummary['space'];
+  summary.inputForm = required(formNames, report[solveReport.inputForm]);
+  summary.outputForm = required(formNames, report[solveReport.outputForm]);
   if (summary.reason !== 'solved') {
     summary.residual = report[solveReport.residual] ?? Number.NaN;
     summary.initialResidual = report[solveReport.initialResidual] ?? Number.NaN;
   }
-  const basisName = named(basisNames, report[basis]);
-  if (basisName !== undefined) summary.basis = basisName;
+  const basis = named(basisNames, report[solveReport.basis]);
+  if (basis !== undefined) summary.basis = basis;
   const damping = dampingOf(report);
   if (damping !== undefined) summary.damping = damping;
-  for (const name of known) {
-    const value = numberAt(report, solveReport[name]);
-    if (value !== undefined) summary[name] = value;
-  }
+  addKnown(summary, report);
   if (spectrum !== undefined) summary.spectrum = new Spectrum(spectrum);
   return summary;
 }
