@@ -229,15 +229,18 @@ function reasonOf(variable: Variable, roles: Roles, made: ReadonlyMap<number, Ta
   if (other) return addsToTransposed(other, made) ? TRANSPOSED_BIAS : other.node.kernel;
   const is = (name: Role['is']) => own.some(([, role]) => role.is === name);
   if (is('kernel')) return usedShare(own.map(([{ view }]) => view)) < 1 ? 'used in part' : 'used in two forms';
-  return is('bias') ? 'a bias of no one kernel' : 'only in a penalty';
+  if (is('bias')) return 'a bias of no one kernel';
+  // of a loss without layers, all of which reads as penalties, the op is what the variable is used by
+  const [[use] = []] = own;
+  return use && isOfPenalties(roles) ? use.node.kernel : 'only in a penalty';
 }
 
-/**
- * The ops that use a variable, penalties apart. Of a loss that depends on its variables in penalties alone these are
- * what it is.
- */
+/** Whether a loss depends on its variables in penalties alone: these are what it is. */
+const isOfPenalties = (roles: Roles): boolean => [...roles.values()].every(({ is }) => is === 'penalty');
+
+/** The ops that use a variable, penalties apart, unless the loss is made of these. */
 function nodesOf(variable: Variable, roles: Roles): TapeNode[] {
-  const all = [...roles.values()].every(({ is }) => is === 'penalty');
+  const all = isOfPenalties(roles);
   return [...roles].flatMap(([{ view, node }, { is }]) =>
     view.variable === variable && (all || is !== 'penalty') ? [node] : [],
   );

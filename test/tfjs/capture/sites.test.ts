@@ -108,6 +108,16 @@ describe('variables that are not preconditioned', () => {
       plain: { 1: 'Neg' },
       layers: 1,
     },
+    'a loss of single numbers, which has no layers': {
+      shapes: [[], []],
+      loss: ([a, b]) =>
+        tf.add(
+          tf.square(tf.sub(1, a as tf.Tensor)),
+          tf.mul(100, tf.square(tf.sub(b as tf.Tensor, tf.square(a as tf.Tensor)))),
+        ),
+      plain: { 0: 'Sub', 1: 'Sub' },
+      layers: 0,
+    },
     'a variable that is only penalised': {
       shapes: [[4, 3], [7]],
       loss: ([w, s]) => tf.add(tf.mean(tf.square(tf.matMul(x(), w as tf.Tensor))), tf.sum(tf.square(s as tf.Tensor))),
