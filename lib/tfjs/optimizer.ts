@@ -181,7 +181,9 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Puts the averages of the variables in their place while `callback` runs, and then the variables back.
+   * Puts the averages of the variables in their place while `callback` runs, and then the variables back. Running
+   * statistics of batch normalisation are among them where they began at a mean of 0 and a variance of 1, as layers make
+   * them: their averages are without what is left of that.
    *
    * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is
    * awaited.
@@ -201,7 +203,8 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Overwrites the variables by their averages: the end of training.
+   * Overwrites the variables by their averages, as {@link CgfacOptimizer.withAveragedWeights} has them: the end of
+   * training.
    *
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during
    * `withAveragedWeights`.

@@ -45,6 +45,17 @@ export interface SavedPlain extends SavedBlock {
   readonly state?: StoredLayer;
 }
 
+/** The average of a running statistic. */
+export interface SavedStatistic {
+  /** The length of its variable. */
+  readonly size: number;
+  /** The digest of its variable's numbers. */
+  readonly digest: number;
+  readonly values: Float32Array;
+  /** Passes that it has taken in. */
+  readonly passes: number;
+}
+
 /** What is saved of an optimizer, the number of its steps and its seed apart. */
 export interface SavedState {
   readonly version?: typeof VERSION;
@@ -60,6 +71,8 @@ export interface SavedState {
   readonly adaptation?: AdaptationState;
   readonly layers: readonly SavedLayer[];
   readonly plain: readonly SavedPlain[];
+  /** The averages of running statistics, where there are any. */
+  readonly statistics?: readonly SavedStatistic[];
 }
 
 /** The parts of a state by layer and variable. */

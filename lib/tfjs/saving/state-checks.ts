@@ -2,7 +2,15 @@
 import { isFloat32Array } from 'node:util/types';
 import type { StoredLayer, StoredVector } from '../../adapter-kit';
 import type { AxisRange } from '../kinds/part';
-import type { SavedAverage, SavedBlock, SavedLayer, SavedPart, SavedPlain, SavedState } from './saved-state';
+import type {
+  SavedAverage,
+  SavedBlock,
+  SavedLayer,
+  SavedPart,
+  SavedPlain,
+  SavedState,
+  SavedStatistic,
+} from './saved-state';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -75,6 +83,14 @@ function isPlain(value: unknown): value is SavedPlain {
   return isBlock(value) && isMissingOr(value.average, isAverage) && isMissingOr(value.state, isStoredLayer);
 }
 
+function isStatistic(value: unknown): value is SavedStatistic {
+  if (!isObject(value) || !isFloat32Array(value.values)) return false;
+  return value.size === value.values.length && isCount(value.digest) && isCount(value.passes) && value.passes > 0;
+}
+
+const isStatistics = (value: unknown): value is readonly SavedStatistic[] =>
+  Array.isArray(value) && value.every(isStatistic);
+
 const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** Whether a value has the form of a state, whatever layers it is of. */
@@ -82,6 +98,7 @@ export function isState(value: unknown): value is SavedState {
   if (!isObject(value) || !isObject(value.skippedSteps)) return false;
   const { steps, skippedSteps, averaged, soft, layers, plain } = value;
   if (!isMissingOr(value.adaptation, isObject) || !isMissingOr(value.preset, isText)) return false;
+  if (!isMissingOr(value.statistics, isStatistics)) return false;
   if (![steps, skippedSteps.total, skippedSteps.inARow, averaged].every(isCount) || typeof soft !== 'boolean')
     return false;
   return Array.isArray(layers) && layers.every(isLayer) && Array.isArray(plain) && plain.every(isPlain);

@@ -2,8 +2,10 @@
 import { dispose, type Scalar, type Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, seedOfRank, timed, uniforms } from '../../adapter-kit';
 import { type Capture, type CaptureOptions, capture, NOTHING, type Sampling } from '../capture/capture';
+import { type StatisticUpdate, statisticUpdates } from '../capture/running-statistics';
 import { KINDS } from '../kinds/kinds';
 import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
+import { digests } from '../saving/digest';
 import { type TapeNode, variableGradients } from '../tape/tape';
 import { gradientsByName, type LossAndGradients } from './gradients';
 import type { CheckedCapture, LayerChecks } from './layer-checks';
@@ -89,7 +91,9 @@ function computed(
 ): Computed {
   const names = new Set(variables.map(({ name }) => name));
   let captured: Capture = NOTHING;
+  let statistics: readonly StatisticUpdate[] = [];
   let value = Number.NaN;
+  recipe.statistics.bind(digests());
   const result = variableGradients(f, varList, KINDS, (tape, loss, leaveOut) => {
     [value = Number.NaN] = loss.dataSync();
     if (!Number.isFinite(value)) {
@@ -106,13 +110,21 @@ function computed(
       checked: (layer) => checks.isDue(layer),
       arrays: checks.arraysAgree,
     };
+    statistics = statisticUpdates(tape, recipe.statistics.wanted);
     captured = ofSamples(tape, () => capture(tape, loss, variables, options));
     // of a variable of this step: another one in the process, of the same size or less, has no part in it
     if (!captured.needsBackward) leaveOut(captured.layers.flatMap(variablesOf));
   });
   try {
     const checked = timed('check', () => checkedBy(checks, captured, result.grads, meeting));
-    const step = { ...checked.captured, iteration, loss: value, own, computed: gradientsByName(result.grads) };
+    const step = {
+      ...checked.captured,
+      iteration,
+      loss: value,
+      own,
+      statistics,
+      computed: gradientsByName(result.grads),
+    };
     return { result, step, failed: checked.failed };
   } catch (error) {
     dispose([result.value, result.grads]);

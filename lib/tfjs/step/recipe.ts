@@ -9,7 +9,7 @@ import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { digests } from '../saving/digest';
 import { LoadedState } from '../saving/loaded';
-import { type SavedState, savedParts, withPending } from '../saving/saved-state';
+import type { SavedState } from '../saving/saved-state';
 import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
@@ -23,9 +23,11 @@ import { keptValues, layerValues, loneValues } from './next-values';
 import { StepRanks } from './ranks';
 import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
 import { RecipeSettings } from './settings';
+import { StatisticAverages } from './statistics';
 import type { KeptStep, Step, StepOutcome } from './step';
 import { ready, takeStep } from './take';
 import { unusableKept, usableGradients } from './usable';
+import { wholeState } from './whole-state';
 
 /** Of so few samples the targets of all are sampled. */
 const FEW_SAMPLES = 32;
@@ -38,6 +40,8 @@ export class Recipe {
   readonly #settings: RecipeSettings;
   readonly #layers: RecipeLayers;
   readonly #averages = new Averages();
+  /** The averages of running statistics that go with those of the weights. */
+  readonly statistics = new StatisticAverages();
   readonly #ranks: StepRanks | undefined;
   /** β of the step under way. */
   #emaMomentum = 0;
@@ -186,13 +190,15 @@ export class Recipe {
     if (!this.#layers.options?.useEma) return;
     const variables = new Set([...step.layers.flatMap(variablesOf), ...step.lone.map(({ variable }) => variable)]);
     this.#averages.absorb([...variables], this.#emaMomentum, 'used' in step ? step.used : undefined);
+    if ('statistics' in step) this.statistics.absorb(step.statistics);
     this.#loaded.dropFrozen();
   }
 
   /** The variables with averages, and these, which the caller disposes of; before a step those that were loaded. */
   averages(): readonly (readonly [Variable, Tensor])[] {
     this.#prune();
-    return this.#layers.known.length > 0 ? this.#averages.clones() : this.#loaded.averages();
+    const own = this.#layers.known.length > 0 ? this.#averages.clones() : this.#loaded.averages();
+    return own.length > 0 ? [...own, ...this.statistics.clones(digests())] : own;
   }
 
   /** What is preconditioned and how, what is not and why, and what the loss is; `undefined` before the first step. */
@@ -212,7 +218,7 @@ export class Recipe {
   memoryUsage(): NetworkMemory {
     this.#prune();
     const kept = this.#layers.memoryUsage() ?? NOTHING_KEPT;
-    const averages = this.#averages.bytes();
+    const averages = this.#averages.bytes() + this.statistics.bytes();
     return { ...kept, averages, total: kept.total + averages };
   }
 
@@ -221,25 +227,11 @@ export class Recipe {
     return weightTensors({ iterations, seed: this.seed, state: this.#state() });
   }
 
-  /** The state, a copy; none before the first step. */
   #state(): SavedState | undefined {
     this.#prune();
     this.#layers.prune();
-    const saved = this.#loaded.state;
-    const state = this.#layers.state();
-    const { steps, skippedSteps, adaptation } = state ?? saved ?? {};
-    if (steps === undefined || skippedSteps === undefined) return undefined;
-    const { options } = this.#layers;
-    const own = savedParts(this.#layers.stated(state), this.#averages, digests());
-    return {
-      steps,
-      skippedSteps,
-      averaged: this.#averages.steps,
-      soft: options ? options.preset === 'reconstruction' : saved?.soft === true,
-      ...(options ? { preset: options.preset } : saved?.preset ? { preset: saved.preset } : {}),
-      ...(adaptation ? { adaptation } : {}),
-      ...withPending(own, saved, this.#averages.variables().length),
-    };
+    const { statistics } = this;
+    return wholeState({ layers: this.#layers, averages: this.#averages, statistics, loaded: this.#loaded.state });
   }
 
   /**
@@ -253,6 +245,7 @@ export class Recipe {
     this.seed = seed;
     if (state) this.#loaded.load(state);
     this.#averages.steps = state?.averaged ?? 0;
+    this.statistics.load(state?.statistics ?? []);
     return iterations;
   }
 
@@ -271,6 +264,7 @@ export class Recipe {
     this.#ranks?.forget();
     this.#layers.dispose();
     this.#averages.dispose();
+    this.statistics.dispose();
     this.#lone.clear();
     this.#loaded.dispose();
     this.#lossFloor = this.#lastSize = undefined;
@@ -341,6 +335,7 @@ export class Recipe {
    */
   #prune(): void {
     this.#averages.prune();
+    this.statistics.prune();
     for (const variable of this.#lone.keys()) if (variable.isDisposed) this.#lone.delete(variable);
     if (this.#ranks === undefined) this.#layers.prune();
   }

@@ -1,6 +1,7 @@
 /** A step between the optimizer, which captures it, and the recipe, which takes it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
+import type { StatisticUpdate } from '../capture/running-statistics';
 import type { LoneVariable } from '../capture/sites';
 import type { KnownLayer } from './layers';
 import type { NextValues } from './next-values';
@@ -10,6 +11,8 @@ import type { StepReport } from './report';
 export interface Step extends Capture {
   readonly iteration: number;
   readonly loss: number;
+  /** What the forward pass made of running statistics. */
+  readonly statistics: readonly StatisticUpdate[];
   /** Whether the gradients are known to be those that `f` gave. */
   readonly own: boolean;
   /** The gradients that `f` gave, by the names of the variables; the caller owns them. */

@@ -24,6 +24,8 @@ function normalised(optimizer: tf.Optimizer): Sequential {
 
 const trainable = (net: Sequential) => net.trainableWeights.map((weight) => Array.from(weight.read().dataSync()));
 
+const all = (net: Sequential) => net.getWeights().map((weight) => Array.from(weight.dataSync()));
+
 describe('lone variables', () => {
   it('are averaged like the others', async () => {
     const optimizer = cgfac({ seed: SEED, emaMomentum: 0.9 });
@@ -39,7 +41,7 @@ describe('lone variables', () => {
     expect(relativeError((await optimizer.withAveragedWeights(() => trainable(net))).flat(), expected)).toBeLessThan(
       1e-6,
     );
-    expect(optimizer.memoryUsage()?.averages).toBe(4 * expected.length);
+    expect(optimizer.memoryUsage()?.averages).toBe(4 * (expected.length + 2 * 7));
   });
 
   it('and so they are in a run that goes on from saved weights', async () => {
@@ -52,9 +54,78 @@ describe('lone variables', () => {
     const copy = normalised(second);
     copy.setWeights(net.getWeights());
     for (const each of [net, copy]) await train(each, x, y, 2);
-    expect(await second.withAveragedWeights(() => trainable(copy))).toEqual(
-      await first.withAveragedWeights(() => trainable(net)),
+    expect(await second.withAveragedWeights(() => all(copy))).toEqual(await first.withAveragedWeights(() => all(net)));
+  });
+});
+
+describe('running statistics of batches', () => {
+  const MOMENTUM = 0.99;
+  const statistics = (net: Sequential) => all(net).slice(-2);
+
+  /** Mean and variance of what the first layer makes of a batch. */
+  const momentsOf = (net: Sequential, x: tf.Tensor) =>
+    tf.tidy(() => {
+      const { mean, variance } = tf.moments(net.layers[0]?.apply(x) as tf.Tensor, 0);
+      return [mean, variance].map((each) => Array.from(each.dataSync()));
+    });
+
+  it('are averaged without the mean of 0 and the variance of 1 that they are made with', async () => {
+    const optimizer = recipe();
+    const net = normalised(optimizer);
+    const y = classes(20, 2);
+    const seen: number[][][] = [];
+    for (let step = 0; step < 4; step++) {
+      const x = pixels(20, 10 + step);
+      seen.push(momentsOf(net, x));
+      await train(net, x, y, 1);
+    }
+    const share = (1 - MOMENTUM) / (1 - MOMENTUM ** seen.length);
+    const expected = [0, 1].map((place) =>
+      Array.from({ length: 7 }, (_, i) =>
+        seen.reduce(
+          (sum, moments, step) => sum + share * MOMENTUM ** (seen.length - 1 - step) * (moments[place]?.[i] ?? 0),
+          0,
+        ),
+      ),
     );
+    const own = statistics(net);
+    const found = await optimizer.withAveragedWeights(() => statistics(net));
+    expect(relativeError(found[0] ?? [], expected[0] ?? [])).toBeLessThan(1e-5);
+    expect(relativeError(found[1] ?? [], expected[1] ?? [])).toBeLessThan(1e-5);
+    // the layer's own are what it made of them, most of which is what it began with
+    expect(statistics(net)).toEqual(own);
+    expect(relativeError(own[1] ?? [], expected[1] ?? [])).toBeGreaterThan(0.5);
+    optimizer.finalizeVariableValues();
+    expect(statistics(net)).toEqual(found);
+  });
+
+  it('that began as something else stay as they are', async () => {
+    const optimizer = recipe();
+    const net = normalised(optimizer);
+    const variance = net.getWeights().at(-1) as tf.Tensor;
+    net.setWeights([...net.getWeights().slice(0, -1), tf.mul(variance, 0.3)]);
+    await train(net, pixels(20, 1), classes(20, 2), 3);
+    const [own, ownVariance] = statistics(net);
+    const [found, foundVariance] = await optimizer.withAveragedWeights(() => statistics(net));
+    expect(foundVariance).toEqual(ownVariance);
+    expect(found).not.toEqual(own);
+  });
+
+  it('take in each pass of a loss, and no pass of others', async () => {
+    const optimizer = recipe();
+    const net = normalised(optimizer);
+    const halves = [pixels(20, 1), pixels(20, 2)];
+    const y = classes(20, 3);
+    const moments = halves.map((x) => momentsOf(net, x));
+    optimizer.minimize(() => {
+      const losses = halves.map((x) => tf.losses.softmaxCrossEntropy(y, net.apply(x, { training: true }) as tf.Tensor));
+      return tf.addN(losses) as tf.Scalar;
+    });
+    tf.dispose(net.apply(pixels(20, 4), { training: true }) as tf.Tensor);
+    const [first = 0, second = 0] = [MOMENTUM, 1].map((weight) => weight / (1 + MOMENTUM));
+    const expected = (moments[0]?.[1] ?? []).map((value, i) => first * value + second * (moments[1]?.[1]?.[i] ?? 0));
+    const [, variance = []] = await optimizer.withAveragedWeights(() => statistics(net));
+    expect(relativeError(variance, expected)).toBeLessThan(1e-5);
   });
 });
 
