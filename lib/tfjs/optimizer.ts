@@ -181,9 +181,9 @@ export class CgfacOptimizer extends Optimizer {
   }
 
   /**
-   * Puts the averages of the variables in their place while `callback` runs, and then the variables back. Running
-   * statistics of batch normalisation are among them where they began at a mean of 0 and a variance of 1, as layers make
-   * them: their averages are without what is left of that.
+   * Puts the averages of the variables in their place while `callback` runs, and then the variables back. Among them
+   * are running statistics of batch normalisation that began at a mean of 0 and a variance of 1, as layers make them:
+   * their averages are without what is left of that.
    *
    * @param callback - What to do with the averages, evaluate or save the model say; a promise that it returns is
    * awaited.

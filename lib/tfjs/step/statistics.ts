@@ -41,7 +41,7 @@ function absorbed(before: Statistic | undefined, momentum: number, batch: Float3
 export class StatisticAverages {
   /** By variable id, in the order in which they came. */
   readonly #kept = new Map<number, Statistic>();
-  /** Those that began as something else. */
+  /** Statistics that began as something else. */
   #others = new WeakSet<Variable>();
   #owner = new Owner();
   /** Loaded ones whose variables were not met yet. */
