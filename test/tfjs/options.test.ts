@@ -1,4 +1,5 @@
-import { cgOptimizerRows, recipeOptionNames, recipeRows, resolveRecipeOptions } from '../../lib/tfjs/options';
+import { cgOptimizerRows, recipeOptionNames, recipeRows } from '../../lib/tfjs/options';
+import { resolveRecipeOptions } from '../../lib/tfjs/step/resolved-options';
 import { errorOf } from './support/backends';
 
 /** An error code, or `undefined` where the options are taken. */

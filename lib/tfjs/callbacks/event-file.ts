@@ -2,6 +2,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { CgfacError } from '../../adapter-kit';
 
 /** The polynomial of Castagnoli, its bits turned (RFC 3720, appendix B.4). */
 const POLYNOMIAL = 0x82f63b78;
@@ -83,12 +84,25 @@ export class EventFile {
     this.#folder = folder;
   }
 
-  /** Writes numbers of a step. */
+  /**
+   * Writes numbers of a step.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where the folder cannot be made, or written to.
+   */
   write(step: number, values: ReadonlyMap<string, number>): void {
     if (values.size === 0) return;
     const now = Date.now() / 1000;
-    this.#path ??= this.#begin(now);
-    appendFileSync(this.#path, record(scalarEvent(now, step, values)));
+    try {
+      this.#path ??= this.#begin(now);
+      appendFileSync(this.#path, record(scalarEvent(now, step, values)));
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        `Expected a folder that can be written to for logdir but received '${this.#folder}': ${message}`,
+        { cause },
+      );
+    }
   }
 
   #begin(now: number): string {

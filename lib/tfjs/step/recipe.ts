@@ -2,7 +2,15 @@
  * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
+import {
+  at,
+  elementsOf,
+  type NetworkMemory,
+  nonNegative,
+  type Preconditioner,
+  type Schedule,
+  scheduled,
+} from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import type { LoneVariable } from '../capture/sites';
 import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
@@ -131,11 +139,12 @@ export class Recipe {
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const { lossGrads, names, loneNames, weightDecay } = ready(this.#open(), () => ({
+    const { lossGrads, names, loneNames, weightDecay, rate } = ready(this.#open(), () => ({
+      // before anything is changed: a schedule that fails leaves everything as it is
+      weightDecay: this.#scheduled(this.#open()),
+      rate: this.#rate(this.#open()),
       lossGrads: step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical')),
       ...this.#admit(step, moving),
-      // before the step: a schedule that fails leaves everything as it is
-      weightDecay: this.#scheduled(this.#open()),
     }));
     const preconditioner = this.#open();
     const variables = moving.map(({ variable }) => variable);
@@ -146,7 +155,6 @@ export class Recipe {
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
     const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, !own, this.#settings);
     this.#lossFloor = summary.lossFloor;
-    const rate = this.#rate(preconditioner);
     if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;
     this.#heads = headsAfter(this.#heads, step.heads);
     const report = reportOf(step, summary);
@@ -240,7 +248,7 @@ export class Recipe {
    * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
    */
   setWeights(weights: unknown): number {
-    const { iterations, seed, state } = readWeights(weights);
+    const { iterations, seed, state } = readWeights(elementsOf(weights, 'the optimizer weights') ?? weights);
     this.dispose();
     this.seed = seed;
     if (state) this.#loaded.load(state);
