@@ -186,12 +186,11 @@ export class CgfacOptimizer extends Optimizer {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
         timed('assignment', () => takeOn(next));
-        this.#lastStep = report;
+        [this.#lastStep, this.#step] = [report, undefined];
         return next.length > 0;
       });
       if (changed) timed('averages', () => this.#recipe.assigned(step));
     });
-    this.#step = undefined;
     this.incrementIterations();
     if (captured) this.#notices.tellOfLone(captured.lone);
     if (this.#lastStep) this.#notices.tellOfStep(this.#lastStep);
