@@ -1,7 +1,7 @@
 /** Event files as TensorBoard reads them: records of TFRecord, each an Event message of protocol buffers. */
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CgfacError } from '../../adapter-kit';
 
 /** The polynomial of Castagnoli, its bits turned (RFC 3720, appendix B.4). */
@@ -73,6 +73,21 @@ export function scalarEvent(seconds: number, step: number, values: ReadonlyMap<s
 /** The first message of a file: Event { wall_time = 1, file_version = 3 }. */
 const firstEvent = (seconds: number) => Buffer.concat([double(1, seconds), text(3, 'brain.Event:2')]);
 
+/**
+ * Makes a folder and those that it is in; not by `recursive`, which goes on for ever where the system lets none be made,
+ * as in /proc.
+ */
+function makeFolder(path: string): void {
+  const parent = dirname(path);
+  if (existsSync(path) || parent === path) return;
+  makeFolder(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path)) throw error; // another process may have made it meanwhile
+  }
+}
+
 let files = 0;
 
 /** An event file of its own in a folder, made with the first number; each call is on the disk when it returns. */
@@ -106,7 +121,7 @@ export class EventFile {
   }
 
   #begin(now: number): string {
-    mkdirSync(this.#folder, { recursive: true });
+    makeFolder(this.#folder);
     const seconds = String(Math.floor(now)).padStart(10, '0');
     const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${files++}`;
     const path = join(this.#folder, name);
