@@ -36,7 +36,7 @@ export type { LayerRole } from './kinds/role';
 export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
 export type { Padding, WindowOptions } from './kinds/windows';
 
-const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms'];
+const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms', 'weightDecay'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**
