@@ -7,7 +7,7 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, reading, type Schedule, timed, typeError } from '../adapter-kit';
+import { CgfacError, elementsOf, type NetworkMemory, reading, type Schedule, timed, typeError } from '../adapter-kit';
 import type { CgfacOptions } from './options';
 import { assignAll, exchanged } from './step/averages';
 import { compute } from './step/compute';
@@ -267,7 +267,9 @@ export class CgfacOptimizer extends Optimizer {
    */
   override setWeights(weightValues: NamedTensor[]): Promise<void> {
     return new Promise((resolve) => {
-      this.iterations_ = this.#turn.take('setWeights', () => this.#recipe.setWeights(weightValues));
+      this.iterations_ = this.#turn.take('setWeights', () =>
+        this.#recipe.setWeights(elementsOf(weightValues, 'the optimizer weights') ?? weightValues),
+      );
       this.#step = undefined;
       resolve();
     });

@@ -74,8 +74,8 @@ export function scalarEvent(seconds: number, step: number, values: ReadonlyMap<s
 const firstEvent = (seconds: number) => Buffer.concat([double(1, seconds), text(3, 'brain.Event:2')]);
 
 /**
- * Makes a folder and those that it is in; not by `recursive`, which goes on for ever where the system lets none be made,
- * as in /proc.
+ * Makes a folder and those that it is in; not by `recursive`, which has no end where the system lets none be made, as
+ * in /proc.
  */
 function makeFolder(path: string): void {
   const parent = dirname(path);

@@ -2,15 +2,7 @@
  * What the optimizer does with a captured step: a preconditioner over the layers, and averages of the variables.
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import {
-  at,
-  elementsOf,
-  type NetworkMemory,
-  nonNegative,
-  type Preconditioner,
-  type Schedule,
-  scheduled,
-} from '../../adapter-kit';
+import { at, type NetworkMemory, nonNegative, type Preconditioner, type Schedule, scheduled } from '../../adapter-kit';
 import { requiredGrads, type Sampling } from '../capture/capture';
 import type { LoneVariable } from '../capture/sites';
 import { type Block, type Layer, variablesOf } from '../kinds/layer-kind';
@@ -249,7 +241,7 @@ export class Recipe {
    * @throws {@link CgfacError} for anything but what {@link Recipe.weights} gave.
    */
   setWeights(weights: unknown): number {
-    const { iterations, seed, state } = readWeights(elementsOf(weights, 'the optimizer weights') ?? weights);
+    const { iterations, seed, state } = readWeights(weights);
     this.dispose();
     this.seed = seed;
     if (state) this.#loaded.load(state);
