@@ -107,6 +107,7 @@ const others: readonly Entry[] = [
   ['a gradient of averageGradients', {}, (a) => averageGradients({ w: a }, local())],
   ['the communicator of averageGradients', { rank: 0, size: 1 }, (a, { x }) => averageGradients({ x }, a)],
   ['installKernels', { backend: 1, getBackend: 1, getKernel: 1 }, (a) => installKernels(a)],
+  ['a function of installKernels', {}, (a) => installKernels({ ...tf, getKernel: a })],
 ];
 
 const callbacks: readonly Entry[] = [

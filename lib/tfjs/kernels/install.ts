@@ -275,9 +275,11 @@ export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKern
 
 /** {@link installKernels} with thresholds of the caller's own. */
 export function install(tf: TfjsKernelRegistry, thresholds: Thresholds): InstalledKernels {
-  const lacking = reading('a module that can be read', 'tf', () =>
-    functions.find((name) => typeof (tf as Partial<TfjsKernelRegistry> | null)?.[name] !== 'function'),
-  );
+  return reading('a module that can be read', 'tf', () => installed(tf, thresholds));
+}
+
+function installed(tf: TfjsKernelRegistry, thresholds: Thresholds): InstalledKernels {
+  const lacking = functions.find((name) => typeof (tf as Partial<TfjsKernelRegistry> | null)?.[name] !== 'function');
   if (lacking !== undefined) throw typeError(`a module with a function ${lacking}`, 'tf', tf);
   for (const { kernelName, stock } of kernels) if (stock) requireStock(tf, kernelName);
   const found = kernels.map(({ kernelName }) => installations.get(tf.getKernel(kernelName, WASM) ?? {}));

@@ -1,8 +1,8 @@
 /** What a caller hands over for a step, checked before anything is done with it; no number of a tensor is read. */
-import { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { type Tensor, Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, elementsOf, reading, typeError } from '../../adapter-kit';
 import { variablesOf } from '../kinds/layer-kind';
-import { registeredVariables } from '../tape/tape';
+import { formOf, registeredVariables } from '../tape/tape';
 import type { KeptStep, Step } from './step';
 
 type Named = readonly [name: string, value: unknown];
@@ -23,9 +23,10 @@ export function requireLossFunction(f: unknown): void {
 }
 
 function requireVariable(value: unknown, name: string): Variable {
-  const found = reading('a variable', name, () =>
-    value instanceof Variable ? { isDisposed: value.isDisposed, name: value.name } : undefined,
-  );
+  const found = reading('a variable', name, () => {
+    const form = value instanceof Variable ? formOf(value) : undefined;
+    return form && { ...form, name: (value as Variable).name };
+  });
   if (found === undefined) throw typeError('a variable', name, value);
   if (!found.isDisposed) return value as Variable;
   throw new CgfacError(
@@ -67,10 +68,7 @@ function namedValues(gradients: unknown): Named[] {
 
 /** Checks that a value called `what` is a float32 tensor that is there. */
 export function requireGradient(value: unknown, what: string): Tensor {
-  const found = reading('a float32 tensor', what, () => {
-    if (!(value instanceof Tensor) || typeof value.dataSync !== 'function') return undefined;
-    return { dtype: value.dtype, isDisposed: value.isDisposed };
-  });
+  const found = reading('a float32 tensor', what, () => formOf(value));
   if (found === undefined) throw typeError('a float32 tensor', what, value);
   if (found.isDisposed)
     throw new CgfacError(

@@ -1,6 +1,7 @@
 /** The share of each rank of the data that all of them have. */
 import { dispose, slice, Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
 import { CgfacError, type Communicator, elementsOf, reading, typeError, valueError } from '../../adapter-kit';
+import { formOf } from '../tape/tape';
 import { requireCommunicator } from './ranks';
 
 /** What reads the elements of a dataset. */
@@ -91,9 +92,9 @@ export function shard(
 
 /** Checks that a value is a tensor that is there. */
 function requireTensor(value: unknown, name: string): Tensor {
-  const isThere = reading('a tensor', name, () => (value instanceof Tensor ? !value.isDisposed : undefined));
-  if (isThere === undefined) throw typeError('a tensor', name, value);
-  if (isThere) return value as Tensor;
+  const form = reading('a tensor', name, () => formOf(value));
+  if (form === undefined) throw typeError('a tensor', name, value);
+  if (!form.isDisposed) return value as Tensor;
   throw new CgfacError('ERR_CGFAC_DISPOSED', `Expected a tensor for ${name} but received one that was disposed of`);
 }
 

@@ -1,6 +1,14 @@
 /** The loss that the caller's function returns. */
-import { type Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import { type DataType, type Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import { CgfacError, reading, typeError } from '../../adapter-kit';
+
+/** What can be told of a tensor without a look at its numbers. */
+export interface TensorForm {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  /** Whether it was disposed of. */
+  readonly isDisposed: boolean;
+}
 
 const LOSS = 'the loss that f returns';
 
@@ -12,13 +20,11 @@ export function isMadeSince(first: number, value: unknown): value is Tensor {
 /**
  * Checks that a value is a scalar whose number can be read.
  *
+ * @param formOf - Tells the form of a tensor, and of anything else that it is none.
  * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`; `ERR_CGFAC_DISPOSED` for one that was disposed of.
  */
-export function requireScalar(value: unknown): Scalar {
-  const found = reading('a scalar', LOSS, () => {
-    if (!(value instanceof Tensor) || typeof value.dataSync !== 'function') return undefined;
-    return { shape: [...value.shape], dtype: value.dtype, isDisposed: value.isDisposed };
-  });
+export function requireScalar(value: unknown, formOf: (value: unknown) => TensorForm | undefined): Scalar {
+  const found = reading('a scalar', LOSS, () => formOf(value));
   if (found === undefined) throw typeError('a scalar', LOSS, value);
   const { shape, dtype, isDisposed } = found;
   if (isDisposed)

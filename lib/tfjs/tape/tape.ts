@@ -14,14 +14,15 @@ import {
   fill,
   type NamedTensorMap,
   type Scalar,
-  type Tensor,
+  Tensor,
   type TensorInfo,
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
 import { timed } from '../../adapter-kit';
 import { explain, noGradient, versionError } from './errors';
-import { isMadeSince, requireScalar } from './loss';
+import { isMadeSince, requireScalar, type TensorForm } from './loss';
+import { type KernelNote, NO_ATTRIBUTES, noteOfCustomOp } from './notes';
 
 /** Gradient functions of a node's inputs, by input name. */
 export type InputGradients = Readonly<Record<string, () => Tensor>>;
@@ -52,11 +53,6 @@ interface EngineInternals {
   readonly nextTensorId: () => number;
 }
 
-interface KernelNote {
-  readonly kernel: string;
-  readonly attributes: Readonly<Record<string, unknown>>;
-}
-
 /** What a kind of layer tells of its ops, and TensorFlow.js does not. */
 export interface OpKind {
   /**
@@ -70,9 +66,6 @@ export interface OpKind {
    */
   gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly string[]): InputGradients | undefined;
 }
-
-const NO_ATTRIBUTES: Readonly<Record<string, unknown>> = Object.freeze({});
-const BOOKKEEPING: readonly string[] = ['Identity', 'Reshape', 'Cast'];
 
 /** One operation of the forward pass. */
 export class TapeNode {
@@ -171,15 +164,6 @@ function isNode(node: EngineNode): boolean {
   );
 }
 
-/** What an op with a gradient of its own stands for: the one kernel it ran, where that is one of `fused`. */
-function noteOfCustomOp(scope: string, ran: readonly KernelNote[], fused: readonly string[]): KernelNote {
-  const proper = ran.filter((note) => !BOOKKEEPING.includes(note.kernel));
-  const [only] = proper;
-  return only && proper.length === 1 && fused.includes(only.kernel)
-    ? only
-    : { kernel: scope, attributes: NO_ATTRIBUTES };
-}
-
 /** Runs `f` and notes the kernel and the attributes of every node that it leaves on the tape. */
 function noteKernels<T>(
   core: EngineInternals,
@@ -232,6 +216,17 @@ function readTape(
 /** All variables that TensorFlow.js knows. */
 export function registeredVariables(): Variable[] {
   return Object.values(engine().registeredVariables);
+}
+
+/**
+ * The form of a tensor whose numbers TensorFlow.js has; `undefined` of anything else, an object that looks like one
+ * too. It runs code of the caller's where a value has such.
+ */
+export function formOf(value: unknown): TensorForm | undefined {
+  if (!(value instanceof Tensor)) return undefined;
+  const { dtype, shape, isDisposed } = value;
+  const isKnown = isDisposed || engine().state.tensorInfo.has(value.dataId);
+  return isKnown ? { dtype, shape: [...shape], isDisposed } : undefined;
 }
 
 /** What a kernel gave as a tensor of the scope. */
@@ -323,7 +318,7 @@ export function variableGradients(
     const forward = () => {
       const returned = timed('forward', () => noteKernels(core, notes, fused, f));
       if (isMadeSince(first, returned)) made = returned;
-      const given = requireScalar(returned);
+      const given = requireScalar(returned, formOf);
       const loss = made === undefined ? clone(given) : given;
       made = loss;
       const tape = core.state.activeTape;

@@ -96,6 +96,12 @@ const gradients: readonly Refused[] = [
     ofType,
     /^Expected a float32 tensor for the gradient of \S+ but received an object with keys shape, dtype, dataSync$/,
   ],
+  [
+    'what looks like one more',
+    withOtherScale(() => ({ dataId: {}, shape: [4], dtype: 'float32', dataSync: () => new Float32Array(4) })),
+    ofType,
+    /received an object with keys dataId, shape, dtype, dataSync$/,
+  ],
   ['0 for a gradient', withOtherScale(() => 0), ofType, /float32 tensor for the gradient of \S+ but received 0$/],
   ['a gradient that throws', withOther(() => new Proxy({}, { get: thrower })), ofValue, /one that throws: a trap$/],
 ];
