@@ -86,7 +86,9 @@ export class CgfacOptimizer extends Optimizer {
    * 0.
    */
   set learningRate(value: Schedule<number>) {
+    const before = this.#recipe.learningRate;
     this.#recipe.learningRate = value;
+    this.#notices.tellOfRate(value, before);
   }
 
   /** What the last step did; `undefined` before the first. */
@@ -315,7 +317,9 @@ export class CgfacOptimizer extends Optimizer {
   /** The averages, of which there must be some. */
   #averages(owner: string) {
     const averages = this.#recipe.averages();
-    if (averages.length > 0) return averages;
+    // weights that no step has moved are their own averages
+    const unmoved = this.#lastStep?.summary?.skipped !== undefined && this.#recipe.unmoved;
+    if (averages.length > 0 || unmoved) return averages;
     throw new CgfacError(
       'ERR_CGFAC_INVALID_ARG_VALUE',
       `Expected averages for ${owner} but received none: there are some after a step, with useEma, or loaded ones ` +

@@ -11,6 +11,9 @@ const HABIT = 0.01;
 /** So many steps of length 0 in a row are told. */
 const STANDSTILL = 10;
 
+/** A schedule takes a learning rate no further down at once. */
+const FALL = 30;
+
 /** What the metric is of a loss that belongs to no known distribution. */
 const METRICS: Readonly<Record<'curvature' | 'slope', string>> = {
   curvature: 'its own second derivative there',
@@ -24,6 +27,8 @@ export class Notices {
   readonly #named = new Set<string>();
   readonly #told = new Set<string>();
   #standing = 0;
+  /** Steps in a row that were skipped for gradients of 0. */
+  #idle = 0;
   readonly #quiet: boolean;
 
   /** @param quiet - Whether another process tells it. */
@@ -31,9 +36,10 @@ export class Notices {
     this.#quiet = quiet;
   }
 
-  /** Warns of a learning rate out of habit. */
-  tellOfRate(rate: unknown): void {
+  /** Warns of a learning rate out of habit; one that fell to it bit by bit is a schedule's. */
+  tellOfRate(rate: unknown, before: unknown = 1): void {
     if (typeof rate !== 'number' || rate === 0 || rate > HABIT) return;
+    if (typeof before !== 'number' || before <= FALL * rate) return;
     this.#once(
       'rate',
       `learningRate ${rate} multiplies steps that find their own length, of which 1 is the whole; leave it out, or ` +
@@ -63,6 +69,7 @@ export class Notices {
       );
     this.#tellOfMetrics(report);
     this.#tellOfStandstill(report);
+    this.#tellOfNothing(report);
   }
 
   /** Warns of steps that go nowhere although there is a gradient. */
@@ -76,6 +83,19 @@ export class Notices {
       'standstill',
       `${STANDSTILL} steps of length 0 although the gradient is not 0: the loss ${loss} is taken to be at its floor ` +
         `${lossFloor}; the option lossFloor tells a lower one`,
+    );
+  }
+
+  /** Warns of steps that are skipped for gradients of 0, at a loss that is not. */
+  #tellOfNothing({ summary }: StepReport): void {
+    const { loss = Number.NaN, lossFloor = 0 } = summary ?? {};
+    this.#idle = summary?.idle && loss - lossFloor > 0.01 * Math.abs(loss) ? this.#idle + 1 : 0;
+    if (this.#idle !== STANDSTILL) return;
+    this.#once(
+      'idle',
+      `${STANDSTILL} steps in a row were skipped because all gradients are 0, at a loss of ${loss}: units are dead, or ` +
+        'saturated. Probabilities below 10⁻⁷ have no gradient under the cross-entropies of compile(): give inputs a ' +
+        'scale of about 1, or the loss logits, by tf.losses.sigmoidCrossEntropy or tf.losses.softmaxCrossEntropy',
     );
   }
 

@@ -195,6 +195,11 @@ export class Recipe {
     this.#loaded.dropFrozen();
   }
 
+  /** Whether no step has moved any variable that averages are kept of. */
+  get unmoved(): boolean {
+    return this.#layers.options?.useEma === true && this.#averages.steps === 0;
+  }
+
   /** The variables with averages, and these, which the caller disposes of; before a step those that were loaded. */
   averages(): readonly (readonly [Variable, Tensor])[] {
     this.#prune();

@@ -24,6 +24,39 @@ test('a learning rate out of habit is told once, one near 1 and one of 0 are not
   expect(told).toHaveLength(1);
 });
 
+test('a learning rate that is set out of habit is told once, one that falls to it bit by bit is not', () => {
+  const falling = cgfac();
+  for (let rate = 1; rate > 1e-4; rate /= 10) falling.learningRate = rate;
+  expect(told).toEqual([]);
+  const optimizer = cgfac();
+  for (let epoch = 0; epoch < 5; epoch++) optimizer.learningRate = 0.001 * 0.9 ** epoch;
+  expect(said('learningRate 0.001 multiplies steps')).toHaveLength(1);
+  expect(told).toHaveLength(1);
+});
+
+test('steps that are skipped for gradients of 0 are told once, and leave weights that can be evaluated', async () => {
+  const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
+  const y = tf.cast(tf.oneHot(tf.argMax(normal([16, 3], 3), -1) as tf.Tensor1D, 3), 'float32');
+  const optimizer = cgfac({ seed: 1 });
+  // as the losses of compile() clip them; the probability of a class is 0 or 1
+  const f = () => {
+    const p = tf.clipByValue(tf.softmax(tf.mul(1e4, tf.matMul(x, w))), 1e-7, 1 - 1e-7);
+    return tf.neg(tf.mean(tf.sum(tf.mul(y, tf.log(p)), -1))) as tf.Scalar;
+  };
+  const before = Array.from(w.dataSync());
+  for (let step = 0; step < 25; step++) {
+    optimizer.minimize(f, false, [w]);
+    expect(said('because all gradients are 0')).toHaveLength(step < 9 ? 0 : 1);
+  }
+  expect(told).toHaveLength(1);
+  expect(await optimizer.withAveragedWeights(() => Array.from(w.dataSync()))).toEqual(before);
+  const none = cgfac({ seed: 1, useEma: false });
+  none.minimize(f, false, [w]);
+  await expect(none.withAveragedWeights(() => 0)).rejects.toThrow('Expected averages for withAveragedWeights');
+  optimizer.dispose();
+  tf.dispose([x, w, y]);
+});
+
 test('steps that a learning rate of 0 holds are none', () => {
   const [x, w] = [normal([16, 4], 1), variable([4, 3], 2)];
   const optimizer = cgfac({ seed: 1, learningRate: 0 });
