@@ -26,13 +26,14 @@ export const roleNames = ['weights', 'recurrent', 'attended', 'output'];
 
 /** A layer of that shape with its role, checked. */
 export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
-  const { weights, recurrent = false, attended = false, output = false } = role;
+  const { weights, ...options } = role;
+  const { recurrent = false, attended = false, output = false } = options;
   return {
     shape,
     weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
     recurrent: boolean(recurrent, 'recurrent'),
     attended: boolean(attended, 'attended'),
     output: boolean(output, 'output'),
-    options: role,
+    options,
   };
 }
