@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { Communicator, Expected, Numbers, ReduceOperation } from '../base/communicator';
-import { CgfacError } from '../base/errors';
+import { CgfacError, isCgfacError } from '../base/errors';
 import { elementsOf } from '../base/reading';
 import { describe, nonNegativeInteger, oneOf, readOptions, typeError, valueError } from '../base/validate';
 import { detached } from '../base/weight-vector';
@@ -51,7 +51,7 @@ function shapeError(expected: string, name: string, received: string): CgfacErro
 }
 
 /** An error of the package as it is, one of the addon as one of the package. */
-const ofThePackage = (error: unknown): unknown => (error instanceof CgfacError ? error : toCgfacError(error));
+const ofThePackage = (error: unknown): unknown => (isCgfacError(error) ? error : toCgfacError(error));
 
 /** The communicator of this process, once it is connected. */
 export class RanksOfMpi implements MpiCommunicator {

@@ -3,7 +3,8 @@
  * with a word in the place of its numbers, until all of them have it; then each throws, or skips the step.
  */
 import type { Communicator } from '../../base/communicator';
-import { CgfacError } from '../../base/errors';
+import { CgfacError, isCgfacError } from '../../base/errors';
+import { wordsOf } from '../../base/reading';
 import type { Phases } from '../step/phase';
 import { allgatherv } from './collectives';
 
@@ -40,7 +41,7 @@ export class Trouble {
 
   /** What was thrown on the way: numbers that are not finite skip the step, anything else is an error. */
   note(thrown: unknown): void {
-    if (thrown instanceof CgfacError && thrown.code === 'ERR_CGFAC_NOT_FINITE') this.skip(thrown.message);
+    if (isCgfacError(thrown) && thrown.code === 'ERR_CGFAC_NOT_FINITE') this.skip(thrown.message);
     else this.fail(thrown);
   }
 
@@ -79,8 +80,8 @@ export class Trouble {
   get words(): string {
     if (this.#error === undefined) return this.#reason ?? '';
     const { thrown } = this.#error;
-    if (thrown instanceof CgfacError) return `${thrown.code}: ${thrown.message}`;
-    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    if (isCgfacError(thrown)) return `${thrown.code}: ${thrown.message}`;
+    return wordsOf(thrown);
   }
 }
 
