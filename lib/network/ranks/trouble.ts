@@ -6,6 +6,7 @@ import type { Communicator } from '../../base/communicator';
 import { CgfacError, isCgfacError } from '../../base/errors';
 import { wordsOf } from '../../base/reading';
 import type { Phases } from '../step/phase';
+import { unexpected } from './checked';
 import { allgatherv } from './collectives';
 
 /** What a rank says of a step before numbers. */
@@ -17,6 +18,12 @@ export const status = {
   /** It failed. */
   failed: 2,
 } as const;
+
+/** What a rank says of a step, as it came by a collective. */
+export function statusIn(said: number | undefined, collective: string): number {
+  if (said === status.fine || said === status.skipped || said === status.failed) return said;
+  throw unexpected(collective, 'a word of each rank on how it fares', String(said));
+}
 
 /** The first thing that went wrong on this rank. */
 export class Trouble {
