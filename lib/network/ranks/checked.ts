@@ -1,9 +1,9 @@
 /** A communicator whose results are what its contract says, or an error: a program may bring one of its own. */
 import { isFloat32Array, isFloat64Array, isInt32Array, isUint8Array } from 'node:util/types';
 import type { Communicator, Expected, Numbers, ReduceOperation } from '../../base/communicator';
-import { CgfacError } from '../../base/errors';
+import { CgfacError, isCgfacError } from '../../base/errors';
 import { lengthOf } from '../../base/float32';
-import { elementsOf } from '../../base/reading';
+import { elementsOf, wordsOf } from '../../base/reading';
 import { describe } from '../../base/validate';
 
 /** The error of what a collective gave. */
@@ -40,6 +40,32 @@ function checked<T extends Numbers>(value: unknown, like: T | undefined, length:
   return found;
 }
 
+/** The error of a collective that did not come to its end; one of the package as it is. */
+function failed(collective: string, thrown: unknown): CgfacError {
+  if (isCgfacError(thrown)) return thrown;
+  return new CgfacError(
+    'ERR_CGFAC_COMMUNICATION',
+    `Expected a result of ${collective}() of the communicator but received an error: ${wordsOf(thrown).slice(0, 200)}`,
+    { cause: thrown },
+  );
+}
+
+function now(collective: string, call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (thrown) {
+    throw failed(collective, thrown);
+  }
+}
+
+async function later(collective: string, call: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await call();
+  } catch (thrown) {
+    throw failed(collective, thrown);
+  }
+}
+
 /** The results of another communicator, checked. */
 export class CheckedCommunicator implements Communicator {
   readonly rank: number;
@@ -55,39 +81,47 @@ export class CheckedCommunicator implements Communicator {
   }
 
   async allreduce<T extends Numbers>(values: T, operation?: ReduceOperation): Promise<T> {
-    return this.#same(await this.#given.allreduce(values, operation), values, numbersIn(values), 'allreduce');
+    const found = await later('allreduce', () => this.#given.allreduce(values, operation));
+    return checked(found, values, numbersIn(values), 'allreduce');
   }
 
   allreduceSync<T extends Numbers>(values: T, operation?: ReduceOperation): T {
-    return this.#same(this.#given.allreduceSync(values, operation), values, numbersIn(values), 'allreduceSync');
+    const found = now('allreduceSync', () => this.#given.allreduceSync(values, operation));
+    return checked(found, values, numbersIn(values), 'allreduceSync');
   }
 
   async alltoallv<T extends Numbers>(parts: readonly T[], expected?: Expected): Promise<T[]> {
     const own = this.#own(parts);
-    return this.#parts(await this.#given.alltoallv(parts, expected), own, expected, 'alltoallv');
+    const found = await later('alltoallv', () => this.#given.alltoallv(parts, expected));
+    return this.#parts(found, own, expected, 'alltoallv');
   }
 
   alltoallvSync<T extends Numbers>(parts: readonly T[], expected?: Expected): T[] {
     const own = this.#own(parts);
-    return this.#parts(this.#given.alltoallvSync(parts, expected), own, expected, 'alltoallvSync');
+    const found = now('alltoallvSync', () => this.#given.alltoallvSync(parts, expected));
+    return this.#parts(found, own, expected, 'alltoallvSync');
   }
 
   async allgatherv<T extends Numbers>(values: T, expected?: Expected): Promise<T[]> {
     const own = { like: values, length: numbersIn(values) };
-    return this.#parts(await this.#given.allgatherv(values, expected), own, expected, 'allgatherv');
+    const found = await later('allgatherv', () => this.#given.allgatherv(values, expected));
+    return this.#parts(found, own, expected, 'allgatherv');
   }
 
   allgathervSync<T extends Numbers>(values: T, expected?: Expected): T[] {
     const own = { like: values, length: numbersIn(values) };
-    return this.#parts(this.#given.allgathervSync(values, expected), own, expected, 'allgathervSync');
+    const found = now('allgathervSync', () => this.#given.allgathervSync(values, expected));
+    return this.#parts(found, own, expected, 'allgathervSync');
   }
 
   async bcast<T extends Numbers>(values: T, root?: number): Promise<T> {
-    return this.#same(await this.#given.bcast(values, root), values, numbersIn(values), 'bcast');
+    const found = await later('bcast', () => this.#given.bcast(values, root));
+    return checked(found, values, numbersIn(values), 'bcast');
   }
 
   bcastSync<T extends Numbers>(values: T, root?: number): T {
-    return this.#same(this.#given.bcastSync(values, root), values, numbersIn(values), 'bcastSync');
+    const found = now('bcastSync', () => this.#given.bcastSync(values, root));
+    return checked(found, values, numbersIn(values), 'bcastSync');
   }
 
   barrier(): Promise<void> {
@@ -100,10 +134,6 @@ export class CheckedCommunicator implements Communicator {
 
   finalize(): Promise<void> {
     return this.#given.finalize();
-  }
-
-  #same<T extends Numbers>(value: unknown, like: T, length: number, call: string): T {
-    return checked(value, like, length, call);
   }
 
   /** What this rank gives itself. */
