@@ -1,4 +1,4 @@
-/** A communicator of the program's own that gives what its contract does not say: an error that names the collective. */
+/** A communicator of the program's own gives what its contract does not say: an error that names the collective. */
 import { CgfacError, type Communicator, local, Preconditioner } from 'cgfac';
 import { hostileValues } from '../../../support/hostile';
 import { randomNumbers } from '../../../support/layers';
