@@ -44,7 +44,7 @@ let lentNaturalGradients: (preconditioner: Preconditioner, options: NaturalGradi
 
 export { lentNaturalGradients };
 
-const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms'];
+const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms', 'weightDecay'];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**

@@ -82,6 +82,11 @@ export interface StepOptions {
   readonly samples?: number;
   /** ‖W‖ of layers whose weights are not registered, for `maxRelativeChange`. */
   readonly weightNorms?: Readonly<Record<string, number>>;
+  /**
+   * The weight decay of weights that are not registered, W ← W·(1 − η·`weightDecay`), which is the caller's to do; a
+   * step that would have them grow, η·`weightDecay` > 2, is skipped. A number ≥ 0. Default: 0.
+   */
+  readonly weightDecay?: number;
 }
 
 /** Gradients, directions or weights of layers, by name. */

@@ -99,6 +99,56 @@ describe.each(['gram', 'weight'] as const)('conjugate gradients in %s space', (s
   });
 });
 
+describe.each(['gram', 'weight'] as const)('of rows that are alike, conjugate gradients in %s space', (space) => {
+  const [inFeatures, outFeatures, batch] = [5, 3, 8];
+  const averaging = { factorHistory: 'none', decay: 0, rank: 1 } as const;
+  const alike = {
+    'the same number': () => new Float32Array(batch * inFeatures).fill(0.7),
+    'one row': (seed: number) => {
+      const row = randomNumbers(inFeatures, seed);
+      return Float32Array.from({ length: batch * inFeatures }, (_, i) => row[i % inFeatures] ?? 0);
+    },
+    'multiples of a row': (seed: number) => {
+      const [row, factors] = [randomNumbers(inFeatures, seed), randomNumbers(batch, seed + 1)];
+      return Float32Array.from(
+        { length: batch * inFeatures },
+        (_, i) => (row[i % inFeatures] ?? 0) * (factors[Math.floor(i / inFeatures)] ?? 0),
+      );
+    },
+  };
+
+  test.each(Object.entries(alike))('say what is true of x, also from a start: %s', (_, inputsOf) => {
+    const wrong: string[] = [];
+    for (let i = 0; i < 300; i++) {
+      const inputs = inputsOf(7 * i + 1);
+      const outputGrads = randomNumbers(batch * outFeatures, 7 * i + 3);
+      const kernel = randomNumbers(outFeatures * inFeatures, 7 * i + 4);
+      const a = factor([weightedRows(inputs, inFeatures, batch ** -0.5)], averaging);
+      const g = factor([weightedRows(outputGrads, outFeatures, batch ** -0.5)], averaging);
+      const lambda = Math.fround(a.trace * g.trace * 10 ** -(1 + (i % 12)));
+      const tolerance = [0.3, 1e-2, 0][i % 3] ?? 0;
+      const shape = { inFeatures, outFeatures, lossReduction: 'sum', damping: lambda } as const;
+      const layer = new LayerPreconditioner({ ...shape, method: 'cg', maxIterations: 40, tolerance, space });
+      layer.record({ inputs, outputGrads, batch });
+      const v = rowsOf(kernel, outFeatures);
+      for (const run of ['first', 'from a start']) {
+        const result = layer.preconditionSync(kernel);
+        const x = rowsOf(result.x, outFeatures);
+        const residual = norm(combined(1, v, -1, combined(1, fisher(a, g, x), lambda, x))) / norm(v);
+        const { residual: claimed = Number.NaN, reason, xFx } = result;
+        if (!(Math.abs(claimed - residual) <= 0.1 * residual + 1e-3))
+          wrong.push(`${i}, ${run}: ${claimed}, ${residual}`);
+        if (reason === 'converged' && !(residual <= 1.1 * Math.max(tolerance, 2 ** -11))) wrong.push(`${i}: ${run}`);
+        // by rows, as a sum of squares: what the factors make of x cancels also in float64
+        const projected = product(g.rows, product(x, transposed(a.rows)));
+        const own = inner(projected, projected);
+        if (xFx !== undefined && !(Math.abs(xFx - own) <= 0.05 * own)) wrong.push(`${i}, ${run}: xFx ${xFx}, ${own}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
 test('what an exact solve says of ‖x‖² is true where it cancels, and no spectrum has a negative one', () => {
   const random = seededRandom(12);
   const wrong: string[] = [];

@@ -96,8 +96,10 @@ void Layer::solve_scaled(const Problem& problem, LayerSummary& summary) {
               .spectrum = problem.spectrum,
               .damping = scaled.damping()},
              summary);
+  const double norm = std::sqrt(summary.products.xx);
   scaled.write(problem.destination);
   summary.products = scaled.products(summary.products);
+  if (summary.cg_fac) count_lost_digits(*summary.cg_fac, options_.cg_fac.cg, norm, problem.destination);
   if (summary.exact) summary.exact->values.lambda_max = scaled.eigenvalue(summary.exact->values.lambda_max);
   if (summary.exact && problem.spectrum != nullptr) scaled.restore(*problem.spectrum);
 }

@@ -7,6 +7,7 @@
 #include "core/block/finite.h"
 #include "core/block/weight_vector.h"
 #include "core/solver/cost.h"
+#include "core/solver/measured.h"
 
 namespace cgfac {
 namespace {
@@ -65,17 +66,15 @@ bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_no
 // One more product: ‖v − (F + λI) x‖/‖v‖ and the inner products of x itself, and the reason that they allow.
 void measure(const Problem& problem, const CgOptions& options, const WeightView<const float>& v,
              const WeightView<const float>& x, const WeightView<float>& image, FisherOperator::Workspace& workspace,
-             CgFacSummary& summary) {
-  const FisherOperator fisher(problem.block, problem.traces, problem.damping, 1, workspace);
-  fisher.apply(x, image);
-  const double xx = dot(x, x);
-  const double curvature = dot(x, image);  // ⟨x, (F + λI) x⟩
-  summary.products = {.vx = dot(v, x), .xfx = std::max(curvature - (problem.damping * xx), 0.0), .xx = xx};
-  scale(-1.0F, image);
-  axpy(1.0F, v, image);
+             TrueProduct::Memory& truth, CgFacSummary& summary) {
   CgSummary& cg = summary.cg;
+  const MeasuredSystem system{.block = problem.block, .traces = problem.traces, .damping = problem.damping};
+  const Measured found = TrueProduct::affordable(problem.block)
+                             ? measured_in_float64(system, v, x, truth)
+                             : measured_in_float32(system, cg.largest, v, x, image, workspace);
+  summary.products = found.products;
   const double by_recurrence = cg.residual;
-  cg.residual = std::sqrt(dot(image, image) / dot(v, v));
+  cg.residual = found.residual;
   if (broken(cg.reason)) return;
   if (cg.residual <= std::max(options.tolerance, std::sqrt(float32_floor))) {
     cg.reason = CgReason::converged;
@@ -84,12 +83,18 @@ void measure(const Problem& problem, const CgOptions& options, const WeightView<
   }
 }
 
+// Without an iteration Lanczos tells nothing of the largest eigenvalue, which a start's residual is rounded by.
+void require_largest(CgSummary& cg, const Problem& problem) {
+  if (cg.iterations == 0) cg.largest = problem.damping + (problem.traces.input * problem.traces.output);
+}
+
 // What a measurement needs besides.
 struct Measuring {
   static constexpr std::size_t most_kept = 4096;  // numbers of a vector
   Buffer<float> vectors;
   Buffer<float> formed;
   FisherOperator::Workspace products;
+  TrueProduct::Memory truth;
 };
 
 // x = c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
@@ -150,6 +155,7 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   summary.cg = conjugate_gradient(gram, gram.x(), gram.r(), gram.p(), reduced.v_norm2(), loop.options, loop.cancel,
                                   loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
+  require_largest(summary.cg, problem);
   const double norm_noise = gram.norm_noise();
   if (!broken(summary.cg.reason)) summary.products = gram.products();  // else r and x no longer belong together
   const GramSolution solution{.problem = reduced, .x0 = x0, .c = c, .damping = damping};
@@ -169,7 +175,8 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   const WeightView<float> x = block.view(memory.first(block.size()));
   solution.write(gram, {.out = x});
   const WeightView<const float> v = given_gradient(block, asked, formed).v;
-  measure(problem, options.cg, v, x, block.view(memory.subspan(block.size())), products, summary);
+  measure(problem, options.cg, v, x, block.view(memory.subspan(block.size())), products,
+          kept ? workspace.truth : own.truth, summary);
   if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
   write_within_range(problem, x, summary.products.xx);
   return summary;
@@ -223,12 +230,15 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   FisherOperator fisher(block, problem.traces, problem.damping, applications, workspace.fisher);
   summary.cg = conjugate_gradient(fisher, x, r, p, v_norm2, loop.options, loop.cancel, loop.residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
+  require_largest(summary.cg, problem);
   const WeightView<const float> solution = block.view(std::span<const float>(x));
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
   // xᵀF x comes from the residual here
   if (doubtful(summary.cg, std::sqrt(xx), 0, v_norm2, false)) {
-    measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, summary);
+    Measuring own;
+    TrueProduct::Memory& truth = size <= Measuring::most_kept ? workspace.truth : own.truth;
+    measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, truth, summary);
     if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
     write_within_range(problem, solution, xx);
     return summary;
@@ -243,8 +253,24 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
 
 }  // namespace
 
+void count_lost_digits(CgFacSummary& summary, const CgOptions& options, double scaled_norm,
+                       const Destination& destination) {
+  constexpr double half = 0x1p-150;  // of the least float32
+  const double written = std::sqrt(norm2_of(destination));
+  if (!(scaled_norm > 0) || std::isnan(written)) return;
+  CgSummary& cg = summary.cg;
+  const double lost =
+      half * std::sqrt(static_cast<double>(destination.out.kernel.size() + destination.out.bias.size()));
+  // ‖v'‖ is about 1
+  const double residual = written == 0 ? 1 : cg.residual + (lost / written * cg.largest * scaled_norm);
+  if (!(residual > cg.residual * (1 + float32_rounding))) return;
+  cg.residual = residual;
+  if (cg.reason == CgReason::converged && residual > std::max(options.tolerance, std::sqrt(float32_floor)))
+    cg.reason = CgReason::stagnated;
+}
+
 std::size_t CgFacWorkspace::bytes() const {
-  return fisher.bytes() + gram.bytes() + weight_vectors.bytes() + scaled.bytes();
+  return fisher.bytes() + gram.bytes() + weight_vectors.bytes() + scaled.bytes() + truth.bytes();
 }
 
 Space choose_space(const FisherBlock& block, int iterations) {
@@ -295,8 +321,10 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
   summary = cg_fac(scaled.block(), scaled.traces(), scaled.damping().lambda, scaled.gradient(), scaled.x0(),
                    scaled.destination(), options, workspace, cancel, residuals);
   if (summary.cg.reason == CgReason::cancelled) return summary;
+  const double norm = std::sqrt(summary.products.xx);
   scaled.write({.out = out});
   summary.products = scaled.products(summary.products);
+  count_lost_digits(summary, options.cg, norm, {.out = out});
   return summary;
 }
 

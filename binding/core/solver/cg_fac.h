@@ -11,6 +11,7 @@
 #include "core/block/solution.h"
 #include "core/operator/fisher_operator.h"
 #include "core/operator/gram_operator.h"
+#include "core/operator/true_product.h"
 #include "core/solver/conjugate_gradient.h"
 #include "core/solver/scaled_system.h"
 
@@ -53,6 +54,7 @@ struct CgFacWorkspace {
   GramWorkspace gram;
   Buffer<float> weight_vectors;  // x, r, p
   ScaledSystem::Memory scaled;   // of systems too far from 1
+  TrueProduct::Memory truth;     // of small systems whose residual has to be measured
 
   /// What it holds, in bytes.
   [[nodiscard]] std::size_t bytes() const;
@@ -69,7 +71,7 @@ struct CgFacWorkspace {
 ///
 /// Throws Error(not_finite) naming the array and index for NaN or infinity in the rows, v or x₀, and for a solution
 /// beyond float32. The destination is then untouched, as it is after a cancelled solve. A second call with the same
-/// shape allocates nothing (`residuals` apart).
+/// shape allocates nothing (`residuals` apart, and a residual that has to be measured of more than 4,096 weights).
 ///
 /// Source: Y. Chen, "An iterative K-FAC algorithm for Deep Learning", arXiv 2101.00218, 2021, Algorithm 2; Gram space
 /// is this package's own (docs/math.md).
@@ -83,6 +85,11 @@ CgFacSummary cg_fac(const FisherBlock& block, const Damping& damping, const Weig
                     const std::optional<WeightView<const float>>& x0, const WeightView<float>& out,
                     const CgFacOptions& options, CgFacWorkspace& workspace, const CancelFlag* cancel,
                     std::vector<double>* residuals);
+
+/// Adds to a residual what a solution lacks of digits among the smallest numbers of float32. `scaled_norm`: ‖x'‖ of the
+/// scaled system whose summary this is; `destination`: where x was written.
+void count_lost_digits(CgFacSummary& summary, const CgOptions& options, double scaled_norm,
+                       const Destination& destination);
 
 /// out ← (F + λI) v in one application, with the checks of a solve.
 void apply_fisher(const FisherBlock& block, const Damping& damping, const WeightView<const float>& v,

@@ -36,6 +36,8 @@ export interface StepPlan {
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
   readonly weightNorms?: Readonly<Record<string, number>>;
+  /** The weight decay of weights that are not registered. */
+  readonly decay?: number;
   /** Why it cannot be taken, where that is known before anything takes part in it. */
   readonly skipped?: string;
 }
@@ -68,7 +70,12 @@ const LONGEST_STEP = 2 ** 60;
 const LARGEST_RATE = 2 ** 40;
 
 /** Why the step cannot be taken, where it would take weights out of the range of float32, sooner or later. */
-function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[], stepSizes: readonly number[]) {
+function outOfRange(
+  { entries, now, decay: others = 0 }: StepPlan,
+  prepared: readonly PreparedStep[],
+  stepSizes: readonly number[],
+  size: number,
+) {
   for (const [l, { bound }] of prepared.entries()) {
     const step = stepSizes[l] ?? 0;
     const name = entries[l]?.name;
@@ -78,6 +85,8 @@ function outOfRange({ entries, now }: StepPlan, prepared: readonly PreparedStep[
     if (!(decay <= 2))
       return `weightDecay times the length of the step is ${decay}: the weights of layer ${name} would grow`;
   }
+  if (!(size * others <= 2))
+    return `weightDecay times the length of the step is ${size * others}: the weights would grow`;
   if (now.rate <= LARGEST_RATE) return undefined;
   return `the learning rate ${now.rate} leaves the range of float32`;
 }
@@ -238,15 +247,16 @@ export function decide(
   const byLayer = plan.stepRule === 'quadratic' && plan.stepSize === undefined;
   const lengths = byLayer ? layerLengths : commonLength;
   const { stepSizes, largest, decrease } = lengths(plan, prepared, measure, rule);
-  const beyond = outOfRange(plan, prepared, stepSizes);
-  if (beyond !== undefined) return skipped(beyond);
   const moved = prepared.reduce((sum, step, l) => sum + (stepSizes[l] ?? 0) * step.innerProduct, 0);
+  const size = new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct;
+  const beyond = outOfRange(plan, prepared, stepSizes, size);
+  if (beyond !== undefined) return skipped(beyond);
   const summary: StepSummary = {
     step: counts.steps,
     skippedSteps: { total: counts.skipped.total, inARow: 0 },
     ...toldLosses(plan),
     innerProduct,
-    stepSize: new Set(stepSizes).size === 1 ? now.rate * (stepSizes[0] ?? 0) : (now.rate * moved) / innerProduct,
+    stepSize: size,
     ...(loss === undefined ? {} : fraction(plan, moved, lossLeft(measure, rule.fractionRule))),
     predictedDecrease: decrease,
     refreshed: plan.refresh.size > 0,

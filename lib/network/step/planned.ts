@@ -66,7 +66,16 @@ export function plannedStep(
   const norms = weightNorms === undefined ? {} : { weightNorms };
   const floorGiven = options.lossFloor !== undefined;
   const samples = options.samples === undefined ? undefined : nonNegativeInteger(options.samples, 'samples');
-  const told = { loss, lossFloor, floorGiven, samples, ...norms, ...(stepSize === undefined ? {} : { stepSize }) };
+  const decay = options.weightDecay === undefined ? 0 : nonNegative(options.weightDecay, 'weightDecay');
+  const told = {
+    loss,
+    lossFloor,
+    floorGiven,
+    samples,
+    decay,
+    ...norms,
+    ...(stepSize === undefined ? {} : { stepSize }),
+  };
   const plan = { entries, gradients: arrays, rewrites, owns, lends, refresh, now, stepRule, ...told };
   const skipped = unusable ?? unusableRows(entries, arrays);
   if (owns && skipped === undefined) own(entries);

@@ -11,13 +11,33 @@ interface Attributes extends WindowAttributes {
   readonly dataFormat: 'NHWC' | 'NCHW';
 }
 
+/** The shapes of images and filters; where these have no channels, with one of zeros, which is as many terms. */
+function shapesOf(call: KernelCall): readonly [Shape2d, Shape2d] {
+  const [x, filter] = [input(call, 'x').shape as Shape2d, input(call, 'filter').shape as Shape2d];
+  if (filter[2] !== 0) return [x, filter];
+  return [
+    [x[0], x[1], x[2], 1],
+    [filter[0], filter[1], 1, filter[3]],
+  ];
+}
+
+/** Images and filters of these shapes. */
+function operands(call: KernelCall): readonly [TensorInfo, TensorInfo] {
+  const [x, filter] = [input(call, 'x'), input(call, 'filter')];
+  if (filter.shape[2] !== 0) return [x, filter];
+  const [images, filters] = shapesOf(call).map((shape) =>
+    call.run('Fill', {}, { shape, value: 0, dtype: 'float32' }),
+  ) as [TensorInfo, TensorInfo];
+  return [images, filters];
+}
+
 /** A convolution in terms of one product; undefined where it is not one of float32, channels last. */
 function geometryFor(call: KernelCall): ConvolutionGeometry | undefined {
   const [x, filter] = [input(call, 'x'), input(call, 'filter')];
   const { strides, dilations, pad, dimRoundingMode, dataFormat } = attributesOf<Attributes>(call);
   if (dataFormat !== 'NHWC' || x.dtype !== 'float32' || filter.dtype !== 'float32') return undefined;
-  if (size(filter.shape) === 0) return undefined;
-  const shapes = [x.shape as Shape2d, filter.shape as Shape2d] as const;
+  const shapes = shapesOf(call);
+  if (size(shapes[1]) === 0) return undefined;
   return geometryOf(backend_util.computeConv2DInfo(...shapes, strides, dilations, pad, dimRoundingMode), false);
 }
 
@@ -44,17 +64,18 @@ function countsWindows({ input: extents, output, kernel, stride, dilation, paddi
 /**
  * Whether the stock kernel computes this. It counts the windows of a padded size itself, rounded down and axis by axis,
  * and writes rows of that length where the result has others, or ends the process; of windows that are apart, padded to
- * 'same', it may write nothing; its bias is one number for each filter.
+ * 'same', it may write nothing, as of images without channels; its bias is one number for each filter.
  */
 function stockComputes(call: KernelCall, geometry: ConvolutionGeometry, { bias }: Epilogue): boolean {
   const { dimRoundingMode = 'floor', pad } = attributesOf<Attributes>(call);
   const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === geometry.filters);
   const counted = typeof pad !== 'number' || countsWindows(geometry);
-  return dimRoundingMode === 'floor' && ownBias && counted && !(pad === 'same' && leavesInputs(geometry));
+  const some = size(input(call, 'filter').shape) > 0;
+  return some && dimRoundingMode === 'floor' && ownBias && counted && !(pad === 'same' && leavesInputs(geometry));
 }
 
 function compute(call: KernelCall, geometry: ConvolutionGeometry, epilogue: Epilogue): TensorInfo {
-  const [x, filter] = [input(call, 'x'), input(call, 'filter')];
+  const [x, filter] = operands(call);
   const { batch, output, filters } = geometry;
   const shape = [batch, output[1], output[2], filters];
   return computeOnHeap(call.backend, [x, filter, ...tensorsOf(epilogue)], shape, 'float32', (heap, out) => {

@@ -53,7 +53,11 @@ function kernel(
       const product = a && b ? productOf(a, b, Boolean(transposeA), Boolean(transposeB)) : undefined;
       const epilogue = product && epilogueFor(call, product);
       if (!a || !b || !product || !epilogue || !worthwhile(product, epilogue, call.thresholds)) return undefined;
-      return compute(call, a, b, product, epilogue);
+      if (product.inner > 0) return compute(call, a, b, product, epilogue);
+      // no terms are one of zeros
+      const { countA, countB, rows, cols } = product;
+      const zeros = (numbers: number) => call.run('Fill', {}, { shape: [numbers], value: 0, dtype: 'float32' });
+      return compute(call, zeros(countA * rows), zeros(countB * cols), { ...product, inner: 1 }, epilogue);
     },
   };
 }

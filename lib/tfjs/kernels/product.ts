@@ -86,7 +86,7 @@ export function productOf(a: TensorInfo, b: TensorInfo, transposeA: boolean, tra
   const [rows, inner] = transposeA ? [colsA, rowsA] : [rowsA, colsA];
   const [innerB, cols] = transposeB ? [colsB, rowsB] : [rowsB, colsB];
   const batch = broadcastShape(batchA, batchB);
-  if (batch === undefined || inner !== innerB || size(batch) * rows * cols * inner === 0) return undefined;
+  if (batch === undefined || inner !== innerB || size(batch) * rows * cols === 0) return undefined;
   const pairs = pairsOf(batchA, batchB, batch);
   const [countA, countB] = [size(batchA), size(batchB)];
   return { shape: [...batch, rows, cols], pairs, countA, countB, rows, cols, inner, transposeA, transposeB };
@@ -123,15 +123,16 @@ const perColumn = (input: BroadcastInput | undefined): boolean =>
  * Whether the stock kernel computes this. It takes matrix p modulo their number (wrong where two batch shapes broadcast
  * to each other), a bias for each column, and one slope or one for each column. What is no product of one matrix with
  * one, none of them transposed, it computes in blocks of 48 terms: after each block, not after the last alone, it adds
- * the bias, of which it takes the last number for all rows but the first, and cuts off what relu and relu6 do.
+ * the bias, of which it takes the last number for all rows but the first, and cuts off what relu and relu6 do. Of a
+ * product without terms it writes nothing.
  */
 function stockComputes(product: Product, { bias, slopes, activation }: Epilogue): boolean {
-  const { pairs, countA, countB, cols, transposeA, transposeB } = product;
+  const { pairs, countA, countB, cols, inner, transposeA, transposeB } = product;
   const inTurns = pairs.every((index, at) => index === (at >> 1) % (at % 2 === 0 ? countA : countB));
   const ownBias = bias === undefined || (bias.tensor.shape.length === 1 && bias.shape[2] === cols);
   const inBlocks = countA > 1 || countB > 1 || transposeA || transposeB;
   const cutsOff = activation === 'relu' || activation === 'relu6';
-  return inTurns && ownBias && perColumn(slopes) && !(inBlocks && (bias !== undefined || cutsOff));
+  return inner > 0 && inTurns && ownBias && perColumn(slopes) && !(inBlocks && (bias !== undefined || cutsOff));
 }
 
 /** Several A with one B are one product with the rows of all of them. */

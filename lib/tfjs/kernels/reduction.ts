@@ -41,6 +41,9 @@ function least({ thresholds }: KernelCall, [, rows, , inner]: ReducedExtents): n
   return inner < 16 ? 64 * thresholds.lastAxes : thresholds.lastAxes;
 }
 
+/** What a reduction of no numbers is on the cpu backend. */
+const ofNone: Readonly<Record<Reduction, number>> = { sum: 0, mean: 0, max: Number.NaN };
+
 function kernel(kernelName: string, reduction: Reduction, attribute: 'axis' | 'reductionIndices'): NativeKernel {
   return {
     kernelName,
@@ -48,8 +51,13 @@ function kernel(kernelName: string, reduction: Reduction, attribute: 'axis' | 'r
     compute: (call) => {
       const x = input(call, 'x');
       const count = size(x.shape);
-      if (x.dtype !== 'float32' || count === 0 || count < call.thresholds.reduction) return undefined;
+      if (x.dtype !== 'float32' || (count > 0 && count < call.thresholds.reduction)) return undefined;
       const axes = axesOf(call.attrs[attribute], x.shape.length);
+      if (axes && count === 0) {
+        // of no numbers the stock kernel writes nothing
+        const shape = keptShape(x.shape, axes, call.attrs.keepDims === true);
+        return call.run('Fill', {}, { shape, value: ofNone[reduction], dtype: 'float32' });
+      }
       const extents = axes && extentsOf(x.shape, axes);
       if (axes === undefined || extents === undefined || count < least(call, extents)) return undefined;
       const shape = keptShape(x.shape, axes, call.attrs.keepDims === true);

@@ -51,7 +51,8 @@ export class LoadedState {
    * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
    */
   find<T extends NewLayer>(fresh: readonly T[], still: readonly NewLayer[]): TakenOver<T> | undefined {
-    return this.#pending && takeOver(this.#pending, fresh, still, digests());
+    const others = registeredVariables().filter((variable) => this.#owner.mayHave(variable));
+    return this.#pending && takeOver(this.#pending, fresh, still, others, digests());
   }
 
   /** Leaves the rest to wait. */

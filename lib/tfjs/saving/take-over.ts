@@ -129,25 +129,46 @@ function averagesOf(layers: ReadonlyMap<NewLayer, SavedLayer>, plain: ReadonlyMa
   return averages;
 }
 
+/** Whether numbers differ: those that layers are made with, zeros and ones, are many variables'. */
+const isVaried = (variable: Variable): boolean => {
+  const values = variable.dataSync<'float32'>();
+  return values.some((value) => value !== values[0]);
+};
+
+/** Whether a variable is as that of a layer was when it was saved, or of a lone variable where there are no layers. */
+function isElsewhere({ layers, plain }: SavedState, variables: readonly Variable[], digestOf: DigestOf): boolean {
+  const parts: readonly SavedBlock[] = layers.length > 0 ? layers : plain;
+  const likenesses = new Set(parts.flatMap(({ kernel }) => (kernel && !kernel.range ? [likeness(kernel)] : [])));
+  const shapes = new Set(parts.flatMap(({ kernel }) => (kernel ? [`${kernel.shape}`] : [])));
+  return variables.some(
+    (variable) =>
+      shapes.has(`${variable.shape}`) &&
+      likenesses.has(likeness({ shape: variable.shape, digest: digestOf(variable) })) &&
+      isVaried(variable),
+  );
+}
+
 /**
  * Finds the parts of a saved state for layers and lone variables. Those whose numbers are what they were when they were
- * saved are known by them; where none are, for the weights come from elsewhere, by their names or by their order.
- * Nothing is changed.
+ * saved are known by them; where none are, and none of the process's other variables either, for the weights come from
+ * elsewhere, by their names or by their order. Nothing is changed.
  *
  * @param still - Lone variables that take no part in steps: averages alone are kept of them.
+ * @param others - Variables that may be those that were saved: the state waits for a step of theirs then.
  * @throws {@link CgfacError} `ERR_CGFAC_SHAPE_MISMATCH` for a part that is of another shape than its variable.
  */
 export function takeOver<T extends NewLayer>(
   { state: saved, certain, met }: Pending,
   fresh: readonly T[],
   still: readonly NewLayer[],
+  others: readonly Variable[],
   digestOf: DigestOf,
 ): TakenOver<T> {
   const blocks = fresh.filter(({ lone }) => !lone);
   const alone = fresh.filter(({ lone }) => lone);
   let layers = byContent(saved.layers, blocks, digestOf, met);
   let plain = byContent(saved.plain, [...alone, ...still], digestOf, met);
-  const sure = certain || layers.size + plain.size > 0;
+  const sure = certain || layers.size + plain.size > 0 || isElsewhere(saved, others, digestOf);
   if (!sure) {
     layers = byNameOrOrder(saved.layers, blocks);
     plain = byNameOrOrder(saved.plain, alone);

@@ -74,6 +74,7 @@ export function takeKeptStep(
   gradients: readonly (() => LayerGradient)[],
   last: number | undefined,
   stepRule: StepRule,
+  weightDecay: number,
 ): NaturalGradientsResult {
   const { measure, updates } = ready(preconditioner, () => ({
     measure: measureOf(stepRule, last),
@@ -83,7 +84,7 @@ export function takeKeptStep(
   }));
   const weightNorms = normsOf(layers.map((layer) => ({ name: layer.name, layer })));
   try {
-    return { summary: preconditioner.stepSync(updates, { ...measure, weightNorms }), updates };
+    return { summary: preconditioner.stepSync(updates, { ...measure, weightNorms, weightDecay }), updates };
   } catch (error) {
     if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NO_RECORD') throw error;
     throw noCapture('gradients of computeGradients', 'others, of a layer that has no factors yet');

@@ -144,7 +144,8 @@ export class Recipe {
       return { next: [], report: reportOf(step) };
     }
     const lone = moving.map((each, index) => ({ ...each, name: loneNames[index] ?? '' }));
-    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, !own, this.#settings);
+    const manner = { all: !own, fisher: this.fisher, lossFloor: this.#settings.lossFloor, weightDecay };
+    const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, manner);
     this.#lossFloor = summary.lossFloor;
     const rate = this.#rate(preconditioner);
     if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;
@@ -178,7 +179,7 @@ export class Recipe {
       return { next: [], report: reportOf(step) };
     }
     const { stepRule = 'auto' } = this.#layers.options ?? {};
-    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastSize, stepRule);
+    const { summary, updates } = takeKeptStep(preconditioner, step, read, this.#lastSize, stepRule, weightDecay);
     const report = reportOf(step, summary);
     if (summary.skipped !== undefined) return { next: [], report };
     const decay = 1 - summary.stepSize * weightDecay;

@@ -12,7 +12,6 @@ import { readPart, whole } from '../kinds/part';
 import { numbersOf, times } from '../tape/numbers';
 import type { GradientReader, LayerGradient } from './gradients';
 import type { LoneStep } from './lone-step';
-import type { RecipeSettings } from './settings';
 import type { Step } from './step';
 
 /** The rounding of a loss in float32, a mean of many terms, relative to itself. */
@@ -83,6 +82,18 @@ export function ready<T>(preconditioner: Preconditioner, make: () => T): T {
   }
 }
 
+/** How a step is taken. */
+interface Manner {
+  /** Whether all gradients are given, since they may hold more than those of the rows. */
+  readonly all: boolean;
+  /** What the output factors are made of. */
+  readonly fisher: 'true' | 'empirical';
+  /** L_min where it is given. */
+  readonly lossFloor: number | undefined;
+  /** The decay of the layers' weights, which follows the step. */
+  readonly weightDecay: number;
+}
+
 /**
  * Takes a step, of the rows' own gradients or of those given. An error forgets what was recorded for it.
  *
@@ -90,8 +101,6 @@ export function ready<T>(preconditioner: Preconditioner, make: () => T): T {
  * @param lone - The lone variables that take part.
  * @param lossGrads - The output gradients of the loss, layer by layer and site by site.
  * @param gradients - The gradients of layers whose own is not that of their rows; of all where `all`.
- * @param all - Whether all gradients are given, since they may hold more than those of the rows.
- * @param settings - What the output factors are made of, and L_min where it is given.
  */
 export function takeStep(
   preconditioner: Preconditioner,
@@ -100,8 +109,7 @@ export function takeStep(
   lone: readonly LoneStep[],
   lossGrads: readonly (readonly Float32Array[])[],
   gradients: readonly GradientReader[],
-  all: boolean,
-  { fisher, lossFloor: given }: Pick<RecipeSettings, 'fisher' | 'lossFloor'>,
+  { all, fisher, lossFloor: given, weightDecay }: Manner,
 ): NaturalGradientsResult {
   const { layers, loss, floor: found, assumedFloor, targets } = step;
   const floor = given ?? found;
@@ -113,7 +121,7 @@ export function takeStep(
     ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
   const assumed = assumedFloor === undefined ? {} : { assumedFloor };
-  const options = { loss, targets, weightNorms, ...(lossFloor === undefined ? assumed : { lossFloor }) };
+  const options = { loss, targets, weightNorms, weightDecay, ...(lossFloor === undefined ? assumed : { lossFloor }) };
   const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
     Object.fromEntries([
       ...gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : [])),

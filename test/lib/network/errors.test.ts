@@ -252,8 +252,8 @@ const table: Case[] = [
     what: 'a signal for a synchronous step',
     code: unknown,
     message:
-      'Expected one of loss, lossFloor, assumedFloor, targets, stepSize, samples, weightNorms, gradients for an ' +
-      "option of naturalGradientsSync but received 'signal'",
+      'Expected one of loss, lossFloor, assumedFloor, targets, stepSize, samples, weightNorms, weightDecay, ' +
+      "gradients for an option of naturalGradientsSync but received 'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),
   },
   {

@@ -73,6 +73,70 @@ describe.each([[1, 1] as const, [3, 3] as const, [1, 3] as const, [3, 1] as cons
   },
 );
 
+it('what is made of no numbers: products without terms, sums and means along an axis of length 0', () => {
+  const products = ([a, b]: readonly [number[], number[]], transposeA: boolean, transposeB: boolean): Case[] =>
+    [undefined, 'bias'].map((bias) => ({
+      name: JSON.stringify([a, b, bias]),
+      run: () =>
+        tf.fused.matMul({
+          ...{ a: tf.zeros(a), b: tf.zeros(b), transposeA, transposeB, activation: 'relu' },
+          ...(bias && { bias: normal([b.at(transposeB ? -2 : -1) ?? 0], 3) }),
+        }),
+    }));
+  return compare([
+    ...products(
+      [
+        [5, 0],
+        [0, 7],
+      ],
+      false,
+      false,
+    ),
+    ...products(
+      [
+        [0, 5],
+        [0, 7],
+      ],
+      true,
+      false,
+    ),
+    ...products(
+      [
+        [5, 0],
+        [7, 0],
+      ],
+      false,
+      true,
+    ),
+    ...products(
+      [
+        [3, 5, 0],
+        [1, 0, 7],
+      ],
+      false,
+      false,
+    ),
+    { name: 'matMul', run: () => tf.matMul(tf.zeros([64, 0]), tf.zeros([0, 90])) },
+    { name: 'einsum', run: () => tf.einsum('ij,jk->ik', tf.zeros([3, 0]), tf.zeros([0, 4])) },
+    {
+      name: 'the gradient of a dense layer, of no samples',
+      run: () => tf.grad((k) => tf.sum(tf.matMul(tf.zeros([0, 5]), k as tf.Tensor2D)))(tf.ones([5, 3])),
+    },
+    { name: 'conv2d', run: () => tf.conv2d(tf.ones<tf.Rank.R4>([2, 8, 8, 0]), tf.ones([3, 3, 0, 4]), 1, 'same') },
+    {
+      name: 'fused conv2d',
+      run: () =>
+        tf.fused.conv2d({
+          ...{ x: tf.ones([2, 8, 8, 0]) as tf.Tensor4D, filter: tf.ones([3, 3, 0, 4]) as tf.Tensor4D },
+          ...{ strides: 2, pad: 'valid', bias: normal([4], 1), activation: 'relu' },
+        }),
+    },
+    { name: 'sum', run: () => tf.sum(tf.zeros([0, 64, 64]), 0) },
+    { name: 'sum of all', run: () => tf.sum(tf.zeros([0, 64])) },
+    { name: 'mean, the axis kept', run: () => tf.mean(tf.zeros([3, 0, 4]), 1, true) },
+  ]);
+});
+
 it('convolutions whose windows are apart and leave the last inputs out', () =>
   compare(
     [5, 6, 7, 8, 9].flatMap((size) =>

@@ -15,10 +15,10 @@ const weightsOf = (net: Sequential) =>
   net.layers.flatMap((layer) => layer.getWeights()).map((weight) => Array.from(weight.dataSync()));
 
 /** A classifier whose layers have names. */
-function named(optimizer: tf.Optimizer, seed = 1): Sequential {
+function named(optimizer: tf.Optimizer, seed = 1, units = 7): Sequential {
   const net = sequential({
     layers: [
-      layers.dense({ name: 'enc', units: 7, activation: 'tanh', inputShape: [12], ...kernel(seed) }),
+      layers.dense({ name: 'enc', units, activation: 'tanh', inputShape: [12], ...kernel(seed) }),
       layers.dense({ name: 'head', units: 3, activation: 'softmax', ...kernel(seed + 1) }),
     ],
   });
@@ -38,6 +38,21 @@ async function trained(options: RecipeOptions = {}, steps = 6) {
   await train(net, x, y, steps);
   return { optimizer, net, x, y };
 }
+
+it.each([7, 5])('a state waits for its model where another one (%i units) trains before it', async (units) => {
+  const ran = async (reload: boolean) => {
+    const optimizer = cgfac({ seed: SEED });
+    const [first, second] = [named(optimizer), named(optimizer, 9, units)];
+    const [x, y] = [pixels(20, 1), classes(20, 2)];
+    await train(first, x, y, 6);
+    if (reload) await optimizer.setWeights(await optimizer.getWeights());
+    await train(second, x, y, 2);
+    await train(first, x, y, 2);
+    const both = () => [first, second].map(weightsOf);
+    return [both(), await optimizer.withAveragedWeights(both)];
+  };
+  expect(await ran(true)).toEqual(await ran(false));
+});
 
 describe('averages that were loaded', () => {
   it('stand in for the weights of their own model, beside the one that was saved and another copy', async () => {

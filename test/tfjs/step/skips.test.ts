@@ -86,6 +86,23 @@ it('cg skips a loss that is not finite, and says what it does', () => {
   expect(factors).toBeGreaterThan(0);
 });
 
+it.each([
+  { weightDecay: 2.5 },
+  { weightDecay: 1e39 },
+  { weightDecay: () => 1e30, useEma: false },
+  { weightDecay: 3, method: 'cg' },
+] as const)('a weight decay that would have weights grow skips the step: %o', (options) => {
+  const { variables, crossEntropy } = network();
+  const optimizer = cgfac({ seed: 1, stepRule: 'fixed', ...options });
+  const before = numbers(variables);
+  optimizer.minimize(crossEntropy, false, variables);
+  expect(optimizer.lastStep?.summary?.skipped).toMatch(/^weightDecay times the length of the step is .* would grow$/);
+  expect(numbers(variables)).toEqual(before);
+  const { grads } = optimizer.computeGradients(crossEntropy, variables);
+  optimizer.applyGradients(grads);
+  expect(numbers(variables)).toEqual(before);
+});
+
 describe('at the first step of a layer', () => {
   it('a gradient that is not finite leaves it to be checked at the next', () => {
     const { w, variables, crossEntropy, spoilt } = network();
