@@ -32,11 +32,11 @@ double squared(float number) {
 bool is_sum_of_squares(MatrixView<const float> average, double error, double& trace) {
   const double most = (1 + error) * (1 + error);
   for (std::size_t i = 0; i < average.rows; ++i) {
-    const double own = static_cast<double>(average(i, i));
+    const auto own = static_cast<double>(average(i, i));
     if (!(own >= 0)) return false;
     trace += own;
     for (std::size_t j = 0; j < i; ++j) {
-      const double other = static_cast<double>(average(j, j));
+      const auto other = static_cast<double>(average(j, j));
       if (!(squared(average(i, j)) <= most * (own + lost_squares) * (other + lost_squares))) return false;
     }
   }
@@ -95,7 +95,8 @@ void Factor::check(const FactorState& state) const {
 }
 
 void Factor::check_average(const FactorState& state) const {
-  const std::size_t side = options_.diagonal ? 1 : options_.blocks.count > 0 ? block_side() : dimension();
+  const std::size_t whole = options_.blocks.count > 0 ? block_side() : dimension();
+  const std::size_t side = options_.diagonal ? 1 : whole;
   // each refresh rounds once, and is forgotten by and by
   const double refreshes = std::min(static_cast<double>(state.refreshes), 1 / (1 - options_.decay));
   const double error = sum_error + (0x1p-22 * refreshes);
