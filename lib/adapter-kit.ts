@@ -17,10 +17,12 @@ export { kinds } from './base/kinds';
 export { is, made, type OptionRows, resolveOptions } from './base/option-table';
 /** Uniform numbers by seed and step, which targets are sampled with, and the seeds of several processes. */
 export { seedOfRank, type UniformNumbers, uniforms } from './base/random';
+/** Code of the caller's, what it throws an error of the package. */
+export { elementsOf, reading, unreadable } from './base/reading';
 /** Where the time of a step goes, for whoever listens. */
 export { timed } from './base/timed';
 /** Checks of arguments, each of which throws the error that names the argument. */
-export { checkOptions, describe, nonNegative, typeError, valueError } from './base/validate';
+export { describe, nonNegative, readOptions, typeError, valueError } from './base/validate';
 /** The rows of the sites of a shared layer, one after the other. */
 export { concatenated } from './base/vectors';
 /** The forms that the numbers of a layer and the damping have. */

@@ -5,7 +5,7 @@
  * - `ERR_CGFAC_INVALID_ARG_VALUE`: the right type, a value out of range.
  * - `ERR_CGFAC_UNKNOWN_OPTION`: an option name that does not exist (a misspelling, most often).
  * - `ERR_CGFAC_MISSING_OPTION`: an option without a default was left out.
- * - `ERR_CGFAC_SHAPE_MISMATCH`: an array of another length, or an operator of another shape.
+ * - `ERR_CGFAC_SHAPE_MISMATCH`: an array of another length, or an operator or a gradient of another shape.
  * - `ERR_CGFAC_DETACHED_BUFFER`: an array whose buffer was transferred away, before a call or while it was pending, or
  *   can change its size.
  * - `ERR_CGFAC_OVERLAP`: an output array overlaps an array that is still read, or that a pending call updates.
@@ -14,8 +14,8 @@
  *   positive.
  * - `ERR_CGFAC_NO_RECORD`: a layer was asked for a direction before it was given a batch.
  * - `ERR_CGFAC_BUSY`: a synchronous call on an object whose asynchronous call is still under way, or a call of a
- *   schedule on the object that asks it.
- * - `ERR_CGFAC_DISPOSED`: the object was disposed of.
+ *   schedule or a loss on the object that asks it.
+ * - `ERR_CGFAC_DISPOSED`: the object, or a tensor or a variable that was given, was disposed of.
  * - `ERR_CGFAC_OUT_OF_MEMORY`: a workspace could not be allocated, at load that of OpenBLAS.
  * - `ERR_CGFAC_NATIVE_LOAD`: the native addon could not be found or loaded.
  * - `ERR_CGFAC_BLAS_MISMATCH`: OpenBLAS gave wrong results in the self-check at load, or OPENBLAS_CORETYPE names a

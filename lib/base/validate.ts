@@ -135,14 +135,10 @@ export function didYouMean(name: string, known: readonly string[]): string {
   return meant === undefined ? '' : `; did you mean '${meant}'?`;
 }
 
-/** Checks that `options` is an object with no other names than `known`; a misspelt option is refused by name. */
-export function checkOptions(options: unknown, owner: string, known: readonly string[]): asserts options is object {
-  readOptions(options, owner, known);
-}
-
 /**
- * Checks options as {@link checkOptions} does, and reads each of them once: a copy, in which nothing is the caller's
- * but the values. An option that is `undefined` was not given.
+ * Checks that `options` is an object with no other names than `known` (a misspelt option is refused by name), and reads
+ * each of them once: a copy, in which nothing is the caller's but the values. An option that is `undefined` was not
+ * given.
  *
  * @param read - How they are read, where it has to be quick: it takes those of `known` apart and puts them together.
  */

@@ -25,6 +25,8 @@ export interface NetworkEntry {
   readonly recurrent: boolean;
   /** Whether an attention is computed from what it gives. */
   readonly attended: boolean;
+  /** Whether what its network gives enters one that the step does not train. */
+  readonly judged: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
   readonly layer: Layer;

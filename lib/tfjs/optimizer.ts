@@ -7,21 +7,23 @@ import {
   tidy,
   type Variable,
 } from '@tensorflow/tfjs-core';
-import { CgfacError, type NetworkMemory, type Schedule, timed } from '../adapter-kit';
-import { type CgfacOptions, optionsOf } from './options';
+import { CgfacError, elementsOf, type NetworkMemory, reading, type Schedule, timed, typeError } from '../adapter-kit';
+import type { CgfacOptions } from './options';
 import { assignAll, exchanged } from './step/averages';
 import { compute } from './step/compute';
-import { gradientsByName, type LossAndGradients, requireKnown } from './step/gradients';
+import { givenGradients, givenVariables, requireFitting, requireLossFunction } from './step/given';
+import { type LossAndGradients, requireKnown } from './step/gradients';
 import { LayerChecks } from './step/layer-checks';
 import { takeOn } from './step/next-values';
 import { Notices } from './step/notices';
 import { telling } from './step/ranks';
 import { Recipe } from './step/recipe';
 import type { OptimizerReport, StepReport } from './step/report';
+import { optionsOf } from './step/resolved-options';
 import type { Step } from './step/step';
+import { Turn } from './step/turn';
 import { explainingKernels } from './tape/errors';
 import type { NamedTensor } from './tape/named-tensor';
-import { registeredVariables } from './tape/tape';
 
 /**
  * The optimizer of `cgfac` for TensorFlow.js: natural-gradient steps for dense layers, and for whatever else multiplies
@@ -55,11 +57,10 @@ export class CgfacOptimizer extends Optimizer {
   readonly #recipe: Recipe;
   readonly #checks = new LayerChecks();
   readonly #notices: Notices;
+  readonly #turn = new Turn();
   /** What `computeGradients` captured, until its gradients are applied. */
   #step: Step | undefined;
   #lastStep: StepReport | undefined;
-  /** Whether the averages stand in the place of the variables. */
-  #averaging = false;
 
   /**
    * @param options - See {@link CgfacOptions}.
@@ -102,12 +103,15 @@ export class CgfacOptimizer extends Optimizer {
    * @throws {@link CgfacError} as {@link CgfacOptimizer.computeGradients} and {@link CgfacOptimizer.applyGradients} do.
    */
   override minimize(f: () => Scalar, returnCost = false, varList?: Variable[]): Scalar | null {
-    const { value, grads } = this.#compute(f, varList, true);
+    const before = this.#step;
+    const { value, grads } = this.#compute('minimize', f, varList);
+    const captured = this.#step;
     let done = false;
     try {
       this.applyGradients(grads);
       done = true;
     } finally {
+      if (!done && this.#step === captured) this.#step = before;
       dispose(grads);
       if (!done || !returnCost) value.dispose();
     }
@@ -120,22 +124,27 @@ export class CgfacOptimizer extends Optimizer {
    * @param f - Computes the loss; called once.
    * @param varList - The variables to differentiate by. Default: all trainable ones.
    * @returns The loss and the gradients by variable name; the caller disposes of them.
-   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar,
-   * `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form,
-   * `ERR_CGFAC_BUSY` during {@link CgfacOptimizer.withAveragedWeights}.
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar, an `f` that is no function
+   * and a `varList` of anything but variables, `ERR_CGFAC_INVALID_ARG_VALUE` where none of these is trainable or the
+   * loss depends on none, `ERR_CGFAC_DISPOSED` for tensors that were disposed of, `ERR_CGFAC_TFJS_KERNEL` for a backend
+   * that lacks an op, `ERR_CGFAC_TFJS_VERSION` for a tape of another form, `ERR_CGFAC_BUSY` during
+   * {@link CgfacOptimizer.withAveragedWeights}, and for a loss or a schedule that asks for a step, for other weights or
+   * for the end of this optimizer. The last capture is kept, then; what `f` throws comes out as it is.
    */
   override computeGradients(f: () => Scalar, varList?: Variable[]): LossAndGradients {
-    return this.#compute(f, varList, false);
+    return this.#compute('computeGradients', f, varList);
   }
 
-  /** `own`: the gradients go to `applyGradients` as they are, and those of kernels need not be computed. */
-  #compute(f: () => Scalar, varList: Variable[] | undefined, own: boolean): LossAndGradients {
-    this.#requireOwnWeights(own ? 'minimize' : 'computeGradients');
-    this.#step = undefined;
-    const variables = (varList ?? registeredVariables()).filter((variable) => variable.trainable);
-    this.#notices.tellOfCopies(variables);
-    const asked = { f, varList, variables, own, iteration: this.iterations };
-    const { result, step, failed } = compute(this.#recipe, this.#checks, asked);
+  #compute(call: 'minimize' | 'computeGradients', f: () => Scalar, varList: Variable[] | undefined): LossAndGradients {
+    const own = call === 'minimize'; // gradients go to applyGradients as they are, and those of kernels are not needed
+    const { result, step, failed } = this.#turn.take(call, () => {
+      const given = telling(this.#recipe.ranks, () => {
+        requireLossFunction(f);
+        return givenVariables(varList);
+      });
+      this.#notices.tellOfCopies(given.variables);
+      return compute(this.#recipe, this.#checks, { f, ...given, own, iteration: this.iterations });
+    });
     this.#notices.tellOfFailed(failed);
     this.#step = step;
     return result;
@@ -155,22 +164,29 @@ export class CgfacOptimizer extends Optimizer {
    * averaged over several calls), or others.
    * @throws {@link CgfacError} `ERR_CGFAC_TFJS_NO_CAPTURE` for gradients of variables that no step has met, or without
    * a captured step where the `stepRule` needs a loss ('quadratic' needs rows, too); `ERR_CGFAC_DIVERGED` for the third
-   * step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op.
+   * step in a row that is not finite; `ERR_CGFAC_TFJS_KERNEL` for a backend that lacks an op;
+   * `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_DISPOSED`, `ERR_CGFAC_SHAPE_MISMATCH` for
+   * anything but float32 tensors of the shapes of their variables; `ERR_CGFAC_BUSY` as
+   * {@link CgfacOptimizer.computeGradients}. The last capture is kept, then, for gradients that can be applied.
    */
   override applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
-    this.#requireOwnWeights('applyGradients');
+    this.#turn.take('applyGradients', () => this.#apply(variableGradients));
+  }
+
+  #apply(variableGradients: NamedTensorMap | NamedTensor[]): void {
     const captured = this.#step;
-    this.#step = undefined;
-    const gradients = gradientsByName(variableGradients);
-    const step = telling(this.#recipe.ranks, () => {
+    const { step, gradients } = telling(this.#recipe.ranks, () => {
+      const gradients = givenGradients(variableGradients);
       if (captured && Number.isFinite(captured.loss)) requireKnown(captured, gradients);
-      return captured ?? this.#recipe.kept(gradients, this.iterations);
+      const step = captured ?? this.#recipe.kept(gradients, this.iterations);
+      requireFitting(step, gradients);
+      return { step, gradients };
     });
     explainingKernels(() => {
       const changed = tidy(() => {
         const { next, report } = this.#recipe.apply(step, gradients);
         timed('assignment', () => takeOn(next));
-        this.#lastStep = report;
+        [this.#lastStep, this.#step] = [report, undefined];
         return next.length > 0;
       });
       if (changed) timed('averages', () => this.#recipe.assigned(step));
@@ -189,17 +205,14 @@ export class CgfacOptimizer extends Optimizer {
    * awaited.
    * @returns What `callback` returns.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` in a
-   * callback of its own; what `callback` throws.
+   * callback of its own, or from within a loss or a schedule, `ERR_CGFAC_INVALID_ARG_TYPE` for anything but a
+   * function; what `callback` throws.
    */
   async withAveragedWeights<T>(callback: () => T | Promise<T>): Promise<T> {
-    this.#requireOwnWeights('withAveragedWeights');
+    this.#turn.requireIdle('withAveragedWeights');
+    if (typeof callback !== 'function') throw typeError('a function', 'callback', callback);
     const averages = this.#averages('withAveragedWeights');
-    this.#averaging = true;
-    try {
-      return await exchanged(averages, callback);
-    } finally {
-      this.#averaging = false;
-    }
+    return await this.#turn.averaging(() => exchanged(averages, callback));
   }
 
   /**
@@ -207,10 +220,10 @@ export class CgfacOptimizer extends Optimizer {
    * training.
    *
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where there are no averages, `ERR_CGFAC_BUSY` during
-   * `withAveragedWeights`.
+   * `withAveragedWeights`, and from within a loss or a schedule.
    */
   finalizeVariableValues(): void {
-    this.#requireOwnWeights('finalizeVariableValues');
+    this.#turn.requireIdle('finalizeVariableValues');
     assignAll(this.#averages('finalizeVariableValues'));
   }
 
@@ -249,12 +262,14 @@ export class CgfacOptimizer extends Optimizer {
    *
    * @param weightValues - The tensors that were saved, in their order; the names do not matter.
    * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_INVALID_ARG_TYPE` for anything else,
-   * `ERR_CGFAC_BUSY` during `withAveragedWeights`; the state is what it was before, then.
+   * `ERR_CGFAC_BUSY` during `withAveragedWeights`, and from within a loss or a schedule; the state is what it was
+   * before, then.
    */
   override setWeights(weightValues: NamedTensor[]): Promise<void> {
     return new Promise((resolve) => {
-      this.#requireOwnWeights('setWeights');
-      this.iterations_ = this.#recipe.setWeights(weightValues);
+      this.iterations_ = this.#turn.take('setWeights', () =>
+        this.#recipe.setWeights(elementsOf(weightValues, 'the optimizer weights') ?? weightValues),
+      );
       this.#step = undefined;
       resolve();
     });
@@ -280,23 +295,21 @@ export class CgfacOptimizer extends Optimizer {
     cls: serialization.SerializableConstructor<T>,
     config: serialization.ConfigDict,
   ): T {
-    return new cls(optionsOf(config));
+    const options = optionsOf(config);
+    reading('a class of optimizers', 'cls', () => Reflect.construct(Object, [], cls));
+    return new cls(options);
   }
 
-  /** Lets go of the memory of the solvers and of the averages. The optimizer can be used again. */
+  /**
+   * Lets go of the memory of the solvers and of the averages. The optimizer can be used again.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_BUSY` from within a loss or a schedule.
+   */
   override dispose(): void {
+    this.#turn.requireOutside('dispose');
     this.#recipe.dispose();
     this.#step = undefined;
     super.dispose();
-  }
-
-  /** A step from the averages would be undone with them. */
-  #requireOwnWeights(call: string): void {
-    if (!this.#averaging) return;
-    throw new CgfacError(
-      'ERR_CGFAC_BUSY',
-      `Expected the weights themselves for ${call}() but received their averages; await withAveragedWeights first`,
-    );
   }
 
   /** The averages, of which there must be some. */

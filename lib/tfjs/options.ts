@@ -1,7 +1,4 @@
 import {
-  CgfacError,
-  type Communicator,
-  checkOptions,
   type Damping,
   is,
   kinds,
@@ -10,10 +7,7 @@ import {
   type PreconditionerOptions,
   type Preset,
   preconditionerRows,
-  resolveOptions,
-  resolvePreconditionerOptions,
   type Schedule,
-  valueError,
 } from '../adapter-kit';
 
 /** What follows from the graph, and what needs the loss after the step, which a training loop does not tell. */
@@ -27,7 +21,7 @@ type NotOfCg = 'preset' | 'trustRegion' | 'inverseUpdateSteps';
 const anySeed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 
 /** The options that are read here, before a preconditioner is made. */
-const ownRows = {
+export const ownRows = {
   seed: {
     kind: kinds.seed,
     default: made(anySeed, 'drawn at random'),
@@ -89,7 +83,7 @@ export const recipeRows = {
 } satisfies OptionRows;
 
 /** The `fisherFraction` of 'cg'. */
-const EVERY_TARGET = 1;
+export const EVERY_TARGET = 1;
 
 /** What {@link CgOptimizerOptions} says of its own; the defaults are those of 'cg'. */
 export const cgOptimizerRows = {
@@ -258,87 +252,7 @@ export interface CgOptimizerOptions extends Omit<RecipeOptions, NotOfCg | 'metho
   // options:end
 }
 
-/** The ranks that train a model together, two of them or more, and how often they compare their weights. */
-export interface RanksOptions {
-  readonly communicator: Communicator;
-  readonly weightCheckSteps: number;
-}
-
-/** The options after their check; those of the preconditioner are checked when they are given to it, too. */
-export interface ResolvedRecipeOptions {
-  readonly method: NonNullable<PreconditionerOptions['method']>;
-  /** The presets that the options fit: the first of them holds. */
-  readonly presets: readonly Preset[];
-  /** Whether the preset is an option given. */
-  readonly chosen: boolean;
-  readonly lossFloor: number | undefined;
-  readonly fisher: 'true' | 'empirical';
-  readonly seed: number;
-  /** Where there are others. */
-  readonly ranks?: RanksOptions;
-  readonly given: Readonly<Record<string, unknown>>;
-}
-
 /** The options of {@link cgfac} by name. */
 export const recipeOptionNames: readonly string[] = Object.keys({ ...preconditionerRows, ...recipeRows }).filter(
   (name) => !NOT_IN_THE_GRAPH.some((other) => other === name),
 );
-
-/** The presets that the options fit, the default first. */
-function presetsFor(network: object): readonly Preset[] {
-  const refusals: unknown[] = [];
-  const fitting = (['adaptive', 'safe', 'reconstruction'] as const).filter((preset) => {
-    try {
-      resolvePreconditionerOptions({ ...network, preset, lossReduction: 'mean' }, 'cgfac');
-      return true;
-    } catch (error) {
-      refusals.push(error);
-      return false;
-    }
-  });
-  if (fitting.length === 0) throw refusals[0];
-  return fitting;
-}
-
-/** Refuses the learning rate of the plain gradient steps that 0.1.0 took for what no layer has. */
-function refusePlainSteps(options: unknown): void {
-  if (typeof options !== 'object' || options === null || !('gradientLearningRate' in options)) return;
-  throw new CgfacError(
-    'ERR_CGFAC_UNKNOWN_OPTION',
-    'Expected no gradientLearningRate for cgfac but received one: variables that no layer has take part in the step ' +
-      'itself since 0.2, and learningRate is a factor of all that moves',
-  );
-}
-
-/**
- * Checks the options and draws the seed where there is none.
- *
- * @throws {@link CgfacError} `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`,
- * `ERR_CGFAC_MISSING_OPTION`.
- */
-export function resolveRecipeOptions(options: unknown): ResolvedRecipeOptions {
-  refusePlainSteps(options);
-  checkOptions(options, 'cgfac', recipeOptionNames);
-  const { lossFloor, fisher, ...given } = options as Readonly<Record<string, unknown>>;
-  const own = resolveOptions(ownRows, { seed: given.seed, lossFloor, fisher }, 'cgfac');
-  if (given.method === 'cg' && given.preset !== undefined)
-    throw valueError("no preset with method 'cg'", 'preset', given.preset);
-  const { fisherFraction = given.method === 'cg' ? EVERY_TARGET : undefined } = given;
-  const network = { ...given, ...(fisherFraction === undefined ? {} : { fisherFraction }), seed: own.seed };
-  const fitting = given.preset === undefined ? presetsFor(network) : undefined;
-  const { preset, method, communicator, weightCheckSteps } = resolvePreconditionerOptions(
-    { preset: fitting?.[0], ...network, lossReduction: 'mean' },
-    'cgfac',
-  );
-  const ranks = communicator && communicator.size > 1 ? { ranks: { communicator, weightCheckSteps } } : {};
-  return { ...own, ...ranks, method, presets: fitting ?? [preset], chosen: fitting === undefined, given: network };
-}
-
-/** The options in a saved configuration; what a loader adds, and what was saved as missing, is left out. */
-export function optionsOf(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const options: Record<string, unknown> = {};
-  for (const name of recipeOptionNames) {
-    if (config[name] !== undefined && config[name] !== null) options[name] = config[name];
-  }
-  return options;
-}

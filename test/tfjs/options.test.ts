@@ -1,4 +1,5 @@
-import { cgOptimizerRows, recipeOptionNames, recipeRows, resolveRecipeOptions } from '../../lib/tfjs/options';
+import { cgOptimizerRows, recipeOptionNames, recipeRows } from '../../lib/tfjs/options';
+import { resolveRecipeOptions } from '../../lib/tfjs/step/resolved-options';
 import { errorOf } from './support/backends';
 
 /** An error code, or `undefined` where the options are taken. */
@@ -72,6 +73,32 @@ test.each(['factorDecay', 'rank', 'panelRows', 'window', 'preset', 'trustRegion'
 test('every row is of an option, and in whole sentences', () => {
   expect(recipeOptionNames).toEqual(expect.arrayContaining(Object.keys({ ...recipeRows, ...cgOptimizerRows })));
   for (const { text } of Object.values({ ...recipeRows, ...cgOptimizerRows })) expect(text).toMatch(/^[^\s].*\.$/);
+});
+
+test('options may be inherited, or be getters of a class, as those of Preconditioner', async () => {
+  class Options {
+    readonly learningRate = 0.25;
+    get method() {
+      return 'cg';
+    }
+  }
+  const inherited = Object.assign(Object.create({ method: 'cg', typo: 1 }), { learningRate: 0.25 });
+  for (const options of [inherited, new Options()])
+    expect(resolveRecipeOptions(options)).toMatchObject({ method: 'cg', given: { method: 'cg', learningRate: 0.25 } });
+  const { code, message } = await errorOf(() => resolveRecipeOptions(Object.assign(new Options(), { typo: 1 })));
+  expect([code, message]).toEqual(['ERR_CGFAC_UNKNOWN_OPTION', expect.stringContaining("received 'typo'")]);
+});
+
+test('options that are objects are copied: what becomes of them afterwards is not seen', () => {
+  const options = { damping: { relative: 0.5 }, skipLayers: ['first'] };
+  const { given } = resolveRecipeOptions({ ...options, seed: 1 });
+  options.damping.relative = 7;
+  options.skipLayers.push('second');
+  expect(given).toEqual({ damping: { relative: 0.5 }, skipLayers: ['first'], seed: 1 });
+  const trustRegion = { kl: 0.5 };
+  const region = resolveRecipeOptions({ method: 'exact', dampingMode: 'tikhonov', stepRule: 'fixed', trustRegion });
+  trustRegion.kl = 7;
+  expect(region.given).toMatchObject({ trustRegion: { kl: 0.5 } });
 });
 
 test('a misspelt name is refused, with the one that was meant', async () => {

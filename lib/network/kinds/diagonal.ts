@@ -18,7 +18,7 @@ export interface DiagonalLayerOptions extends Omit<LayerRole, 'output'> {
   readonly columns?: number;
 }
 
-const names = ['features', 'columns', 'recurrent', 'attended', 'weights'];
+const names = ['features', 'columns', 'recurrent', 'attended', 'judged', 'weights'];
 
 /** Whether rows are the one sum over all samples. */
 const isSum = (rows: number, samples: number) => rows === 1 && samples > 1;

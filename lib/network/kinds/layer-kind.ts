@@ -29,6 +29,8 @@ export interface ParsedLayer {
   readonly recurrent: boolean;
   /** Whether an attention is computed from what it gives. */
   readonly attended: boolean;
+  /** Whether what its network gives enters one that the step does not train. */
+  readonly judged: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
   /** What it was registered with, its weights apart; nothing in it is the caller's. */

@@ -17,22 +17,28 @@ export interface LayerRole {
    * `maxRelativeChange` is a tenth for it. Default: false.
    */
   readonly attended?: boolean;
+  /**
+   * Whether what its network gives enters a network that the step does not train, as a critic, which makes a loss of it
+   * that may have no floor: `maxRelativeChange` is a tenth for it. Default: false.
+   */
+  readonly judged?: boolean;
   /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
   readonly output?: boolean;
 }
 
 /** The names of {@link LayerRole}. */
-export const roleNames = ['weights', 'recurrent', 'attended', 'output'];
+export const roleNames = ['weights', 'recurrent', 'attended', 'judged', 'output'];
 
 /** A layer of that shape with its role, checked. */
 export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
   const { weights, ...options } = role;
-  const { recurrent = false, attended = false, output = false } = options;
+  const { recurrent = false, attended = false, judged = false, output = false } = options;
   return {
     shape,
     weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
     recurrent: boolean(recurrent, 'recurrent'),
     attended: boolean(attended, 'attended'),
+    judged: boolean(judged, 'judged'),
     output: boolean(output, 'output'),
     options,
   };

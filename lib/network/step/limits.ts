@@ -13,6 +13,8 @@ const RECURRENT = 0.1;
 const LEAST_RECURRENT = 0.02;
 /** The bound of what an attention is computed from, relative to that of others: there data are multiplied by data. */
 const ATTENDED = 0.1;
+/** The bound of a network under another one that is not trained, which may promise ever more along its slope. */
+const JUDGED = 0.1;
 /** The bound of a scale and shift, relative to that of others: all that goes through a layer is multiplied by it. */
 const SCALE_SHIFT = 0.1;
 
@@ -41,10 +43,14 @@ function weightNorm(entry: NetworkEntry, { owns, weightNorms }: Weights): number
   return norm === undefined ? 0 : anyNumber(norm, `weightNorms.${name}`);
 }
 
-/** τ of a layer: a tenth of it for a recurrent kernel, what an attention is computed from, and a scale and shift. */
-function changeOf({ recurrent, attended, shape: { kind } }: NetworkEntry, change: number): number {
+/**
+ * τ of a layer: a tenth of it for a recurrent kernel, what an attention is computed from, a scale and shift, and what
+ * another network judges.
+ */
+function changeOf({ recurrent, attended, judged, shape: { kind } }: NetworkEntry, change: number): number {
   if (recurrent) return change * RECURRENT;
   if (attended) return change * ATTENDED;
+  if (judged) return change * JUDGED;
   return kind === 'scaleShift' ? change * SCALE_SHIFT : change;
 }
 

@@ -1,7 +1,8 @@
 /** Event files as TensorBoard reads them: records of TFRecord, each an Event message of protocol buffers. */
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { CgfacError } from '../../adapter-kit';
 
 /** The polynomial of Castagnoli, its bits turned (RFC 3720, appendix B.4). */
 const POLYNOMIAL = 0x82f63b78;
@@ -72,6 +73,21 @@ export function scalarEvent(seconds: number, step: number, values: ReadonlyMap<s
 /** The first message of a file: Event { wall_time = 1, file_version = 3 }. */
 const firstEvent = (seconds: number) => Buffer.concat([double(1, seconds), text(3, 'brain.Event:2')]);
 
+/**
+ * Makes a folder and those that it is in; not by `recursive`, which has no end where the system lets none be made, as
+ * in /proc.
+ */
+function makeFolder(path: string): void {
+  const parent = dirname(path);
+  if (existsSync(path) || parent === path) return;
+  makeFolder(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path)) throw error; // another process may have made it meanwhile
+  }
+}
+
 let files = 0;
 
 /** An event file of its own in a folder, made with the first number; each call is on the disk when it returns. */
@@ -83,16 +99,29 @@ export class EventFile {
     this.#folder = folder;
   }
 
-  /** Writes numbers of a step. */
+  /**
+   * Writes numbers of a step.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_VALUE` where the folder cannot be made, or written to.
+   */
   write(step: number, values: ReadonlyMap<string, number>): void {
     if (values.size === 0) return;
     const now = Date.now() / 1000;
-    this.#path ??= this.#begin(now);
-    appendFileSync(this.#path, record(scalarEvent(now, step, values)));
+    try {
+      this.#path ??= this.#begin(now);
+      appendFileSync(this.#path, record(scalarEvent(now, step, values)));
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new CgfacError(
+        'ERR_CGFAC_INVALID_ARG_VALUE',
+        `Expected a folder that can be written to for logdir but received '${this.#folder}': ${message}`,
+        { cause },
+      );
+    }
   }
 
   #begin(now: number): string {
-    mkdirSync(this.#folder, { recursive: true });
+    makeFolder(this.#folder);
     const seconds = String(Math.floor(now)).padStart(10, '0');
     const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${files++}`;
     const path = join(this.#folder, name);

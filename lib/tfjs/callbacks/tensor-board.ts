@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { checkOptions, typeError, valueError } from '../../adapter-kit';
+import { readOptions, typeError, valueError } from '../../adapter-kit';
 import { CgfacOptimizer } from '../optimizer';
 import type { StepReport } from '../step/report';
 import { type FitCallback, fitCallback, type Logs, numbersOf } from './callback';
@@ -45,8 +45,8 @@ export function stepNumbers(step: StepReport | undefined): Map<string, number> {
 function resolved(logdir: string, options: TensorBoardOptions) {
   if (typeof logdir !== 'string') throw typeError('a string', 'logdir', logdir);
   if (logdir === '') throw valueError('the path of a folder', 'logdir', logdir);
-  checkOptions(options, 'tensorBoard', ['updateFreq', 'optimizer']);
-  const { updateFreq = 'epoch', optimizer } = options;
+  if (logdir.includes('\0')) throw valueError('a path without null bytes', 'logdir', logdir.replaceAll('\0', '\\0'));
+  const { updateFreq = 'epoch', optimizer } = readOptions(options, 'tensorBoard', ['updateFreq', 'optimizer']);
   if (updateFreq !== 'batch' && updateFreq !== 'epoch')
     throw valueError("'batch' or 'epoch'", 'updateFreq', updateFreq);
   if (optimizer !== undefined && !(optimizer instanceof CgfacOptimizer))
@@ -62,6 +62,7 @@ function resolved(logdir: string, options: TensorBoardOptions) {
  * @param logdir - The folder, which is made where it is not there.
  * @param options - See {@link TensorBoardOptions}.
  * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`, `ERR_CGFAC_UNKNOWN_OPTION`.
+ * Training fails with `ERR_CGFAC_INVALID_ARG_VALUE` where a folder cannot be made or written to.
  */
 export function tensorBoard(logdir: string, options: TensorBoardOptions = {}): FitCallback {
   const { updateFreq, optimizer } = resolved(logdir, options);

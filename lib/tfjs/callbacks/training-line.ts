@@ -1,4 +1,4 @@
-import { checkOptions, type StepSummary, typeError, valueError } from '../../adapter-kit';
+import { reading, readOptions, type StepSummary, typeError, valueError } from '../../adapter-kit';
 import { CgfacOptimizer } from '../optimizer';
 import { type FitCallback, fitCallback, type Logs, numbersOf } from './callback';
 
@@ -51,10 +51,12 @@ interface Resolved {
   readonly interval: number;
 }
 
+/** What a stream of the caller's tells or does. */
+const ofStream = <T>(ask: () => T): T => reading('a stream that can be written to', 'the stream of trainingLine', ask);
+
 function resolved(options: TrainingLineOptions): Resolved {
-  checkOptions(options, 'trainingLine', ['stream', 'interval']);
-  const { stream = process.stderr, interval = 100 } = options;
-  if (typeof stream?.write !== 'function') throw typeError('a stream with write()', 'stream', stream);
+  const { stream = process.stderr, interval = 100 } = readOptions(options, 'trainingLine', ['stream', 'interval']);
+  if (!ofStream(() => typeof stream?.write === 'function')) throw typeError('a stream with write()', 'stream', stream);
   if (typeof interval !== 'number') throw typeError('a number', 'interval', interval);
   if (!(interval >= 0 && Number.isFinite(interval))) throw valueError('a number ≥ 0', 'interval', interval);
   return { stream, interval };
@@ -89,22 +91,31 @@ class Line {
   async endBatch(batch: number, logs: Logs | undefined): Promise<void> {
     for (const sentence of this.#optimizer.lastStep?.summary?.diagnoses ?? []) this.#say(sentence);
     const now = performance.now();
-    if (!this.#out.stream.isTTY || now - this.#last < this.#out.interval) return;
+    if (!this.#isTerminal || now - this.#last < this.#out.interval) return;
     this.#last = now;
     this.#draw([this.#place(batch), ...(await figures(logs)), ...this.#step()].join('  '));
   }
 
   async endEpoch(logs: Logs | undefined): Promise<void> {
     const text = [this.#place(), ...(await figures(logs)), ...this.#step()].join('  ');
-    if (this.#out.stream.isTTY) this.#draw(text);
-    this.#out.stream.write(this.#out.stream.isTTY ? '\n' : `${text}\n`);
+    const isTerminal = this.#isTerminal;
+    if (isTerminal) this.#draw(text);
+    this.#write(isTerminal ? '\n' : `${text}\n`);
     [this.#width, this.#last] = [0, Number.NEGATIVE_INFINITY];
   }
 
   /** Leaves the terminal with a line of its own, where training ended within an epoch. */
   end(): void {
-    if (this.#width > 0) this.#out.stream.write('\n');
+    if (this.#width > 0) this.#write('\n');
     this.#width = 0;
+  }
+
+  get #isTerminal(): boolean {
+    return ofStream(() => this.#out.stream.isTTY === true);
+  }
+
+  #write(text: string): void {
+    ofStream(() => this.#out.stream.write(text));
   }
 
   #step(): string[] {
@@ -119,9 +130,9 @@ class Line {
 
   /** A line over the one that is there, cut where the terminal ends. */
   #draw(text: string): void {
-    const { stream } = this.#out;
-    const cut = text.slice(0, Math.max((stream.columns || 120) - 1, 20));
-    stream.write(`\r${cut.padEnd(this.#width)}`);
+    const columns = ofStream(() => Number(this.#out.stream.columns ?? 0));
+    const cut = text.slice(0, Math.max((columns || 120) - 1, 20));
+    this.#write(`\r${cut.padEnd(this.#width)}`);
     this.#width = cut.length;
   }
 
@@ -130,8 +141,7 @@ class Line {
     const kind = sentence.replace(/\d+/g, '#');
     if (this.#said.has(kind)) return;
     this.#said.add(kind);
-    const { stream } = this.#out;
-    stream.write(stream.isTTY ? `\r${`cgfac: ${sentence}`.padEnd(this.#width)}\n` : `cgfac: ${sentence}\n`);
+    this.#write(this.#isTerminal ? `\r${`cgfac: ${sentence}`.padEnd(this.#width)}\n` : `cgfac: ${sentence}\n`);
     this.#width = 0;
   }
 }
@@ -147,7 +157,8 @@ async function figures(logs: Logs | undefined): Promise<string[]> {
  * @param optimizer - The optimizer that the model is compiled with.
  * @param options - See {@link TrainingLineOptions}.
  * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for an optimizer of another class,
- * `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for the options.
+ * `ERR_CGFAC_UNKNOWN_OPTION`, `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE` for the options. Training
+ * fails with `ERR_CGFAC_INVALID_ARG_VALUE` where the stream throws.
  */
 export function trainingLine(optimizer: CgfacOptimizer, options: TrainingLineOptions = {}): FitCallback {
   requireOptimizer(optimizer, 'trainingLine');

@@ -18,6 +18,7 @@ import { backward, dependents } from '../tape/graph';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
 import { type HeadReport, headReports } from './head-report';
+import { isJudged } from './judged';
 import { type CapturedVariable, capturedVariable } from './lone';
 import { type LayerLossGrads, layerLossGrads, lossGradients, replaceKernels } from './loss-grads';
 import { type FoundLayer, findLayers, type Layers, type LoneVariable, refusedOf, type UsedVariable } from './sites';
@@ -37,6 +38,8 @@ export interface CapturedLayer extends FoundLayer, LayerLossGrads {
   readonly siteSampled: readonly Float32Array[] | undefined;
   /** All of them, one after the other. */
   readonly sampledGrads: Float32Array | undefined;
+  /** Whether what the heads are enters a network that is not trained. */
+  readonly judged: boolean;
   /** Whether what it gives enters the loss as it is. */
   readonly output: boolean;
   /** The gradient of the penalties on a variable, where they were asked for and there are any. */
@@ -251,6 +254,8 @@ function captureLayers(
   const sample = () => sampledGradients(tape, loss, metric, sites, curved, { ...options, share });
   const sampled = share > 0 ? timed('sampled backward', sample) : undefined;
   const ends = endsOf(metric);
+  const trained = new Set([...layers.flatMap(variablesOf), ...lone.map(({ variable }) => variable)]);
+  const judged = isJudged(tape, sites, trained);
   const lossGrads = ownLossGrads(tape, loss, metric, { layers, lone }, penalised, options);
   const needsBackward = !lossGrads || !options.kernelsMayBeSkipped || layers.some(options.checked);
   // before the listeners, which see every gradient that comes
@@ -273,14 +278,15 @@ function captureLayers(
       get sampledGrads() {
         return siteSampled && concatenated(siteSampled);
       },
-      output: isOutput(layer, linear, ends),
+      judged,
+      output: !judged && isOutput(layer, linear, ends),
       ...layerLossGrads(layer, lossGrads, wanted, checked),
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });
   return {
     layers: captured,
-    lone: lone.map((each) => capturedVariable(tape, each, sampled?.sums)),
+    lone: lone.map((each) => capturedVariable(tape, each, judged, sampled?.sums)),
     samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
     ...floorsOf(value, metric, sampled?.drawn[0]?.lossSize),

@@ -14,6 +14,8 @@ export interface CapturedVariable extends LoneVariable {
   readonly recurrent: boolean;
   /** Whether an attention is computed from it. */
   readonly attended: boolean;
+  /** Whether the network that it is in enters one that is not trained. */
+  readonly judged: boolean;
 }
 
 /** Whether an op that uses a variable, or what is made of it alone, works on what another one of its kind made. */
@@ -37,8 +39,9 @@ function worksOnItself(tape: readonly TapeNode[], { id }: Variable): boolean {
 export function capturedVariable(
   tape: readonly TapeNode[],
   { variable, reason, nodes, attended }: UsedVariable,
+  judged: boolean,
   sums: ReadonlyMap<Variable, Float32Array> | undefined,
 ): CapturedVariable {
   const recurrent = worksOnItself(tape, variable);
-  return { variable, reason, curved: nodes.length > 0, recurrent, attended, sampledSum: sums?.get(variable) };
+  return { variable, reason, curved: nodes.length > 0, recurrent, attended, judged, sampledSum: sums?.get(variable) };
 }

@@ -6,7 +6,7 @@
 
 import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import * as tfjsCore from '@tensorflow/tfjs-core';
-import { CgfacError, typeError } from '../../adapter-kit';
+import { CgfacError, reading, typeError } from '../../adapter-kit';
 import { type WasmBackend, wasmBackend } from './heap';
 import { type KernelCall, type NativeKernel, THRESHOLDS, type Thresholds } from './kernel';
 import { kernels, productNames } from './table';
@@ -275,6 +275,10 @@ export function installKernels(tf: TfjsKernelRegistry = tfjsCore): InstalledKern
 
 /** {@link installKernels} with thresholds of the caller's own. */
 export function install(tf: TfjsKernelRegistry, thresholds: Thresholds): InstalledKernels {
+  return reading('a module that can be read', 'tf', () => installed(tf, thresholds));
+}
+
+function installed(tf: TfjsKernelRegistry, thresholds: Thresholds): InstalledKernels {
   const lacking = functions.find((name) => typeof (tf as Partial<TfjsKernelRegistry> | null)?.[name] !== 'function');
   if (lacking !== undefined) throw typeError(`a module with a function ${lacking}`, 'tf', tf);
   for (const { kernelName, stock } of kernels) if (stock) requireStock(tf, kernelName);

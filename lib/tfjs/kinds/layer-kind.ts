@@ -30,6 +30,7 @@ export type BiasRole =
 export interface LayerPlace {
   readonly recurrent: boolean;
   readonly attended: boolean;
+  readonly judged: boolean;
   readonly output: boolean;
 }
 
@@ -130,8 +131,8 @@ export interface LayerKind extends OpKind {
 export function registerLone({ size, shape }: Variable): Registration {
   const last = shape.at(-1) ?? 1;
   const columns = shape.length >= 2 && last > 1 && last < size ? { columns: last } : {};
-  return (preconditioner, name, { recurrent, attended }) => {
-    preconditioner.registerDiagonal(name, { features: size, ...columns, recurrent, attended });
+  return (preconditioner, name, { recurrent, attended, judged }) => {
+    preconditioner.registerDiagonal(name, { features: size, ...columns, recurrent, attended, judged });
   };
 }
 

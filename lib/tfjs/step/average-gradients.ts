@@ -1,5 +1,6 @@
-import { type NamedTensorMap, tensor } from '@tensorflow/tfjs-core';
-import { type Communicator, concatenated, typeError } from '../../adapter-kit';
+import { type NamedTensorMap, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { type Communicator, concatenated, reading, typeError } from '../../adapter-kit';
+import { requireGradient } from './given';
 import { requireCommunicator, requireSameWords } from './ranks';
 
 /**
@@ -11,28 +12,27 @@ import { requireCommunicator, requireSameWords } from './ranks';
  * @param communicator - The ranks that train together.
  * @returns New tensors, which the caller disposes of.
  * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for anything but float32 gradients and a communicator,
- * `ERR_CGFAC_COMMUNICATION` on all ranks, where one has others, or has refused its own.
+ * `ERR_CGFAC_DISPOSED` for a gradient that was disposed of; `ERR_CGFAC_COMMUNICATION` on all ranks, where one has
+ * others, or has refused its own.
  */
 export function averageGradients(gradients: NamedTensorMap, communicator: Communicator): NamedTensorMap {
   const ranks = requireCommunicator(communicator, 'averageGradients');
+  const size = reading('a communicator', 'communicator', () => ranks.size);
+  let given: readonly (readonly [string, Tensor])[] = [];
   const shapes = () => {
     if (typeof gradients !== 'object' || gradients === null) throw typeError('an object', 'gradients', gradients);
-    return JSON.stringify(
-      Object.entries(gradients).map(([name, gradient]) => {
-        if (gradient?.dtype === 'float32') return [name, gradient.shape];
-        throw typeError('a float32 tensor', `gradients.${name}`, gradient?.dtype);
-      }),
-    );
+    const entries = reading('an object that can be read', 'gradients', () => Object.entries(gradients));
+    given = entries.map(([name, gradient]) => [name, requireGradient(gradient, `gradients.${name}`)]);
+    return JSON.stringify(given.map(([name, { shape }]) => [name, shape]));
   };
   requireSameWords(ranks, shapes, 'gradients of the same variables');
-  const numbers = concatenated(Object.values(gradients).map((gradient) => gradient.dataSync<'float32'>()));
-  const sums = ranks.allreduceSync(numbers);
+  const sums = ranks.allreduceSync(concatenated(given.map(([, gradient]) => gradient.dataSync<'float32'>())));
   if (sums.length === 0) return {};
   let at = 0;
   return Object.fromEntries(
-    Object.entries(gradients).map(([name, { shape, size }]) => {
-      const mean = sums.slice(at, at + size).map((sum) => sum / ranks.size);
-      at += size;
+    given.map(([name, { shape, size: length }]) => {
+      const mean = sums.slice(at, at + length).map((sum) => sum / size);
+      at += length;
       return [name, tensor(mean, shape)];
     }),
   );

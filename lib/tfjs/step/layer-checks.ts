@@ -88,6 +88,7 @@ export class LayerChecks {
       curved: true,
       recurrent: false,
       attended: false,
+      judged: false,
       sampledSum: undefined,
     }));
     return { captured: { ...captured, layers, lone: [...captured.lone, ...alone] }, failed };

@@ -8,7 +8,7 @@ import { times } from '../tape/numbers';
 import type { StepRanks } from './ranks';
 
 /** A lone variable that takes part in a step. */
-export interface MovingVariable extends Pick<CapturedVariable, 'variable' | 'recurrent' | 'attended'> {
+export interface MovingVariable extends Pick<CapturedVariable, 'variable' | 'recurrent' | 'attended' | 'judged'> {
   /** The gradient of the variable, of the mean over the samples of all ranks. */
   readonly gradient: Float32Array;
   /** What is recorded as the gradient of the loss, of the mean over the samples of this rank. */
@@ -37,10 +37,10 @@ export interface LoneGradient {
 }
 
 function movingOf(
-  { variable, recurrent, attended }: CapturedVariable,
+  { variable, recurrent, attended, judged }: CapturedVariable,
   numbers: Pick<MovingVariable, 'gradient' | 'lossGrads' | 'outputGrads' | 'given'>,
 ): MovingVariable {
-  return { variable, recurrent, attended, ...numbers };
+  return { variable, recurrent, attended, judged, ...numbers };
 }
 
 /** The lone variables of one process, which has all samples. */

@@ -11,8 +11,8 @@ import {
   requireSameVariables,
   resolveOptions,
 } from '../../adapter-kit';
-import type { RanksOptions } from '../options';
 import { numbersOf } from '../tape/numbers';
+import type { RanksOptions } from './resolved-options';
 
 /** What a rank says: what it was asked, or the words of the error that it has instead. */
 type Said<T> = { readonly said: T } | { readonly error: string };

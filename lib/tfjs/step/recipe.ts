@@ -131,11 +131,12 @@ export class Recipe {
     for (const { variable, reason } of step.lone) this.#lone.set(variable, reason);
     if (reason !== undefined) return { next: [], report: reportOf(step, this.#open().skip(reason)) };
 
-    const { lossGrads, names, loneNames, weightDecay } = ready(this.#open(), () => ({
+    const { lossGrads, names, loneNames, weightDecay, rate } = ready(this.#open(), () => ({
+      // before anything is changed: a schedule that fails leaves everything as it is
+      weightDecay: this.#scheduled(this.#open()),
+      rate: this.#rate(this.#open()),
       lossGrads: step.layers.map((layer) => requiredGrads(layer, this.fisher === 'empirical')),
       ...this.#admit(step, moving),
-      // before the step: a schedule that fails leaves everything as it is
-      weightDecay: this.#scheduled(this.#open()),
     }));
     const preconditioner = this.#open();
     const variables = moving.map(({ variable }) => variable);
@@ -147,7 +148,6 @@ export class Recipe {
     const manner = { all: !own, fisher: this.fisher, lossFloor: this.#settings.lossFloor, weightDecay };
     const { summary, updates } = takeStep(preconditioner, step, names, lone, lossGrads, read, manner);
     this.#lossFloor = summary.lossFloor;
-    const rate = this.#rate(preconditioner);
     if (summary.skipped === undefined && rate > 0) this.#lastSize = summary.stepSize / rate;
     this.#heads = headsAfter(this.#heads, step.heads);
     const report = reportOf(step, summary);

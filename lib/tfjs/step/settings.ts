@@ -1,7 +1,7 @@
 import { nonNegative, type PreconditionerOptions, type Preset, type Schedule } from '../../adapter-kit';
 import type { Layer } from '../kinds/layer-kind';
-import { type RanksOptions, type ResolvedRecipeOptions, resolveRecipeOptions } from '../options';
 import { stemOf } from '../saving/matches';
+import { type RanksOptions, type ResolvedRecipeOptions, resolveRecipeOptions } from './resolved-options';
 
 /** How the reason begins why `skipLayers` keeps a layer from being preconditioned. */
 export const SKIPPED = 'skipLayers names it';

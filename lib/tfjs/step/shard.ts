@@ -1,6 +1,7 @@
 /** The share of each rank of the data that all of them have. */
 import { dispose, slice, Tensor, type TensorContainer } from '@tensorflow/tfjs-core';
-import { CgfacError, type Communicator, typeError, valueError } from '../../adapter-kit';
+import { CgfacError, type Communicator, elementsOf, reading, typeError, valueError } from '../../adapter-kit';
+import { formOf } from '../tape/tape';
 import { requireCommunicator } from './ranks';
 
 /** What reads the elements of a dataset. */
@@ -15,8 +16,10 @@ export interface ShardableDataset<T> {
   iterator(): Promise<ElementReader<T>>;
 }
 
+type Place = Pick<Communicator, 'rank' | 'size'>;
+
 /** The rows of a rank. */
-function rowsOf<T extends Tensor>(data: T, { rank, size }: Communicator, name: string): T {
+function rowsOf<T extends Tensor>(data: T, { rank, size }: Place, name: string): T {
   const [samples] = data.shape;
   if (samples === undefined) throw valueError('a tensor of samples', name, 'a scalar');
   if (samples === 0 || samples % size !== 0)
@@ -26,7 +29,7 @@ function rowsOf<T extends Tensor>(data: T, { rank, size }: Communicator, name: s
 }
 
 /** Every so many-th element of a dataset. */
-function everyOther<T>(data: ShardableDataset<T>, { rank, size }: Communicator): ShardableDataset<T> {
+function everyOther<T>(data: ShardableDataset<T>, { rank, size }: Place): ShardableDataset<T> {
   const iterator = async () => {
     const elements = await data.iterator();
     const next = async (): Promise<IteratorResult<T>> => {
@@ -63,7 +66,8 @@ function everyOther<T>(data: ShardableDataset<T>, { rank, size }: Communicator):
  * @returns New tensors, which the caller disposes of, or a dataset for `model.fitDataset`, which throws at its end
  * where the elements cannot be shared out equally.
  * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE` for anything else, `ERR_CGFAC_INVALID_ARG_VALUE` for samples
- * that cannot be shared out equally, or tensors of other numbers of samples.
+ * that cannot be shared out equally, or tensors of other numbers of samples, `ERR_CGFAC_DISPOSED` for a tensor that was
+ * disposed of.
  */
 export function shard<T extends Tensor>(data: T, communicator: Communicator): T;
 export function shard<T extends readonly Tensor[]>(
@@ -76,22 +80,29 @@ export function shard(
   communicator: Communicator,
 ): Tensor | Tensor[] | ShardableDataset<unknown> {
   const ranks = requireCommunicator(communicator, 'shard');
-  if (data instanceof Tensor) return rowsOf(data, ranks, 'data');
-  if (Array.isArray(data)) return sharesOf(data, ranks);
+  const place = reading('a communicator', 'communicator', () => ({ rank: ranks.rank, size: ranks.size }));
+  const what = 'a tensor, an array of tensors or a dataset';
+  if (reading(what, 'data', () => data instanceof Tensor)) return rowsOf(requireTensor(data, 'data'), place, 'data');
+  const elements = elementsOf(data, 'data');
+  if (elements !== undefined) return sharesOf(elements, place);
   const dataset = data as Partial<ShardableDataset<unknown>> | null | undefined;
-  if (typeof dataset?.iterator !== 'function')
-    throw typeError('a tensor, an array of tensors or a dataset', 'data', data);
-  return everyOther(dataset as ShardableDataset<unknown>, ranks);
+  if (!reading(what, 'data', () => typeof dataset?.iterator === 'function')) throw typeError(what, 'data', data);
+  return everyOther(dataset as ShardableDataset<unknown>, place);
+}
+
+/** Checks that a value is a tensor that is there. */
+function requireTensor(value: unknown, name: string): Tensor {
+  const form = reading('a tensor', name, () => formOf(value));
+  if (form === undefined) throw typeError('a tensor', name, value);
+  if (!form.isDisposed) return value as Tensor;
+  throw new CgfacError('ERR_CGFAC_DISPOSED', `Expected a tensor for ${name} but received one that was disposed of`);
 }
 
 /** The same rows of several tensors. */
-function sharesOf(data: readonly unknown[], communicator: Communicator): Tensor[] {
-  const tensors = data.map((each, index) => {
-    if (each instanceof Tensor) return each;
-    throw typeError('a tensor', `data[${index}]`, each);
-  });
+function sharesOf(data: readonly unknown[], place: Place): Tensor[] {
+  const tensors = data.map((each, index) => requireTensor(each, `data[${index}]`));
   const samples = tensors[0]?.shape[0];
   const other = tensors.findIndex(({ shape }) => shape[0] !== samples);
   if (other >= 0) throw valueError(`${samples} samples, as data[0] has,`, `data[${other}]`, tensors[other]?.shape[0]);
-  return tensors.map((each, index) => rowsOf(each, communicator, `data[${index}]`));
+  return tensors.map((each, index) => rowsOf(each, place, `data[${index}]`));
 }

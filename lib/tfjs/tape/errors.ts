@@ -22,15 +22,39 @@ export function noGradient(kernel: string, cause?: unknown): CgfacError {
   );
 }
 
+/** The message of an error; `undefined` of anything else that was thrown, or that cannot be read. */
+function messageOf(thrown: unknown): string | undefined {
+  try {
+    const { message } = thrown as { readonly message?: unknown };
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How TensorFlow.js begins to say that there is nothing to differentiate by, and what is said here. */
+const WITHOUT_VARIABLES = [
+  [
+    'variableGrads() expects at least one of the input variables',
+    'Expected a trainable variable or more for varList but received none',
+  ],
+  [
+    'Cannot find a connection between any variable',
+    'Expected a loss that depends on a variable that is trained but received one that does not',
+  ],
+] as const;
+
 /**
- * The error of a backend that lacks a kernel, or of a kernel that lacks a gradient, as one of ours; every other error
- * as it is.
+ * The error of a backend that lacks a kernel, of a kernel that lacks a gradient, or of a loss without a variable to
+ * differentiate by, as one of ours; every other error as it is.
  */
 export function explain(error: unknown): unknown {
-  if (error instanceof CgfacError || typeof (error as Error | undefined)?.message !== 'string') return error;
-  const { message } = error as Error;
+  const message = error instanceof CgfacError ? undefined : messageOf(error);
+  if (message === undefined) return error;
   const [, ungraded] = /gradient function not found for (\w+)/.exec(message) ?? [];
   if (ungraded) return noGradient(ungraded, error);
+  const without = WITHOUT_VARIABLES.find(([beginning]) => message.startsWith(beginning));
+  if (without) return new CgfacError('ERR_CGFAC_INVALID_ARG_VALUE', without[1], { cause: error });
   const [, kernel, backend] = /[Kk]ernel '(\w+)' (?:not registered )?for backend '(\w+)'/.exec(message) ?? [];
   if (!kernel) return error;
   const remedy =

@@ -1,6 +1,6 @@
 /**
- * The only file that touches the internals of TensorFlow.js: the tape of the forward pass, and the two counters of the
- * engine that say whether it is being written.
+ * The only file that touches the internals of TensorFlow.js: the tape of the forward pass, and the counters of the
+ * engine that say whether it is being written, and what was made meanwhile.
  *
  * A tape node lacks what a layer has to be known by: its kernel (an op with a gradient of its own, as those with a
  * fused kernel are, is filed under the name of its scope) and its attributes. Both pass through
@@ -8,6 +8,7 @@
  * is noted on the node that it leaves behind.
  */
 import {
+  clone,
   dispose,
   engine,
   fill,
@@ -18,8 +19,10 @@ import {
   type Variable,
   variableGrads,
 } from '@tensorflow/tfjs-core';
-import { timed, typeError } from '../../adapter-kit';
+import { timed } from '../../adapter-kit';
 import { explain, noGradient, versionError } from './errors';
+import { isMadeSince, requireScalar, type TensorForm } from './loss';
+import { type KernelNote, NO_ATTRIBUTES, noteOfCustomOp } from './notes';
 
 /** Gradient functions of a node's inputs, by input name. */
 export type InputGradients = Readonly<Record<string, () => Tensor>>;
@@ -47,11 +50,7 @@ interface KernelCall {
 interface EngineInternals {
   readonly state: EngineState;
   runKernelFunc: (call: KernelCall) => unknown;
-}
-
-interface KernelNote {
-  readonly kernel: string;
-  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly nextTensorId: () => number;
 }
 
 /** What a kind of layer tells of its ops, and TensorFlow.js does not. */
@@ -67,9 +66,6 @@ export interface OpKind {
    */
   gradientsFor(node: TapeNode, outputGradient: Tensor, wanted: readonly string[]): InputGradients | undefined;
 }
-
-const NO_ATTRIBUTES: Readonly<Record<string, unknown>> = Object.freeze({});
-const BOOKKEEPING: readonly string[] = ['Identity', 'Reshape', 'Cast'];
 
 /** One operation of the forward pass. */
 export class TapeNode {
@@ -146,8 +142,8 @@ export class TapeNode {
 
 function internals(): EngineInternals {
   const candidate = engine() as unknown as EngineInternals;
-  if (typeof candidate.runKernelFunc !== 'function')
-    throw versionError('a method runKernelFunc', typeof candidate.runKernelFunc);
+  for (const name of ['runKernelFunc', 'nextTensorId'] as const)
+    if (typeof candidate[name] !== 'function') throw versionError(`a method ${name}`, typeof candidate[name]);
   const { gradientDepth, kernelDepth } = candidate.state ?? {};
   if (typeof gradientDepth !== 'number' || typeof kernelDepth !== 'number') {
     throw versionError(
@@ -166,15 +162,6 @@ function isNode(node: EngineNode): boolean {
     (node.saved === undefined || Array.isArray(node.saved)) &&
     (node.gradient === undefined || typeof node.gradient === 'function')
   );
-}
-
-/** What an op with a gradient of its own stands for: the one kernel it ran, where that is one of `fused`. */
-function noteOfCustomOp(scope: string, ran: readonly KernelNote[], fused: readonly string[]): KernelNote {
-  const proper = ran.filter((note) => !BOOKKEEPING.includes(note.kernel));
-  const [only] = proper;
-  return only && proper.length === 1 && fused.includes(only.kernel)
-    ? only
-    : { kernel: scope, attributes: NO_ATTRIBUTES };
 }
 
 /** Runs `f` and notes the kernel and the attributes of every node that it leaves on the tape. */
@@ -229,6 +216,17 @@ function readTape(
 /** All variables that TensorFlow.js knows. */
 export function registeredVariables(): Variable[] {
   return Object.values(engine().registeredVariables);
+}
+
+/**
+ * The form of a tensor whose numbers TensorFlow.js has; `undefined` of anything else, an object that looks like one
+ * too. It runs code of the caller's where a value has such.
+ */
+export function formOf(value: unknown): TensorForm | undefined {
+  if (!(value instanceof Tensor)) return undefined;
+  const { dtype, shape, isDisposed } = value;
+  const isKnown = isDisposed || engine().state.tensorInfo.has(value.dataId);
+  return isKnown ? { dtype, shape: [...shape], isDisposed } : undefined;
 }
 
 /** What a kernel gave as a tensor of the scope. */
@@ -295,11 +293,12 @@ export function secondTape<T, U>(f: () => T, use: (added: readonly TapeNode[], r
  * `afterForward` gets the nodes in the order of execution. Where it calls `leaveOut` the backward pass is left out, and
  * the one gradient that is returned, of one of the variables named there, means nothing; not under a gradient that is
  * being computed around this one. `f` is called once. If anything throws, the tensors kept by the tape and the loss are
- * disposed of.
+ * disposed of. The loss that is returned is one that `f` made, or a copy.
  *
  * @param kinds - Those whose ops the nodes are to know.
  * @throws {@link CgfacError} `ERR_CGFAC_TFJS_VERSION` for an engine of another form, `ERR_CGFAC_TFJS_KERNEL` for a
- * backend that lacks a kernel, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar.
+ * backend that lacks a kernel, `ERR_CGFAC_INVALID_ARG_TYPE` for a loss that is not a scalar, `ERR_CGFAC_DISPOSED` for
+ * one that was disposed of, `ERR_CGFAC_INVALID_ARG_VALUE` for one that depends on no variable.
  */
 export function variableGradients(
   f: () => Scalar,
@@ -313,13 +312,15 @@ export function variableGradients(
   const start = outermost ? 0 : (before?.length ?? 0);
   const notes = new WeakMap<EngineNode, KernelNote>();
   const fused = kinds.flatMap(({ fusedKernels }) => fusedKernels);
-  let returned: unknown;
+  const first = core.nextTensorId();
+  let made: Tensor | undefined;
   try {
     const forward = () => {
-      const loss = timed('forward', () => noteKernels(core, notes, fused, f));
-      returned = loss;
-      if (!(loss instanceof Tensor)) throw typeError('a scalar', 'the loss that f returns', loss);
-      if (loss.rank !== 0) throw typeError('a scalar', 'the loss that f returns', loss.dataSync());
+      const returned = timed('forward', () => noteKernels(core, notes, fused, f));
+      if (isMadeSince(first, returned)) made = returned;
+      const given = requireScalar(returned, formOf);
+      const loss = made === undefined ? clone(given) : given;
+      made = loss;
       const tape = core.state.activeTape;
       if (!Array.isArray(tape)) throw versionError('an array activeTape', typeof tape);
       let leftOut: readonly Variable[] = [];
@@ -337,7 +338,7 @@ export function variableGradients(
       for (const node of activeTape) dispose([...(node.saved ?? [])]);
       core.state.activeTape = null;
     }
-    if (returned instanceof Tensor && !returned.isDisposed) returned.dispose();
+    if (made && !made.isDisposed) made.dispose();
     throw explain(error);
   }
 }

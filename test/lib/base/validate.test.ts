@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { anyOf, checkOptions, didYouMean, editDistance, nearestName, oneOf } from '../../../lib/base/validate';
+import { anyOf, didYouMean, editDistance, nearestName, oneOf, readOptions } from '../../../lib/base/validate';
 
 test('a name too long for a mistake is near to none, and is not compared', () => {
   const close = 'a'.repeat(64);
@@ -95,7 +95,7 @@ describe('the nearest name', () => {
 });
 
 test('an unknown option is refused, with the name that was meant where there is one', () => {
-  const checking = (options: object) => () => checkOptions(options, 'Thing', ['damping', 'rank']);
+  const checking = (options: object) => () => readOptions(options, 'Thing', ['damping', 'rank']);
   expect(checking({ damping: 1, rank: 2 })).not.toThrow();
   expect(checking({ dampng: 1 })).toThrow(
     expect.objectContaining({

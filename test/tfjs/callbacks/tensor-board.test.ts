@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
@@ -149,6 +149,7 @@ describe('under model.fit', () => {
 
 test.each([
   [['', {}], 'ERR_CGFAC_INVALID_ARG_VALUE', 'Expected the path of a folder for logdir'],
+  [['a\0b', {}], 'ERR_CGFAC_INVALID_ARG_VALUE', "Expected a path without null bytes for logdir but received 'a\\0b'"],
   [[3, {}], 'ERR_CGFAC_INVALID_ARG_TYPE', 'Expected a string for logdir but received'],
   [['x', { updateFreq: 'step' }], 'ERR_CGFAC_INVALID_ARG_VALUE', "Expected 'batch' or 'epoch' for updateFreq"],
   [['x', { optimizer: {} }], 'ERR_CGFAC_INVALID_ARG_TYPE', 'Expected a CgfacOptimizer for optimizer'],
@@ -157,4 +158,25 @@ test.each([
   const call = () => tensorBoard(...(args as unknown as Parameters<typeof tensorBoard>));
   expect(call).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
   expect(existsSync('x')).toBe(false);
+});
+
+test('a folder that cannot be made, or written to any more, is named with the reason', async () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const expected = (path: string, reason: RegExp) => ({
+    code: 'ERR_CGFAC_INVALID_ARG_VALUE',
+    message: expect.stringMatching(
+      `^Expected a folder that can be written to for logdir but received '${path}': ${reason.source}`,
+    ),
+    cause: expect.objectContaining({ code: expect.any(String) }),
+  });
+  const told = tensorBoard(file).onEpochEnd(0, { loss: 1 });
+  await expect(told).rejects.toMatchObject(expected(join(file, 'train'), /ENOTDIR: .*mkdir/));
+  const nowhere = tensorBoard('/proc/nowhere').onEpochEnd(0, { loss: 1 });
+  await expect(nowhere).rejects.toMatchObject(expected('/proc/nowhere/train', /(ENOENT|EACCES|EPERM): .*mkdir/));
+  const board = tensorBoard(folder);
+  await board.onEpochEnd(0, { loss: 1 });
+  rmSync(join(folder, 'train'), { recursive: true });
+  const gone = board.onEpochEnd(1, { loss: 1 });
+  await expect(gone).rejects.toMatchObject(expected(join(folder, 'train'), /ENOENT: /));
 });

@@ -79,3 +79,29 @@ test.each([
   const call = () => trainingLine(...(args as unknown as Parameters<typeof trainingLine>));
   expect(call).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
 });
+
+test('a stream that throws is an error that says so, with what it threw', async () => {
+  const cause = new Error('EPIPE');
+  const failing = {
+    write: () => {
+      throw cause;
+    },
+  };
+  const message =
+    'Expected a stream that can be written to for the stream of trainingLine but received one that throws';
+  const line = trainingLine(cgfac(), { stream: failing });
+  const error = { code: 'ERR_CGFAC_INVALID_ARG_VALUE', message: `${message}: EPIPE`, cause };
+  await expect(line.onEpochEnd(0, { loss: 1 })).rejects.toMatchObject(error);
+  const unread = Object.defineProperty({ write: () => true }, 'isTTY', { get: failing.write });
+  await expect(trainingLine(cgfac(), { stream: unread }).onBatchEnd(0, { loss: 1 })).rejects.toMatchObject(error);
+});
+
+test.each([
+  ['epoch', (line: ReturnType<typeof trainingLine>) => line.onEpochBegin('1' as never)],
+  ['batch', (line: ReturnType<typeof trainingLine>) => line.onBatchEnd('1' as never)],
+])('a number of a %s that is none is refused', async (name, call) => {
+  await expect(call(trainingLine(cgfac()))).rejects.toMatchObject({
+    code: 'ERR_CGFAC_INVALID_ARG_TYPE',
+    message: `Expected a number for ${name} but received '1'`,
+  });
+});

@@ -13,7 +13,7 @@ interface Ended {
   readonly whole?: readonly number[];
 }
 
-type Case = 'unknown' | 'schedule' | 'kept' | 'penalty' | 'wrong' | 'disposed' | 'apart' | 'resumed';
+type Case = 'unknown' | 'shape' | 'list' | 'schedule' | 'kept' | 'penalty' | 'wrong' | 'disposed' | 'apart' | 'resumed';
 type OfRank = Readonly<Record<Case, Ended>> & { readonly warned: readonly string[] };
 
 interface Found {
@@ -32,7 +32,7 @@ beforeAll(async () => {
 const ofBoth = (name: Case) => found.ranks.map((rank) => rank[name]) as [Ended, Ended];
 const told = 'ERR_CGFAC_COMMUNICATION: Expected a step that all ranks can take but received an error of rank 1: ';
 
-test.each(['unknown', 'schedule', 'kept', 'penalty', 'wrong', 'disposed', 'resumed'] as const)(
+test.each(['unknown', 'shape', 'list', 'schedule', 'kept', 'penalty', 'wrong', 'disposed', 'resumed'] as const)(
   '%s: both ranks go on with the same weights',
   (name) => {
     const [first, second] = ofBoth(name);
@@ -45,8 +45,10 @@ test.each(['unknown', 'schedule', 'kept', 'penalty', 'wrong', 'disposed', 'resum
 
 test.each([
   ['unknown', /^ERR_CGFAC_TFJS_NO_CAPTURE: Expected gradients of the last computeGradients .* one of stranger;/],
+  ['shape', /^ERR_CGFAC_SHAPE_MISMATCH: Expected a tensor of shape 3 × 3 for the gradient of other but .* of shape 9$/],
+  ['list', /^ERR_CGFAC_INVALID_ARG_TYPE: Expected a variable for varList\[1\] but received null$/],
   ['schedule', /^ERR_CGFAC_INVALID_ARG_VALUE: .* weightDecay\(2\) but received one that throws: no decay$/],
-] as const)('%s: an error of one rank in applyGradients is told the other', (name, words) => {
+] as const)('%s: an error of one rank in a step is told the other', (name, words) => {
   const [first, second] = ofBoth(name);
   expect(second.outcomes[2]).toMatch(words);
   expect(first.outcomes[2]).toBe(`${told}${second.outcomes[2]}`);

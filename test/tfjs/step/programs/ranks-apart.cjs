@@ -72,6 +72,20 @@ const unknown = (communicator) =>
     optimizer.applyGradients(communicator.rank === 1 ? { ...grads, stranger: tf.scalar(1) } : grads);
   });
 
+/** Gradients of another shape, on rank 1. */
+const shape = (communicator) =>
+  odd(communicator, {}, ({ optimizer, other }, make) => {
+    const { grads } = optimizer.computeGradients(make);
+    const turned = { ...grads, [other.name]: tf.reshape(grads[other.name], [9]) };
+    optimizer.applyGradients(communicator.rank === 1 ? turned : grads);
+  });
+
+/** Variables that are none, on rank 1. */
+const list = (communicator) =>
+  odd(communicator, {}, ({ optimizer, kernel, other }, make) => {
+    optimizer.minimize(make, false, communicator.rank === 1 ? [kernel, null] : [kernel, other]);
+  });
+
 /** A schedule that throws once, on rank 1. */
 function schedule(communicator) {
   let thrown = false;
@@ -151,6 +165,7 @@ async function cases(communicator) {
   console.warn = (text) => warned.push(text);
   const found = {
     ...{ unknown: unknown(communicator), schedule: schedule(communicator), kept: kept(communicator) },
+    ...{ shape: shape(communicator), list: list(communicator) },
     ...{ penalty: penalty(communicator), wrong: wrong(communicator) },
     ...{ disposed: disposed(communicator, true), apart: disposed(communicator, false) },
     resumed: await resumed(communicator),
