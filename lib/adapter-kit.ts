@@ -77,8 +77,8 @@ export {
   type Schedule,
   scheduled,
 } from './network/options';
-/** The preconditioner, and what layers are registered with. */
-export { type Padding, Preconditioner, type WindowOptions } from './network/preconditioner';
+/** The preconditioner, what layers are registered with, and its steps in arrays that are lent until the next one. */
+export { lentNaturalGradients, type Padding, Preconditioner, type WindowOptions } from './network/preconditioner';
 /** Whether variables are the same in all processes. */
 export { requireSameVariables } from './network/ranks/drift';
 /** The saved state of a preconditioner. */

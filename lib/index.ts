@@ -34,7 +34,20 @@ export { type Info, info, setThreads } from './native/info';
 export type { MethodUsed } from './native/reports';
 export type { AdaptationState, LossReport, ReportableStep } from './network/adaptation';
 export type { PreconditionerOptions, Preset, Schedule } from './network/options';
-export * from './network/preconditioner';
+export {
+  type Conv2dLayerOptions,
+  type Conv2dTransposeLayerOptions,
+  type DenseLayerOptions,
+  type DepthwiseConv2dLayerOptions,
+  type DiagonalLayerOptions,
+  type EmbeddingLayerOptions,
+  type LayerRole,
+  type Padding,
+  Preconditioner,
+  type ScaleShiftLayerOptions,
+  type SharingOptions,
+  type WindowOptions,
+} from './network/preconditioner';
 export type { PlannedLayer, PlanOptions, StepPlanOfRanks } from './network/ranks/plan';
 export type { SideWay } from './network/ranks/travel';
 export type { PreconditionerState, StoredLayer, StoredVector } from './network/state';

@@ -64,6 +64,13 @@ Array array_of(const Napi::Value& value) {
   return {.type = type_of(type), .data = data, .count = count};
 }
 
+/// Refuses more numbers than the integers of MPI count, before anything is sent.
+void require_countable(std::size_t total, const std::string& name) {
+  if (total <= static_cast<std::size_t>(std::numeric_limits<int>::max())) return;
+  throw Failure(FailureKind::value,
+                "Expected at most 2147483647 numbers for " + name + " but received " + std::to_string(total));
+}
+
 /// A copy of arrays of one type, one after the other, each with as many free numbers before it.
 Numbers copy_of(const std::vector<Array>& arrays, std::size_t room) {
   Numbers numbers{.type = arrays.front().type, .memory = {}, .runs = {}};
@@ -72,10 +79,7 @@ Numbers copy_of(const std::vector<Array>& arrays, std::size_t room) {
     numbers.runs.push_back({total + room, array.count});
     total += room + array.count;
   }
-  if (total > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
-    throw Failure(FailureKind::value,
-                  "Expected at most 2147483647 numbers for one collective but received " + std::to_string(total));
-  }
+  require_countable(total, "one collective");
   numbers.memory = bytes(total * bytes_of(numbers.type));
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     if (arrays[i].count > 0)
@@ -109,12 +113,17 @@ Napi::Value apart(Napi::Env env, const Numbers& numbers) {
   return arrays;
 }
 
-Counts counts_of(const Napi::Value& value) {
+/// What is expected of each rank, with room for what it says of its call before its numbers of that type.
+Counts counts_of(const Napi::Value& value, Type type) {
   if (!value.IsArray()) return std::nullopt;
   const auto list = value.As<Napi::Array>();
   std::vector<std::size_t> counts(list.Length());
-  for (std::uint32_t i = 0; i < list.Length(); ++i)
+  std::size_t total = 0;
+  for (std::uint32_t i = 0; i < list.Length(); ++i) {
     counts[i] = static_cast<std::size_t>(list.Get(i).As<Napi::Number>().Int64Value());
+    total += counts[i] + Ranks::room_before(type);
+    require_countable(total, "expected.counts");
+  }
   return counts;
 }
 
@@ -138,7 +147,7 @@ Jobs alltoallv(const Napi::CallbackInfo& info) {
   const auto parts = info[0].As<Napi::Array>();
   std::vector<Array> arrays(parts.Length());
   for (std::uint32_t i = 0; i < parts.Length(); ++i) arrays[i] = array_of(parts.Get(i));
-  const Counts counts = counts_of(info[1]);
+  const Counts counts = counts_of(info[1], arrays.front().type);
   const auto numbers = std::make_shared<Numbers>(copy_of(arrays, counts ? Ranks::room_before(arrays.front().type) : 0));
   return job_of([=](Ranks& ranks) { *numbers = ranks.alltoallv(*numbers, counts); },
                 [=](Napi::Env env) { return apart(env, *numbers); });
@@ -147,7 +156,7 @@ Jobs alltoallv(const Napi::CallbackInfo& info) {
 /// (values, counts or undefined)
 Jobs allgatherv(const Napi::CallbackInfo& info) {
   const Array array = array_of(info[0]);
-  const Counts counts = counts_of(info[1]);
+  const Counts counts = counts_of(info[1], array.type);
   const auto numbers = std::make_shared<Numbers>(copy_of({array}, counts ? Ranks::room_before(array.type) : 0));
   return job_of([=](Ranks& ranks) { *numbers = ranks.allgatherv(*numbers, counts); },
                 [=](Napi::Env env) { return apart(env, *numbers); });

@@ -76,3 +76,12 @@ export class CgfacError extends Error {
     this.code = code;
   }
 }
+
+/** Whether something that was thrown, which may be anything, is an error of this package. */
+export function isCgfacError(thrown: unknown): thrown is CgfacError {
+  try {
+    return thrown instanceof CgfacError;
+  } catch {
+    return false; // a proxy may throw when it is asked
+  }
+}

@@ -2,7 +2,7 @@
  * What callers give is code that they may have written: getters, traps of proxies, schedules. All of it runs here, once
  * for each call, and what it throws becomes an error of the package.
  */
-import { CgfacError } from './errors';
+import { CgfacError, isCgfacError } from './errors';
 
 /** The message of what was thrown, which may be anything. */
 function messageOf(thrown: unknown): string {
@@ -11,6 +11,15 @@ function messageOf(thrown: unknown): string {
     return typeof message === 'string' ? message : String(thrown);
   } catch {
     return 'something that cannot be read';
+  }
+}
+
+/** The name and the message of what was thrown, which may be anything. */
+export function wordsOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return messageOf(thrown);
   }
 }
 
@@ -31,7 +40,7 @@ export function reading<T>(expected: string, name: string, read: () => T): T {
 
 /** The error for what the caller's code threw; one of the package as it is. */
 export function unreadable(expected: string, name: string, thrown: unknown): CgfacError {
-  if (thrown instanceof CgfacError) return thrown;
+  if (isCgfacError(thrown)) return thrown;
   const words = `Expected ${expected} for ${name} but received one that throws: ${messageOf(thrown).slice(0, 200)}`;
   return new CgfacError('ERR_CGFAC_INVALID_ARG_VALUE', words, { cause: thrown });
 }

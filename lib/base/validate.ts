@@ -111,11 +111,15 @@ const FOREIGN_NAMES: ReadonlyMap<string, string> = new Map([
 /** A name as names are compared: upper and lower case, `_` and `-` make no difference. */
 const plain = (name: string): string => name.replace(/[_-]/g, '').toLowerCase();
 
+/** A name with more letters is near to none: to compare it would take as long as it is. */
+const LONGEST_NAME = 64;
+
 /**
  * The known name that is probably meant: what another package's name stands for here, else the nearest, if at most a
- * third of its letters are wrong.
+ * third of its letters are wrong; of a name that is too long for a mistake none.
  */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
+  if (name.length > LONGEST_NAME) return undefined;
   const own = FOREIGN_NAMES.get(plain(name));
   if (own !== undefined && known.includes(own)) return own;
   const distances = known.map((candidate) => editDistance(plain(name), plain(candidate)));

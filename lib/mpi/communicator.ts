@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import type { Communicator, Expected, Numbers, ReduceOperation } from '../base/communicator';
-import { CgfacError } from '../base/errors';
+import { CgfacError, isCgfacError } from '../base/errors';
+import { bufferOf, lengthOf } from '../base/float32';
 import { elementsOf } from '../base/reading';
 import { describe, nonNegativeInteger, oneOf, readOptions, typeError, valueError } from '../base/validate';
 import { detached } from '../base/weight-vector';
@@ -34,10 +35,12 @@ const known = 'a Float32Array, Float64Array, Int32Array or Uint8Array';
 const isKnown = [types.isFloat32Array, types.isFloat64Array, types.isInt32Array, types.isUint8Array];
 const typeOf = (value: unknown): number => isKnown.findIndex((is) => is(value));
 
+const lengthIn = (array: Numbers): number => lengthOf(array as Float32Array);
+
 /** Numbers of a type that travels, in memory that is there. */
 function numbers<T extends Numbers>(value: T, name: string): T {
   if (typeOf(value) < 0) throw typeError(known, name, value);
-  if (value.length === 0 && detached(value.buffer)) {
+  if (lengthIn(value) === 0 && detached(bufferOf(value as Float32Array))) {
     throw new CgfacError(
       'ERR_CGFAC_DETACHED_BUFFER',
       `Expected ${known} for ${name} but received one whose buffer was detached`,
@@ -51,13 +54,13 @@ function shapeError(expected: string, name: string, received: string): CgfacErro
 }
 
 /** An error of the package as it is, one of the addon as one of the package. */
-const ofThePackage = (error: unknown): unknown => (error instanceof CgfacError ? error : toCgfacError(error));
+const ofThePackage = (error: unknown): unknown => (isCgfacError(error) ? error : toCgfacError(error));
 
 /** The communicator of this process, once it is connected. */
 export class RanksOfMpi implements MpiCommunicator {
-  readonly rank: number;
-  readonly size: number;
   readonly library: MpiLibrary;
+  readonly #rank: number;
+  readonly #size: number;
   readonly #native: NativeMpi;
   readonly #timeout: number;
   readonly #forget: () => void;
@@ -66,12 +69,20 @@ export class RanksOfMpi implements MpiCommunicator {
   /** @param forget - Called once this process may leave as it likes. */
   constructor(native: NativeMpi, connection: NativeConnection, timeout: number, forget: () => void) {
     const { rank, size, version, path, abi } = connection;
-    this.rank = rank;
-    this.size = size;
-    this.library = { version, path, abi };
+    this.#rank = rank;
+    this.#size = size;
+    this.library = Object.freeze({ version, path, abi });
     this.#native = native;
     this.#timeout = timeout;
     this.#forget = forget;
+  }
+
+  get rank(): number {
+    return this.#rank;
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   allreduce<T extends Numbers>(values: T, operation: ReduceOperation = 'sum'): Promise<T> {
@@ -165,7 +176,7 @@ export class RanksOfMpi implements MpiCommunicator {
 
   #values<T extends Numbers>(values: T, expected: Expected | undefined): [T, number[] | undefined] {
     const checked = numbers(values, 'values');
-    return [checked, this.#counts(expected, checked.length)];
+    return [checked, this.#counts(expected, lengthIn(checked))];
   }
 
   #parts<T extends Numbers>(parts: readonly T[], expected: Expected | undefined): [T[], number[] | undefined] {
@@ -177,7 +188,8 @@ export class RanksOfMpi implements MpiCommunicator {
       if (typeOf(numbers(part, `parts[${rank}]`)) !== typeOf(list[0]))
         throw typeError('arrays of one type', 'parts', part);
     });
-    return [list, this.#counts(expected, list[this.rank]?.length ?? 0)];
+    const own = list[this.rank];
+    return [list, this.#counts(expected, own === undefined ? 0 : lengthIn(own))];
   }
 
   /** What is known of the numbers that come, checked against those of this rank. */

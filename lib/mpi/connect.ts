@@ -1,4 +1,4 @@
-import { CgfacError } from '../base/errors';
+import { CgfacError, isCgfacError } from '../base/errors';
 import { positiveInteger, readOptions } from '../base/validate';
 import { toCgfacError } from '../native/errors';
 import { loadMpi, type NativeConnection, type NativeMpi } from '../native/mpi';
@@ -73,8 +73,8 @@ async function connected(
   try {
     return await within(timeout, connecting, late);
   } catch (error) {
-    const known = error instanceof CgfacError ? error : toCgfacError(error);
-    throw known instanceof CgfacError && known.code === 'ERR_CGFAC_MPI' ? libraryError(known, named, launcher) : known;
+    const known = isCgfacError(error) ? error : toCgfacError(error);
+    throw isCgfacError(known) && known.code === 'ERR_CGFAC_MPI' ? libraryError(known, named, launcher) : known;
   }
 }
 
@@ -105,7 +105,7 @@ export async function connectMpi(options: ConnectOptions = {}): Promise<MpiCommu
   const connecting = begin(native, named === undefined ? launcher.libraries : [named], timeout);
   const forget = watchLeaving(native);
   const connection = await connected(connecting, launcher, named, timeout).catch((error: unknown) => {
-    if (error instanceof CgfacError && error.code === 'ERR_CGFAC_MPI') forget(); // nothing was started
+    if (isCgfacError(error) && error.code === 'ERR_CGFAC_MPI') forget(); // nothing was started
     throw error;
   });
   const communicator = new RanksOfMpi(native, connection, timeout, forget);

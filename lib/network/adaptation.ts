@@ -10,6 +10,7 @@
  * `damping_adaptation_decay`, `…_interval` and thresholds.
  */
 import { CgfacError } from '../base/errors';
+import { finite, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
 import type { Damping } from '../base/weight-vector';
 
 const OMEGA = 0.9;
@@ -56,6 +57,25 @@ export interface LossReport {
   readonly dampingFactor: number;
   /** The factor of φ from now on; 1 without `adaptiveFraction`. */
   readonly fractionFactor: number;
+}
+
+/** A saved state, checked as far as what a preconditioner may have found goes; `steps`: those that were done. */
+export function checkAdaptation(state: unknown, name: string, steps: number): void {
+  if (typeof state !== 'object' || state === null) throw typeError('{ damping, fraction, stepsSince }', name, state);
+  const { damping, fraction, stepsSince, momentumProduct, last } = state as Readonly<Record<string, unknown>>;
+  const within = (value: unknown, least: number, most: number, what: string) => {
+    const found = positive(value, `${name}.${what}`);
+    if (found < least || found > most) throw valueError(`a number from ${least} to ${most}`, `${name}.${what}`, value);
+  };
+  within(damping, 1 / MOST_DAMPING, MOST_DAMPING, 'damping');
+  within(fraction, 0, MOST_FRACTION, 'fraction');
+  if (nonNegativeInteger(stepsSince, `${name}.stepsSince`) > steps)
+    throw valueError(`no more than the ${steps} steps of the state`, `${name}.stepsSince`, stepsSince);
+  if (momentumProduct !== undefined) finite(momentumProduct, `${name}.momentumProduct`);
+  if (last === undefined) return;
+  const { loss, predictedDecrease } = (last ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof loss !== 'number' || typeof predictedDecrease !== 'number')
+    throw typeError('{ loss, predictedDecrease }', `${name}.last`, last);
 }
 
 /** A state without ⟨v, M⟩ of all layers, where each of them has its own. */

@@ -1,6 +1,7 @@
 /** What a {@link Preconditioner} keeps from one step to others, and how it is saved and restored. */
 import { CgfacError } from '../base/errors';
 import { seedOfRank, type UniformNumbers, uniforms } from '../base/random';
+import { reading } from '../base/reading';
 import {
   anyOf,
   boolean,
@@ -8,6 +9,7 @@ import {
   nonNegativeInteger,
   positiveInteger,
   readOptions,
+  typeError,
   valueError,
 } from '../base/validate';
 import type { Network } from './network';
@@ -27,6 +29,15 @@ function requireAlone(ranks: Ranks | undefined, call: string, instead: string): 
     'ERR_CGFAC_COMMUNICATION',
     `Expected ${instead}, which all ranks call, for a network of ${ranks.communicator.size} ranks but received ${call}`,
   );
+}
+
+/** Rows of a sample by layer, each read once. */
+function rowCounts(value: unknown, network: Network): Readonly<Record<string, number>> {
+  const expected = 'an object of positive integers';
+  if (typeof value !== 'object' || value === null) throw typeError(expected, 'rows', value);
+  const given = reading(expected, 'rows', () => Object.entries(value) as [string, unknown][]);
+  for (const [name] of given) network.entry(name); // refuses one that is not known
+  return Object.fromEntries(given.map(([name, rows]) => [name, positiveInteger(rows, `rows.${name}`)]));
 }
 
 /** The state of a preconditioner. */
@@ -187,9 +198,7 @@ export abstract class PreconditionerKeeping extends LayerRegistration {
     const asked = {
       batch,
       sampled: given.sampled === undefined ? share : nonNegativeInteger(given.sampled, 'sampled'),
-      rows: Object.fromEntries(
-        Object.entries(given.rows ?? {}).map(([name, rows]) => [name, positiveInteger(rows, `rows.${name}`)]),
-      ),
+      rows: given.rows === undefined ? {} : rowCounts(given.rows, this.#network),
       gradients: boolean(given.gradients ?? false, 'gradients'),
       refresh: boolean(given.refresh ?? true, 'refresh'),
       started: given.started === undefined ? undefined : boolean(given.started, 'started'),

@@ -1,5 +1,5 @@
 /** The layers of a {@link Preconditioner}, and the steps that they take together. */
-import { CgfacError } from '../base/errors';
+import { CgfacError, isCgfacError } from '../base/errors';
 import { clear } from '../base/float32';
 import { typeError, valueError } from '../base/validate';
 import { copied, forEachArray, newVector, requireApart, vectorOf } from '../base/vectors';
@@ -26,7 +26,7 @@ import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep 
 import { hyperparametersAt } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
-import { plannedStep } from './step/planned';
+import { type HowTaken, plannedStep } from './step/planned';
 import type { PreparedStep, PrepareOptions } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
@@ -41,7 +41,7 @@ function attempted(make: () => StepPlan): Attempt {
   try {
     return { plan: make() };
   } catch (thrown) {
-    if (thrown instanceof CgfacError && thrown.code === 'ERR_CGFAC_BUSY') throw thrown;
+    if (isCgfacError(thrown) && thrown.code === 'ERR_CGFAC_BUSY') throw thrown;
     return { thrown };
   }
 }
@@ -179,14 +179,9 @@ export class Network {
    * Checks a step's arguments. Nothing is changed before.
    *
    * @param how - `rewrites`: whether gradients are to be rewritten, all that have rows then. `owns`: whether the step
-   * is to have copies of what it works on.
+   * is to have copies of what it works on. `lends`: whether updates are given in arrays that it goes on with.
    */
-  plan(
-    gradients: LayerVectors | undefined,
-    options: StepOptions,
-    call: string,
-    how: Pick<StepPlan, 'rewrites' | 'owns'>,
-  ): StepPlan {
+  plan(gradients: LayerVectors | undefined, options: StepOptions, call: string, how: HowTaken): StepPlan {
     return plannedStep(this, gradients, options, call, how);
   }
 
@@ -265,7 +260,7 @@ export class Network {
       return this.#decide(plan, collect());
     } catch (error) {
       // What the solvers refused as not finite is a step to skip; anything else is an error.
-      if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+      if (!isCgfacError(error) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
       return skippedStep(plan, this.counts, error.message);
     }
   }

@@ -1,5 +1,5 @@
 import { write } from '../base/float32';
-import { anyNumber, typeError } from '../base/validate';
+import { anyNumber, nonNegativeInteger, typeError } from '../base/validate';
 import { forEachArray } from '../base/vectors';
 import type { LossReport } from './adaptation';
 import { exchanged } from './averages';
@@ -36,6 +36,14 @@ export type { LayerRole } from './kinds/role';
 export type { ScaleShiftLayerOptions } from './kinds/scale-shift';
 export type { Padding, WindowOptions } from './kinds/windows';
 
+/**
+ * {@link Preconditioner.naturalGradientsSync} without its copies: updates are the object's own arrays, which are to be
+ * read before its next call, and not to be written to or transferred. For adapters; not part of the public face.
+ */
+let lentNaturalGradients: (preconditioner: Preconditioner, options: NaturalGradientsOptions) => NaturalGradientsResult;
+
+export { lentNaturalGradients };
+
 const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms', 'weightDecay'];
 const asyncStepNames = [...stepNames, 'signal'];
 
@@ -63,6 +71,10 @@ const asyncStepNames = [...stepNames, 'signal'];
  */
 export class Preconditioner extends PreconditionerKeeping {
   readonly #network: Network;
+
+  static {
+    lentNaturalGradients = (preconditioner, options) => preconditioner.#naturalGradients(options, true);
+  }
 
   /**
    * @param options - See {@link PreconditionerOptions}; a name that is not an option is refused.
@@ -93,10 +105,13 @@ export class Preconditioner extends PreconditionerKeeping {
   /**
    * Whether the factors of a layer that has taken part in `steps` steps, see {@link Preconditioner.stepsOf}, take in
    * rows at its next one. Each layer counts its own steps: of networks that take turns this tells which is due.
+   *
+   * @throws {@link CgfacError} `ERR_CGFAC_INVALID_ARG_TYPE`, `ERR_CGFAC_INVALID_ARG_VALUE`.
    */
   refreshDueAfter(steps: number): boolean {
     const { counts, options, turns } = this.#network;
-    return turns.asking('refreshDueAfter()', () => refreshDueAfter(steps, counts, options));
+    const own = nonNegativeInteger(steps, 'steps');
+    return turns.asking('refreshDueAfter()', () => refreshDueAfter(own, counts, options));
   }
 
   /**
@@ -176,7 +191,7 @@ export class Preconditioner extends PreconditionerKeeping {
     options: StepOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<StepSummary> {
     const { signal, given } = stepOptions(options, 'step', asyncStepNames);
-    const how = { rewrites: true, owns: true };
+    const how = { rewrites: true, owns: true, lends: false };
     const plan = () => this.#network.plan(gradients, given(), 'step', how);
     return (await runLater(this.#network.run(unlessAborted(signal, plan)), signal)).summary;
   }
@@ -190,7 +205,8 @@ export class Preconditioner extends PreconditionerKeeping {
    */
   stepSync(gradients: LayerVectors, options: StepOptions = {}): StepSummary {
     const { given } = stepOptions(options, 'stepSync', stepNames);
-    const plan = () => this.#network.plan(gradients, given(), 'stepSync', { rewrites: true, owns: false });
+    const plan = () =>
+      this.#network.plan(gradients, given(), 'stepSync', { rewrites: true, owns: false, lends: false });
     return runNow(this.#network.run(plan)).summary;
   }
 
@@ -206,7 +222,7 @@ export class Preconditioner extends PreconditionerKeeping {
     options: NaturalGradientsOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<NaturalGradientsResult> {
     const { signal, given } = stepOptions(options, 'naturalGradients', [...asyncStepNames, 'gradients']);
-    const how = { rewrites: false, owns: true };
+    const how = { rewrites: false, owns: true, lends: false };
     const plan = () => this.#network.plan(given().gradients, given(), 'naturalGradients', how);
     return await runLater(this.#network.run(unlessAborted(signal, plan)), signal);
   }
@@ -214,11 +230,16 @@ export class Preconditioner extends PreconditionerKeeping {
   /**
    * Takes the step of {@link Preconditioner.naturalGradients} on the calling thread and the pool.
    *
+   * @returns As {@link Preconditioner.naturalGradients}: copies, which no later step changes or looks at.
    * @throws {@link CgfacError} As {@link Preconditioner.stepSync}.
    */
   naturalGradientsSync(options: NaturalGradientsOptions = {}): NaturalGradientsResult {
+    return this.#naturalGradients(options, false);
+  }
+
+  #naturalGradients(options: NaturalGradientsOptions, lends: boolean): NaturalGradientsResult {
     const { given } = stepOptions(options, 'naturalGradientsSync', [...stepNames, 'gradients']);
-    const how = { rewrites: false, owns: false };
+    const how = { rewrites: false, owns: false, lends };
     return runNow(this.#network.run(() => this.#network.plan(given().gradients, given(), 'naturalGradientsSync', how)));
   }
 

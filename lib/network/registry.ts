@@ -17,7 +17,7 @@ export interface NetworkEntry {
   readonly name: string;
   readonly kind: LayerKind;
   shape: NetworkShape;
-  /** What it was registered with. */
+  /** What it was registered with, its weights apart. */
   readonly options: object;
   /** Borrowed for good. */
   readonly weights: VectorArrays | undefined;

@@ -1,13 +1,13 @@
 /** The state of a {@link Preconditioner}: everything that training goes on with, its check, and its parts. */
 
-import { CgfacError } from '../base/errors';
+import { CgfacError, isCgfacError } from '../base/errors';
 import { copyOf } from '../base/float32';
 import { plainCopy } from '../base/reading';
-import { describe, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
+import { describe, finite, nonNegativeInteger, typeError, valueError } from '../base/validate';
 import { arraysOf, copied, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
-import { type AdaptationState, withoutProduct } from './adaptation';
+import { type AdaptationState, checkAdaptation, withoutProduct } from './adaptation';
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
@@ -90,24 +90,14 @@ function checkState(state: unknown): asserts state is PreconditionerState {
     );
   if (!object(state.layers)) throw typeError('the states of layers', 'state.layers', state.layers);
   if (!object(state.skippedSteps)) throw typeError('{ total, inARow }', 'state.skippedSteps', state.skippedSteps);
-  nonNegativeInteger(state.steps, 'state.steps');
-  nonNegativeInteger(state.skippedSteps.total, 'state.skippedSteps.total');
-  nonNegativeInteger(state.skippedSteps.inARow, 'state.skippedSteps.inARow');
+  const steps = nonNegativeInteger(state.steps, 'state.steps');
+  const { total, inARow } = state.skippedSteps;
+  if (nonNegativeInteger(total, 'state.skippedSteps.total') > steps)
+    throw valueError(`no more than the ${steps} steps of the state`, 'state.skippedSteps.total', total);
+  if (nonNegativeInteger(inARow, 'state.skippedSteps.inARow') > Number(total))
+    throw valueError(`no more than all ${total} of them`, 'state.skippedSteps.inARow', inARow);
   seedOf(state.seed, 'state.seed');
-  if (state.adaptation !== undefined) checkAdaptation(state.adaptation);
-}
-
-function checkAdaptation(adaptation: unknown): void {
-  if (!object(adaptation)) throw typeError('{ damping, fraction, stepsSince }', 'state.adaptation', adaptation);
-  positive(adaptation.damping, 'state.adaptation.damping');
-  positive(adaptation.fraction, 'state.adaptation.fraction');
-  nonNegativeInteger(adaptation.stepsSince, 'state.adaptation.stepsSince');
-  if (adaptation.momentumProduct !== undefined && typeof adaptation.momentumProduct !== 'number')
-    throw typeError('a number', 'state.adaptation.momentumProduct', adaptation.momentumProduct);
-  const { last } = adaptation;
-  if (last === undefined) return;
-  if (!object(last) || typeof last.loss !== 'number' || typeof last.predictedDecrease !== 'number')
-    throw typeError('{ loss, predictedDecrease }', 'state.adaptation.last', last);
+  if (state.adaptation !== undefined) checkAdaptation(state.adaptation, 'state.adaptation', steps);
 }
 
 /** A layer's part of a state. */
@@ -121,8 +111,7 @@ function storedLayer(state: PreconditionerState, name: string): StoredLayer {
     nonNegativeInteger(found.rows.output, `state.layers.${name}.rows.output`);
   }
   if (found.steps !== undefined) nonNegativeInteger(found.steps, `state.layers.${name}.steps`);
-  if (found.momentumProduct !== undefined && typeof found.momentumProduct !== 'number')
-    throw typeError('a number', `state.layers.${name}.momentumProduct`, found.momentumProduct);
+  if (found.momentumProduct !== undefined) finite(found.momentumProduct, `state.layers.${name}.momentumProduct`);
   return found;
 }
 
@@ -139,7 +128,7 @@ interface RestoredLayer {
 
 /** The error of a layer's state, with what to do about one that was saved under other options. */
 function refusedState(error: unknown, name: string): unknown {
-  if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_SHAPE_MISMATCH') return error;
+  if (!isCgfacError(error) || error.code !== 'ERR_CGFAC_SHAPE_MISMATCH') return error;
   return new CgfacError(
     error.code,
     `Expected the state of a layer of the same shape, method, dampingMode and factorHistory for state.layers.${name} ` +
@@ -180,7 +169,10 @@ export function networkState(network: Network, seed: number, parts?: LayerStates
   );
   const { steps, skipped } = network.counts;
   const momentumProduct = expectedProduct(network.all);
-  const adaptation = { ...network.adaptation.state(), ...(momentumProduct ? { momentumProduct } : {}) };
+  const adaptation = {
+    ...network.adaptation.state(),
+    ...(momentumProduct && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
+  };
   return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
 }
 

@@ -107,7 +107,7 @@ export interface NaturalGradientsResult {
   readonly summary: StepSummary;
   /**
    * The updates M of the layers without registered weights, to be subtracted; all of them zero where the step was
-   * skipped. They are the object's own arrays, valid until the next step.
+   * skipped. Copies: they are the caller's, to keep or to change.
    */
   readonly updates: LayerVectors;
 }

@@ -42,6 +42,9 @@ type Entry = readonly [name: string, given: object, call: (argument: never) => u
 
 const own = () => ({ ...rows(), lossGrads: numbers(8) });
 const named = { first: numbers(6) };
+const saved = network().stateDict();
+const sides = saved.layers.first?.factors ?? {};
+const stateWith = (part: object) => ({ ...saved, layers: { first: { ...saved.layers.first, ...part } } }) as never;
 const entries: readonly Entry[] = [
   ['new FisherOperator', { ...layer, ...rows() }, (a) => new FisherOperator(a)],
   ['new ConjugateGradient', { maxIterations: 3 }, (a) => new ConjugateGradient(a)],
@@ -106,6 +109,12 @@ const entries: readonly Entry[] = [
   ['reportLoss', {}, (a) => network().reportLoss(a)],
   ['withAveragedWeights', {}, (a) => network().withAveragedWeights(a)],
   ['loadStateDict', network().stateDict(), (a) => network().loadStateDict(a)],
+  ['factors of a state', sides, (a) => network().loadStateDict(stateWith({ factors: a }))],
+  ['solver of a state', {}, (a) => network({ method: 'kfac' }).loadStateDict(stateWith({ solver: a }))],
+  ['plan', { batch: 4, rows: {} }, (a) => network().plan(a)],
+  ['rows of plan', { first: 2 }, (a) => network().plan({ batch: 4, rows: a })],
+  ['refreshDueAfter', {}, (a) => network().refreshDueAfter(a)],
+  ['resize', { inputShape: [4, 4, 1] }, (a) => network().resize('first', a)],
   ['learningRate', {}, (a) => Object.assign(network(), { learningRate: a })],
   ['setThreads', {}, (a) => setThreads(a)],
 ];
@@ -235,6 +244,26 @@ test('a getter that calls the very call that reads it: an error of the package, 
   };
   expect(() => solver.preconditionSync(numbers(6), options)).toThrow(CgfacError);
   expect(solver.preconditionSync(numbers(6)).reason).toBe('converged');
+});
+
+test('what a getter throws may be anything, even what cannot be asked what it is', async () => {
+  for (const thrown of [hostileValues['a revoked proxy'], hostileValues['a proxy that throws']]) {
+    const options = {
+      get loss(): number {
+        throw thrown?.();
+      },
+    };
+    for (const call of [() => network().naturalGradientsSync(options), () => network().naturalGradients(options)])
+      expect(await errorOf(call)).toMatchObject({ code: 'ERR_CGFAC_INVALID_ARG_VALUE' });
+  }
+});
+
+test('layers that plan does not know are refused', () => {
+  const preconditioner = network({ skipLayers: ['left out'] });
+  preconditioner.registerDense('left out', dense);
+  expect(() => preconditioner.plan({ batch: 4, rows: { frist: 2 } })).toThrow(CgfacError);
+  expect(() => preconditioner.plan({ batch: 4, rows: null as never })).toThrow(CgfacError);
+  expect(preconditioner.plan({ batch: 4, rows: { first: 2, 'left out': 2 } }).layers).toHaveLength(1);
 });
 
 test('an option is read once: what a getter gives afterwards is not seen', () => {

@@ -100,8 +100,10 @@ const refusals = [
   'ERR_CGFAC_SHAPE_MISMATCH',
   'ERR_CGFAC_SHAPE_MISMATCH',
   'ERR_CGFAC_UNKNOWN_OPTION',
-  'ERR_CGFAC_DETACHED_BUFFER',
 ];
+
+/** Of assignments to rank and size, of arrays that say of themselves what is not so, and of one that was moved. */
+const odd = ['read-only', 'read-only', 'none', 'none', 'ERR_CGFAC_DETACHED_BUFFER'];
 
 beforeAll(requireMpi);
 
@@ -112,7 +114,11 @@ function requireRight(told: readonly Told[], abi: string): void {
   expect(told.map(({ library }) => library.abi)).toEqual(told.map(() => abi));
   for (const { refused, after, again } of told) {
     const beyond = ranks === 1 ? 'none' : 'ERR_CGFAC_INVALID_ARG_VALUE';
-    expect(refused).toEqual({ codes: [beyond, beyond, ...refusals], sum: (ranks * (ranks - 1)) / 2 });
+    const uncountable = [beyond, beyond, beyond, beyond];
+    expect(refused).toEqual({
+      codes: [beyond, beyond, ...refusals, ...uncountable, ...odd],
+      sum: (ranks * (ranks - 1)) / 2,
+    });
     expect([after, again]).toEqual(['ERR_CGFAC_DISPOSED', 'ERR_CGFAC_MPI']);
   }
   const count = told[0]?.entries.length ?? 0;

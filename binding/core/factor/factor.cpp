@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/base/error.h"
-#include "core/block/finite.h"
 #include "core/block/fisher_block.h"
 #include "core/block/weight_vector.h"
 #include "core/linalg/blas.h"
@@ -13,9 +12,6 @@
 
 namespace cgfac {
 namespace {
-
-// What numbers of JavaScript count.
-constexpr std::size_t most_refreshes = std::size_t{1} << 53U;
 
 void forget(std::shared_ptr<const void>& owner, MatrixView<const float>& borrowed) {
   owner.reset();
@@ -160,32 +156,6 @@ std::size_t Factor::average_size() const {
   if (options_.diagonal) return dimension();
   if (options_.blocks.count > 0) return options_.blocks.count * block_side() * block_side();
   return dense() ? dimension() * dimension() : 0;
-}
-
-void Factor::check(const FactorState& state) const {
-  const bool begun = state.refreshes > 0;
-  const std::size_t d = dimension();
-  const std::size_t count = state.rows.size() / d;
-  const bool averaged = average_size() > 0;
-  bool fits = state.dimension == d && count * d == state.rows.size() && (!averaged || count == 0) &&
-              state.average.size() == (begun ? average_size() : 0) && state.squares.size() == (panel() ? count : 0) &&
-              (begun || count == 0) && (!begun || averaged || count > 0) &&
-              state.own <= (averaged || panel() ? state.own : count);
-  const bool ends_in_ones = homogeneous_ && !averaged && !panel();
-  for (std::size_t i = 0; fits && ends_in_ones && i < count; ++i) fits = state.rows[(i * d) + features_] == 1;
-  if (!fits) throw expected(ErrorCode::shape_mismatch, "the state of a factor like this one", "state", "another");
-  require_finite("the rows of a state", state.rows);
-  require_finite("the average of a state", state.average);
-  const bool follows = std::isnan(state.trace) && !averaged && !panel();
-  double sum = state.scale + (follows ? 0 : state.trace);
-  for (const double square : state.squares) sum += square;
-  if (!std::isfinite(sum)) throw expected(ErrorCode::not_finite, "finite numbers", "the state", "another");
-  const auto negative = [](double number) { return number < 0; };
-  if (state.scale < 0 || state.trace < 0 || std::ranges::any_of(state.squares, negative) ||
-      (options_.diagonal && std::ranges::any_of(state.average, negative)))
-    throw expected(ErrorCode::invalid_value, "squares, their sums and their scale of 0 and more", "the state", "less");
-  if (state.refreshes > most_refreshes)
-    throw expected(ErrorCode::invalid_value, "at most 2^53 refreshes", "the state", "more");
 }
 
 void Factor::restore(const FactorState& state) {

@@ -157,7 +157,8 @@ class Factor {
 
   /// What the factor needs to go on with; a copy.
   [[nodiscard]] FactorState state() const;
-  /// Throws Error(shape_mismatch) for the state of another factor, Error(not_finite) for numbers that are not.
+  /// Throws Error(shape_mismatch) for the state of another factor, Error(not_finite) for numbers that are not,
+  /// Error(invalid_value) for numbers that no factor has.
   void check(const FactorState& state) const;
   /// Checks it and takes it over.
   void restore(const FactorState& state);
@@ -184,6 +185,7 @@ class Factor {
   [[nodiscard]] bool dense() const;
   [[nodiscard]] bool panel() const { return options_.history == FactorHistory::panel && !dense() && !by_number(); }
   [[nodiscard]] MatrixView<const float> stack_of(const Kept& kept) const;
+  void check_average(const FactorState& state) const;
   // each makes the next factor of `now_` in `other_`
   void refresh_rows(const Fresh& fresh);
   void refresh_panel(const Fresh& fresh);

@@ -1,7 +1,9 @@
 #include "core/layer/layer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -11,6 +13,27 @@
 #include "core/solver/cost.h"
 
 namespace cgfac {
+namespace {
+
+// Eigenvectors are rows of norm 1, their values ascend from 0 on; of other sizes `EigenBases::restore` knows.
+void require_bases(std::span<const float> vectors, std::span<const float> values) {
+  constexpr double rounding = 1e-3;
+  cgfac::require_finite("the factors of a state", vectors);
+  cgfac::require_finite("the factors of a state", values);
+  const std::size_t d = values.size();
+  bool found = std::ranges::is_sorted(values) && (d == 0 || values.front() >= 0);
+  for (std::size_t k = 0; found && vectors.size() == d * d && k < d; ++k) {
+    double norm2 = 0;
+    for (const float number : vectors.subspan(k * d, d))
+      norm2 += static_cast<double>(number) * static_cast<double>(number);
+    found = std::abs(norm2 - 1) <= rounding;
+  }
+  if (!found)
+    throw expected(ErrorCode::invalid_value, "eigenvectors of norm 1 with ascending eigenvalues of 0 and more",
+                   "the state", "others");
+}
+
+}  // namespace
 
 void require_solver(const LayerOptions& options) {
   const bool averages = options.factor.history != FactorHistory::none;
@@ -259,6 +282,8 @@ void Layer::restore(const LayerState& state) {
   const bool decomposed = options_.method == Method::kfac && state.batches > 0;
   input_.check(state.input);
   output_.check(state.output);
+  require_bases(state.eigen.input_vectors, state.eigen.input_values);
+  require_bases(state.eigen.output_vectors, state.eigen.output_values);
   eigen_.restore(state.eigen, shape_.out_features, shape_.cols(), decomposed);
   input_.restore(state.input);
   output_.restore(state.output);

@@ -126,7 +126,8 @@ class Layer {
   /// What the layer needs to go on with; a copy.
   [[nodiscard]] LayerState state() const;
   /// Takes over a state; recorded rows are forgotten. Throws Error(shape_mismatch) for the state of another layer,
-  /// Error(not_finite) for numbers that are not; nothing is changed then.
+  /// Error(not_finite) for numbers that are not, Error(invalid_value) for those that no layer has; nothing is changed
+  /// then.
   void restore(const LayerState& state);
   /// Forgets the rows, the factors and the warm start.
   void reset();

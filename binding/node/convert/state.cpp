@@ -49,7 +49,7 @@ std::vector<T> numbers_of(const Napi::Object& object, const char* name) {
 }
 
 Napi::Object object_of(const Napi::Value& value) {
-  if (!value.IsObject()) throw unfit();
+  if (!value.IsObject() || value.IsFunction()) throw unfit();
   return value.As<Napi::Object>();
 }
 

@@ -1,6 +1,6 @@
 /** Convolutions of a {@link Preconditioner}, plain and transposed: their options, and the samples that they take. */
 import { CgfacError } from '../../base/errors';
-import { boolean, checkRequired, oneOf, positiveInteger, readOptions, valueError } from '../../base/validate';
+import { boolean, checkRequired, oneOf, positiveInteger, valueError } from '../../base/validate';
 import { checkSize } from '../../base/weight-vector';
 import type { NativePatches } from '../../native/shapes';
 import type { LayerKind, NetworkShape, SharingOptions } from './layer-kind';
@@ -11,6 +11,7 @@ import {
   extents,
   inWords,
   positionsOf,
+  readConvolution,
   sampleOf,
   tapsOf,
   type WindowOptions,
@@ -69,7 +70,7 @@ const required = {
 
 function parseConvolution(given: unknown, defaults: Required<SharingOptions>, owner: string, axes: 2 | 3) {
   const names = ['inputShape', 'filters', 'bias', ...windowNames, ...sharingNames, ...roleNames];
-  const options = readOptions(given as Conv2dLayerOptions, owner, names);
+  const options = readConvolution<Conv2dLayerOptions>(given, owner, names);
   checkRequired(options, owner, required);
   const patches = windowsOver(extents(options.inputShape, 'inputShape', axes + 1), options, axes);
   const shape: NetworkShape = {
@@ -159,7 +160,7 @@ export const conv2dTranspose: LayerKind = {
   parse: (given, defaults) => {
     const owner = 'registerConv2dTranspose';
     const names = ['inputShape', 'filters', 'bias', 'outputShape', ...windowNames, ...sharingNames, ...roleNames];
-    const options = readOptions(given as Conv2dTransposeLayerOptions, owner, names);
+    const options = readConvolution<Conv2dTransposeLayerOptions>(given, owner, names);
     checkRequired(options, owner, required);
     if ((options.bias ?? false) !== false)
       throw valueError('false (a bias is registered by registerDiagonal)', 'bias', options.bias);
@@ -215,7 +216,7 @@ export const depthwiseConv2d: LayerKind = {
   parse: (given, defaults) => {
     const owner = 'registerDepthwiseConv2d';
     const names = ['inputShape', 'depthMultiplier', 'bias', ...windowNames, ...sharingNames, ...roleNames];
-    const options = readOptions(given as DepthwiseConv2dLayerOptions, owner, names);
+    const options = readConvolution<DepthwiseConv2dLayerOptions>(given, owner, names);
     checkRequired(options, owner, { inputShape: required.inputShape, kernelSize: required.kernelSize });
     const patches = windowsOver(extents(options.inputShape, 'inputShape', 3), options, 2);
     const multiplier = positiveInteger(options.depthMultiplier ?? 1, 'depthMultiplier');

@@ -33,7 +33,7 @@ export interface ParsedLayer {
   readonly judged: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
-  /** What it was registered with, read. */
+  /** What it was registered with, its weights apart; nothing in it is the caller's. */
   readonly options: object;
 }
 

@@ -31,7 +31,8 @@ export const roleNames = ['weights', 'recurrent', 'attended', 'judged', 'output'
 
 /** A layer of that shape with its role, checked. */
 export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
-  const { weights, recurrent = false, attended = false, judged = false, output = false } = role;
+  const { weights, ...options } = role;
+  const { recurrent = false, attended = false, judged = false, output = false } = options;
   return {
     shape,
     weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
@@ -39,6 +40,6 @@ export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
     attended: boolean(attended, 'attended'),
     judged: boolean(judged, 'judged'),
     output: boolean(output, 'output'),
-    options: role,
+    options,
   };
 }

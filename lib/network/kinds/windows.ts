@@ -1,7 +1,7 @@
 /** How the windows of convolutions move: their geometry, as TensorFlow.js has it, data NHWC. */
 import { CgfacError } from '../../base/errors';
 import { elementsOf } from '../../base/reading';
-import { oneOf, positiveInteger, typeError } from '../../base/validate';
+import { oneOf, positiveInteger, readOptions, typeError } from '../../base/validate';
 import type { NativePatches } from '../../native/shapes';
 
 /**
@@ -24,6 +24,22 @@ export interface WindowOptions {
 
 /** The names of {@link WindowOptions}. */
 export const windowNames = ['kernelSize', 'strides', 'dilations', 'padding'];
+
+/** Options of convolutions that are arrays with a number for each axis. */
+const arrayNames: readonly string[] = ['inputShape', 'outputShape', 'kernelSize', 'strides', 'dilations'];
+
+function ownArrays(name: string, value: unknown): unknown {
+  if (arrayNames.includes(name)) return elementsOf(value, name) ?? value;
+  if (name !== 'padding') return value;
+  const axes = elementsOf(value, name);
+  return axes ? axes.map((axis, index) => elementsOf(axis, `padding[${index}]`) ?? axis) : value;
+}
+
+/** Reads the options of a convolution as {@link readOptions} does, the elements of their arrays as well. */
+export function readConvolution<T extends WindowOptions>(given: unknown, owner: string, names: readonly string[]): T {
+  const read = Object.entries(readOptions(given as T, owner, names)) as [string, unknown][];
+  return Object.fromEntries(read.map(([name, value]) => [name, ownArrays(name, value)])) as unknown as T;
+}
 
 /** Data with so many axes before the channels: images, volumes. */
 type Axes = 2 | 3;

@@ -9,11 +9,12 @@ import type { NetworkEntry } from '../registry';
 import type { StepCounts, StepPlan } from '../step/decide';
 import type { Phases } from '../step/phase';
 import { unusableLoss } from '../step/plan';
+import { countIn, unexpected } from './checked';
 import { allgatherv } from './collectives';
 import { requireSameWeights, weightsFingerprint } from './drift';
 import { hashOf } from './hash';
 import { countsOf, type RankTable } from './table';
-import { allWords, settled, Trouble } from './trouble';
+import { allWords, settled, statusIn, Trouble } from './trouble';
 
 /** What a rank would do in a step, or what keeps it from it. */
 export type Attempt = { readonly plan: StepPlan } | { readonly thrown: unknown };
@@ -92,9 +93,21 @@ function same(said: readonly Float64Array[], at: keyof typeof place): boolean {
   return said.every((each) => each[place[at]] === said[0]?.[place[at]]);
 }
 
+/** What another rank says in the form of {@link signature}. */
+function toldIn(text: string): [string, string][] {
+  try {
+    const told: unknown = JSON.parse(text);
+    const isPair = (each: unknown) => Array.isArray(each) && each.every((word) => typeof word === 'string');
+    if (Array.isArray(told) && told.every(isPair)) return told as [string, string][];
+  } catch {
+    // no JSON
+  }
+  throw unexpected('allgatherv', 'the words of each rank for its step', cut(text));
+}
+
 /** The error of ranks that are at different steps, which names what differs first. */
 function* differing(communicator: Communicator, told: readonly [string, string][]): Phases<never> {
-  const all = (yield* allWords(communicator, JSON.stringify(told))).map((each) => JSON.parse(each) as typeof told);
+  const all = (yield* allWords(communicator, JSON.stringify(told))).map(toldIn);
   for (const [index, [name, expected]] of (all[0] ?? []).entries()) {
     const rank = all.findIndex((each) => each[index]?.[1] !== expected);
     if (rank < 0) continue;
@@ -123,13 +136,13 @@ export function* agreed(communicator: Communicator, attempt: Attempt, run: RunSt
   else if (plan?.skipped !== undefined) trouble.skip(plan.skipped);
   const told = plan === undefined ? NOTHING : signature({ plan, run });
   const said = yield* allgatherv(communicator, words(trouble, plan, told, run));
-  const statuses = said.map((each) => each[place.status] ?? 0);
+  const statuses = said.map((each) => statusIn(each[place.status], 'allgatherv'));
   const skipped = yield* settled(communicator, trouble, statuses);
   if (plan === undefined) throw new Error('Expected the error of a plan to be thrown');
   if (skipped !== undefined) return { plan: { ...plan, skipped }, weight: 0, table: undefined };
   if (!same(said, 'plan')) yield* differing(communicator, told);
   if (!same(said, 'weights')) yield* requireSameWeights(communicator, run.entries);
-  const samples = said.map((each) => each[place.samples] ?? 0);
+  const samples = said.map((each) => countIn(each[place.samples], 'allgatherv'));
   const all = samples.reduce((sum, each) => sum + each, 0);
   const weights = samples.map((each) => (all === 0 ? 1 / samples.length : each / all));
   const mean = (at: 'loss' | 'lossFloor') =>

@@ -48,7 +48,7 @@ export function* gatheredProducts(
   const spread = layers.filter(({ travel }) => !travel.recorded);
   if (spread.length === 0) return [...prepared];
   const own = yield* trouble.avoiding(() => measured(spread));
-  const all = (yield* allgatherv(communicator, packed(own ?? []))).map(unpacked);
+  const all = (yield* allgatherv(communicator, packed(own ?? []))).map((message) => unpacked(message, 'allgatherv'));
   if (all.some(({ length }) => length < spread.length)) return [...prepared]; // one of them is in trouble
   return prepared.map((step, index) => {
     const shared = layers[index];

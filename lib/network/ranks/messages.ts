@@ -1,6 +1,7 @@
 /** Arrays of numbers as one message, and back. */
 
 import { isFloat64Array } from 'node:util/types';
+import { unexpected } from './checked';
 
 /** What a message is made of. */
 export type Field = Float32Array | Float64Array;
@@ -41,16 +42,38 @@ export function packed(fields: readonly Field[]): Float32Array {
   return new Float32Array(buffer);
 }
 
-/** The arrays of a message, which lie in it, or in a copy of it. */
-export function unpacked(message: Float32Array): Field[] {
+/**
+ * The lengths that a message says of its fields; of one that is not as long as it says none.
+ *
+ * @throws {@link CgfacError} `ERR_CGFAC_COMMUNICATION`, which names the collective that it came by.
+ */
+function lengthsIn(message: Float32Array, collective: string): Int32Array {
+  const { buffer, byteOffset } = message;
+  const words = new Int32Array(buffer, byteOffset, message.length);
+  const count = words[0] ?? -1;
+  if (count >= 0 && headerOf(count) <= words.length) {
+    const lengths = words.subarray(1, count + 1);
+    const all = lengths.reduce(
+      (sum, length) => sum + (length < 0 ? 2 * (-1 - length) : length + (length % 2)),
+      headerOf(count),
+    );
+    if (all === words.length) return lengths;
+  }
+  throw unexpected(collective, 'messages as long as they say', `one of ${words.length} words that says otherwise`);
+}
+
+/**
+ * The arrays of a message, which lie in it, or in a copy of it.
+ *
+ * @param collective - What it came by.
+ */
+export function unpacked(message: Float32Array, collective: string): Field[] {
   if (message.length === 0) return [];
   const whole = message.byteOffset % Float64Array.BYTES_PER_ELEMENT === 0 ? message : message.slice();
   const { buffer, byteOffset } = whole;
-  const count = new Int32Array(buffer, byteOffset, 1)[0] ?? 0;
-  const lengths = new Int32Array(buffer, byteOffset, headerOf(count));
-  let at = headerOf(count);
-  return Array.from({ length: count }, (_, index): Field => {
-    const length = lengths[index + 1] ?? 0;
+  const lengths = lengthsIn(whole, collective);
+  let at = headerOf(lengths.length);
+  return Array.from(lengths, (length): Field => {
     const offset = byteOffset + Float32Array.BYTES_PER_ELEMENT * at;
     const field = length < 0 ? new Float64Array(buffer, offset, -1 - length) : new Float32Array(buffer, offset, length);
     at += wordsOf(field);

@@ -4,6 +4,7 @@ import { kinds } from '../../base/kinds';
 import { is, type Kind, type OptionRows } from '../../base/option-table';
 import { reading } from '../../base/reading';
 import { nonNegativeInteger, positiveInteger, typeError, valueError } from '../../base/validate';
+import { CheckedCommunicator } from './checked';
 
 const collectives = ['allreduce', 'alltoallv', 'allgatherv', 'bcast'].flatMap((name) => [name, `${name}Sync`]);
 
@@ -18,7 +19,7 @@ const communicator: Kind<Communicator> = {
       const size = positiveInteger(given.size, `${name}.size`);
       const rank = nonNegativeInteger(given.rank, `${name}.rank`);
       if (rank >= size) throw valueError(`a rank below the size ${size}`, `${name}.rank`, rank);
-      return given;
+      return given instanceof CheckedCommunicator ? given : new CheckedCommunicator(given, rank, size);
     }),
   type: 'Communicator',
   expected: 'a communicator',

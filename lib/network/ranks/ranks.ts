@@ -17,7 +17,7 @@ import { assembled, type OwnedGradient, pieces, relays, sumOf, toOwners } from '
 import { messagesOf, type SharedLayer, taken } from './sharing';
 import { gatheredTable, type RankTable } from './table';
 import { type Travelling, total, travelOf, weightsIn } from './travel';
-import { settled, status, Trouble } from './trouble';
+import { settled, status, statusIn, Trouble } from './trouble';
 
 type Options = ResolvedPreconditionerOptions;
 
@@ -138,7 +138,7 @@ export class Ranks {
     const reason = yield* settled(
       this.communicator,
       trouble,
-      votes.map((vote) => vote[0] ?? 0),
+      votes.map((vote) => statusIn(vote[0], 'allgatherv')),
     );
     const other = votes.findIndex((vote) => vote[1] !== votes[0]?.[1]);
     if (reason === undefined && other < 0 && decision !== undefined) return decision;

@@ -123,7 +123,7 @@ class Reader {
   readonly #fields: readonly Field[];
 
   constructor(message: Float32Array) {
-    this.#fields = unpacked(message);
+    this.#fields = unpacked(message, 'alltoallv');
   }
 
   get empty(): boolean {

@@ -6,6 +6,7 @@ import type { LayerState } from '../../layer/layer';
 import type { NetworkEntry } from '../registry';
 import type { LayerStates, PreconditionerState } from '../state';
 import type { Phases } from '../step/phase';
+import { countIn, unexpected } from './checked';
 import { alltoallv, bcast } from './collectives';
 import type { Ranks } from './ranks';
 
@@ -24,7 +25,8 @@ export function* gatheredState(
   const parts = Array.from({ length: communicator.size }, (_, rank) => (rank === 0 ? bytes : nothing));
   const all = yield* alltoallv(communicator, parts);
   if (communicator.rank !== 0) return undefined;
-  return make(new Map(all.flatMap((each) => deserialize(each) as [string, LayerState][])));
+  const namesOf = (rank: number) => entries.filter(({ name }) => owners.of(name) === rank).map(({ name }) => name);
+  return make(new Map(all.flatMap((each, rank) => partsIn(each, namesOf(rank)))));
 }
 
 /** The state of rank 0 on all ranks. */
@@ -36,8 +38,40 @@ export function* scatteredState(ranks: Ranks, state: unknown): Phases<unknown> {
   if ('thrown' in told) throw told.thrown;
   if (size < 0)
     throw new CgfacError('ERR_CGFAC_COMMUNICATION', 'Expected a state of rank 0 for scatterState() but received none');
-  const bytes = communicator.rank === 0 ? told.bytes : new Uint8Array(size);
-  return deserialize(yield* bcast(communicator, bytes));
+  const bytes = communicator.rank === 0 ? told.bytes : room(countIn(size, 'bcast'));
+  return deserialized(yield* bcast(communicator, bytes), 'bcast');
+}
+
+/** Room for so many bytes, which rank 0 is about to send. */
+function room(size: number): Uint8Array {
+  try {
+    return new Uint8Array(size);
+  } catch {
+    throw unexpected('bcast', 'the size of a state that there is room for', `${size} bytes`);
+  }
+}
+
+/** What was serialized, as it came by a collective. */
+function deserialized(bytes: Uint8Array, collective: string): unknown {
+  try {
+    return deserialize(bytes);
+  } catch {
+    throw unexpected(collective, 'a state that can be read', `${bytes.length} bytes that cannot`);
+  }
+}
+
+/** The states of the layers of one rank, as it sent them. */
+function partsIn(bytes: Uint8Array, names: readonly string[]): [string, LayerState][] {
+  const parts = deserialized(bytes, 'alltoallv');
+  const fits =
+    Array.isArray(parts) &&
+    parts.length === names.length &&
+    parts.every(
+      (part, index) =>
+        Array.isArray(part) && part[0] === names[index] && typeof part[1] === 'object' && part[1] !== null,
+    );
+  if (!fits) throw unexpected('alltoallv', `the states of ${names.length} layers from their owner`, 'others');
+  return parts as [string, LayerState][];
 }
 
 /** A state as it travels, or why it cannot. */

@@ -4,6 +4,7 @@ import { callNative } from '../../native/call';
 import { native } from '../../native/load';
 import type { NetworkEntry } from '../registry';
 import type { Phases } from '../step/phase';
+import { countIn } from './checked';
 import { allgatherv } from './collectives';
 import type { RankCounts } from './travel';
 
@@ -34,5 +35,8 @@ export function* gatheredTable(communicator: Communicator, entries: readonly Net
     }),
   );
   const all = yield* allgatherv(communicator, own);
-  return all.map((numbers) => entries.map((_, index) => countsIn(numbers, places.length * index)));
+  return all.map((numbers) => {
+    const counts = Float64Array.from(own, (_, index) => countIn(numbers[index], 'allgatherv'));
+    return entries.map((_, index) => countsIn(counts, places.length * index));
+  });
 }

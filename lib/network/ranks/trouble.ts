@@ -3,8 +3,10 @@
  * with a word in the place of its numbers, until all of them have it; then each throws, or skips the step.
  */
 import type { Communicator } from '../../base/communicator';
-import { CgfacError } from '../../base/errors';
+import { CgfacError, isCgfacError } from '../../base/errors';
+import { wordsOf } from '../../base/reading';
 import type { Phases } from '../step/phase';
+import { unexpected } from './checked';
 import { allgatherv } from './collectives';
 
 /** What a rank says of a step before numbers. */
@@ -16,6 +18,12 @@ export const status = {
   /** It failed. */
   failed: 2,
 } as const;
+
+/** What a rank says of a step, as it came by a collective. */
+export function statusIn(said: number | undefined, collective: string): number {
+  if (said === status.fine || said === status.skipped || said === status.failed) return said;
+  throw unexpected(collective, 'a word of each rank on how it fares', String(said));
+}
 
 /** The first thing that went wrong on this rank. */
 export class Trouble {
@@ -40,7 +48,7 @@ export class Trouble {
 
   /** What was thrown on the way: numbers that are not finite skip the step, anything else is an error. */
   note(thrown: unknown): void {
-    if (thrown instanceof CgfacError && thrown.code === 'ERR_CGFAC_NOT_FINITE') this.skip(thrown.message);
+    if (isCgfacError(thrown) && thrown.code === 'ERR_CGFAC_NOT_FINITE') this.skip(thrown.message);
     else this.fail(thrown);
   }
 
@@ -79,8 +87,8 @@ export class Trouble {
   get words(): string {
     if (this.#error === undefined) return this.#reason ?? '';
     const { thrown } = this.#error;
-    if (thrown instanceof CgfacError) return `${thrown.code}: ${thrown.message}`;
-    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    if (isCgfacError(thrown)) return `${thrown.code}: ${thrown.message}`;
+    return wordsOf(thrown);
   }
 }
 

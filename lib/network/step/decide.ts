@@ -20,6 +20,8 @@ export interface StepPlan {
   readonly rewrites: boolean;
   /** Whether it works on copies of the weights, which the caller's become in the end. */
   readonly owns: boolean;
+  /** Whether updates are given in arrays of its own until the next step, not in copies. */
+  readonly lends: boolean;
   readonly loss: number | undefined;
   readonly lossFloor: number;
   /** Whether it was given. */
@@ -198,7 +200,9 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
 /** φ as it came out, where a rule has one: what was taken of L − L_min. */
 function fraction({ stepRule, now }: StepPlan, moved: number, left: number) {
   const known = (stepRule === 'polyak' || stepRule === 'quadratic') && left > 0;
-  return known ? { fraction: moved / ((1 - now.momentum) * left) } : {};
+  const found = moved / ((1 - now.momentum) * left);
+  // what is left may be so little that its share of it is no number
+  return known && Number.isFinite(found) ? { fraction: found } : {};
 }
 
 /** Says so where the loss is below what it was told to be unable to fall below, and what becomes of the step. */

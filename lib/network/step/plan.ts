@@ -1,5 +1,5 @@
 /** What is known of a step before anything takes part in it. */
-import { CgfacError } from '../../base/errors';
+import { CgfacError, isCgfacError } from '../../base/errors';
 import { reading } from '../../base/reading';
 import { anyNumber, describe, typeError, valueError } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
@@ -80,7 +80,7 @@ export function unusableRows(
     try {
       layer.requireFinite();
     } catch (error) {
-      if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
+      if (!isCgfacError(error) || error.code !== 'ERR_CGFAC_NOT_FINITE') throw error;
       return `layer ${name}: ${error.message}`;
     }
   }

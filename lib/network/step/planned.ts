@@ -23,13 +23,16 @@ export interface SteppingNetwork {
   absorb(): void;
 }
 
+/** How a step goes about what it is given. */
+export type HowTaken = Pick<StepPlan, 'rewrites' | 'owns' | 'lends'>;
+
 /** Checks a step's arguments; see the method `plan` of the network. */
 export function plannedStep(
   network: SteppingNetwork,
   gradients: LayerVectors | undefined,
   options: StepOptions,
   call: string,
-  { rewrites, owns }: Pick<StepPlan, 'rewrites' | 'owns'>,
+  { rewrites, owns, lends }: HowTaken,
 ): StepPlan {
   network.requireIdle(`${call}()`);
   const all = network.all;
@@ -73,7 +76,7 @@ export function plannedStep(
     ...norms,
     ...(stepSize === undefined ? {} : { stepSize }),
   };
-  const plan = { entries, gradients: arrays, rewrites, owns, refresh, now, stepRule, ...told };
+  const plan = { entries, gradients: arrays, rewrites, owns, lends, refresh, now, stepRule, ...told };
   const skipped = unusable ?? unusableRows(entries, arrays);
   if (owns && skipped === undefined) own(entries);
   return skipped === undefined ? plan : { ...plan, skipped };
@@ -97,6 +100,7 @@ export function noStep(entries: readonly NetworkEntry[], skipped: string): StepP
     gradients: [],
     rewrites: false,
     owns: false,
+    lends: false,
     loss: undefined,
     lossFloor: 0,
     floorGiven: false,

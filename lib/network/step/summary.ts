@@ -51,7 +51,8 @@ export interface StepSummary {
   readonly stepSize: number;
   /**
    * φ as it came out: the part of L − L_min that η·Σ⟨v, x⟩/(1 − μ) is, where the step rule is 'polyak' or 'quadratic'
-   * and something of the loss is left. Less than `polyakFraction` where η is 1, or where changes are bounded.
+   * and so much of the loss is left that it is a number. Less than `polyakFraction` where η is 1, or where changes are
+   * bounded.
    */
   readonly fraction?: number;
   /** (η − η²/2)·Σ⟨v, x⟩: what the damped quadratic model of the loss promises, momentum apart. */

@@ -50,23 +50,23 @@ export function rememberProducts(
   }
 }
 
-/** rate·M, in arrays that are used again at the next step, or in new ones for a caller who keeps them. */
-function scaled(entry: NetworkEntry, momentum: VectorArrays, rate: number, owns: boolean): VectorArrays {
-  const to = owns ? newVector(entry.shape) : (entry.copy ?? newVector(entry.shape));
-  if (!owns) entry.copy = to;
+/** rate·M, in arrays that are used again at the next step where they are lent, or in new ones for a caller. */
+function scaled(entry: NetworkEntry, momentum: VectorArrays, rate: number, lends: boolean): VectorArrays {
+  const to = lends ? (entry.copy ?? newVector(entry.shape)) : newVector(entry.shape);
+  if (lends) entry.copy = to;
   forEachArray(momentum, to, (x, out) => callNative(() => native.combine({ keep: rate, x, factor: 0, y: x, out })));
   return to;
 }
 
 /** The learning rate times M of the layers that have neither a gradient to be rewritten nor registered weights. */
-export function unappliedUpdates({ entries, rewrites, owns, now }: StepPlan): Record<string, WeightVector> {
+export function unappliedUpdates({ entries, rewrites, lends, now }: StepPlan): Record<string, WeightVector> {
   if (rewrites) return {};
   return Object.fromEntries(
     entries.flatMap((entry): [string, WeightVector][] => {
       const { name, weights, momentum } = entry;
       if (weights !== undefined || momentum === undefined) return [];
-      if (now.rate !== 1) return [[name, vectorOf(scaled(entry, momentum, now.rate, owns))]];
-      if (owns) return [[name, vectorOf(copied(momentum))]];
+      if (now.rate !== 1) return [[name, vectorOf(scaled(entry, momentum, now.rate, lends))]];
+      if (!lends) return [[name, vectorOf(copied(momentum))]];
       entry.lent = true;
       return [[name, vectorOf(momentum)]];
     }),

@@ -1,5 +1,12 @@
 /** How a captured step is recorded and taken. */
-import { type NaturalGradientsResult, normOf, type Preconditioner, timed, type WeightVector } from '../../adapter-kit';
+import {
+  lentNaturalGradients,
+  type NaturalGradientsResult,
+  normOf,
+  type Preconditioner,
+  timed,
+  type WeightVector,
+} from '../../adapter-kit';
 import { type Block, partsOf } from '../kinds/layer-kind';
 import { readPart, whole } from '../kinds/part';
 import { numbersOf, times } from '../tape/numbers';
@@ -130,7 +137,7 @@ export function takeStep(
     );
   });
   try {
-    if (!all) return preconditioner.naturalGradientsSync({ ...options, gradients: updates });
+    if (!all) return lentNaturalGradients(preconditioner, { ...options, gradients: updates });
     return { summary: preconditioner.stepSync(updates, options), updates };
   } catch (error) {
     preconditioner.discard();

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { anyOf, didYouMean, editDistance, nearestName, oneOf, readOptions } from '../../../lib/base/validate';
 
+test('a name too long for a mistake is near to none, and is not compared', () => {
+  const close = 'a'.repeat(64);
+  expect(nearestName(`${close.slice(1)}b`, [close])).toBe(close);
+  const distances = jest.spyOn(Array, 'from');
+  expect(nearestName('x'.repeat(2 ** 20), ['damping'])).toBeUndefined();
+  expect(nearestName(`${close}a`, [close])).toBeUndefined();
+  expect(distances).not.toHaveBeenCalled();
+  distances.mockRestore();
+});
+
 describe('edit distance', () => {
   test.each([
     ['', '', 0],

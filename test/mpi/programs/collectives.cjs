@@ -96,6 +96,26 @@ async function refusals(communicator) {
   await attempt(() => communicator.alltoallv([...many(new Float32Array(1)), new Float32Array(1)]));
   await attempt(() => communicator.allgatherv(new Float32Array(1), { counts: many(2) }));
   await attempt(() => communicator.allgatherv(new Float32Array(1), { count: many(1) }));
+  const most = (own) => many(0).map((_, each) => (each === rank ? own : 2 ** 31 - 8));
+  await attempt(() => communicator.allgatherv(new Float32Array(1), { counts: most(1) }));
+  await attempt(() =>
+    communicator.allgathervSync(new Float32Array(1), {
+      counts: most(1).map((count) => (count === 1 ? 1 : 2 ** 53 - 1)),
+    }),
+  );
+  await attempt(() => communicator.alltoallv(many(new Uint8Array(1)), { counts: most(1) }));
+  await attempt(() => communicator.alltoallvSync(many(new Uint8Array(1)), { counts: most(1) }));
+  for (const name of ['rank', 'size']) {
+    Reflect.set(communicator, name, 7);
+    codes.push(communicator[name] === { rank, size }[name] ? 'read-only' : 'assigned');
+  }
+  const odd = Object.defineProperty(new Float32Array(0), 'buffer', {
+    get() {
+      throw new Error('a trap');
+    },
+  });
+  await attempt(() => communicator.allreduce(odd));
+  await attempt(() => communicator.allgatherv(Object.defineProperty(new Float32Array(1), 'length', { value: 9 })));
   await attempt(() => {
     const moved = new Float32Array(3);
     structuredClone(moved.buffer, { transfer: [moved.buffer] });

@@ -175,3 +175,48 @@ it('samples of another size make the gradient of a layer of that size, and leave
   expect(relativeError(found ?? [], expected ?? [])).toBeLessThan(1e-6);
   expect(resized.report().layers[0]?.shape).toBe(other.report().layers[0]?.shape);
 });
+
+describe('of arrays that a layer is registered with', () => {
+  const given = () => ({
+    inputShape: [5, 4, 2],
+    kernelSize: [3, 2],
+    strides: [2, 1],
+    dilations: [1, 1],
+    padding: [
+      [1, 1],
+      [0, 0],
+    ] as [number, number][],
+  });
+  const kinds = {
+    registerConv2d: { ...given(), filters: 3 },
+    registerDepthwiseConv2d: given(),
+    registerConv2dTranspose: { inputShape: [3, 3, 2], kernelSize: [3, 2], strides: [2, 1], filters: 3 },
+  };
+
+  test.each(['registerConv2d', 'registerDepthwiseConv2d', 'registerConv2dTranspose'] as const)(
+    '%s keeps copies',
+    (register) => {
+      const shapes = [false, true].map((spoils) => {
+        const options = structuredClone(kinds[register]);
+        const preconditioner = new Preconditioner({ lossReduction: 'sum', ...fixed });
+        preconditioner[register]('layer', options as never);
+        const arrays: unknown[][] = Object.values(options).filter((value) => Array.isArray(value));
+        if (spoils)
+          for (const each of arrays.flatMap((array) => [...array.filter(Array.isArray), array])) each.fill(99);
+        preconditioner.resize('layer', { inputShape: [7, 6, 2] });
+        return preconditioner.report().layers[0]?.shape;
+      });
+      expect(shapes[1]).toBe(shapes[0]);
+    },
+  );
+
+  test('weights may be moved to other arrays: a layer that is resized has its own', () => {
+    const weights = { kernel: new Float32Array(36), bias: new Float32Array(3) };
+    const preconditioner = new Preconditioner({ lossReduction: 'sum', ...fixed });
+    const image = { inputShape: [5, 4, 2], kernelSize: [3, 2], filters: 3 };
+    preconditioner.registerConv2d('layer', { ...image, weights });
+    weights.kernel = new Float32Array(1);
+    preconditioner.resize('layer', { inputShape: [7, 6, 2] });
+    expect(preconditioner.report().layers[0]?.shape).toContain('7×6×2');
+  });
+});

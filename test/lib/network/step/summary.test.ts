@@ -34,6 +34,21 @@ describe('diagnoses', () => {
     expect(diagnosed({}, { stepRule: 'fixed', learningRate: 0.25 }).stepSize).toBe(0.25);
     expect(told({ stepRule: 'fixed', learningRate: 2 ** 50 })).toEqual([undefined]);
   });
+  test.each(['polyak', 'quadratic'] as const)('the part that a step took of the loss is a number: %s', (stepRule) => {
+    const fractionOf = (loss: number, momentum: number) => {
+      const preconditioner = network({ ...plain, momentum, stepRule }, undefined, one);
+      record(preconditioner, rowsOf(1, 32, 32, one));
+      const { summary } = preconditioner.naturalGradientsSync({ loss });
+      expect(summary.skipped).toBeUndefined();
+      return 'fraction' in summary ? [summary.fraction] : [];
+    };
+    expect(fractionOf(1e-3, 0.9)).toEqual([expect.any(Number)]);
+    // (1 − μ)L of these is 0
+    for (const loss of [Number.MIN_VALUE, 2 ** -1070]) {
+      expect(fractionOf(loss, 1 - 2 ** -30)).toEqual([]);
+      for (const fraction of fractionOf(loss, 0)) expect(Number.isFinite(fraction)).toBe(true);
+    }
+  });
   test.each([
     ['factored', { damping: { relative: 1000 } }],
     ['Tikhonov', { method: 'exact', dampingMode: 'tikhonov', factorHistory: undefined, damping: { relative: 1000 } }],

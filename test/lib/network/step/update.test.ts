@@ -1,3 +1,4 @@
+import { lentNaturalGradients } from '../../../../lib/adapter-kit';
 import { at } from '../../../support/golden-case';
 import { arraysOf } from '../../../support/layers';
 import { gradientsOf, network, numbersOf, randomWeights, record, rowsOf } from '../../../support/networks';
@@ -100,4 +101,46 @@ describe('momentum, weight decay and averages against float64', () => {
       await preconditioner.withAveragedWeights(() => closeTo(numbersOf(weights), mean, 2e-5));
     },
   );
+});
+
+describe('updates of layers without registered weights', () => {
+  const steps = 4;
+  const options = [{ momentum: 0.6 }, { momentum: 0.6, learningRate: 0.3 }, { momentum: 0 }] as const;
+  const spoil = {
+    transfer: (array: Float32Array) => structuredClone(array, { transfer: [array.buffer as ArrayBuffer] }),
+    overwrite: (array: Float32Array) => array.fill(Number.NaN),
+    'leave alone': () => undefined,
+  };
+
+  /** The updates of all steps, and the state then. */
+  async function run(given: object, sync: boolean, what: keyof typeof spoil) {
+    const preconditioner = network({ ...plain, ...given });
+    const seen = [];
+    for (let step = 0; step < steps; step++) {
+      record(preconditioner, rowsOf(step));
+      const { updates } = sync ? preconditioner.naturalGradientsSync() : await preconditioner.naturalGradients();
+      seen.push(structuredClone(updates));
+      for (const vector of Object.values(updates)) arraysOf(vector).forEach(spoil[what]);
+    }
+    return { seen, state: preconditioner.stateDict() };
+  }
+
+  test.each(options)('are copies, whatever becomes of them: %j', async (given) => {
+    const expected = await run(given, true, 'leave alone');
+    for (const sync of [true, false])
+      for (const what of ['transfer', 'overwrite'] as const) expect(await run(given, sync, what)).toEqual(expected);
+  });
+
+  test.each(options)('are lent to an adapter, in the same arrays at each step: %j', async (given) => {
+    const preconditioner = network({ ...plain, ...given });
+    const { seen } = await run(given, true, 'leave alone');
+    const lent = seen.map((expected, step) => {
+      record(preconditioner, rowsOf(step));
+      const { updates } = lentNaturalGradients(preconditioner, {});
+      expect(updates).toEqual(expected);
+      return Object.values(updates).flatMap(arraysOf);
+    });
+    for (const arrays of lent.slice(1))
+      for (const [index, array] of arrays.entries()) expect(array).toBe(lent[0]?.[index]);
+  });
 });
