@@ -240,11 +240,11 @@ function captureLayers(
   options: CaptureOptions,
 ): Omit<Capture, 'used'> {
   const sites = layers.flatMap((layer) => layer.sites);
+  const judged = isJudged(tape, sites, { layers, lone });
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
   const metric = timed('heads', () => wholeMetric(tape, loss, sites, used));
-  const [value = Number.NaN] = loss.dataSync();
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const sampling = samplingOf(metric, linear);
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
@@ -253,9 +253,6 @@ function captureLayers(
   const share = sites.length === 0 && asked > 0 ? 1 : asked;
   const sample = () => sampledGradients(tape, loss, metric, sites, curved, { ...options, share });
   const sampled = share > 0 ? timed('sampled backward', sample) : undefined;
-  const ends = endsOf(metric);
-  const trained = new Set([...layers.flatMap(variablesOf), ...lone.map(({ variable }) => variable)]);
-  const judged = isJudged(tape, sites, trained);
   const lossGrads = ownLossGrads(tape, loss, metric, { layers, lone }, penalised, options);
   const needsBackward = !lossGrads || !options.kernelsMayBeSkipped || layers.some(options.checked);
   // before the listeners, which see every gradient that comes
@@ -279,7 +276,7 @@ function captureLayers(
         return siteSampled && concatenated(siteSampled);
       },
       judged,
-      output: !judged && isOutput(layer, linear, ends),
+      output: !judged && isOutput(layer, linear, endsOf(metric)),
       ...layerLossGrads(layer, lossGrads, wanted, checked),
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
@@ -289,7 +286,7 @@ function captureLayers(
     lone: lone.map((each) => capturedVariable(tape, each, judged, sampled?.sums)),
     samples: samplesOf(metric),
     heads: headReports(metric, sampled?.drawn),
-    ...floorsOf(value, metric, sampled?.drawn[0]?.lossSize),
+    ...floorsOf(loss.dataSync()[0] ?? Number.NaN, metric, sampled?.drawn[0]?.lossSize),
     targets: sampling.targets,
     sampled: sampled?.samples ?? 0,
     penalised,

@@ -1,6 +1,6 @@
 /** Which networks another one judges that the step does not train. */
 import { type Tensor, Variable } from '@tensorflow/tfjs-core';
-import { type LayerSite, outputsOf } from '../kinds/layer-kind';
+import { type Block, type LayerSite, outputsOf, variablesOf } from '../kinds/layer-kind';
 import { dependents } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
 
@@ -11,8 +11,9 @@ import type { TapeNode } from '../tape/tape';
 export function isJudged(
   tape: readonly TapeNode[],
   sites: readonly LayerSite[],
-  trained: ReadonlySet<Variable>,
+  { layers, lone }: { readonly layers: readonly Block[]; readonly lone: readonly { readonly variable: Variable }[] },
 ): boolean {
+  const trained = new Set([...layers.flatMap(variablesOf), ...lone.map(({ variable }) => variable)]);
   const made = outputsOf(sites);
   const reached = dependents(tape, made);
   const tables = new Set<number>();

@@ -73,18 +73,20 @@ describe.each([[1, 1] as const, [3, 3] as const, [1, 3] as const, [3, 1] as cons
   },
 );
 
-it('what is made of no numbers: products without terms, sums and means along an axis of length 0', () => {
-  const products = ([a, b]: readonly [number[], number[]], transposeA: boolean, transposeB: boolean): Case[] =>
-    [undefined, 'bias'].map((bias) => ({
-      name: JSON.stringify([a, b, bias]),
-      run: () =>
-        tf.fused.matMul({
-          ...{ a: tf.zeros(a), b: tf.zeros(b), transposeA, transposeB, activation: 'relu' },
-          ...(bias && { bias: normal([b.at(transposeB ? -2 : -1) ?? 0], 3) }),
-        }),
-    }));
-  return compare([
-    ...products(
+/** A fused product of zeros, with a bias and without. */
+const emptyProducts = ([a, b]: readonly [number[], number[]], transposeA: boolean, transposeB: boolean): Case[] =>
+  [undefined, 'bias'].map((bias) => ({
+    name: JSON.stringify([a, b, bias]),
+    run: () =>
+      tf.fused.matMul({
+        ...{ a: tf.zeros(a), b: tf.zeros(b), transposeA, transposeB, activation: 'relu' },
+        ...(bias && { bias: normal([b.at(transposeB ? -2 : -1) ?? 0], 3) }),
+      }),
+  }));
+
+it('what is made of no numbers: products without terms, sums and means along an axis of length 0', () =>
+  compare([
+    ...emptyProducts(
       [
         [5, 0],
         [0, 7],
@@ -92,7 +94,7 @@ it('what is made of no numbers: products without terms, sums and means along an 
       false,
       false,
     ),
-    ...products(
+    ...emptyProducts(
       [
         [0, 5],
         [0, 7],
@@ -100,7 +102,7 @@ it('what is made of no numbers: products without terms, sums and means along an 
       true,
       false,
     ),
-    ...products(
+    ...emptyProducts(
       [
         [5, 0],
         [7, 0],
@@ -108,7 +110,7 @@ it('what is made of no numbers: products without terms, sums and means along an 
       false,
       true,
     ),
-    ...products(
+    ...emptyProducts(
       [
         [3, 5, 0],
         [1, 0, 7],
@@ -134,8 +136,7 @@ it('what is made of no numbers: products without terms, sums and means along an 
     { name: 'sum', run: () => tf.sum(tf.zeros([0, 64, 64]), 0) },
     { name: 'sum of all', run: () => tf.sum(tf.zeros([0, 64])) },
     { name: 'mean, the axis kept', run: () => tf.mean(tf.zeros([3, 0, 4]), 1, true) },
-  ]);
-});
+  ]));
 
 it('convolutions whose windows are apart and leave the last inputs out', () =>
   compare(
