@@ -7,8 +7,8 @@
 namespace cgfac {
 namespace {
 
-// 16 MB of float64.
-constexpr std::size_t most_numbers = 1U << 21U;
+// 2 MB of float64.
+constexpr std::size_t most_numbers = 1U << 18U;
 
 std::size_t numbers_of(const Side& side) {
   return side.given() ? side.dimension() * side.dimension() : side.count() * side.dimension();

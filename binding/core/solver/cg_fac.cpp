@@ -35,34 +35,6 @@ struct Loop {
   std::vector<double>* residuals;
 };
 
-bool broken(CgReason reason) {
-  return reason == CgReason::indefinite || reason == CgReason::broken_down;
-}
-
-// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`,
-// the way to x from a start was longer than x, or left far more of a residual than there is of v.
-double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
-  constexpr double products = 4;  // their roundings add up
-  constexpr double updates = 8;   // of both residuals that each lies between
-  return float32_rounding *
-         ((products * cg.largest * (extent + cg.path) / std::sqrt(v_norm2)) + (updates * cg.residual_sum));
-}
-
-// Whether xᵀF x by coefficients is that of x to 1 %, by what the rounding of F may make of it. Of 6,400 random systems
-// for which this holds, none was more than 0.8 % off (docs/decisions/solver.md).
-bool known(const SolutionProducts& products, const CgSummary& cg, double extent) {
-  const double norm = std::max(extent, cg.path);
-  return float32_rounding * cg.largest * norm * norm <= products.xfx / 2;
-}
-
-// Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %, unless
-// these are `known` by themselves. `norm_noise`: what rounding may make of the norm of the residual itself.
-bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2, bool known) {
-  const double noise = residual_noise(cg, extent, v_norm2);
-  return broken(cg.reason) || cg.reason == CgReason::stagnated || !(noise <= cg.residual / 2) ||
-         !(noise <= 0.01 || known) || !(norm_noise <= cg.residual / 2 * std::sqrt(v_norm2));
-}
-
 // One more product: ‖v − (F + λI) x‖/‖v‖ and the inner products of x itself, and the reason that they allow.
 void measure(const Problem& problem, const CgOptions& options, const WeightView<const float>& v,
              const WeightView<const float>& x, const WeightView<float>& image, FisherOperator::Workspace& workspace,
@@ -83,19 +55,22 @@ void measure(const Problem& problem, const CgOptions& options, const WeightView<
   }
 }
 
-// Without an iteration Lanczos tells nothing of the largest eigenvalue, which a start's residual is rounded by.
-void require_largest(CgSummary& cg, const Problem& problem) {
-  if (cg.iterations == 0) cg.largest = problem.damping + (problem.traces.input * problem.traces.output);
-}
-
 // What a measurement needs besides.
 struct Measuring {
-  static constexpr std::size_t most_kept = 4096;  // numbers of a vector
   Buffer<float> vectors;
   Buffer<float> formed;
   FisherOperator::Workspace products;
   TrueProduct::Memory truth;
 };
+
+// Without an iteration Lanczos tells nothing of the largest eigenvalue, which a start's residual is rounded by.
+void require_largest(CgSummary& cg, const Problem& problem) {
+  if (cg.iterations > 0 || !problem.x0) return;
+  const bool small = problem.block.size() <= few_weights;  // a measurement is cheap
+  cg.largest =
+      problem.damping + (small ? problem.traces.input * problem.traces.output
+                               : largest_eigenvalue(problem.block.input) * largest_eigenvalue(problem.block.output));
+}
 
 // x = c x₀ + s (v − λ c x₀) + P_g C P_aᵀ
 struct GramSolution {
@@ -161,14 +136,14 @@ CgFacSummary solve_in_gram_space(const Problem& problem, const CgFacOptions& opt
   const GramSolution solution{.problem = reduced, .x0 = x0, .c = c, .damping = damping};
   const double extent = gram.extent() + std::sqrt(std::max(summary.products.xx, 0.0));
   const bool products_known = known(summary.products, summary.cg, extent);
-  if (!doubtful(summary.cg, extent, norm_noise, reduced.v_norm2(), products_known)) {
+  if (!doubtful(summary.cg, extent, norm_noise, reduced.v_norm2(), products_known, block.size())) {
     solution.write(gram, destination);
     if (cancels(summary.products.xx, gram.extent())) summary.products.xx = norm2_of(destination);
     return summary;
   }
   // Memory of its own, which is not kept where there is much of it: the workspace of Gram space is of N × N matrices.
   Measuring own;
-  const bool kept = block.size() <= Measuring::most_kept;
+  const bool kept = block.size() <= few_weights;
   Buffer<float>& formed = kept ? workspace.gram.gradient : own.formed;
   FisherOperator::Workspace& products = kept ? workspace.fisher : own.products;
   const std::span<float> memory = (kept ? workspace.weight_vectors : own.vectors).span(2 * block.size());
@@ -235,9 +210,9 @@ CgFacSummary solve_in_weight_space(const Problem& problem, const CgFacOptions& o
   const double xx = dot(solution, solution);
   if (!std::isfinite(xx)) throw_not_finite(block, "v", v);
   // xᵀF x comes from the residual here
-  if (doubtful(summary.cg, std::sqrt(xx), 0, v_norm2, false)) {
+  if (doubtful(summary.cg, std::sqrt(xx), 0, v_norm2, false, size)) {
     Measuring own;
-    TrueProduct::Memory& truth = size <= Measuring::most_kept ? workspace.truth : own.truth;
+    TrueProduct::Memory& truth = size <= few_weights ? workspace.truth : own.truth;
     measure(problem, options.cg, v, solution, block.view(p), workspace.fisher, truth, summary);
     if (loop.residuals != nullptr && !loop.residuals->empty()) loop.residuals->back() = summary.cg.residual;
     write_within_range(problem, solution, xx);
@@ -264,7 +239,7 @@ void count_lost_digits(CgFacSummary& summary, const CgOptions& options, double s
   // ‖v'‖ is about 1
   const double residual = written == 0 ? 1 : cg.residual + (lost / written * cg.largest * scaled_norm);
   if (!(residual > cg.residual * (1 + float32_rounding))) return;
-  cg.residual = residual;
+  if (std::isfinite(residual)) cg.residual = residual;  // no eigenvalue is known of a loop that broke down
   if (cg.reason == CgReason::converged && residual > std::max(options.tolerance, std::sqrt(float32_floor)))
     cg.reason = CgReason::stagnated;
 }

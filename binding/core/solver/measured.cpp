@@ -8,6 +8,34 @@
 #include "core/solver/conjugate_gradient.h"
 
 namespace cgfac {
+namespace {
+
+// Of the residual, relative to ‖v‖: what rounding may make of it where the norms of the parts of x add up to `extent`,
+// the way to x from a start was longer than x, or left far more of a residual than there is of v.
+double residual_noise(const CgSummary& cg, double extent, double v_norm2) {
+  constexpr double products = 4;  // their roundings add up
+  constexpr double updates = 8;   // of both residuals that each lies between
+  return float32_rounding *
+         ((products * cg.largest * (extent + cg.path) / std::sqrt(v_norm2)) + (updates * cg.residual_sum));
+}
+
+}  // namespace
+
+bool broken(CgReason reason) {
+  return reason == CgReason::indefinite || reason == CgReason::broken_down;
+}
+
+bool known(const SolutionProducts& products, const CgSummary& cg, double extent) {
+  const double norm = std::max(extent, cg.path);
+  return float32_rounding * cg.largest * norm * norm <= products.xfx / 2;
+}
+
+bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2, bool known, std::size_t weights) {
+  const double noise = residual_noise(cg, extent, v_norm2);
+  return broken(cg.reason) || cg.reason == CgReason::stagnated || !(noise <= cg.residual / 2) ||
+         !(noise <= 0.01 || known) || !(norm_noise <= cg.residual / 2 * std::sqrt(v_norm2)) ||
+         (weights <= few_weights && cg.residual > 1);
+}
 
 Measured measured_in_float64(const MeasuredSystem& system, const WeightView<const float>& v,
                              const WeightView<const float>& x, TrueProduct::Memory& memory) {
