@@ -31,10 +31,11 @@ bool known(const SolutionProducts& products, const CgSummary& cg, double extent)
 }
 
 bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2, bool known, std::size_t weights) {
+  constexpr int few_iterations = 3;
   const double noise = residual_noise(cg, extent, v_norm2);
   return broken(cg.reason) || cg.reason == CgReason::stagnated || !(noise <= cg.residual / 2) ||
          !(noise <= 0.01 || known) || !(norm_noise <= cg.residual / 2 * std::sqrt(v_norm2)) ||
-         (weights <= few_weights && cg.residual > 1);
+         (weights <= few_weights && cg.iterations <= few_iterations && cg.residual > 1);
 }
 
 Measured measured_in_float64(const MeasuredSystem& system, const WeightView<const float>& v,

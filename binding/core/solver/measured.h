@@ -22,7 +22,8 @@ inline constexpr std::size_t few_weights = 4096;
 
 /// Whether the recurrence may say something else than x does: of the residual, or of ⟨v, x⟩ and xᵀF x, to 1 %, unless
 /// these are `known` by themselves. `norm_noise`: what rounding may make of the norm of the residual itself. A layer of
-/// few weights is measured, too, where more is left than there was, which Lanczos may know no eigenvalue of yet.
+/// few weights is measured, too, where more is left than there was after the first iterations, by which Lanczos may not
+/// know the largest eigenvalue.
 [[nodiscard]] bool doubtful(const CgSummary& cg, double extent, double norm_noise, double v_norm2, bool known,
                             std::size_t weights);
 
