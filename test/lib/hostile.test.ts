@@ -8,7 +8,7 @@ import {
   preconditionAllSync,
   setThreads,
 } from 'cgfac';
-import { hostileValues, spoilt, unreadable } from '../support/hostile';
+import { errorOf, expectCoded, hostileValues, spoilt, unreadable } from '../support/hostile';
 
 const numbers = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(1 + i));
 const layer = { inFeatures: 3, outFeatures: 2, lossReduction: 'sum', damping: 0.1 } as const;
@@ -118,23 +118,6 @@ const entries: readonly Entry[] = [
   ['learningRate', {}, (a) => Object.assign(network(), { learningRate: a })],
   ['setThreads', {}, (a) => setThreads(a)],
 ];
-
-/** What a call throws or rejects with; nothing where it is content. */
-async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}
-
-/** Content, or an error of the package that blames the argument. */
-function expectCoded(error: unknown): void {
-  if (error === undefined) return;
-  expect(error).toBeInstanceOf(CgfacError);
-  expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_CGFAC_(?!INTERNAL)/) });
-}
 
 describe('whatever is given, an error of the package or a result', () => {
   test.each(entries)('for %s', async (name, given, call) => {

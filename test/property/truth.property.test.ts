@@ -149,6 +149,39 @@ describe.each(['gram', 'weight'] as const)('of rows that are alike, conjugate gr
   });
 });
 
+test('conjugate gradients of a layer that is measured in float32 claim no less than half of their residual', () => {
+  const [inFeatures, outFeatures, batch] = [300, 240, 40];
+  const averaging = { factorHistory: 'none', decay: 0, rank: 1 } as const;
+  const kernel = randomNumbers(outFeatures * inFeatures, 4);
+  const v = rowsOf(kernel, outFeatures);
+  const outputGrads = randomNumbers(batch * outFeatures, 3);
+  const output = factor([weightedRows(outputGrads, outFeatures, batch ** -0.5)], averaging);
+  const row = randomNumbers(inFeatures, 1);
+  const tables = {
+    alike: Float32Array.from({ length: batch * inFeatures }, (_, i) => row[i % inFeatures] ?? 0),
+    random: randomNumbers(batch * inFeatures, 2),
+  };
+  const wrong: string[] = [];
+  for (const [name, inputs] of Object.entries(tables))
+    for (const space of ['gram', 'weight'] as const)
+      for (const power of [-3, -6, -9, -12]) {
+        const input = factor([weightedRows(inputs, inFeatures, batch ** -0.5)], averaging);
+        const lambda = Math.fround(input.trace * output.trace * 10 ** power);
+        const shape = { inFeatures, outFeatures, lossReduction: 'sum', damping: lambda } as const;
+        const layer = new LayerPreconditioner({ ...shape, method: 'cg', maxIterations: 20, tolerance: 0.3, space });
+        layer.record({ inputs, outputGrads, batch });
+        const { residual: claimed = Number.NaN, reason, x: found } = layer.preconditionSync(kernel);
+        const x = rowsOf(found, outFeatures);
+        const middle = product(output.rows, product(x, transposed(input.rows)));
+        const image = product(transposed(output.rows), product(middle, input.rows));
+        const residual = norm(combined(1, v, -1, combined(1, image, lambda, x))) / norm(v);
+        const told = `${name}, ${space}, 1e${power}: ${reason}, ${claimed} of ${residual}`;
+        if (!(claimed >= residual / 2 - 1e-3)) wrong.push(told);
+        if (reason === 'converged' && !(residual <= 0.33)) wrong.push(told);
+      }
+  expect(wrong).toEqual([]);
+});
+
 test('what an exact solve says of ‖x‖² is true where it cancels, and no spectrum has a negative one', () => {
   const random = seededRandom(12);
   const wrong: string[] = [];

@@ -15,7 +15,7 @@ import {
   trainingLine,
 } from '../../lib/tfjs';
 import type { NamedTensor } from '../../lib/tfjs/tape/named-tensor';
-import { hostileValues, unreadable } from '../support/hostile';
+import { errorOf, expectCoded, hostileValues, unreadable } from '../support/hostile';
 import { quietScopes } from './support/backends';
 import { type SmallRun, smallRun } from './support/small-run';
 
@@ -133,23 +133,6 @@ const callbacks: readonly Entry[] = [
 ];
 
 const quiet = { stream: { write: () => true, isTTY: true }, interval: 0 };
-
-/** What a call throws or rejects with; nothing where it is content. */
-async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}
-
-/** Content, or an error of the package that blames the argument. */
-function expectCoded(error: unknown): void {
-  if (error === undefined) return;
-  expect(error).toBeInstanceOf(CgfacError);
-  expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_CGFAC_(?!INTERNAL)/) });
-}
 
 /** An object whose property gives its value once, and throws afterwards. */
 function readableOnce(given: object, property: string): object {

@@ -36,7 +36,7 @@ describe.each(ops)('%s', (kernel, op) => {
     expect(kernels.calls[kernel]).toEqual({ native: 2 * axes.length, stock: 0 });
   });
 
-  it('of integers, and over axes in three groups is left to the stock kernel', async () => {
+  it('of integers, and over axes in three groups is left to the stock kernel; what is empty is not', async () => {
     await useBackend('wasm');
     const kernels = install(NO_THRESHOLDS);
     tf.tidy(() => {
