@@ -8,7 +8,9 @@ import {
   preconditionAllSync,
   setThreads,
 } from 'cgfac';
-import { errorOf, expectCoded, hostileValues, spoilt, unreadable } from '../support/hostile';
+import { expectCoded } from '../support/coded';
+import { hostileValues, spoilt, unreadable } from '../support/hostile';
+import { caught } from '../support/refusals';
 
 const numbers = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(1 + i));
 const layer = { inFeatures: 3, outFeatures: 2, lossReduction: 'sum', damping: 0.1 } as const;
@@ -124,14 +126,14 @@ describe('whatever is given, an error of the package or a result', () => {
     // what a callback throws is its own
     const callbacks = name === 'withAveragedWeights' ? ['a function', 'a revoked proxy of a function'] : [];
     for (const [what, value] of Object.entries(hostileValues)) {
-      if (!callbacks.includes(what)) expectCoded(await errorOf(() => call(value() as never)));
+      if (!callbacks.includes(what)) expectCoded(await caught(() => call(value() as never)));
       // each of its properties
       for (const property of Object.keys(given)) {
         const spoiled = Array.isArray(given) ? [value()] : { ...given, [property]: value() };
-        expectCoded(await errorOf(() => call(spoiled as never)));
+        expectCoded(await caught(() => call(spoiled as never)));
       }
     }
-    const error = await errorOf(() => call(unreadable(given) as never));
+    const error = await caught(() => call(unreadable(given) as never));
     const isRead = Object.keys(given).length > 0 && !Array.isArray(given) && name !== 'weightNorms';
     if (isRead) expect(error).toBeInstanceOf(CgfacError);
     expectCoded(error);
@@ -179,7 +181,7 @@ describe('a schedule', () => {
           () => preconditioner.naturalGradients({ loss: 1 }),
         ]) {
           calls = Array.from({ length: 50 }, () => call);
-          expect(await errorOf(step)).toMatchObject({ code: 'ERR_CGFAC_BUSY' });
+          expect(await caught(step)).toMatchObject({ code: 'ERR_CGFAC_BUSY' });
         }
       }
       expect(preconditioner.stateDict()).toEqual(before);
@@ -237,7 +239,7 @@ test('what a getter throws may be anything, even what cannot be asked what it is
       },
     };
     for (const call of [() => network().naturalGradientsSync(options), () => network().naturalGradients(options)])
-      expect(await errorOf(call)).toMatchObject({ code: 'ERR_CGFAC_INVALID_ARG_VALUE' });
+      expect(await caught(call)).toMatchObject({ code: 'ERR_CGFAC_INVALID_ARG_VALUE' });
   }
 });
 

@@ -1,5 +1,4 @@
 /** What a caller may hand over by mistake or by malice, none of which is ever what is expected. */
-import { CgfacError } from '../../lib/base/errors';
 
 function revoked(target: object): unknown {
   const { proxy, revoke } = Proxy.revocable(target, {});
@@ -82,21 +81,4 @@ export function unreadable<T extends object>(object: T): T {
     {},
     Object.fromEntries(Object.keys(object).map((name) => [name, { enumerable: true, get: thrower }])),
   ) as T;
-}
-
-/** What a call throws or rejects with; nothing where it is content. */
-export async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}
-
-/** Content, or an error of the package that blames the argument. */
-export function expectCoded(error: unknown): void {
-  if (error === undefined) return;
-  expect(error).toBeInstanceOf(CgfacError);
-  expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_CGFAC_(?!INTERNAL)/) });
 }

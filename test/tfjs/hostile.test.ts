@@ -15,7 +15,9 @@ import {
   trainingLine,
 } from '../../lib/tfjs';
 import type { NamedTensor } from '../../lib/tfjs/tape/named-tensor';
-import { errorOf, expectCoded, hostileValues, unreadable } from '../support/hostile';
+import { expectCoded } from '../support/coded';
+import { hostileValues, unreadable } from '../support/hostile';
+import { caught } from '../support/refusals';
 import { quietScopes } from './support/backends';
 import { type SmallRun, smallRun } from './support/small-run';
 
@@ -174,19 +176,19 @@ describe('whatever is given, an error of the package or a result, and training g
     const [name, given, call, right = []] = entry as unknown as Entry;
     const found = await trained(async (known) => {
       for (const [what, value] of Object.entries(values)) {
-        if (!right.includes(what)) expectCoded(await errorOf(() => call(value() as never, known)));
+        if (!right.includes(what)) expectCoded(await caught(() => call(value() as never, known)));
         for (const property of Object.keys(given)) {
           // what a communicator or a stream does is the caller's own
           if (code.includes(what) && typeof (given as Record<string, unknown>)[property] === 'function') continue;
           const spoilt = Array.isArray(given) ? [value()] : { ...given, [property]: value() };
-          expectCoded(await errorOf(() => call(spoilt as never, known)));
+          expectCoded(await caught(() => call(spoilt as never, known)));
         }
       }
       if (Array.isArray(given) || Object.keys(given).length === 0) return;
-      const unread = await errorOf(() => call(unreadable(given) as never, known));
+      const unread = await caught(() => call(unreadable(given) as never, known));
       expect(unread).toBeInstanceOf(CgfacError);
       for (const property of Object.keys(given))
-        expectCoded(await errorOf(() => call(readableOnce(given, property) as never, known)));
+        expectCoded(await caught(() => call(readableOnce(given, property) as never, known)));
     });
     expect({ name, found }).toEqual({ name, found: expected });
   });
