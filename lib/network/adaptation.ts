@@ -18,8 +18,9 @@ const UPPER = 3 / 4;
 const LOWER = 1 / 4;
 const MOST_DAMPING = 1e4;
 const MOST_FRACTION = 16;
-/** How fast φ follows the momentum. */
+/** How fast φ follows the momentum, and how fast it grows beyond where it started. */
 const RATE = 0.1;
+const LENGTHENING = 0.2;
 
 /** What `reportLoss` adapts: the damping, φ, or nothing. */
 export type Adapted = 'damping' | 'fraction' | 'nothing';
@@ -115,13 +116,22 @@ export class Adaptation {
   /**
    * φ follows the momentum: ⟨v, M⟩ of a new gradient v beside `own`, what it was right after the last step of the same
    * layers, when M was downhill by p. As much says that the steps might be longer, none of it that they are as long as
-   * they may be, less that they went too far.
+   * they may be, less that they went too far. Beyond where it started φ grows to `most` times that, 1 or more, and a
+   * step that went too far takes it back there.
    */
-  follow(product: number, own: number | undefined): void {
+  follow(product: number, own: number | undefined, most: number): void {
+    this.#fraction = Math.min(most, this.#fraction);
     const expected = own ?? this.#expected;
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
-    this.#fraction = Math.min(1, this.#fraction * Math.exp(RATE * Math.max(-1, Math.min(1, product / expected))));
+    const agreement = Math.max(-1, Math.min(1, product / expected));
+    const before = this.#fraction;
+    if (agreement > 0) {
+      const rate = most > 1 && before >= 1 ? LENGTHENING : RATE;
+      this.#fraction = Math.min(most, before * Math.exp(rate * agreement));
+    } else {
+      this.#fraction = before > 1 ? Math.max(1, before * Math.exp(agreement)) : before * Math.exp(RATE * agreement);
+    }
   }
 
   /** A step was taken; without a loss none can be reported of it. */

@@ -23,7 +23,7 @@ import {
   skippedBy,
 } from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
-import { hyperparametersAt } from './step/length';
+import { hyperparametersAt, mostLengthening } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
 import { type HowTaken, plannedStep } from './step/planned';
@@ -275,7 +275,8 @@ export class Network {
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
-    if (this.options.fractionRule === 'momentum') this.adaptation.follow(product, expectedProduct(plan.entries));
+    if (this.options.fractionRule === 'momentum')
+      this.adaptation.follow(product, expectedProduct(plan.entries), mostLengthening(plan.stepRule, plan.now));
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
     return { ...decide({ ...plan, now }, prepared, this.counts, this.options), prepared };

@@ -74,8 +74,9 @@ export interface PreconditionerOptions {
   /**
    * What becomes of φ. `'fixed'`: it stays. `'momentum'`: φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩
    * as it was right after the last step: it grows while a step goes on to be one downhill and shrinks where it turns
-   * out too long; and L − L_min is at least a fiftieth of L. Default: 'momentum' ('fixed' with `preset` 'safe',
-   * 'reconstruction' or 'image-classifier').
+   * out too long; where one length serves all layers it grows on from 1 to 2, twice as fast, and one step that was too
+   * long takes it back to 1; and L − L_min is at least a fiftieth of L. Default: 'momentum' ('fixed' with `preset`
+   * 'safe', 'reconstruction' or 'image-classifier').
    */
   readonly fractionRule?: 'fixed' | 'momentum';
   /**

@@ -62,6 +62,18 @@ export interface StepMeasure {
   readonly lossFloor: number;
 }
 
+/** φ of Newton's step along x: Σ⟨v, x⟩ is twice L − L_min where F is the curvature of the loss. */
+const NEWTON = 2;
+
+/**
+ * By how much φ may grow beyond where it started: to Newton's, where one length serves all layers. Rates above 1 take
+ * their part of that; below 1 they ask for short steps, after which much of the slope is left anyway.
+ */
+export function mostLengthening(stepRule: StepRule, { polyakFraction, rate }: StepHyperparameters): number {
+  if (stepRule !== 'polyak') return 1;
+  return Math.max(1, Math.min(NEWTON * Math.min(1, rate), NEWTON / (polyakFraction * Math.max(1, rate))));
+}
+
 /** The least share of the loss that is taken for what is left of it, where φ finds the floor. */
 export const LEAST_SHARE = 0.02;
 

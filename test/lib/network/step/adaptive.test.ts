@@ -1,5 +1,5 @@
 /** The preset 'adaptive': its rule by the targets, φ that follows the momentum, bounds of what a step may change. */
-import { CgfacError, Preconditioner, type StepSummary, type WeightVector } from 'cgfac';
+import { CgfacError, Preconditioner, type StepOptions, type StepSummary, type WeightVector } from 'cgfac';
 import { arraysOf } from '../../../support/layers';
 import { copyOf, layers, network, numbersOf, randomWeights, record, rowsOf } from '../../../support/networks';
 
@@ -35,22 +35,27 @@ test('a loss that has no floor does not bound the lengths by the model', () => {
   expect(below.skipped).toBeUndefined();
 });
 
+const opposite = () =>
+  new Map([...rowsOf(0)].map(([name, rows]) => [name, { ...rows, lossGrads: rows.lossGrads.map((g) => -g) }]));
+
+/** φ/`polyakFraction` after each of steps along a gradient, with hard targets and a small loss by default. */
+function fractionsOf(
+  preconditioner: Preconditioner,
+  steps: readonly ('same' | 'opposite')[],
+  options: StepOptions = {},
+): number[] {
+  return steps.map((which) => {
+    record(preconditioner, which === 'same' ? rowsOf(0) : opposite());
+    preconditioner.naturalGradientsSync({ loss: 1e-3, ...options });
+    return preconditioner.stateDict().adaptation?.fraction ?? Number.NaN;
+  });
+}
+
 test('φ follows the momentum: it shrinks where the gradient has turned against it, and is saved', () => {
   const preconditioner = network(adaptive);
-  record(preconditioner, rowsOf(0));
-  preconditioner.naturalGradientsSync({ loss: 1e-3 });
-  const { adaptation } = preconditioner.stateDict();
-  expect(adaptation?.fraction).toBe(1);
-  expect(adaptation?.momentumProduct).toBeGreaterThan(0);
-  // the same gradient again: M is as much downhill as it was, and φ stays at its most
-  record(preconditioner, rowsOf(0));
-  preconditioner.naturalGradientsSync({ loss: 1e-3 });
-  expect(preconditioner.stateDict().adaptation?.fraction).toBe(1);
-  // the opposite one
-  const opposite = new Map(
-    [...rowsOf(0)].map(([name, rows]) => [name, { ...rows, lossGrads: rows.lossGrads.map((g) => -g) }]),
-  );
-  record(preconditioner, opposite);
+  expect(fractionsOf(preconditioner, ['same'])).toEqual([1]);
+  expect(preconditioner.stateDict().adaptation?.momentumProduct).toBeGreaterThan(0);
+  record(preconditioner, opposite());
   const { summary } = preconditioner.naturalGradientsSync({ loss: 1e-3 });
   const fraction = preconditioner.stateDict().adaptation?.fraction ?? Number.NaN;
   expect(fraction).toBeCloseTo(Math.exp(-0.1), 6);
@@ -61,6 +66,36 @@ test('φ follows the momentum: it shrinks where the gradient has turned against 
   for (const each of [preconditioner, resumed]) record(each, rowsOf(1));
   const [first, second] = [preconditioner, resumed].map((each) => each.naturalGradientsSync({ loss: 1e-3 }));
   expect(numbersOf(second?.updates ?? {})).toEqual(numbersOf(first?.updates ?? {}));
+});
+
+test('one length for all layers grows to that of a Newton step, and is back by a step that went too far', () => {
+  const same = Array<'same'>(6).fill('same');
+  const near = (numbers: readonly number[]) => numbers.map((number) => expect.closeTo(number, 6));
+  const growing = [0, 1, 2, 3].map((steps) => Math.exp(0.2 * steps));
+  const preconditioner = network(adaptive);
+  expect(fractionsOf(preconditioner, same)).toEqual(near([...growing, 2, 2]));
+  record(preconditioner, rowsOf(0));
+  const { summary } = preconditioner.naturalGradientsSync({ loss: 1e-3 });
+  expect(summary.stepSize).toBeCloseTo((2 * 0.5 * 1e-3) / summary.innerProduct, 9);
+  expect(fractionsOf(preconditioner, ['opposite'])).toEqual([1]);
+
+  // soft targets have a quadratic model to tell their lengths; φ stays at its most, and comes back to it
+  expect(fractionsOf(network(adaptive), same, { targets: 'soft' })).toEqual(same.map(() => 1));
+  const mixed = network(adaptive);
+  expect(fractionsOf(mixed, same).at(-1)).toBe(2);
+  expect(fractionsOf(mixed, ['same'], { targets: 'soft' })).toEqual([1]);
+});
+
+test.each([
+  [{ learningRate: 0.5 }, 1],
+  [{ learningRate: 0.75 }, 1.5],
+  [{ learningRate: 1.6 }, 1.25],
+  [{ learningRate: 3 }, 1],
+  [{ polyakFraction: 2 }, 1],
+  [{ polyakFraction: 0.25 }, 2],
+])('what %o leaves of that', (options, most) => {
+  const fractions = fractionsOf(network({ ...adaptive, ...options }), Array<'same'>(6).fill('same'));
+  expect(fractions.at(-1)).toBeCloseTo(most, 12);
 });
 
 test('what a step changes stays within its bound', () => {
