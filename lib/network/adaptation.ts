@@ -18,9 +18,13 @@ const UPPER = 3 / 4;
 const LOWER = 1 / 4;
 const MOST_DAMPING = 1e4;
 const MOST_FRACTION = 16;
-/** How fast φ follows the momentum, and how fast it grows beyond where it started. */
+/** How fast φ follows the momentum. */
 const RATE = 0.1;
+/** How fast it grows beyond where it started, and how much of the agreement counts there: batches may be alike. */
 const LENGTHENING = 0.2;
+const MOST_AGREEMENT = 0.1;
+/** A loss that is so many times the one before is that of other data, of which the momentum knows nothing. */
+const OTHER_DATA = 2;
 
 /** What `reportLoss` adapts: the damping, φ, or nothing. */
 export type Adapted = 'damping' | 'fraction' | 'nothing';
@@ -116,22 +120,25 @@ export class Adaptation {
   /**
    * φ follows the momentum: ⟨v, M⟩ of a new gradient v beside `own`, what it was right after the last step of the same
    * layers, when M was downhill by p. As much says that the steps might be longer, none of it that they are as long as
-   * they may be, less that they went too far. Beyond where it started φ grows to `most` times that, 1 or more, and a
-   * step that went too far takes it back there.
+   * they may be, less that they went too far. Beyond where it started φ grows to `most` times that, 1 or more, as long
+   * as steps go on to be downhill; one that went too far, or a loss of more than twice the last one, takes it back.
    */
-  follow(product: number, own: number | undefined, most: number): void {
+  follow(product: number, own: number | undefined, most: number, loss: number | undefined): void {
     this.#fraction = Math.min(most, this.#fraction);
     const expected = own ?? this.#expected;
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
     const agreement = Math.max(-1, Math.min(1, product / expected));
-    const before = this.#fraction;
-    if (agreement > 0) {
-      const rate = most > 1 && before >= 1 ? LENGTHENING : RATE;
-      this.#fraction = Math.min(most, before * Math.exp(rate * agreement));
-    } else {
-      this.#fraction = before > 1 ? Math.max(1, before * Math.exp(agreement)) : before * Math.exp(RATE * agreement);
-    }
+    const follows = this.#fraction * Math.exp(RATE * agreement);
+    if (most === 1 || this.#fraction < 1) this.#fraction = Math.min(1, follows);
+    else if (agreement > 0) this.#fraction = this.#lengthened(agreement, most, loss);
+    else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : follows;
+  }
+
+  #lengthened(agreement: number, most: number, loss: number | undefined): number {
+    const last = this.#last?.loss;
+    if (loss !== undefined && last !== undefined && loss > OTHER_DATA * last) return 1;
+    return Math.min(most, this.#fraction * Math.exp(LENGTHENING * Math.min(agreement, MOST_AGREEMENT)));
   }
 
   /** A step was taken; without a loss none can be reported of it. */

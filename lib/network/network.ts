@@ -275,8 +275,10 @@ export class Network {
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
-    if (this.options.fractionRule === 'momentum')
-      this.adaptation.follow(product, expectedProduct(plan.entries), mostLengthening(plan.stepRule, plan.now));
+    if (this.options.fractionRule === 'momentum') {
+      const most = mostLengthening(plan.stepRule, plan.now);
+      this.adaptation.follow(product, expectedProduct(plan.entries), most, plan.loss);
+    }
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
     return { ...decide({ ...plan, now }, prepared, this.counts, this.options), prepared };

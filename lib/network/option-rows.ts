@@ -133,8 +133,8 @@ const networkRows = {
         text:
           'φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩ as it was right after the last step: it ' +
           'grows while a step goes on to be one downhill and shrinks where it turns out too long; where one length ' +
-          'serves all layers it grows on from 1 to 2, twice as fast, and one step that was too long takes it back ' +
-          'to 1; and L − L_min is at least a fiftieth of L',
+          'serves all layers it grows on from 1 to 2, by 2 % a step at the most, and steps that were too long, or ' +
+          'a loss that has doubled, take it back to 1; and L − L_min is at least a fiftieth of L',
       },
     },
     text: 'What becomes of φ.',
@@ -151,7 +151,8 @@ const networkRows = {
       "τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer " +
       "but an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for " +
       'what enters a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, 0.02·√size), ' +
-      'and for a scale and shift, with R = max(‖W‖, √features).',
+      'and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions together go as ' +
+      'far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1.',
   },
   klClip: {
     kind: schedule(kinds.positive, kinds.nonNegative),

@@ -74,18 +74,19 @@ export interface PreconditionerOptions {
   /**
    * What becomes of φ. `'fixed'`: it stays. `'momentum'`: φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩
    * as it was right after the last step: it grows while a step goes on to be one downhill and shrinks where it turns
-   * out too long; where one length serves all layers it grows on from 1 to 2, twice as fast, and one step that was too
-   * long takes it back to 1; and L − L_min is at least a fiftieth of L. Default: 'momentum' ('fixed' with `preset`
-   * 'safe', 'reconstruction' or 'image-classifier').
+   * out too long; where one length serves all layers it grows on from 1 to 2, by 2 % a step at the most, and steps that
+   * were too long, or a loss that has doubled, take it back to 1; and L − L_min is at least a fiftieth of L. Default:
+   * 'momentum' ('fixed' with `preset` 'safe', 'reconstruction' or 'image-classifier').
    */
   readonly fractionRule?: 'fixed' | 'momentum';
   /**
    * τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer but
    * an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for what enters
    * a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, 0.02·√size), and for a scale and
-   * shift, with R = max(‖W‖, √features). A number > 0. Only with `stepRule` 'auto', 'polyak' or 'quadratic'. Default: 1
-   * (none with `preset` 'safe', 'reconstruction' or 'image-classifier') with `stepRule` 'auto', 'polyak' or
-   * 'quadratic'; else none.
+   * shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions together go as far as one of them alone
+   * may, Σ‖ηx‖/(τR) ≤ 1. A number > 0. Only with `stepRule` 'auto', 'polyak' or 'quadratic'. Default: 1 (none with
+   * `preset` 'safe', 'reconstruction' or 'image-classifier') with `stepRule` 'auto', 'polyak' or 'quadratic'; else
+   * none.
    */
   readonly maxRelativeChange?: number;
   /**

@@ -6,7 +6,7 @@ import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
 import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { LEAST_SHARE, lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
-import { limitedStep, longest, surelyWithin } from './limits';
+import { limitedStep, longest, partTogether, surelyWithin } from './limits';
 import type { PreparedStep } from './prepared';
 import { layerCoefficients, lengthening, modelAt, quadraticModel } from './quadratic';
 import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
@@ -137,6 +137,18 @@ interface Lengths {
   readonly decrease: number;
 }
 
+/** Lengths, or the part of them that hidden layers together may go. */
+function togetherWithin(
+  plan: StepPlan,
+  prepared: readonly PreparedStep[],
+  lengths: readonly number[],
+  { maxRelativeChange }: Rule,
+): readonly number[] {
+  if (maxRelativeChange === undefined) return lengths;
+  const part = partTogether(plan.entries, prepared, lengths, maxRelativeChange, plan);
+  return part < 1 ? lengths.map((length) => length * part) : lengths;
+}
+
 /** e of each layer by the quadratic model, within φ(L − L_min); M ← μM + (1 − μ)e x. */
 function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure: StepMeasure, rule: Rule): Lengths {
   const { entries, now } = plan;
@@ -166,7 +178,12 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   // a loss of 0 or less has no bound but where it is told one below it
   const { loss = 0, lossFloor } = measure;
   const share = (loss > 0 || loss > lossFloor) && sum > most ? Math.max(most, 0) / sum : 1;
-  const e = found.map((each) => each * share);
+  const e = togetherWithin(
+    plan,
+    prepared,
+    found.map((each) => each * share),
+    rule,
+  );
   return {
     stepSizes: e.map((each) => (1 - now.momentum) * each),
     largest,
@@ -183,13 +200,14 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const { entries, now, stepRule } = plan;
   const eta = plan.stepSize ?? stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
-  const stepSizes = entries.map((entry, l) => {
+  const alone = entries.map((entry, l) => {
     const step = prepared[l] ?? NO_BOUND;
     if (change === undefined || entry.output) return eta;
     // what an attention is computed from has less than that
     const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
     return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, plan));
   });
+  const stepSizes = togetherWithin(plan, prepared, alone, rule);
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;
     return sum + now.rate * own * (1 - (now.rate * own) / 2) * innerProduct;

@@ -79,14 +79,51 @@ export function surelyWithin(
   return eta * bound <= changeOf(entry, change) * leastScale(entry);
 }
 
+type Direction = Pick<PreparedStep, 'bound' | 'norm'>;
+
+const normOfDirection = ({ layer }: NetworkEntry, { norm }: Direction) =>
+  norm ?? callNative(() => layer.native.directionNorm());
+
 /** η, or what keeps ‖ηX‖ ≤ τR, by a bound of ‖X‖ where that will do. */
-export function limitedStep(
-  entry: NetworkEntry,
-  eta: number,
-  step: Pick<PreparedStep, 'bound' | 'norm'>,
-  most: number,
-) {
+export function limitedStep(entry: NetworkEntry, eta: number, step: Direction, most: number) {
   if (!(eta * step.bound > most)) return eta;
-  const norm = step.norm ?? callNative(() => entry.layer.native.directionNorm());
+  const norm = normOfDirection(entry, step);
   return eta * norm > most ? most / norm : eta;
+}
+
+/** Kinds of layers that multiply what goes through a network. */
+const multiplying: ReadonlySet<string> = new Set([
+  'dense',
+  'convolution',
+  'transposedConvolution',
+  'depthwiseConvolution',
+]);
+
+/**
+ * The part of the lengths with which hidden layers together go no further than one of them alone may, Σ‖η_l x_l‖/(τR_l)
+ * ≤ 1. What goes through n of them is multiplied by Π(1 + ‖ηx‖/R) at the most, which bounds of each alone leave
+ * 2ⁿ. Embeddings, scales, what is recurrent or under an attention have bounds of their own; an output has none.
+ *
+ * Source: J. Bernstein, A. Vahdat, Y. Yue and M.-Y. Liu, "On the distance between two neural networks and the stability
+ * of learning", 2020 (deep relative trust).
+ */
+export function partTogether(
+  entries: readonly NetworkEntry[],
+  prepared: readonly Direction[],
+  stepSizes: readonly number[],
+  change: number,
+  weights: Weights,
+): number {
+  const hidden = entries.flatMap((entry, l) => {
+    const [step, eta = 0] = [prepared[l], stepSizes[l]];
+    const { output, recurrent, attended, shape } = entry;
+    const counts = step !== undefined && eta > 0 && multiplying.has(shape.kind) && !(output || recurrent || attended);
+    return counts ? [{ entry, step, eta }] : [];
+  });
+  const sum = (of: (entry: NetworkEntry, step: Direction) => number) =>
+    hidden.reduce((total, { entry, step, eta }) => total + eta * of(entry, step), 0);
+  // by bounds that need no norms, where these will do
+  if (!(sum((entry, { bound }) => bound / (changeOf(entry, change) * leastScale(entry))) > 1)) return 1;
+  const together = sum((entry, step) => normOfDirection(entry, step) / longest(entry, change, weights));
+  return together > 1 ? 1 / together : 1;
 }
