@@ -102,7 +102,8 @@ const multiplying: ReadonlySet<string> = new Set([
 /**
  * The part of the lengths with which hidden layers together go no further than one of them alone may, Σ‖η_l x_l‖/(τR_l)
  * ≤ 1. What goes through n of them is multiplied by Π(1 + ‖ηx‖/R) at the most, which bounds of each alone leave
- * 2ⁿ. Embeddings, scales, what is recurrent or under an attention have bounds of their own; an output has none.
+ * 2ⁿ. Embeddings, scales, what is recurrent or under an attention have bounds of their own; an output has none; and
+ * what is used more than once, as the kernels of gates are, is not one of a chain.
  *
  * Source: J. Bernstein, A. Vahdat, Y. Yue and M.-Y. Liu, "On the distance between two neural networks and the stability
  * of learning", 2020 (deep relative trust).
@@ -116,9 +117,9 @@ export function partTogether(
 ): number {
   const hidden = entries.flatMap((entry, l) => {
     const [step, eta = 0] = [prepared[l], stepSizes[l]];
-    const { output, recurrent, attended, shape } = entry;
-    const counts = step !== undefined && eta > 0 && multiplying.has(shape.kind) && !(output || recurrent || attended);
-    return counts ? [{ entry, step, eta }] : [];
+    if (step === undefined || !(eta > 0) || !multiplying.has(entry.shape.kind)) return [];
+    const { output, recurrent, attended, samples } = entry;
+    return output || recurrent || attended || samples.size > 1 ? [] : [{ entry, step, eta }];
   });
   const sum = (of: (entry: NetworkEntry, step: Direction) => number) =>
     hidden.reduce((total, { entry, step, eta }) => total + eta * of(entry, step), 0);

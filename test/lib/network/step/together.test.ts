@@ -9,18 +9,27 @@ const numbers = (length: number) => Float32Array.from({ length }, (_, i) => 2 * 
 const lengthOf = (vector: WeightVector | undefined) =>
   Math.hypot(...(vector === undefined ? [] : arraysOf(vector).flatMap((array) => [...array])));
 
+/** Where a layer stands, and how often it is used. */
+interface Place {
+  readonly output?: boolean;
+  readonly recurrent?: boolean;
+  readonly attended?: boolean;
+  readonly sites?: number;
+}
+
 /** ‖M‖ of layers of 6 × 4 after a step that would be far too long, in parts of τR of a hidden layer. */
 function moved(
-  layers: Readonly<Record<string, object>>,
+  layers: Readonly<Record<string, Place>>,
   targets: 'hard' | 'soft',
   maxRelativeChange: number = change,
 ): Record<string, number> {
   const preconditioner = new Preconditioner({
     ...{ preset: 'adaptive', useEma: false, lossReduction: 'sum', damping: { relative: 1e-3 }, maxRelativeChange },
   });
-  for (const [name, more] of Object.entries(layers)) {
+  for (const [name, { sites = 1, ...more }] of Object.entries(layers)) {
     preconditioner.registerDense(name, { inFeatures: 6, outFeatures: 4, bias: false, ...more });
-    preconditioner.record(name, { inputs: numbers(60), lossGrads: numbers(40), batch: 10 });
+    for (let site = 0; site < sites; site++)
+      preconditioner.record(name, { inputs: numbers(60), lossGrads: numbers(40), batch: 10, site });
     preconditioner.recordFisher(name, { outputGrads: numbers(40), batch: 10 });
   }
   const { updates } = preconditioner.naturalGradientsSync({ loss: 1e6, targets });
@@ -29,7 +38,8 @@ function moved(
   );
 }
 
-const hidden = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, l) => [`layer ${l}`, {}]));
+const hidden = (count: number, more: Place = {}) =>
+  Object.fromEntries(Array.from({ length: count }, (_, l) => [`layer ${l}`, more]));
 
 test('one length for all layers: each of n has an n-th of the bound of one', () => {
   for (const count of [1, 2, 5, 20])
@@ -52,6 +62,10 @@ test('the step keeps its direction: an output has the same part of its length', 
 test.each(['output', 'recurrent', 'attended'])('what is %s has bounds of its own, and no part in this one', (which) => {
   const others = Object.fromEntries([1, 2, 3, 4].map((l) => [`other ${l}`, { [which]: true }]));
   expect(moved({ ...others, ...hidden(1) }, 'hard')['layer 0']).toBeCloseTo(1, 5);
+});
+
+test('layers that are used twice, as the kernels of gates are, keep their own bounds', () => {
+  for (const length of Object.values(moved(hidden(5, { sites: 2 }), 'hard'))) expect(length).toBeCloseTo(1, 5);
 });
 
 test('a larger bound is one for all of them together, too', () => {
