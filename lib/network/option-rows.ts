@@ -151,8 +151,8 @@ const networkRows = {
       "τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer " +
       "but an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for " +
       'what enters a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, 0.02·√size), ' +
-      'and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions together go as ' +
-      'far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1.',
+      'and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions that a step ' +
+      'uses once go together as far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1.',
   },
   klClip: {
     kind: schedule(kinds.positive, kinds.nonNegative),

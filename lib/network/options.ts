@@ -83,10 +83,10 @@ export interface PreconditionerOptions {
    * τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer but
    * an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for what enters
    * a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, 0.02·√size), and for a scale and
-   * shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions together go as far as one of them alone
-   * may, Σ‖ηx‖/(τR) ≤ 1. A number > 0. Only with `stepRule` 'auto', 'polyak' or 'quadratic'. Default: 1 (none with
-   * `preset` 'safe', 'reconstruction' or 'image-classifier') with `stepRule` 'auto', 'polyak' or 'quadratic'; else
-   * none.
+   * shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions that a step uses once go together as far
+   * as one of them alone may, Σ‖ηx‖/(τR) ≤ 1. A number > 0. Only with `stepRule` 'auto', 'polyak' or 'quadratic'.
+   * Default: 1 (none with `preset` 'safe', 'reconstruction' or 'image-classifier') with `stepRule` 'auto', 'polyak' or
+   * 'quadratic'; else none.
    */
   readonly maxRelativeChange?: number;
   /**

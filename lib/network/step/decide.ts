@@ -6,7 +6,7 @@ import type { ResolvedPreconditionerOptions } from '../options';
 import type { NetworkEntry } from '../registry';
 import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { LEAST_SHARE, lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
-import { limitedStep, longest, partTogether, surelyWithin } from './limits';
+import { limitedStep, longest, partTogether, type ScaleOf, scalesOf, surelyWithin } from './limits';
 import type { PreparedStep } from './prepared';
 import { layerCoefficients, lengthening, modelAt, quadraticModel } from './quadratic';
 import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
@@ -139,13 +139,14 @@ interface Lengths {
 
 /** Lengths, or the part of them that hidden layers together may go. */
 function togetherWithin(
-  plan: StepPlan,
+  { entries }: StepPlan,
   prepared: readonly PreparedStep[],
   lengths: readonly number[],
   { maxRelativeChange }: Rule,
+  scaleOf: ScaleOf,
 ): readonly number[] {
   if (maxRelativeChange === undefined) return lengths;
-  const part = partTogether(plan.entries, prepared, lengths, maxRelativeChange, plan);
+  const part = partTogether(entries, prepared, lengths, maxRelativeChange, scaleOf);
   return part < 1 ? lengths.map((length) => length * part) : lengths;
 }
 
@@ -154,8 +155,9 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const { entries, now } = plan;
   const r = prepared.map(({ innerProduct }) => innerProduct);
   const change = rule.maxRelativeChange;
+  const scaleOf = scalesOf(plan);
   const largest = entries.map((entry) =>
-    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, plan),
+    change === undefined || entry.output ? 0 : longest(entry, SHORTER * change, scaleOf),
   );
   const within = (entry: NetworkEntry, coefficient: number, l: number) =>
     largest[l] ? limitedStep(entry, coefficient, prepared[l] ?? NO_BOUND, largest[l]) : coefficient;
@@ -183,6 +185,7 @@ function layerLengths(plan: StepPlan, prepared: readonly PreparedStep[], measure
     prepared,
     found.map((each) => each * share),
     rule,
+    scaleOf,
   );
   return {
     stepSizes: e.map((each) => (1 - now.momentum) * each),
@@ -200,14 +203,15 @@ function commonLength(plan: StepPlan, prepared: readonly PreparedStep[], measure
   const { entries, now, stepRule } = plan;
   const eta = plan.stepSize ?? stepSize(stepRule, rule.fractionRule, now, measure);
   const change = rule.maxRelativeChange;
+  const scaleOf = scalesOf(plan);
   const alone = entries.map((entry, l) => {
     const step = prepared[l] ?? NO_BOUND;
     if (change === undefined || entry.output) return eta;
     // what an attention is computed from has less than that
     const own = entry.shape.kind === 'embedding' && !entry.attended ? SHORTER * change : change;
-    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, plan));
+    return surelyWithin(entry, eta, step, own) ? eta : limitedStep(entry, eta, step, longest(entry, own, scaleOf));
   });
-  const stepSizes = togetherWithin(plan, prepared, alone, rule);
+  const stepSizes = togetherWithin(plan, prepared, alone, rule, scaleOf);
   const decrease = prepared.reduce((sum, { innerProduct }, l) => {
     const own = stepSizes[l] ?? 0;
     return sum + now.rate * own * (1 - (now.rate * own) / 2) * innerProduct;

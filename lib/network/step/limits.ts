@@ -64,9 +64,22 @@ function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: Net
   return recurrent ? LEAST_RECURRENT * Math.sqrt(size) : Math.sqrt((2 * size) / (inFeatures + outFeatures));
 }
 
-/** τR of a layer, R the norm of its weights or the least scale of them where that is more. */
-export function longest(entry: NetworkEntry, change: number, weights: Weights): number {
-  return changeOf(entry, change) * Math.max(weightNorm(entry, weights), leastScale(entry));
+/** R of a layer: the norm of its weights, or the least scale of them where that is more. */
+export type ScaleOf = (entry: NetworkEntry) => number;
+
+/** R of the layers of a step; the norm of weights is a pass over them, and made once. */
+export function scalesOf(weights: Weights): ScaleOf {
+  const known = new Map<NetworkEntry, number>();
+  return (entry) => {
+    const scale = known.get(entry) ?? Math.max(weightNorm(entry, weights), leastScale(entry));
+    known.set(entry, scale);
+    return scale;
+  };
+}
+
+/** τR of a layer. */
+export function longest(entry: NetworkEntry, change: number, scaleOf: ScaleOf): number {
+  return changeOf(entry, change) * scaleOf(entry);
 }
 
 /** Whether ‖ηX‖ ≤ τR whatever the weights are, so that their norm need not be known. */
@@ -113,7 +126,7 @@ export function partTogether(
   prepared: readonly Direction[],
   stepSizes: readonly number[],
   change: number,
-  weights: Weights,
+  scaleOf: ScaleOf,
 ): number {
   const hidden = entries.flatMap((entry, l) => {
     const [step, eta = 0] = [prepared[l], stepSizes[l]];
@@ -125,6 +138,6 @@ export function partTogether(
     hidden.reduce((total, { entry, step, eta }) => total + eta * of(entry, step), 0);
   // by bounds that need no norms, where these will do
   if (!(sum((entry, { bound }) => bound / (changeOf(entry, change) * leastScale(entry))) > 1)) return 1;
-  const together = sum((entry, step) => normOfDirection(entry, step) / longest(entry, change, weights));
+  const together = sum((entry, step) => normOfDirection(entry, step) / longest(entry, change, scaleOf));
   return together > 1 ? 1 / together : 1;
 }
