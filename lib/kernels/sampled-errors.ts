@@ -17,7 +17,8 @@ export type Distribution = NativeSampling['distribution'];
  * @param width - Numbers in a row.
  * @param factors - One factor for each of as many equal groups of rows as there are factors: one a sample.
  * @param uniform - Uniform numbers in [0, 1), which go on behind those that are drawn here.
- * @returns A new array of the shape of p.
+ * @param errors - Where they go, as many numbers as p has. Default: a new array.
+ * @returns `errors`.
  */
 export function sampledErrors(
   distribution: Distribution,
@@ -25,9 +26,9 @@ export function sampledErrors(
   width: number,
   factors: Float64Array,
   { state }: UniformNumbers,
+  errors: Float32Array = new Float32Array(probabilities.length),
 ): Float32Array {
   const p = isFloat32Array(probabilities) ? probabilities : Float32Array.from(probabilities);
-  const errors = new Float32Array(p.length);
   callNative(() => native.sampleErrors({ distribution, probabilities: p, width, factors, state, errors }));
   return errors;
 }

@@ -189,6 +189,7 @@ export class CgfacOptimizer extends Optimizer {
         const { next, report } = this.#recipe.apply(step, gradients);
         timed('assignment', () => takeOn(next));
         [this.#lastStep, this.#step] = [report, undefined];
+        if (captured) this.#recipe.rooms.close(captured.room);
         return next.length > 0;
       });
       if (changed) timed('averages', () => this.#recipe.assigned(step));

@@ -15,6 +15,7 @@ import {
 } from '../kinds/layer-kind';
 import { whole } from '../kinds/part';
 import { backward, dependents } from '../tape/graph';
+import { copier, type Reader } from '../tape/numbers';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
 import { type HeadReport, headReports } from './head-report';
@@ -96,7 +97,7 @@ export interface Sampling extends Pick<Capture, 'targets'> {
 }
 
 /** How a step is to be captured. */
-export interface CaptureOptions extends Pick<TargetSampling, 'uniform' | 'arrays'> {
+export interface CaptureOptions extends Pick<TargetSampling, 'uniform' | 'arrays' | 'room'> {
   /** The share of the samples whose targets are sampled, from 0 to 1, given what is known of the head. */
   readonly share: (sampling: Sampling, blocks: readonly Block[]) => number;
   /** Whether the loss's own output gradients are wanted of every layer whose gradient is that of its rows. */
@@ -194,10 +195,11 @@ function wholeMetric(
   loss: Scalar,
   sites: readonly LayerSite[],
   used: readonly UsedVariable[],
+  read: Reader,
 ): Metric {
   if (sites.length === 0 && used.length === 0) return NO_METRIC;
-  if (sites.length === 0) return findMetric(tape, loss, idsOf(used));
-  const metric = findMetric(tape, loss, outputsOf(sites));
+  if (sites.length === 0) return findMetric(tape, loss, idsOf(used), read);
+  const metric = findMetric(tape, loss, outputsOf(sites), read);
   const ends = endsOf(metric);
   const beside = used.filter(({ variable }) => {
     const reached = dependents(tape, [variable.id]);
@@ -229,7 +231,7 @@ function ownLossGrads(
   if (!options.lossGrads || !options.arrays || penalised) return undefined;
   if (layers.length === 0 || lone.length > 0 || layers.some(isGiven)) return undefined;
   const sites = layers.flatMap((layer) => layer.sites);
-  return timed('backward', () => lossGradients(tape, loss, metric, sites));
+  return timed('backward', () => lossGradients(tape, loss, metric, sites, options.room));
 }
 
 /** What {@link capture} does, inside a scope that disposes of its tensors. */
@@ -244,7 +246,7 @@ function captureLayers(
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
-  const metric = timed('heads', () => wholeMetric(tape, loss, sites, used));
+  const metric = timed('heads', () => wholeMetric(tape, loss, sites, used, copier(options.room)));
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const sampling = samplingOf(metric, linear);
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
@@ -261,7 +263,7 @@ function captureLayers(
     const checked = options.checked(layer);
     const given = isGiven(layer);
     const needed = !given || sampled !== undefined || options.empirical;
-    const siteInputs = needed ? layer.sites.map((site) => site.readInputs()) : [];
+    const siteInputs = needed ? layer.sites.map((site) => site.readInputs(copier(options.room))) : [];
     const wanted = given ? options.empirical : options.lossGrads || !sampled || checked;
     const siteSampled = sampled && layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? []);
     return {
@@ -277,7 +279,7 @@ function captureLayers(
       },
       judged,
       output: !judged && isOutput(layer, linear, endsOf(metric)),
-      ...layerLossGrads(layer, lossGrads, wanted, checked),
+      ...layerLossGrads(layer, lossGrads, wanted, checked, options.room),
       penaltyGrads: checked ? penaltyGradients(tape, loss, layer, penalties) : new Map(),
     };
   });

@@ -12,6 +12,7 @@ import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { Samples } from '../tape/array-rule';
 import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
+import type { Room } from '../tape/room';
 import type { TapeNode } from '../tape/tape';
 import { allOf, inArrays, opsOf, type Seed } from './passes';
 
@@ -88,14 +89,15 @@ function errorsOf(
   { distribution, logits, probabilities, factors }: Head,
   share: number,
   uniform: UniformNumbers,
+  room: Room,
 ): Float32Array {
   const [samples = 1] = logits.shape;
   const width = distribution === 'categorical' ? (logits.shape.at(-1) ?? 1) : 1;
-  if (share === 1) return sampledErrors(distribution, probabilities, width, factors, uniform);
   const count = (Math.ceil(share * samples) * factors.length) / samples;
   const some = probabilities.subarray(0, (count * probabilities.length) / factors.length);
-  const errors = new Float32Array(probabilities.length);
-  errors.set(sampledErrors(distribution, some, width, factors.subarray(0, count), uniform));
+  const errors = room.take(probabilities.length);
+  sampledErrors(distribution, some, width, factors.subarray(0, count), uniform, errors.subarray(0, some.length));
+  errors.fill(0, some.length);
   return errors;
 }
 
@@ -154,6 +156,8 @@ export interface TargetSampling {
   readonly uniform: UniformNumbers;
   /** Whether the pass may be in arrays. */
   readonly arrays: boolean;
+  /** Where arrays of the step are from. */
+  readonly room: Room;
 }
 
 /**
@@ -168,22 +172,23 @@ export function sampledGradients(
   metric: Metric,
   sites: readonly LayerSite[],
   variables: readonly Variable[],
-  { share, uniform, arrays }: TargetSampling,
+  { share, uniform, arrays, room }: TargetSampling,
 ): SampledGradients {
   const batch = samplesOf(metric);
   const sampled = Math.ceil(share * batch);
   const samples = new Samples(batch, sampled);
   const { heads, other } = metric;
   const seeds = new Map<number, Seed>();
-  for (const head of heads) seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform) });
+  for (const head of heads)
+    seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform, room) });
   const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
   for (const each of drawn) seeds.set(each.output.id, seedOf(each, share, sampled));
   const ops = opsOf(sites);
   const within = dependents(tape, [...outputsOf(sites), ...variables.map(({ id }) => id)]);
-  const some = arrays && variables.length === 0 ? inArrays(tape, seeds, within, ops, samples) : undefined;
+  const some = arrays && variables.length === 0 ? inArrays(tape, seeds, within, ops, samples, room) : undefined;
   const passed = some && { read: some, apart: true };
   const { read, apart, sums = new Map() }: Passed = passed ?? inTensors(tape, seeds, within, ops, samples, variables);
-  const outputGrads = allOf(sites, read);
+  const outputGrads = allOf(sites, read, room);
   return {
     samples: sampled,
     outputGrads: samples.all || apart ? outputGrads : ofSampled(outputGrads, sampled, batch),

@@ -4,6 +4,8 @@ import { endsOf, type Metric } from '../heads/find';
 import { type Layer, type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { Samples } from '../tape/array-rule';
 import { backward, dependents, inputsOf } from '../tape/graph';
+import { copier } from '../tape/numbers';
+import type { Room } from '../tape/room';
 import type { TapeNode } from '../tape/tape';
 import { allOf, inArrays, opsOf, type Seed } from './passes';
 import { sideBySide } from './slices';
@@ -32,7 +34,12 @@ function areApart(tape: readonly TapeNode[], ends: ReadonlySet<number>): boolean
 }
 
 /** The gradient of the loss where it is entered; `undefined` where one of the tensors has none. */
-function lossSeeds(tape: readonly TapeNode[], loss: Scalar, { heads, other }: Metric): Map<number, Seed> | undefined {
+function lossSeeds(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  { heads, other }: Metric,
+  room: Room,
+): Map<number, Seed> | undefined {
   const seeds = new Map<number, Seed>(
     heads.map(({ logits, gradient }) => [logits.id, { at: logits, values: gradient }]),
   );
@@ -42,10 +49,11 @@ function lossSeeds(tape: readonly TapeNode[], loss: Scalar, { heads, other }: Me
     other.outputs.map(({ id }) => id),
   );
   const gradients = backward(tape, [[loss.id, onesLike(loss)]], within);
+  const read = copier(room);
   for (const output of other.outputs) {
     const gradient: Tensor | undefined = gradients.get(output.id);
     if (gradient === undefined) return undefined;
-    seeds.set(output.id, { at: output, values: gradient.dataSync<'float32'>() });
+    seeds.set(output.id, { at: output, values: read(gradient) });
   }
   return seeds;
 }
@@ -59,19 +67,20 @@ export function lossGradients(
   loss: Scalar,
   metric: Metric,
   sites: readonly LayerSite[],
+  room: Room,
 ): ReadonlyMap<LayerSite, Float32Array> | undefined {
   if (!areApart(tape, endsOf(metric))) return undefined;
-  const seeds = lossSeeds(tape, loss, metric);
+  const seeds = lossSeeds(tape, loss, metric, room);
   const [first] = [...(seeds?.values() ?? [])];
   if (seeds === undefined || first === undefined) return undefined;
   const samples = first.at.shape[0] ?? 1;
   const within = dependents(tape, outputsOf(sites));
-  const read = inArrays(tape, seeds, within, opsOf(sites), new Samples(samples, samples));
-  return read && sites.every(({ ops }) => ops.every((op) => read.has(op))) ? allOf(sites, read) : undefined;
+  const read = inArrays(tape, seeds, within, opsOf(sites), new Samples(samples, samples), room);
+  return read && sites.every(({ ops }) => ops.every((op) => read.has(op))) ? allOf(sites, read, room) : undefined;
 }
 
 /** Has the normal backward pass leave its output gradients at the sites of `layer`. */
-function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
+function lossGradsOf(layer: Layer, room: Room): (Float32Array | undefined)[] {
   const gradients: (Float32Array | undefined)[] = layer.sites.map(() => undefined);
   for (const [index, site] of layer.sites.entries()) {
     const parts = new Map<Site, Float32Array>();
@@ -81,7 +90,7 @@ function lossGradsOf(layer: Layer): (Float32Array | undefined)[] {
           parts.set(op, op.readOutputGrads(outputGradient));
         });
         const all = site.ops.flatMap((each) => parts.get(each) ?? []);
-        if (all.length === site.ops.length) gradients[index] = sideBySide(site, all);
+        if (all.length === site.ops.length) gradients[index] = sideBySide(site, all, room);
       });
   }
   return gradients;
@@ -93,10 +102,11 @@ export function layerLossGrads(
   own: ReadonlyMap<LayerSite, Float32Array> | undefined,
   wanted: boolean,
   checked: boolean,
+  room: Room,
 ): LayerLossGrads {
-  if (own === undefined) return { lossGrads: wanted ? lossGradsOf(layer) : [], observedGrads: undefined };
+  if (own === undefined) return { lossGrads: wanted ? lossGradsOf(layer, room) : [], observedGrads: undefined };
   const lossGrads = layer.sites.flatMap((site) => own.get(site) ?? []);
-  return { lossGrads, observedGrads: checked ? lossGradsOf(layer) : undefined };
+  return { lossGrads, observedGrads: checked ? lossGradsOf(layer, room) : undefined };
 }
 
 /** Has the normal backward pass compute the gradients of kernels, or leave them out. */

@@ -4,6 +4,7 @@ import { CgfacError } from '../../adapter-kit';
 import type { LayerSite, Site } from '../kinds/layer-kind';
 import { backwardInArrays } from '../tape/array-backward';
 import type { Samples } from '../tape/array-rule';
+import type { Room } from '../tape/room';
 import type { TapeNode } from '../tape/tape';
 import { sideBySide } from './slices';
 
@@ -25,6 +26,7 @@ export function inArrays(
   within: ReadonlySet<number>,
   ops: ReadonlyMap<TapeNode, Site>,
   samples: Samples,
+  room: Room,
 ): ReadonlyMap<Site, Float32Array> | undefined {
   const first = [...seeds.values()].every(({ at }) => samples.all || at.shape[0] === samples.samples);
   if (!first || ![...ops.values()].every(({ plainGrads }) => plainGrads)) return undefined;
@@ -33,7 +35,7 @@ export function inArrays(
     [...seeds].map(([id, { values }]) => [id, values.subarray(0, samples.lengthOf(values.length))] as const),
   );
   const isSite = (node: TapeNode) => ops.has(node);
-  const went = backwardInArrays(tape, some, within, samples, isSite, (node, outputGradient) => {
+  const went = backwardInArrays(tape, some, within, samples, room, isSite, (node, outputGradient) => {
     const op = ops.get(node);
     if (op) read.set(op, outputGradient);
   });
@@ -44,6 +46,7 @@ export function inArrays(
 export function allOf(
   sites: readonly LayerSite[],
   read: ReadonlyMap<Site, Float32Array>,
+  room: Room,
 ): Map<LayerSite, Float32Array> {
   const all = new Map<LayerSite, Float32Array>();
   for (const site of sites) {
@@ -53,7 +56,7 @@ export function allOf(
         'ERR_CGFAC_INTERNAL',
         `Expected a path from a head to the op ${site.ops[0].node.kernel} but received none; please report this`,
       );
-    all.set(site, sideBySide(site, parts));
+    all.set(site, sideBySide(site, parts, room));
   }
   return all;
 }

@@ -1,6 +1,7 @@
 /** Slices of a kernel that share their data, put together to one layer. */
 import type { LayerSite, Site } from '../kinds/layer-kind';
 import { joinedPart, type Part } from '../kinds/part';
+import type { Room } from '../tape/room';
 import type { TapeNode } from '../tape/tape';
 import type { Group } from './biases';
 
@@ -87,12 +88,12 @@ export function layerSites({ groups }: Run): [LayerSite, ...LayerSite[]] {
   return [at(first, 0), ...others.map((site, index) => at(site, index + 1))];
 }
 
-/** Rows of the outputs of each op of a site, (rows × outFeatures) of each, side by side. */
-export function sideBySide({ ops, outFeatures }: LayerSite, parts: readonly Float32Array[]): Float32Array {
+/** Rows of the outputs of each op of a site, (rows × outFeatures) of each, side by side: of one op its own. */
+export function sideBySide({ ops, outFeatures }: LayerSite, parts: readonly Float32Array[], room: Room): Float32Array {
   const [first] = parts;
   if (parts.length === 1 && first) return first;
   const rows = (first?.length ?? 0) / ops[0].outFeatures;
-  const all = new Float32Array(rows * outFeatures);
+  const all = room.take(rows * outFeatures);
   let from = 0;
   for (const [index, op] of ops.entries()) {
     const width = op.outFeatures;

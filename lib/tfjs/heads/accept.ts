@@ -1,6 +1,7 @@
 /** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type Distribution, headFit, targetEntropy } from '../../adapter-kit';
+import type { Reader } from '../tape/numbers';
 import { excessOf, type Range } from './bounded';
 import type { Candidate } from './candidates';
 import { divergenceOf } from './fit';
@@ -64,24 +65,26 @@ export function unweighed({ distribution, logits, probabilities }: Candidate, gr
  *
  * @param constants - What the loss multiplies something by and does not depend on the sites.
  * @param range - That of the logits, where they have one.
+ * @param read - Gives the numbers of a tensor.
  */
 export function accept(
   candidate: Candidate,
   gradient: Tensor,
   constants: readonly Tensor[],
   range: Range | undefined,
+  read: Reader,
 ): Head | undefined {
   const { distribution, logits } = candidate;
   const [samples = 1] = logits.shape;
   const width = logits.shape.at(-1) ?? 1;
-  const p = candidate.probabilities().dataSync<'float32'>();
-  const d = gradient.dataSync<'float32'>();
+  const p = read(candidate.probabilities());
+  const d = read(gradient);
   const common = { distribution, logits, probabilities: p, gradient: d };
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out
   const notFinite = () => ({ ...unweighed(candidate, d), floor: Number.NaN });
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   for (const target of targets) {
-    const y = target.dataSync();
+    const y = target.dtype === 'float32' ? read(target) : target.dataSync();
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const head = { distribution, targets: y, weights: s, width };
       const { u, misfit, compared, finite } = headFit(head, p, d);

@@ -14,6 +14,7 @@
  */
 import { onesLike, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
 import { backward, dependents, producers } from '../tape/graph';
+import type { Reader } from '../tape/numbers';
 import type { TapeNode } from '../tape/tape';
 import { accept, unweighed } from './accept';
 import { rangeOf } from './bounded';
@@ -60,7 +61,13 @@ export interface Metric {
  * The heads among some candidates: those whose gradient is that of a negative log-likelihood. Beside one of them a
  * gradient of zero is that of a part of the loss without weight; alone it tells nothing.
  */
-function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, fromSites: ReadonlySet<number>): Head[] {
+function accepted(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  frontier: Frontier,
+  fromSites: ReadonlySet<number>,
+  read: Reader,
+): Head[] {
   const { candidates, nodes } = frontier;
   const logarithmic = nodes.some((node) => LOGARITHMS.includes(node.kernel));
   const likely = candidates.filter(({ distribution }) => distribution === 'gaussian' || logarithmic);
@@ -77,7 +84,7 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
     return {
       candidate,
       gradient,
-      head: gradient && accept(candidate, gradient, constants, rangeOf(candidate.logits, made)),
+      head: gradient && accept(candidate, gradient, constants, rangeOf(candidate.logits, made), read),
     };
   });
   if (judged.every(({ head }) => head === undefined)) return [];
@@ -93,12 +100,18 @@ function accepted(tape: readonly TapeNode[], loss: Scalar, frontier: Frontier, f
  * recording paused and inside a `tidy`.
  *
  * @param siteOutputs - The ids of the outputs of all sites.
+ * @param read - Gives the numbers of a tensor.
  */
-export function findMetric(tape: readonly TapeNode[], loss: Scalar, siteOutputs: ReadonlySet<number>): Metric {
+export function findMetric(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  siteOutputs: ReadonlySet<number>,
+  read: Reader,
+): Metric {
   const fromSites = dependents(tape, siteOutputs);
   let best: { readonly heads: Head[]; readonly frontier: Frontier; readonly misfit: number } | undefined;
   for (const frontier of proposals(tape, loss, siteOutputs)) {
-    const heads = accepted(tape, loss, frontier, fromSites);
+    const heads = accepted(tape, loss, frontier, fromSites, read);
     if (heads.length === 0) continue;
     const misfit = Math.max(...heads.map((head) => head.misfit));
     if (best === undefined || misfit < best.misfit) best = { heads, frontier, misfit };

@@ -79,7 +79,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: () => read(saved),
+    readInputs: (by) => by(saved),
     readOutputGrads: (outputGradient) => read(reshape(outputGradient, [-1])),
     resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options, volumes),

@@ -3,9 +3,10 @@
  * either operand transposed. Its kernel gradient is the sum over the rows of (input row)ᵀ (output gradient row).
  */
 import { fill, matMul, reshape, sum, type Tensor, transpose } from '@tensorflow/tfjs-core';
-import { multipliesTransposed } from '../tape/numbers';
+import { multipliesTransposed, type Reader } from '../tape/numbers';
 import type { InputGradients, TapeNode } from '../tape/tape';
 import type { KernelGradient, LayerKind, Registration, Site, View } from './layer-kind';
+import { read } from './windows';
 
 /** The plain product: inputs 'a' and 'b', which its gradient saves in this order. */
 const PLAIN = 'BatchMatMul';
@@ -30,8 +31,8 @@ function exchangeLastAxes(tensor: Tensor): Tensor {
   return transpose(tensor, [...axes.slice(0, -2), last, last - 1]);
 }
 
-function readRows(tensor: Tensor, transposed: boolean): Float32Array {
-  return (transposed ? exchangeLastAxes(tensor) : tensor).dataSync<'float32'>();
+function readRows(tensor: Tensor, transposed: boolean, by: Reader): Float32Array {
+  return by(transposed ? exchangeLastAxes(tensor) : tensor);
 }
 
 /**
@@ -149,8 +150,8 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
     reshapesData: fused,
     ...(transposeData && isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: fused && node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: () => readRows(saved, transposeData),
-    readOutputGrads: (outputGradient) => readRows(outputGradient, false),
+    readInputs: (by) => readRows(saved, transposeData, by),
+    readOutputGrads: read,
   };
 }
 
@@ -172,8 +173,8 @@ function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site |
     // columns of one matrix are samples; of a stack each matrix is one
     ...(isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: { is: 'unknown' },
-    readInputs: () => readRows(saved, !transposeData),
-    readOutputGrads: (outputGradient) => readRows(outputGradient, true),
+    readInputs: (by) => readRows(saved, !transposeData, by),
+    readOutputGrads: (outputGradient) => readRows(outputGradient, true, read),
   };
 }
 

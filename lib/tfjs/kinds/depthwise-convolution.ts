@@ -71,7 +71,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: () => read(saved.data),
+    readInputs: (by) => by(saved.data),
     readOutputGrads: read,
     resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options),

@@ -4,6 +4,7 @@
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { KernelLayout, Preconditioner } from '../../adapter-kit';
+import type { Reader } from '../tape/numbers';
 import type { OpKind, TapeNode } from '../tape/tape';
 import { nameOf, type Part } from './part';
 
@@ -85,8 +86,10 @@ export interface Site {
   /**
    * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array
    * may be the tensor's own: it must not be written to.
+   *
+   * @param by - Gives the numbers of a tensor.
    */
-  readInputs(): Float32Array | Int32Array;
+  readInputs(by: Reader): Float32Array | Int32Array;
   /**
    * Reads the output gradients, (rows × gradWidth), row-major, from the gradient of the op's output. The array may be
    * the tensor's own: it must not be written to.

@@ -49,7 +49,7 @@ function fusedSite(node: TapeNode, name: string, { shape }: View): Site | undefi
     reshapesData: true,
     samples: samplesOf(x),
     bias: { is: 'input', name: 'offset' },
-    readInputs: () => read(reshape(inputs(), [-1])),
+    readInputs: (by) => by(reshape(inputs(), [-1])),
   };
 }
 
@@ -66,7 +66,7 @@ function productSite(node: TapeNode, name: string, { shape, transposed }: View):
     data,
     reshapesData: false,
     bias: { is: 'addition' },
-    readInputs: () => read(reshape(x, [-1])),
+    readInputs: (by) => by(reshape(x, [-1])),
   };
 }
 

@@ -61,7 +61,7 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: { is: 'unknown' },
-    readInputs: () => read(data),
+    readInputs: (by) => by(data),
     readOutputGrads: read,
     resize: (preconditioner, layer) =>
       preconditioner.resize(layer, { inputShape: options.inputShape, outputShape: options.outputShape }),

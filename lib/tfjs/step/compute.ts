@@ -93,6 +93,7 @@ function computed(
   let captured: Capture = NOTHING;
   let statistics: readonly StatisticUpdate[] = [];
   let value = Number.NaN;
+  const room = recipe.rooms.open();
   recipe.statistics.bind(digests());
   const result = variableGradients(f, varList, KINDS, (tape, loss, leaveOut) => {
     [value = Number.NaN] = loss.dataSync();
@@ -109,6 +110,7 @@ function computed(
       refused: (layer) => checks.refused(layer) ?? recipe.refused(layer, names),
       checked: (layer) => checks.isDue(layer),
       arrays: checks.arraysAgree,
+      room,
     };
     statistics = statisticUpdates(tape, recipe.statistics.wanted);
     captured = ofSamples(tape, () => capture(tape, loss, variables, options));
@@ -121,6 +123,7 @@ function computed(
       ...checked.captured,
       iteration,
       loss: value,
+      room,
       own,
       statistics,
       computed: gradientsByName(result.grads),

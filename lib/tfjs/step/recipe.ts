@@ -13,6 +13,7 @@ import type { SavedState } from '../saving/saved-state';
 import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
+import { Rooms } from '../tape/room';
 import { Averages } from './averages';
 import { readGradient } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
@@ -21,7 +22,7 @@ import { loneGradients, type MovingVariable } from './lone-step';
 import { Meeting } from './meeting';
 import { keptValues, layerValues, loneValues } from './next-values';
 import { StepRanks } from './ranks';
-import { type HeadReport, headsAfter, NOTHING_KEPT, type OptimizerReport, reportOf, wholeReport } from './report';
+import { type HeadReport, headsAfter, type OptimizerReport, reportOf, wholeMemory, wholeReport } from './report';
 import { RecipeSettings } from './settings';
 import { StatisticAverages } from './statistics';
 import type { KeptStep, Step, StepOutcome } from './step';
@@ -42,6 +43,8 @@ export class Recipe {
   readonly #averages = new Averages();
   /** The averages of running statistics that go with those of the weights. */
   readonly statistics = new StatisticAverages();
+  /** Where the rows of steps lie. */
+  readonly rooms = new Rooms();
   readonly #ranks: StepRanks | undefined;
   /** β of the step under way. */
   #emaMomentum = 0;
@@ -223,9 +226,8 @@ export class Recipe {
   /** Bytes kept between steps. */
   memoryUsage(): NetworkMemory {
     this.#prune();
-    const kept = this.#layers.memoryUsage() ?? NOTHING_KEPT;
     const averages = this.#averages.bytes() + this.statistics.bytes();
-    return { ...kept, averages, total: kept.total + averages };
+    return wholeMemory(this.#layers.memoryUsage(), { averages, workspace: this.rooms.bytes });
   }
 
   /** The weights of the optimizer: copies. A collective of several ranks, all of which have all of it. */
@@ -271,10 +273,10 @@ export class Recipe {
     this.#layers.dispose();
     this.#averages.dispose();
     this.statistics.dispose();
+    this.rooms.dispose();
     this.#lone.clear();
     this.#loaded.dispose();
-    this.#lossFloor = this.#lastSize = undefined;
-    this.#heads = [];
+    [this.#lossFloor, this.#lastSize, this.#heads] = [undefined, undefined, []];
   }
 
   #open(): Preconditioner {

@@ -123,8 +123,8 @@ export function reportOf({ kept, iteration, heads, lone }: Reported, summary?: S
   };
 }
 
-/** What is kept before the first step. */
-export const NOTHING_KEPT: NetworkMemory = {
+/** What a network keeps before the first step. */
+const NOTHING_KEPT: NetworkMemory = {
   recorded: 0,
   factors: 0,
   workspace: 0,
@@ -133,3 +133,17 @@ export const NOTHING_KEPT: NetworkMemory = {
   total: 0,
   layers: [],
 };
+
+/** What is kept by a network, and beside it. */
+export function wholeMemory(
+  kept: NetworkMemory | undefined,
+  { averages, workspace }: Pick<NetworkMemory, 'averages' | 'workspace'>,
+): NetworkMemory {
+  const network = kept ?? NOTHING_KEPT;
+  return {
+    ...network,
+    workspace: network.workspace + workspace,
+    averages,
+    total: network.total + workspace + averages,
+  };
+}

@@ -3,6 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Capture } from '../capture/capture';
 import type { StatisticUpdate } from '../capture/running-statistics';
 import type { LoneVariable } from '../capture/sites';
+import type { Room } from '../tape/room';
 import type { KnownLayer } from './layers';
 import type { NextValues } from './next-values';
 import type { StepReport } from './report';
@@ -13,6 +14,8 @@ export interface Step extends Capture {
   readonly loss: number;
   /** What the forward pass made of running statistics. */
   readonly statistics: readonly StatisticUpdate[];
+  /** Where its rows lie. */
+  readonly room: Room;
   /** Whether the gradients are known to be those that `f` gave. */
   readonly own: boolean;
   /** The gradients that `f` gave, by the names of the variables; the caller owns them. */

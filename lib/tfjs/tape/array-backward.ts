@@ -1,9 +1,10 @@
 /** A backward pass in arrays, of all samples of a batch or of the first ones. */
 import { binaryFunction } from '../../adapter-kit';
-import { type Op, type OpGradients, type Pass, Room, type Samples } from './array-rule';
+import type { Op, OpGradients, Pass, Samples } from './array-rule';
 import { RULES } from './array-rules';
 import { backwards } from './graph';
 import { reader } from './numbers';
+import type { Room } from './room';
 import type { TapeNode } from './tape';
 
 /** An op on the way, and its gradients; `undefined` where it is not gone through. */
@@ -111,6 +112,7 @@ class Gradients {
  * @param seeds - Gradients that the pass begins with, of tensors whose samples are on the first axis; of the samples
  * that it goes through. They are not written to.
  * @param within - The ids of the tensors that it goes to.
+ * @param room - Where its arrays are from, those that are visited among them.
  * @param isSite - The ops that it ends at, or passes, and that are visited.
  * @param visit - Gets the gradient of the output of each of these, row by row as the op gives it. Must not be written
  * to.
@@ -121,11 +123,11 @@ export function backwardInArrays(
   seeds: ArraySeeds,
   within: ReadonlySet<number>,
   samples: Samples,
+  room: Room,
   isSite: (node: TapeNode) => boolean,
   visit: (node: TapeNode, outputGradient: Float32Array) => void,
 ): boolean {
   const read = reader();
-  const room = new Room();
   const stages = read && stagesOf(tape, seeds, within, { samples, read, room }, isSite);
   if (stages === undefined) return false;
   const gradients = new Gradients(room, seeds);

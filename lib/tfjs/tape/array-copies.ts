@@ -3,7 +3,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { MOST_COPIED_AXES, stridedCopy } from '../../adapter-kit';
 import { axesOf, placeOf, stepsOf } from '../kernels/copies';
 import { size } from '../kernels/heap';
-import type { Op, OpGradients, Room, Rule } from './array-rule';
+import type { Op, OpGradients, Rule } from './array-rule';
+import type { Room } from './room';
 
 type Shape = readonly number[];
 

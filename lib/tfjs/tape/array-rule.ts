@@ -2,6 +2,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { size } from '../kernels/heap';
 import type { Reader } from './numbers';
+import type { Room } from './room';
 import type { TapeNode } from './tape';
 
 /**
@@ -70,28 +71,6 @@ export class Samples {
       some.set(numbers.subarray(from, from + this.count * inner), block * this.count * inner);
     }
     return some;
-  }
-}
-
-/** Arrays that are used again and again within a pass: fresh ones cost more than what is computed in them. */
-export class Room {
-  readonly #free = new Map<number, Float32Array[]>();
-
-  /** An array of so many numbers, whatever they are. */
-  take(length: number): Float32Array {
-    return this.#free.get(length)?.pop() ?? new Float32Array(length);
-  }
-
-  /** An array of so many zeros. */
-  zeros(length: number): Float32Array {
-    return this.#free.get(length)?.pop()?.fill(0) ?? new Float32Array(length);
-  }
-
-  /** Takes an array back that nobody reads any more. */
-  give(array: Float32Array): void {
-    const same = this.#free.get(array.length);
-    if (same) same.push(array);
-    else this.#free.set(array.length, [array]);
   }
 }
 

@@ -3,6 +3,7 @@ import { backend, getBackend, type Tensor, type TensorInfo } from '@tensorflow/t
 import { combine } from '../../adapter-kit';
 import { computeOnHeap, heapOf, type WasmBackend, wasmBackend } from '../kernels/heap';
 import { isInstalled } from '../kernels/install';
+import type { Room } from './room';
 import { tensorOf } from './tape';
 
 /** What is used of the wasm backend besides. */
@@ -53,6 +54,18 @@ export function reader(): Reader | undefined {
 /** The numbers of a tensor, to be read before anything else is computed: they may be the tensor's own. */
 export function numbersOf(tensor: Tensor): Float32Array {
   return readerOn(currentHolder())(tensor);
+}
+
+/** Reads copies of tensors on the wasm heap, which are the room's; of others what their backends have. */
+export function copier(room: Room): Reader {
+  const holder = currentHolder();
+  return (tensor) => {
+    const numbers = readerOn(holder)(tensor);
+    if (!holder || numbers.buffer !== holder.wasm.HEAPU8.buffer) return numbers;
+    const copy = room.take(numbers.length);
+    copy.set(numbers);
+    return copy;
+  };
 }
 
 /** Numbers times a factor: the same array where it is 1. */

@@ -8,6 +8,7 @@ import {
   NOTHING,
 } from '../../../lib/tfjs/capture/capture';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
+import { Room } from '../../../lib/tfjs/tape/room';
 import { variableGradients } from '../../../lib/tfjs/tape/tape';
 
 /** How to capture a step, all layers checked or none, with targets sampled for all samples or for none. */
@@ -21,6 +22,7 @@ export function captureOptions(fisher: 'true' | 'empirical', checked: boolean, s
     refused: () => undefined,
     checked: () => checked,
     arrays: false,
+    room: new Room(),
   };
 }
 

@@ -4,6 +4,7 @@ import { layers, type Sequential, sequential } from '@tensorflow/tfjs-layers';
 import { backwardInArrays } from '../../../lib/tfjs/tape/array-backward';
 import { Samples } from '../../../lib/tfjs/tape/array-rule';
 import { backward } from '../../../lib/tfjs/tape/graph';
+import { Room } from '../../../lib/tfjs/tape/room';
 import type { TapeNode } from '../../../lib/tfjs/tape/tape';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
 import { isProduct, onTape } from '../support/passes';
@@ -39,7 +40,7 @@ function compared(model: (x: tf.Tensor) => tf.Tensor, variables: tf.Variable[], 
     values.fill(0, cut);
     const [whole, some] = [new Map<TapeNode, Float32Array>(), new Map<TapeNode, Float32Array>()];
     const seed = new Map([[output.id, values.subarray(0, cut)]]);
-    const went = backwardInArrays(tape, seed, within, new Samples(B, count), isProduct, (node, dy) => {
+    const went = backwardInArrays(tape, seed, within, new Samples(B, count), new Room(), isProduct, (node, dy) => {
       some.set(node, dy);
     });
     backward(tape, [[output.id, tf.tensor(values, output.shape)]], within, (node, dy) => {
