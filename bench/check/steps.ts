@@ -24,7 +24,7 @@ interface Course {
 /** Programs of different losses and layers whose steps are short. */
 const PROGRAMS: Readonly<Record<string, Course>> = {
   digits: { warm: 15, rounds: 5 },
-  'addition-lstm': { warm: 40, rounds: 8 },
+  'addition-lstm': { warm: 100, rounds: 24 },
   autoencoder: { warm: 100, rounds: 30 },
 };
 const NAMES = Object.keys(PROGRAMS);

@@ -9,6 +9,10 @@ function add(spare: Spare, array: Float32Array): void {
   else spare.set(array.length, [array]);
 }
 
+function* all(spare: Spare): Generator<Float32Array> {
+  for (const same of spare.values()) yield* same;
+}
+
 /** The arrays of one step. Of a step that nobody takes they go with it. */
 export class Room {
   readonly #spare: Spare;
@@ -39,15 +43,19 @@ export class Room {
 
   /** All of its arrays: nobody reads any of them any more. */
   *leave(): Generator<Float32Array> {
-    for (const same of this.#free.values()) yield* same;
+    yield* all(this.#free);
     yield* this.#lent;
     this.#free.clear();
     this.#lent.clear();
   }
 }
 
-/** The rooms of the steps of an optimizer, each of which leaves its arrays to the next one. */
+/**
+ * The rooms of the steps of an optimizer, each of which leaves its arrays to the next ones. What a step has not used of
+ * those before, as where it samples no targets, is kept beside its own up to as many bytes.
+ */
 export class Rooms {
+  /** By lengths, those used last first. */
   #spare: Spare = new Map();
 
   /** The room of a step that begins. */
@@ -55,10 +63,20 @@ export class Rooms {
     return new Room(this.#spare);
   }
 
-  /** Takes over the arrays of a step that is done with; what it has not used of those before is let go. */
+  /** Takes over the arrays of a step that is done with. */
   close(room: Room): void {
     const spare: Spare = new Map();
-    for (const array of room.leave()) add(spare, array);
+    let used = 0;
+    for (const array of room.leave()) {
+      add(spare, array);
+      used += array.byteLength;
+    }
+    if (used === 0) return;
+    for (const array of all(this.#spare)) {
+      used -= array.byteLength;
+      if (used < 0) break;
+      add(spare, array);
+    }
     this.#spare = spare;
   }
 
@@ -67,10 +85,10 @@ export class Rooms {
     this.#spare = new Map();
   }
 
-  /** Bytes that are kept for the next step. */
+  /** Bytes that are kept for the steps to come. */
   get bytes(): number {
     let bytes = 0;
-    for (const same of this.#spare.values()) for (const { byteLength } of same) bytes += byteLength;
+    for (const { byteLength } of all(this.#spare)) bytes += byteLength;
     return bytes;
   }
 }

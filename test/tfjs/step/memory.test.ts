@@ -1,8 +1,11 @@
-/** What a step allocates: nothing of the size of the weights, neither on JavaScript's heap nor outside of it. */
+/**
+ * What a step allocates: nothing of the size of the weights, nor of the rows of a batch, neither on JavaScript's heap
+ * nor outside of it.
+ */
 import { resolve } from 'node:path';
 import { run } from '../../support/children';
 
-/** The least of the large kernels that the program trains, and of the rows and objects of a step far less. */
+/** The least of the large kernels that the program trains, and of the rows of its large batch. */
 const KERNEL = 4 * 2 ** 20;
 
 interface Measured {
@@ -20,6 +23,7 @@ test.each<[string, string, object]>([
   ['dense layers', 'dense', {}],
   ['dense layers and a learning rate other than 1', 'dense', { learningRate: 0.5 }],
   ["a convolution, whose gradient is the framework's own", 'convolution', {}],
+  ['a large batch', 'batch', { preset: 'adaptive', fisherFraction: 1 }],
 ])('a hundred steps of %s', async (_, kind, options) => {
   const program = resolve(__dirname, 'programs/step-memory.cjs');
   const { end, stdout, stderr } = await run(program, {

@@ -1,6 +1,6 @@
-// node --expose-gc step-memory.cjs LAYERS [OPTIONS]: trains a model of a large layer on small batches, and prints the
-// most that a step allocated, what stayed of a hundred, the resident memory that they added beside JavaScript's heap,
-// and how often the number of tensors changed.
+// node --expose-gc step-memory.cjs LAYERS [OPTIONS]: trains a model of a large layer on small batches, or of small ones
+// on a large batch, and prints the most that a step allocated, what stayed of a hundred, the resident memory that they
+// added beside JavaScript's heap, and how often the number of tensors changed.
 const { getHeapStatistics } = require('node:v8');
 const tf = require('@tensorflow/tfjs-core');
 const { layers, sequential } = require('@tensorflow/tfjs-layers');
@@ -8,7 +8,8 @@ require('@tensorflow/tfjs-backend-wasm');
 const { cgfac, installKernels } = require('cgfac/tfjs');
 
 const [, , kind, options = '{}'] = process.argv;
-const [STEPS, WARM, BATCH, UNITS] = [100, 20, 16, 1024];
+const [STEPS, WARM, UNITS] = [100, 20, 1024];
+const BATCH = kind === 'batch' ? 4096 : 16;
 // a collection takes as long as a step: what was allocated is read at every tenth
 const OFTEN = 10;
 
@@ -22,6 +23,12 @@ const models = {
   convolution: () => [
     layers.conv2d({ filters: 512, kernelSize: 3, activation: 'relu', inputShape: [3, 3, 256] }),
     layers.globalAveragePooling2d({}),
+    layers.dense({ units: 10, activation: 'softmax' }),
+  ],
+  // rows of 4 MiB, at each of two layers
+  batch: () => [
+    layers.dense({ units: 256, activation: 'tanh', inputShape: [256] }),
+    layers.dense({ units: 256, activation: 'tanh' }),
     layers.dense({ units: 10, activation: 'softmax' }),
   ],
 };
