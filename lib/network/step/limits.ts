@@ -115,8 +115,9 @@ const multiplying: ReadonlySet<string> = new Set([
 /**
  * The part of the lengths with which hidden layers together go no further than one of them alone may, Σ‖η_l x_l‖/(τR_l)
  * ≤ 1. What goes through n of them is multiplied by Π(1 + ‖ηx‖/R) at the most, which bounds of each alone leave
- * 2ⁿ. Embeddings, scales, what is recurrent or under an attention have bounds of their own; an output has none; and
- * what is used more than once, as the kernels of gates are, is not one of a chain.
+ * 2ⁿ. Of layers of one depth, which stand beside each other, the one that goes furthest counts. Embeddings, scales,
+ * what is recurrent or under an attention have bounds of their own; an output has none; and what is used more than
+ * once, as the kernels of gates are, is not one of a chain.
  *
  * Source: J. Bernstein, A. Vahdat, Y. Yue and M.-Y. Liu, "On the distance between two neural networks and the stability
  * of learning", 2020 (deep relative trust).
@@ -134,8 +135,14 @@ export function partTogether(
     const { output, recurrent, attended, samples } = entry;
     return output || recurrent || attended || samples.size > 1 ? [] : [{ entry, step, eta }];
   });
-  const sum = (of: (entry: NetworkEntry, step: Direction) => number) =>
-    hidden.reduce((total, { entry, step, eta }) => total + eta * of(entry, step), 0);
+  const sum = (of: (entry: NetworkEntry, step: Direction) => number) => {
+    const most = new Map<number | NetworkEntry, number>();
+    for (const { entry, step, eta } of hidden) {
+      const place = entry.depth ?? entry;
+      most.set(place, Math.max(most.get(place) ?? 0, eta * of(entry, step)));
+    }
+    return [...most.values()].reduce((total, each) => total + each, 0);
+  };
   // by bounds that need no norms, where these will do
   if (!(sum((entry, { bound }) => bound / (changeOf(entry, change) * leastScale(entry))) > 1)) return 1;
   const together = sum((entry, step) => normOfDirection(entry, step) / longest(entry, change, scaleOf));

@@ -10,6 +10,7 @@ import { dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { TapeNode } from '../tape/tape';
 import { attendedOf } from './attention';
 import { type BiasUses, biasesOf, byPart, type Group, openOutputs, sitesOfBias } from './biases';
+import { depthsOf } from './depth';
 import { layerSites, runsOf } from './slices';
 import { type Use, type Uses, usesOf } from './views';
 
@@ -34,6 +35,8 @@ export interface FoundLayer extends Layer {
   readonly recurrent: boolean;
   /** Whether an attention is computed from what it gives. */
   readonly attended: boolean;
+  /** Layers that its data have passed, at the most. */
+  readonly depth: number;
 }
 
 /**
@@ -283,6 +286,7 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   const kernels = groupsOf(live, roles);
   const biases = biasesOf(biasUsesOf(roles), kernels.flat());
   const attended = attendedOf(live, new Set(uses.views.keys()));
+  const depths = depthsOf(live, new Set(kernels.flat().flatMap(({ sites }) => sites.map(({ node }) => node))));
   const found = kernels.flatMap((groups) =>
     runsOf(groups, biases, made).map((run): FoundLayer => {
       const { kernel, bias } = run;
@@ -290,7 +294,9 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
       const [first, ...others] = layerSites(run);
       const sites: Layer['sites'] = [known(first), ...others.map(known)];
       const { recurrent } = run.groups[0];
-      return { kernel, bias, sites, recurrent, attended: [...outputsOf(sites)].some((id) => attended.has(id)) };
+      const depth = Math.max(...sites.map(({ data }) => depths.get(data.id) ?? 0));
+      const given = [...outputsOf(sites)];
+      return { kernel, bias, sites, recurrent, attended: given.some((id) => attended.has(id)), depth };
     }),
   );
   const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? NO_SHIFT : undefined));

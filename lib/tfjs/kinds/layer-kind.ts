@@ -33,6 +33,7 @@ export interface LayerPlace {
   readonly attended: boolean;
   readonly judged: boolean;
   readonly output: boolean;
+  readonly depth: number;
 }
 
 /** Takes a layer under the care of a preconditioner, by a name. It keeps nothing of the step it was made at. */

@@ -15,6 +15,7 @@ interface Place {
   readonly recurrent?: boolean;
   readonly attended?: boolean;
   readonly sites?: number;
+  readonly depth?: number;
 }
 
 /** ‖M‖ of layers of 6 × 4 after a step that would be far too long, in parts of τR of a hidden layer. */
@@ -66,6 +67,16 @@ test.each(['output', 'recurrent', 'attended'])('what is %s has bounds of its own
 
 test('layers that are used twice, as the kernels of gates are, keep their own bounds', () => {
   for (const length of Object.values(moved(hidden(5, { sites: 2 }), 'hard'))) expect(length).toBeCloseTo(1, 5);
+});
+
+test('of layers of one depth one counts: branches have the bound of a chain of their length', () => {
+  const branches = Object.fromEntries(Array.from({ length: 32 }, (_, at) => [`layer ${at}`, { depth: at % 2 }]));
+  for (const length of Object.values(moved(branches, 'hard'))) expect(length).toBeCloseTo(1 / 2, 5);
+});
+
+test('a layer whose depth is not known counts as one behind all others', () => {
+  const layers = { ...hidden(2, { depth: 0 }), 'elsewhere 1': {}, 'elsewhere 2': {} };
+  for (const length of Object.values(moved(layers, 'hard'))) expect(length).toBeCloseTo(1 / 3, 5);
 });
 
 test('a larger bound is one for all of them together, too', () => {
