@@ -188,7 +188,7 @@ export interface NetworkMemory {
   readonly recorded: number;
   /** Factors and their inverses, warm starts. */
   readonly factors: number;
-  /** Scratch. */
+  /** Scratch; of an optimizer under TensorFlow.js also the arrays of its last steps, which serve the next one. */
   readonly workspace: number;
   /** The momentum. */
   readonly momentum: number;
