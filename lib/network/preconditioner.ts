@@ -44,7 +44,17 @@ let lentNaturalGradients: (preconditioner: Preconditioner, options: NaturalGradi
 
 export { lentNaturalGradients };
 
-const stepNames = ['loss', 'lossFloor', 'assumedFloor', 'targets', 'stepSize', 'samples', 'weightNorms', 'weightDecay'];
+const stepNames = [
+  'loss',
+  'lossFloor',
+  'assumedFloor',
+  'targets',
+  'stepSize',
+  'samples',
+  'weightNorms',
+  'depths',
+  'weightDecay',
+];
 const asyncStepNames = [...stepNames, 'signal'];
 
 /**

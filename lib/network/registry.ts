@@ -29,8 +29,6 @@ export interface NetworkEntry {
   readonly judged: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
-  /** Layers that what it takes in has passed; `undefined` where that is not known. */
-  readonly depth: number | undefined;
   readonly layer: Layer;
   /** The number of the step to come when it was. */
   readonly registered: number;

@@ -83,6 +83,13 @@ export interface StepOptions {
   /** ‖W‖ of layers whose weights are not registered, for `maxRelativeChange`. */
   readonly weightNorms?: Readonly<Record<string, number>>;
   /**
+   * How many layers the data of a layer have passed at the most, by name: 0 of one that takes in data of no layer, 1 of
+   * one behind that. Hidden layers of one depth stand beside each other, as those of branches do: in the bound of what
+   * hidden layers change together (`maxRelativeChange`) the one that changes most counts for all of them. A layer that
+   * is not named counts by itself. Integers ≥ 0. Default: none is named.
+   */
+  readonly depths?: Readonly<Record<string, number>>;
+  /**
    * The weight decay of weights that are not registered, W ← W·(1 − η·`weightDecay`), which is the caller's to do; a
    * step that would have them grow, η·`weightDecay` > 2, is skipped. A number ≥ 0. Default: 0.
    */

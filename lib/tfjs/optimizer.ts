@@ -240,7 +240,7 @@ export class CgfacOptimizer extends Optimizer {
 
   /** Bytes kept between steps. */
   memoryUsage(): NetworkMemory {
-    return this.#recipe.memoryUsage();
+    return this.#recipe.memoryUsage(this.#step?.room);
   }
 
   /**

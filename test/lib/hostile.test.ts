@@ -107,6 +107,7 @@ const entries: readonly Entry[] = [
   ['naturalGradientsSync', { loss: 1 }, (a) => network().naturalGradientsSync(a)],
   ['naturalGradients', { loss: 1 }, (a) => network().naturalGradients(a)],
   ['weightNorms', { first: 1 }, (a) => network().naturalGradientsSync({ loss: 1, weightNorms: a })],
+  ['depths', { first: 1 }, (a) => network().naturalGradientsSync({ loss: 1, depths: a })],
   ['skip', {}, (a) => network().skip(a)],
   ['reportLoss', {}, (a) => network().reportLoss(a)],
   ['withAveragedWeights', {}, (a) => network().withAveragedWeights(a)],

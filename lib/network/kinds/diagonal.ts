@@ -7,7 +7,7 @@ import { type LayerRole, withRole } from './role';
 import { countIn } from './samples';
 
 /** Weights that no other kind of layer covers, for {@link Preconditioner.registerDiagonal}. */
-export interface DiagonalLayerOptions extends Omit<LayerRole, 'output' | 'depth'> {
+export interface DiagonalLayerOptions extends Omit<LayerRole, 'output'> {
   /** The number of weights. */
   readonly features: number;
   /**

@@ -33,8 +33,6 @@ export interface ParsedLayer {
   readonly judged: boolean;
   /** Whether what it gives is an output of the network as it is. */
   readonly output: boolean;
-  /** Layers that what it takes in has passed; `undefined` where that is not known. */
-  readonly depth: number | undefined;
   /** What it was registered with, its weights apart; nothing in it is the caller's. */
   readonly options: object;
 }

@@ -1,5 +1,5 @@
 /** What layers of all kinds may say of themselves. */
-import { boolean, nonNegativeInteger } from '../../base/validate';
+import { boolean } from '../../base/validate';
 import { vectorArrays, type WeightVector } from '../../base/weight-vector';
 import type { NetworkShape, ParsedLayer } from './layer-kind';
 
@@ -24,21 +24,15 @@ export interface LayerRole {
   readonly judged?: boolean;
   /** Whether what it gives is an output of the network as it is: `maxRelativeChange` is not for it. Default: false. */
   readonly output?: boolean;
-  /**
-   * Layers that what it takes in has passed, at the most: 0 of one that takes in data, 1 of one behind that. Hidden
-   * layers of one depth stand beside each other, and share no bound of what layers behind each other change together.
-   * Default: none, and it counts as one behind all others.
-   */
-  readonly depth?: number;
 }
 
 /** The names of {@link LayerRole}. */
-export const roleNames = ['weights', 'recurrent', 'attended', 'judged', 'output', 'depth'];
+export const roleNames = ['weights', 'recurrent', 'attended', 'judged', 'output'];
 
 /** A layer of that shape with its role, checked. */
 export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
   const { weights, ...options } = role;
-  const { recurrent = false, attended = false, judged = false, output = false, depth } = options;
+  const { recurrent = false, attended = false, judged = false, output = false } = options;
   return {
     shape,
     weights: weights === undefined ? undefined : vectorArrays(weights, 'weights', shape),
@@ -46,7 +40,6 @@ export function withRole(shape: NetworkShape, role: LayerRole): ParsedLayer {
     attended: boolean(attended, 'attended'),
     judged: boolean(judged, 'judged'),
     output: boolean(output, 'output'),
-    depth: depth === undefined ? undefined : nonNegativeInteger(depth, 'depth'),
     options,
   };
 }

@@ -36,6 +36,8 @@ export interface StepPlan {
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
   readonly weightNorms?: Readonly<Record<string, number>>;
+  /** How many layers the data of a layer have passed, by name. */
+  readonly depths?: ReadonlyMap<string, number>;
   /** The weight decay of weights that are not registered. */
   readonly decay?: number;
   /** Why it cannot be taken, where that is known before anything takes part in it. */
@@ -139,14 +141,14 @@ interface Lengths {
 
 /** Lengths, or the part of them that hidden layers together may go. */
 function togetherWithin(
-  { entries }: StepPlan,
+  plan: StepPlan,
   prepared: readonly PreparedStep[],
   lengths: readonly number[],
   { maxRelativeChange }: Rule,
   scaleOf: ScaleOf,
 ): readonly number[] {
   if (maxRelativeChange === undefined) return lengths;
-  const part = partTogether(entries, prepared, lengths, maxRelativeChange, scaleOf);
+  const part = partTogether(plan, prepared, lengths, maxRelativeChange, scaleOf);
   return part < 1 ? lengths.map((length) => length * part) : lengths;
 }
 

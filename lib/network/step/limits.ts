@@ -112,10 +112,17 @@ const multiplying: ReadonlySet<string> = new Set([
   'depthwiseConvolution',
 ]);
 
+/** The layers of a step, and where they stand. */
+interface Standing {
+  readonly entries: readonly NetworkEntry[];
+  /** How many layers the data of a layer have passed, by name; of others nothing is known. */
+  readonly depths?: ReadonlyMap<string, number>;
+}
+
 /**
  * The part of the lengths with which hidden layers together go no further than one of them alone may, Σ‖η_l x_l‖/(τR_l)
  * ≤ 1. What goes through n of them is multiplied by Π(1 + ‖ηx‖/R) at the most, which bounds of each alone leave
- * 2ⁿ. Of layers of one depth, which stand beside each other, the one that goes furthest counts. Embeddings, scales,
+ * 2ⁿ. Of layers of one depth, which stand beside each other, the one that changes most counts. Embeddings, scales,
  * what is recurrent or under an attention have bounds of their own; an output has none; and what is used more than
  * once, as the kernels of gates are, is not one of a chain.
  *
@@ -123,7 +130,7 @@ const multiplying: ReadonlySet<string> = new Set([
  * of learning", 2020 (deep relative trust).
  */
 export function partTogether(
-  entries: readonly NetworkEntry[],
+  { entries, depths }: Standing,
   prepared: readonly Direction[],
   stepSizes: readonly number[],
   change: number,
@@ -138,7 +145,7 @@ export function partTogether(
   const sum = (of: (entry: NetworkEntry, step: Direction) => number) => {
     const most = new Map<number | NetworkEntry, number>();
     for (const { entry, step, eta } of hidden) {
-      const place = entry.depth ?? entry;
+      const place = depths?.get(entry.name) ?? entry;
       most.set(place, Math.max(most.get(place) ?? 0, eta * of(entry, step)));
     }
     return [...most.values()].reduce((total, each) => total + each, 0);

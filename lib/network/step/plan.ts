@@ -1,7 +1,7 @@
 /** What is known of a step before anything takes part in it. */
 import { CgfacError, isCgfacError } from '../../base/errors';
 import { reading } from '../../base/reading';
-import { anyNumber, describe, typeError, valueError } from '../../base/validate';
+import { anyNumber, describe, nonNegativeInteger, typeError, valueError } from '../../base/validate';
 import { arraysOf } from '../../base/vectors';
 import type { VectorArrays } from '../../base/weight-vector';
 import { callNative } from '../../native/call';
@@ -118,4 +118,12 @@ export function normsOf({ weightNorms }: StepOptions): StepOptions['weightNorms'
   // what has to be computed is computed where it is needed
   for (const [name, { value, get }] of descriptors) if (get === undefined) anyNumber(value, `weightNorms.${name}`);
   return weightNorms;
+}
+
+/** The depths of layers by name. */
+export function depthsOf({ depths }: StepOptions): ReadonlyMap<string, number> {
+  if (depths === undefined) return new Map();
+  if (typeof depths !== 'object' || depths === null) throw typeError('depths by layer', 'depths', depths);
+  const given = reading('depths by layer that can be read', 'depths', () => Object.entries(depths));
+  return new Map(given.map(([name, depth]) => [name, nonNegativeInteger(depth, `depths.${name}`)]));
 }

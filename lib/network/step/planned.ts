@@ -10,7 +10,17 @@ import type { Turns } from '../turns';
 import type { LayerVectors, StepOptions } from '../types';
 import type { StepCounts, StepPlan } from './decide';
 import { hyperparametersAt, type StepHyperparameters } from './length';
-import { givenFor, lossOf, normsOf, requireRows, requireSampledRows, ruleOf, unusableLoss, unusableRows } from './plan';
+import {
+  depthsOf,
+  givenFor,
+  lossOf,
+  normsOf,
+  requireRows,
+  requireSampledRows,
+  ruleOf,
+  unusableLoss,
+  unusableRows,
+} from './plan';
 
 /** The network that takes a step. */
 export interface SteppingNetwork {
@@ -64,6 +74,7 @@ export function plannedStep(
   const refresh = network.turns.asking(`${call}()`, () => refreshing(entries, network.counts, network.options));
   const weightNorms = normsOf(options);
   const norms = weightNorms === undefined ? {} : { weightNorms };
+  const depths = depthsOf(options);
   const floorGiven = options.lossFloor !== undefined;
   const samples = options.samples === undefined ? undefined : nonNegativeInteger(options.samples, 'samples');
   const decay = options.weightDecay === undefined ? 0 : nonNegative(options.weightDecay, 'weightDecay');
@@ -73,6 +84,7 @@ export function plannedStep(
     floorGiven,
     samples,
     decay,
+    depths,
     ...norms,
     ...(stepSize === undefined ? {} : { stepSize }),
   };

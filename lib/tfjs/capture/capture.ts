@@ -246,7 +246,8 @@ function captureLayers(
   const penalised = layers.flatMap(variablesOf).some((variable) => penalties.has(variable));
   const used = lone.filter(({ nodes }) => nodes.length > 0);
   const curved = used.map(({ variable }) => variable);
-  const metric = timed('heads', () => wholeMetric(tape, loss, sites, used, copier(options.room)));
+  const read = copier(options.room);
+  const metric = timed('heads', () => wholeMetric(tape, loss, sites, used, read));
   const linear = linearOutputs(tape, sites.length > 0 ? outputsOf(sites) : idsOf(used));
   const sampling = samplingOf(metric, linear);
   const blocks = [...layers, ...curved.map((variable) => ({ kernel: whole(variable), bias: undefined }))];
@@ -262,8 +263,7 @@ function captureLayers(
   const captured = layers.map((layer): CapturedLayer => {
     const checked = options.checked(layer);
     const given = isGiven(layer);
-    const needed = !given || sampled !== undefined || options.empirical;
-    const siteInputs = needed ? layer.sites.map((site) => site.readInputs(copier(options.room))) : [];
+    const siteInputs = given && !sampled && !options.empirical ? [] : layer.sites.map((site) => site.readInputs(read));
     const wanted = given ? options.empirical : options.lossGrads || !sampled || checked;
     const siteSampled = sampled && layer.sites.flatMap((site) => sampled.outputGrads.get(site) ?? []);
     return {

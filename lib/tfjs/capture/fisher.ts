@@ -12,6 +12,7 @@ import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { Samples } from '../tape/array-rule';
 import { backwardOfFirst } from '../tape/first-samples';
 import { backward, dependents } from '../tape/graph';
+import { copier } from '../tape/numbers';
 import type { Room } from '../tape/room';
 import type { TapeNode } from '../tape/tape';
 import { allOf, inArrays, opsOf, type Seed } from './passes';
@@ -47,10 +48,10 @@ function zeroFrom(values: Float32Array, start: number): boolean {
  * The rows of a site that are not zero, and then as many zero ones as make `count`; `undefined` where those are more
  * than that.
  */
-function gathered(rows: Float32Array, width: number, count: number): Float32Array | undefined {
+function gathered(rows: Float32Array, width: number, count: number, room: Room): Float32Array | undefined {
   // of samples that stand one after the other the sampled ones are the first
   if (zeroFrom(rows, count * width)) return rows.subarray(0, count * width);
-  const kept = new Float32Array(count * width);
+  const kept = room.zeros(count * width);
   let taken = 0;
   for (let start = 0; start < rows.length; start += width) {
     const row = rows.subarray(start, start + width);
@@ -71,11 +72,12 @@ function ofSampled(
   found: ReadonlyMap<LayerSite, Float32Array>,
   sampled: number,
   samples: number,
+  room: Room,
 ): ReadonlyMap<LayerSite, Float32Array> {
   const fewer = new Map<LayerSite, Float32Array>();
   for (const [site, rows] of found) {
     const count = (sampled * site.rows) / samples;
-    const kept = Number.isInteger(count) ? gathered(rows, site.gradWidth ?? site.outFeatures, count) : undefined;
+    const kept = Number.isInteger(count) ? gathered(rows, site.gradWidth ?? site.outFeatures, count, room) : undefined;
     // the sites of a shared layer are averaged together: all in one way
     if (!kept)
       return new Map([...found].map(([each, all]) => [each, all.map((value) => value * Math.sqrt(samples / sampled))]));
@@ -125,13 +127,15 @@ function inTensors(
   ops: ReadonlyMap<TapeNode, Site>,
   { samples, count, all }: Samples,
   variables: readonly Variable[],
+  room: Room,
 ): Passed {
+  const copy = copier(room);
   const read = new Map<Site, Float32Array>();
   const sums = new Map<Variable, Float32Array>();
   const tensors = new Map([...seeds].map(([id, { at, values }]) => [id, tensor(values, at.shape)] as const));
   const visit = (node: TapeNode, outputGradient: Tensor) => {
     const op = ops.get(node);
-    if (op) read.set(op, op.readOutputGrads(outputGradient));
+    if (op) read.set(op, op.readOutputGrads(outputGradient, copy));
   };
   const byRows = (node: TapeNode) => {
     const op = ops.get(node);
@@ -187,11 +191,15 @@ export function sampledGradients(
   const within = dependents(tape, [...outputsOf(sites), ...variables.map(({ id }) => id)]);
   const some = arrays && variables.length === 0 ? inArrays(tape, seeds, within, ops, samples, room) : undefined;
   const passed = some && { read: some, apart: true };
-  const { read, apart, sums = new Map() }: Passed = passed ?? inTensors(tape, seeds, within, ops, samples, variables);
+  const {
+    read,
+    apart,
+    sums = new Map(),
+  }: Passed = passed ?? inTensors(tape, seeds, within, ops, samples, variables, room);
   const outputGrads = allOf(sites, read, room);
   return {
     samples: sampled,
-    outputGrads: samples.all || apart ? outputGrads : ofSampled(outputGrads, sampled, batch),
+    outputGrads: samples.all || apart ? outputGrads : ofSampled(outputGrads, sampled, batch, room),
     sums,
     drawn,
   };

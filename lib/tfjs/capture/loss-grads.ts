@@ -87,7 +87,7 @@ function lossGradsOf(layer: Layer, room: Room): (Float32Array | undefined)[] {
     for (const op of site.ops)
       op.node.observe((outputGradient: Tensor) => {
         tidy(() => {
-          parts.set(op, op.readOutputGrads(outputGradient));
+          parts.set(op, op.readOutputGrads(outputGradient, copier(room)));
         });
         const all = site.ops.flatMap((each) => parts.get(each) ?? []);
         if (all.length === site.ops.length) gradients[index] = sideBySide(site, all, room);

@@ -35,8 +35,8 @@ export interface FoundLayer extends Layer {
   readonly recurrent: boolean;
   /** Whether an attention is computed from what it gives. */
   readonly attended: boolean;
-  /** Layers that its data have passed, at the most. */
-  readonly depth: number;
+  /** How many layers its data have passed, where that says which others it stands beside. */
+  readonly depth: number | undefined;
 }
 
 /**
@@ -286,21 +286,22 @@ export function findLayers(tape: readonly TapeNode[], variables: readonly Variab
   const kernels = groupsOf(live, roles);
   const biases = biasesOf(biasUsesOf(roles), kernels.flat());
   const attended = attendedOf(live, new Set(uses.views.keys()));
-  const depths = depthsOf(live, new Set(kernels.flat().flatMap(({ sites }) => sites.map(({ node }) => node))));
   const found = kernels.flatMap((groups) =>
-    runsOf(groups, biases, made).map((run): FoundLayer => {
+    runsOf(groups, biases, made).map((run) => {
       const { kernel, bias } = run;
       const known = (site: LayerSite) => ({ ...site, samples: samplesOf(site, made) });
       const [first, ...others] = layerSites(run);
       const sites: Layer['sites'] = [known(first), ...others.map(known)];
       const { recurrent } = run.groups[0];
-      const depth = Math.max(...sites.map(({ data }) => depths.get(data.id) ?? 0));
-      const given = [...outputsOf(sites)];
-      return { kernel, bias, sites, recurrent, attended: given.some((id) => attended.has(id)), depth };
+      return { kernel, bias, sites, recurrent, attended: [...outputsOf(sites)].some((id) => attended.has(id)) };
     }),
   );
   const lacking = refusedOf(found, ({ bias, sites: [site] }) => (site.needsBias && !bias ? NO_SHIFT : undefined));
-  const layers = found.filter((layer) => !lacking.has(layer));
+  const proper = found.filter((layer) => !lacking.has(layer));
+  const once = proper.filter(({ sites }) => sites.length === 1);
+  const ops = once.flatMap((layer) => layer.sites[0].ops.map(({ node }) => [node, layer] as const));
+  const depths = depthsOf(live, new Map(ops));
+  const layers = proper.map((layer): FoundLayer => ({ ...layer, depth: depths.get(layer) }));
   const preconditioned = new Set(layers.flatMap(variablesOf));
   const used = new Set(uses.uses.map((use) => use.view.variable));
   const lone = variables

@@ -1,7 +1,7 @@
 /** Whether a candidate is a head: by the gradient of the loss with respect to its logits, which also scales it. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type Distribution, headFit, targetEntropy } from '../../adapter-kit';
-import type { Reader } from '../tape/numbers';
+import { numbersOf, type Reader } from '../tape/numbers';
 import { excessOf, type Range } from './bounded';
 import type { Candidate } from './candidates';
 import { divergenceOf } from './fit';
@@ -52,9 +52,13 @@ function* weightsFor(
 }
 
 /** The head of a part of the loss that has no weight: that of a position where all targets are padding, say. */
-export function unweighed({ distribution, logits, probabilities }: Candidate, gradient: Float32Array): Head {
+export function unweighed(
+  { distribution, logits, probabilities }: Candidate,
+  gradient: Float32Array,
+  read: Reader,
+): Head {
   const [samples = 1] = logits.shape;
-  const p = probabilities().dataSync<'float32'>();
+  const p = read(probabilities());
   const nothing = { floor: 0, excess: 0, misfit: 0, bounded: true, soft: false, divergence: { value: 0, exact: true } };
   return { distribution, logits, probabilities: p, gradient, factors: new Float64Array(samples), ...nothing };
 }
@@ -65,7 +69,7 @@ export function unweighed({ distribution, logits, probabilities }: Candidate, gr
  *
  * @param constants - What the loss multiplies something by and does not depend on the sites.
  * @param range - That of the logits, where they have one.
- * @param read - Gives the numbers of a tensor.
+ * @param read - Gives numbers of a tensor that stay what they are.
  */
 export function accept(
   candidate: Candidate,
@@ -77,21 +81,22 @@ export function accept(
   const { distribution, logits } = candidate;
   const [samples = 1] = logits.shape;
   const width = logits.shape.at(-1) ?? 1;
-  const p = read(candidate.probabilities());
-  const d = read(gradient);
-  const common = { distribution, logits, probabilities: p, gradient: d };
+  const probabilities = candidate.probabilities();
+  // where they lie: nothing is computed by TensorFlow.js before they are copied, or not wanted
+  const [p, d] = [numbersOf(probabilities), numbersOf(gradient)];
+  const common = () => ({ distribution, logits, probabilities: read(probabilities), gradient: read(gradient) });
   // a gradient that is not finite fits nothing: a floor that is none either has the step left out
-  const notFinite = () => ({ ...unweighed(candidate, d), floor: Number.NaN });
+  const notFinite = () => ({ ...unweighed(candidate, read(gradient), read), floor: Number.NaN });
   const targets = candidate.targets ? [candidate.targets] : constants.filter((tensor) => tensor.size === logits.size);
   for (const target of targets) {
-    const y = target.dtype === 'float32' ? read(target) : target.dataSync();
+    const y = numbersOf(target);
     for (const s of weightsFor(distribution, y, width, samples, constants)) {
       const head = { distribution, targets: y, weights: s, width };
       const { u, misfit, compared, finite } = headFit(head, p, d);
       if (!finite) return notFinite();
       // where all is saturated nothing was compared: a sign tells nothing
       if (!(misfit <= TOLERANCE) || (u < 0 && !compared)) continue;
-      const known = { ...common, factors: factorsOf(samples, u, s), misfit: compared ? misfit : TOLERANCE };
+      const known = { ...common(), factors: factorsOf(samples, u, s), misfit: compared ? misfit : TOLERANCE };
       if (Array.prototype.some.call(s, (weight: number) => u * weight < 0)) return { ...known, ...UNBOUNDED };
       const { sum, soft } = targetEntropy(head);
       const measured = { floor: u * sum, soft, divergence: divergenceOf(distribution, p, y, s, u) };
@@ -102,5 +107,5 @@ export function accept(
   if (d.some((value) => !Number.isFinite(value))) return notFinite();
   const hard = hardTargets(distribution, p, d, distribution === 'categorical' ? width : 1, TOLERANCE);
   const unmeasured = { floor: 0, excess: 0, bounded: true, soft: false, divergence: undefined };
-  return hard && { ...common, factors: factorsOf(samples, 1, hard.weights), misfit: hard.misfit, ...unmeasured };
+  return hard && { ...common(), factors: factorsOf(samples, 1, hard.weights), misfit: hard.misfit, ...unmeasured };
 }

@@ -90,8 +90,8 @@ function accepted(
   if (judged.every(({ head }) => head === undefined)) return [];
   return judged.flatMap(({ candidate, gradient, head }) => {
     if (head) return head;
-    const values = gradient?.dataSync<'float32'>();
-    return values?.every((value) => value === 0) ? unweighed(candidate, values) : [];
+    const values = gradient && read(gradient);
+    return values?.every((value) => value === 0) ? unweighed(candidate, values, read) : [];
   });
 }
 
@@ -100,7 +100,7 @@ function accepted(
  * recording paused and inside a `tidy`.
  *
  * @param siteOutputs - The ids of the outputs of all sites.
- * @param read - Gives the numbers of a tensor.
+ * @param read - Gives numbers of a tensor that stay what they are.
  */
 export function findMetric(
   tape: readonly TapeNode[],

@@ -5,7 +5,7 @@
 import { conv2dTranspose, reshape, type Tensor } from '@tensorflow/tfjs-core';
 import type { InputGradients, TapeNode } from '../tape/tape';
 import type { LayerKind, Registration, Site, View } from './layer-kind';
-import { read, sampleSize, windowsOf } from './windows';
+import { sampleSize, windowsOf } from './windows';
 
 const PLAIN = 'Conv2D';
 const FUSED = 'FusedConv2D';
@@ -79,8 +79,8 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: (by) => by(saved),
-    readOutputGrads: (outputGradient) => read(reshape(outputGradient, [-1])),
+    readInputs: (read) => read(saved),
+    readOutputGrads: (outputGradient, read) => read(reshape(outputGradient, [-1])),
     resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options, volumes),
   };

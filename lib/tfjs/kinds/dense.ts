@@ -6,7 +6,6 @@ import { fill, matMul, reshape, sum, type Tensor, transpose } from '@tensorflow/
 import { multipliesTransposed, type Reader } from '../tape/numbers';
 import type { InputGradients, TapeNode } from '../tape/tape';
 import type { KernelGradient, LayerKind, Registration, Site, View } from './layer-kind';
-import { read } from './windows';
 
 /** The plain product: inputs 'a' and 'b', which its gradient saves in this order. */
 const PLAIN = 'BatchMatMul';
@@ -31,8 +30,8 @@ function exchangeLastAxes(tensor: Tensor): Tensor {
   return transpose(tensor, [...axes.slice(0, -2), last, last - 1]);
 }
 
-function readRows(tensor: Tensor, transposed: boolean, by: Reader): Float32Array {
-  return by(transposed ? exchangeLastAxes(tensor) : tensor);
+function readRows(tensor: Tensor, transposed: boolean, read: Reader): Float32Array {
+  return read(transposed ? exchangeLastAxes(tensor) : tensor);
 }
 
 /**
@@ -150,8 +149,8 @@ function dataTimesKernel(node: TapeNode, view: View, operands: Operands): Site |
     reshapesData: fused,
     ...(transposeData && isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: fused && node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: (by) => readRows(saved, transposeData, by),
-    readOutputGrads: read,
+    readInputs: (read) => readRows(saved, transposeData, read),
+    readOutputGrads: (outputGradient, read) => read(outputGradient),
   };
 }
 
@@ -173,8 +172,8 @@ function kernelTimesData(node: TapeNode, view: View, operands: Operands): Site |
     // columns of one matrix are samples; of a stack each matrix is one
     ...(isOneMatrix(saved.shape) ? { samples: saved.size / inFeatures } : {}),
     bias: { is: 'unknown' },
-    readInputs: (by) => readRows(saved, !transposeData, by),
-    readOutputGrads: (outputGradient) => readRows(outputGradient, true, read),
+    readInputs: (read) => readRows(saved, !transposeData, read),
+    readOutputGrads: (outputGradient, read) => readRows(outputGradient, true, read),
   };
 }
 

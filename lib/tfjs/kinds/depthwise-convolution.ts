@@ -3,7 +3,7 @@ import { getGradient, slice, type Tensor } from '@tensorflow/tfjs-core';
 import { noGradient } from '../tape/errors';
 import type { InputGradients, TapeNode } from '../tape/tape';
 import type { LayerKind, Registration, Site, View } from './layer-kind';
-import { read, sampleSize, windowsOf } from './windows';
+import { sampleSize, windowsOf } from './windows';
 
 const PLAIN = 'DepthwiseConv2dNative';
 const FUSED = 'FusedDepthwiseConv2D';
@@ -71,8 +71,8 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: node.inputs.has('2') ? { is: 'input', name: '2' } : { is: 'addition' },
-    readInputs: (by) => by(saved.data),
-    readOutputGrads: read,
+    readInputs: (read) => read(saved.data),
+    readOutputGrads: (outputGradient, read) => read(outputGradient),
     resize: (preconditioner, layer) => preconditioner.resize(layer, { inputShape: options.inputShape }),
     registration: registrationOf(options),
   };

@@ -1,7 +1,7 @@
 /** Embeddings: tables of which rows are gathered by their ids. */
 import type { TapeNode } from '../tape/tape';
 import type { LayerKind, Registration, Site, View } from './layer-kind';
-import { read, sizeOf } from './windows';
+import { sizeOf } from './windows';
 
 const KERNEL = 'GatherV2';
 
@@ -34,7 +34,7 @@ function siteAt(node: TapeNode, name: string, { shape, transposed }: View): Site
     reshapesData: false,
     bias: { is: 'unknown' },
     readInputs: () => Int32Array.from(ids.dataSync()),
-    readOutputGrads: read,
+    readOutputGrads: (outputGradient, read) => read(outputGradient),
     registration: () => registrationOf(inputDim, outputDim),
   };
 }

@@ -33,7 +33,6 @@ export interface LayerPlace {
   readonly attended: boolean;
   readonly judged: boolean;
   readonly output: boolean;
-  readonly depth: number;
 }
 
 /** Takes a layer under the care of a preconditioner, by a name. It keeps nothing of the step it was made at. */
@@ -88,14 +87,16 @@ export interface Site {
    * Reads the inputs, (rows × inFeatures), row-major; of a convolution whole samples, of an embedding ids. The array
    * may be the tensor's own: it must not be written to.
    *
-   * @param by - Gives the numbers of a tensor.
+   * @param read - Gives the numbers of a tensor.
    */
-  readInputs(by: Reader): Float32Array | Int32Array;
+  readInputs(read: Reader): Float32Array | Int32Array;
   /**
    * Reads the output gradients, (rows × gradWidth), row-major, from the gradient of the op's output. The array may be
    * the tensor's own: it must not be written to.
+   *
+   * @param read - Gives the numbers of a tensor.
    */
-  readOutputGrads(outputGradient: Tensor): Float32Array;
+  readOutputGrads(outputGradient: Tensor, read: Reader): Float32Array;
   /**
    * Has the normal backward pass take zeros for the gradient of the kernel, or compute it; the other gradients have the
    * same bits either way.

@@ -1,8 +1,8 @@
 /** Scales and shifts of normalisations, by batch or by layer: y = γ x̂ + β for each channel. */
 import { add, mul, reshape, rsqrt, sub, type Tensor } from '@tensorflow/tfjs-core';
+import type { Reader } from '../tape/numbers';
 import type { TapeNode } from '../tape/tape';
 import type { LayerKind, Registration, Site, View } from './layer-kind';
-import { read } from './windows';
 
 /** x̂ = (x − mean)/√(variance + ε), γ its input 'scale' and β 'offset'. */
 const KERNEL = 'FusedBatchNorm';
@@ -30,7 +30,7 @@ const common = (node: TapeNode, x: Tensor, features: number) => ({
   needsBias: true as const,
   takesFewerRows: false,
   plainGrads: true,
-  readOutputGrads: read,
+  readOutputGrads: (outputGradient: Tensor, read: Reader) => read(outputGradient),
   registration: () => registrationOf(features),
 });
 
@@ -49,7 +49,7 @@ function fusedSite(node: TapeNode, name: string, { shape }: View): Site | undefi
     reshapesData: true,
     samples: samplesOf(x),
     bias: { is: 'input', name: 'offset' },
-    readInputs: (by) => by(reshape(inputs(), [-1])),
+    readInputs: (read) => read(reshape(inputs(), [-1])),
   };
 }
 
@@ -66,7 +66,7 @@ function productSite(node: TapeNode, name: string, { shape, transposed }: View):
     data,
     reshapesData: false,
     bias: { is: 'addition' },
-    readInputs: (by) => by(reshape(x, [-1])),
+    readInputs: (read) => read(reshape(x, [-1])),
   };
 }
 

@@ -5,7 +5,7 @@
 import { conv2d, type Tensor } from '@tensorflow/tfjs-core';
 import type { InputGradients, TapeNode } from '../tape/tape';
 import type { LayerKind, Registration, Site, View } from './layer-kind';
-import { read, sampleSize, windowsOf } from './windows';
+import { sampleSize, windowsOf } from './windows';
 
 /** The gradient of a convolution for its data, which a transposed one is: inputs 'dy', the data, and 'filter'. */
 const KERNEL = 'Conv2DBackpropInput';
@@ -61,8 +61,8 @@ function siteAt(node: TapeNode, name: string, { shape }: View): Site | undefined
     plainGrads: true,
     reshapesData: false,
     bias: { is: 'unknown' },
-    readInputs: (by) => by(data),
-    readOutputGrads: read,
+    readInputs: (read) => read(data),
+    readOutputGrads: (outputGradient, read) => read(outputGradient),
     resize: (preconditioner, layer) =>
       preconditioner.resize(layer, { inputShape: options.inputShape, outputShape: options.outputShape }),
     registration: () => registrationOf(options),

@@ -47,8 +47,5 @@ export function windowsOf(
   return { kernelSize: kernel.slice(0, axes), strides, dilations, padding };
 }
 
-/** The numbers of a tensor; the array may be the tensor's own. */
-export const read = (tensor: Tensor) => tensor.dataSync<'float32'>();
-
 /** Numbers of a sample's part of a tensor. */
 export const sampleSize = ({ shape }: Pick<Tensor, 'shape'>) => sizeOf(shape.slice(1));

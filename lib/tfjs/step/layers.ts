@@ -172,7 +172,7 @@ export class RecipeLayers {
    */
   named(
     layers: readonly (Layer & LayerPlace)[],
-    lone: readonly (Omit<LayerPlace, 'output' | 'depth'> & { readonly variable: Variable })[],
+    lone: readonly (Omit<LayerPlace, 'output'> & { readonly variable: Variable })[],
   ): NamedLayers {
     const known = [...this.#known];
     const nameOf = (block: Block, lone: boolean, more: () => Omit<KnownLayer, 'name' | 'kernel' | 'bias' | 'lone'>) => {
@@ -186,16 +186,16 @@ export class RecipeLayers {
     };
     const names = layers.map((layer) =>
       nameOf(layer, false, () => {
-        const { bias, sites, recurrent, attended, judged, output, depth } = layer;
+        const { bias, sites, recurrent, attended, judged, output } = layer;
         return {
           register: sites[0].registration(bias !== undefined, sites[0].outFeatures),
-          place: { recurrent, attended, judged, output, depth },
+          place: { recurrent, attended, judged, output },
         };
       }),
     );
     const loneNames = lone.map(({ variable, recurrent, attended, judged }) =>
       nameOf({ kernel: whole(variable), bias: undefined }, true, () => {
-        return { register: registerLone(variable), place: { recurrent, attended, judged, output: false, depth: 0 } };
+        return { register: registerLone(variable), place: { recurrent, attended, judged, output: false } };
       }),
     );
     return { names, loneNames, fresh: known.slice(this.#known.length) };

@@ -13,7 +13,7 @@ import type { SavedState } from '../saving/saved-state';
 import { readWeights, weightTensors } from '../saving/state-tensors';
 import { withoutRate } from '../saving/take-over';
 import type { NamedTensor } from '../tape/named-tensor';
-import { Rooms } from '../tape/room';
+import { type Room, Rooms } from '../tape/room';
 import { Averages } from './averages';
 import { readGradient } from './gradients';
 import { keptStep, takeKeptStep } from './kept';
@@ -224,10 +224,10 @@ export class Recipe {
   }
 
   /** Bytes kept between steps. */
-  memoryUsage(): NetworkMemory {
+  memoryUsage(captured: Room | undefined): NetworkMemory {
     this.#prune();
     const averages = this.#averages.bytes() + this.statistics.bytes();
-    return wholeMemory(this.#layers.memoryUsage(), { averages, workspace: this.rooms.bytes });
+    return wholeMemory(this.#layers.memoryUsage(), { averages, workspace: this.rooms.bytes + (captured?.bytes ?? 0) });
   }
 
   /** The weights of the optimizer: copies. A collective of several ranks, all of which have all of it. */
@@ -267,7 +267,7 @@ export class Recipe {
     return this.#settings.unsavable();
   }
 
-  /** Lets go of layers, averages and what was loaded. */
+  /** Lets go of layers, averages, arrays and what was loaded. */
   dispose(): void {
     this.#ranks?.forget();
     this.#layers.dispose();

@@ -120,8 +120,12 @@ export function takeStep(
     ...layers.map((layer, index) => ({ name: names[index] ?? '', layer })),
     ...lone.map(({ name, variable }) => ({ name, layer: { kernel: whole(variable), bias: undefined } })),
   ]);
+  const depths = Object.fromEntries(
+    layers.flatMap(({ depth }, index) => (depth === undefined ? [] : [[names[index] ?? '', depth] as const])),
+  );
   const assumed = assumedFloor === undefined ? {} : { assumedFloor };
-  const options = { loss, targets, weightNorms, weightDecay, ...(lossFloor === undefined ? assumed : { lossFloor }) };
+  const known = lossFloor === undefined ? assumed : { lossFloor };
+  const options = { loss, targets, weightNorms, depths, weightDecay, ...known };
   const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
     Object.fromEntries([
       ...gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : [])),

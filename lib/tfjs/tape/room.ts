@@ -1,8 +1,9 @@
-/** Arrays of a step, which the next one computes in again: fresh ones cost more than what is computed in them. */
+/** Arrays of a step, which the next ones compute in again: fresh ones cost more than what is computed in them. */
 
-/** Arrays that are nobody's, by their lengths. */
+/** Arrays that are free, by their lengths. */
 type Spare = Map<number, Float32Array[]>;
 
+/** Puts an array among those of its length, to be taken next. */
 function add(spare: Spare, array: Float32Array): void {
   const same = spare.get(array.length);
   if (same) same.push(array);
@@ -11,6 +12,12 @@ function add(spare: Spare, array: Float32Array): void {
 
 function* all(spare: Spare): Generator<Float32Array> {
   for (const same of spare.values()) yield* same;
+}
+
+function bytesOf(arrays: Iterable<Float32Array>): number {
+  let bytes = 0;
+  for (const { byteLength } of arrays) bytes += byteLength;
+  return bytes;
 }
 
 /** The arrays of one step. Of a step that nobody takes they go with it. */
@@ -41,54 +48,64 @@ export class Room {
     if (this.#lent.delete(array)) add(this.#free, array);
   }
 
-  /** All of its arrays: nobody reads any of them any more. */
-  *leave(): Generator<Float32Array> {
+  /** All of its arrays, free or not. */
+  *arrays(): Generator<Float32Array> {
     yield* all(this.#free);
     yield* this.#lent;
-    this.#free.clear();
-    this.#lent.clear();
+  }
+
+  /** Bytes of its arrays. */
+  get bytes(): number {
+    return bytesOf(this.arrays());
   }
 }
 
+/** Steps whose use of arrays is remembered: more than there are between two refreshes of a convolution's factors. */
+const REMEMBERED = 32;
+
 /**
  * The rooms of the steps of an optimizer, each of which leaves its arrays to the next ones. What a step has not used of
- * those before, as where it samples no targets, is kept beside its own up to as many bytes.
+ * those before, as where no factors are refreshed or a batch is smaller, is kept beside its own, up to as many bytes in
+ * all as two of those steps have used that used most.
  */
 export class Rooms {
-  /** By lengths, those used last first. */
+  /** Arrays that are kept, those that the last steps used before others. */
   #spare: Spare = new Map();
+  /** Bytes that the last steps have used. */
+  #used: number[] = [];
 
   /** The room of a step that begins. */
   open(): Room {
     return new Room(this.#spare);
   }
 
-  /** Takes over the arrays of a step that is done with. */
+  /** Takes over the arrays of a step that is done with: nobody reads any of them any more. */
   close(room: Room): void {
-    const spare: Spare = new Map();
-    let used = 0;
-    for (const array of room.leave()) {
-      add(spare, array);
-      used += array.byteLength;
-    }
-    if (used === 0) return;
+    const own = [...room.arrays()];
+    if (own.length === 0) return;
+    const bytes = bytesOf(own);
+    this.#used = [bytes, ...this.#used].slice(0, REMEMBERED);
+    let left = 2 * Math.max(...this.#used) - bytes;
+    // what an earlier step left is taken after what this one leaves: it stands before that among those of its length
+    const spare: Spare = new Map(own.map(({ length }) => [length, []]));
     for (const array of all(this.#spare)) {
-      used -= array.byteLength;
-      if (used < 0) break;
+      left -= array.byteLength;
+      if (left < 0) break;
       add(spare, array);
     }
+    for (const array of own) add(spare, array);
+    this.#spare.clear();
     this.#spare = spare;
   }
 
   /** Lets go of all. */
   dispose(): void {
     this.#spare = new Map();
+    this.#used = [];
   }
 
   /** Bytes that are kept for the steps to come. */
   get bytes(): number {
-    let bytes = 0;
-    for (const { byteLength } of all(this.#spare)) bytes += byteLength;
-    return bytes;
+    return bytesOf(all(this.#spare));
   }
 }

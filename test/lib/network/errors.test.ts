@@ -252,7 +252,7 @@ const table: Case[] = [
     what: 'a signal for a synchronous step',
     code: unknown,
     message:
-      'Expected one of loss, lossFloor, assumedFloor, targets, stepSize, samples, weightNorms, weightDecay, ' +
+      'Expected one of loss, lossFloor, assumedFloor, targets, stepSize, samples, weightNorms, depths, weightDecay, ' +
       "gradients for an option of naturalGradientsSync but received 'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),
   },

@@ -6,7 +6,6 @@ import { curvatureSeeds } from '../../../lib/tfjs/heads/curvature';
 import { findMetric } from '../../../lib/tfjs/heads/find';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { outputsOf } from '../../../lib/tfjs/kinds/layer-kind';
-import { read } from '../../../lib/tfjs/kinds/windows';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
 import { normal, useBackend, variable } from '../support/backends';
 
@@ -43,7 +42,7 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
         tf.tidy(() => {
           const { layers } = findLayers(tape, weights, result);
           const ids = [...outputsOf(layers.flatMap(({ sites }) => sites))];
-          const { other } = findMetric(tape, result, new Set(ids), read);
+          const { other } = findMetric(tape, result, new Set(ids), (tensor) => tensor.dataSync<'float32'>());
           if (other === undefined) throw new Error('a known head');
           const order = (id: number) => ids.indexOf(id);
           const seeds = [...curvatureSeeds(tape, result, other, share, uniforms(1, 0))].sort(

@@ -5,7 +5,6 @@ import { findMetric, type Metric } from '../../../lib/tfjs/heads/find';
 import type { Head } from '../../../lib/tfjs/heads/head';
 import { KINDS } from '../../../lib/tfjs/kinds/kinds';
 import { outputsOf } from '../../../lib/tfjs/kinds/layer-kind';
-import { read } from '../../../lib/tfjs/kinds/windows';
 import { variableGradients, withoutRecording } from '../../../lib/tfjs/tape/tape';
 import { normal, relativeError, useBackend, variable } from '../support/backends';
 
@@ -29,7 +28,7 @@ function metricOf(loss: Loss, y: tf.Tensor, width = D): Metric {
           tf.tidy(() => {
             const { layers } = findLayers(tape, [w], result);
             const outputs = outputsOf(layers.flatMap(({ sites }) => sites));
-            metric = findMetric(tape, result, outputs, read);
+            metric = findMetric(tape, result, outputs, (tensor) => tensor.dataSync<'float32'>());
           }),
         );
       },

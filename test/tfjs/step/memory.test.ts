@@ -23,7 +23,8 @@ test.each<[string, string, object]>([
   ['dense layers', 'dense', {}],
   ['dense layers and a learning rate other than 1', 'dense', { learningRate: 0.5 }],
   ["a convolution, whose gradient is the framework's own", 'convolution', {}],
-  ['a large batch', 'batch', { preset: 'adaptive', fisherFraction: 1 }],
+  ['a large batch', 'batch', {}],
+  ['a large batch of images', 'images', {}],
 ])('a hundred steps of %s', async (_, kind, options) => {
   const program = resolve(__dirname, 'programs/step-memory.cjs');
   const { end, stdout, stderr } = await run(program, {

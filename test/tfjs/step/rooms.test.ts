@@ -127,6 +127,11 @@ it('what is kept is counted as workspace, does not grow, and goes with the optim
   // batches of other sizes do not add up
   for (let samples = B; samples < B + 20; samples++) optimizer.minimize(lossOf(samples, samples), false, variables);
   expect(optimizer.memoryUsage().workspace).toBeLessThan(4 * (kept.at(-1) ?? 0));
+  // of a captured step it is what that has taken
+  const before = optimizer.memoryUsage().workspace;
+  const { value, grads } = optimizer.computeGradients(lossOf(0), variables);
+  expect(optimizer.memoryUsage().workspace).toBeGreaterThan(0.9 * before);
+  tf.dispose([value, grads]);
   optimizer.dispose();
   expect(optimizer.memoryUsage().workspace).toBe(0);
 });

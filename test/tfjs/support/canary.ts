@@ -102,7 +102,7 @@ function preconditionedRows({ sites, bias, siteInputs, lossGrads, samples }: Cap
     damping: HUGE,
   });
   const register = sites[0].registration(bias !== undefined, sites[0].outFeatures);
-  register(preconditioner, 'layer', { recurrent: false, attended: false, judged: false, output: false, depth: 0 });
+  register(preconditioner, 'layer', { recurrent: false, attended: false, judged: false, output: false });
   for (const [site, inputs] of siteInputs.entries())
     preconditioner.record('layer', { inputs, lossGrads: lossGrads[site] ?? new Float32Array(), batch: samples, site });
   const { layer = new Float32Array() } = preconditioner.naturalGradientsSync().updates;

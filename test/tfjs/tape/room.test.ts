@@ -41,19 +41,52 @@ it('arrays of a step that nobody takes go with it', () => {
   expect(rooms.open().take(2)).not.toBe(left);
 });
 
-it('what a step has not used is kept beside its own up to as many bytes, what was used last first', () => {
+/** Numbers that are kept after a step that takes arrays of these lengths. */
+function took(rooms: Rooms, ...lengths: number[]): number {
+  const room = rooms.open();
+  for (const length of lengths) room.take(length);
+  rooms.close(room);
+  return rooms.bytes / Float32Array.BYTES_PER_ELEMENT;
+}
+
+it('what a step has not used is kept, up to twice what the step used that used most', () => {
   const rooms = new Rooms();
-  const took = (...lengths: number[]) => {
-    const room = rooms.open();
-    for (const length of lengths) room.take(length);
-    rooms.close(room);
-    return rooms.bytes / Float32Array.BYTES_PER_ELEMENT;
-  };
-  expect(took(6)).toBe(6);
-  expect(took(10)).toBe(16);
-  // that of 10 was used last, and that of 6 would be more
-  expect(took(12)).toBe(22);
-  expect(took(22)).toBe(44);
+  expect(took(rooms, 6)).toBe(6);
+  expect(took(rooms, 10)).toBe(16);
+  // of 24 there are 12 left, for that of 10
+  expect(took(rooms, 12)).toBe(22);
+  expect(took(rooms, 1)).toBe(23);
+});
+
+it('a large step is remembered for as long as there are refreshes, and no longer', () => {
+  const rooms = new Rooms();
+  took(rooms, 100);
+  for (let step = 1; step < 32; step++) expect(took(rooms, 2)).toBe(102);
+  expect(took(rooms, 2)).toBe(2);
+});
+
+it('lengths that come once do not add up', () => {
+  const rooms = new Rooms();
+  for (let length = 50; length < 150; length++) expect(took(rooms, length)).toBeLessThanOrEqual(2 * length);
+});
+
+it('of one length those of the last step are taken first', () => {
+  const rooms = new Rooms();
+  took(rooms, 3, 3);
+  const room = rooms.open();
+  const array = room.take(3);
+  rooms.close(room);
+  expect(rooms.open().take(3)).toBe(array);
+});
+
+it('what one room has of earlier steps no other one has', () => {
+  const rooms = new Rooms();
+  took(rooms, 4, 4);
+  const [before, after] = [rooms.open(), rooms.open()];
+  const own = after.take(4);
+  rooms.close(after);
+  expect(before.take(4)).not.toBe(own);
+  expect([rooms.open().take(4), rooms.open().take(4)]).not.toContain(before.take(4));
 });
 
 it('a step that uses none leaves them, and dispose lets go of all', () => {

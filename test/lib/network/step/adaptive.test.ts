@@ -206,6 +206,19 @@ test('norms of weights that are none are refused, and change nothing', () => {
   expect(preconditioner.naturalGradientsSync({ loss: 1 }).summary.skipped).toBeUndefined();
 });
 
+test('depths that are none are refused, and change nothing', () => {
+  const preconditioner = network(adaptive);
+  record(preconditioner, rowsOf(0));
+  const taking = (depths: unknown) => () =>
+    preconditioner.naturalGradientsSync({ loss: 1, depths: depths as Record<string, number> });
+  expect(taking(1)).toThrow('Expected depths by layer for depths but received 1');
+  expect(taking({ wide: 0.5 })).toThrow('Expected an integer ≥ 0 for depths.wide but received 0.5');
+  expect(preconditioner.steps).toBe(0);
+  expect(
+    preconditioner.naturalGradientsSync({ loss: 1, depths: { wide: 0, none: 7 } }).summary.skipped,
+  ).toBeUndefined();
+});
+
 test('targets of another kind are refused', () => {
   const preconditioner = network(adaptive);
   record(preconditioner, rowsOf(0));

@@ -27,13 +27,16 @@ function moved(
   const preconditioner = new Preconditioner({
     ...{ preset: 'adaptive', useEma: false, lossReduction: 'sum', damping: { relative: 1e-3 }, maxRelativeChange },
   });
-  for (const [name, { sites = 1, ...more }] of Object.entries(layers)) {
+  for (const [name, { sites = 1, depth: _, ...more }] of Object.entries(layers)) {
     preconditioner.registerDense(name, { inFeatures: 6, outFeatures: 4, bias: false, ...more });
     for (let site = 0; site < sites; site++)
       preconditioner.record(name, { inputs: numbers(60), lossGrads: numbers(40), batch: 10, site });
     preconditioner.recordFisher(name, { outputGrads: numbers(40), batch: 10 });
   }
-  const { updates } = preconditioner.naturalGradientsSync({ loss: 1e6, targets });
+  const depths = Object.fromEntries(
+    Object.entries(layers).flatMap(([name, { depth }]) => (depth === undefined ? [] : [[name, depth] as const])),
+  );
+  const { updates } = preconditioner.naturalGradientsSync({ loss: 1e6, targets, depths });
   return Object.fromEntries(
     Object.keys(layers).map((name) => [name, lengthOf(updates[name]) / (maxRelativeChange * scale)]),
   );
@@ -74,7 +77,7 @@ test('of layers of one depth one counts: branches have the bound of a chain of t
   for (const length of Object.values(moved(branches, 'hard'))) expect(length).toBeCloseTo(1 / 2, 5);
 });
 
-test('a layer whose depth is not known counts as one behind all others', () => {
+test('a layer whose depth is not known counts by itself', () => {
   const layers = { ...hidden(2, { depth: 0 }), 'elsewhere 1': {}, 'elsewhere 2': {} };
   for (const length of Object.values(moved(layers, 'hard'))) expect(length).toBeCloseTo(1 / 3, 5);
 });

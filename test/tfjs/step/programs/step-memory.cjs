@@ -9,7 +9,7 @@ const { cgfac, installKernels } = require('cgfac/tfjs');
 
 const [, , kind, options = '{}'] = process.argv;
 const [STEPS, WARM, UNITS] = [100, 20, 1024];
-const BATCH = kind === 'batch' ? 4096 : 16;
+const BATCH = { batch: 4096, images: 1024 }[kind] ?? 16;
 // a collection takes as long as a step: what was allocated is read at every tenth
 const OFTEN = 10;
 
@@ -29,6 +29,12 @@ const models = {
   batch: () => [
     layers.dense({ units: 256, activation: 'tanh', inputShape: [256] }),
     layers.dense({ units: 256, activation: 'tanh' }),
+    layers.dense({ units: 10, activation: 'softmax' }),
+  ],
+  // images of 4 MiB, whose rows are read where factors are refreshed
+  images: () => [
+    layers.conv2d({ filters: 4, kernelSize: 3, activation: 'relu', inputShape: [16, 16, 4] }),
+    layers.flatten({}),
     layers.dense({ units: 10, activation: 'softmax' }),
   ],
 };

@@ -115,7 +115,7 @@ testRows([
     'a misspelt option',
     unknown,
     'Expected one of inputShape, filters, bias, kernelSize, strides, dilations, padding, weightSharing, maxRows, ' +
-      'weights, recurrent, attended, judged, output, depth for an option of registerConv2d but received ' +
+      'weights, recurrent, attended, judged, output for an option of registerConv2d but received ' +
       "'stride'; did you mean 'strides'?",
     () => registered('registerConv2d', { stride: [1, 1] }),
   ],
@@ -140,8 +140,8 @@ testRows([
   [
     'a table with a bias',
     unknown,
-    'Expected one of inputDim, outputDim, maskZero, weights, recurrent, attended, judged, output, depth for an ' +
-      "option of registerEmbedding but received 'bias'",
+    'Expected one of inputDim, outputDim, maskZero, weights, recurrent, attended, judged, output for an option of ' +
+      "registerEmbedding but received 'bias'",
     () => registered('registerEmbedding', { bias: true }),
   ],
   [
