@@ -7,7 +7,7 @@ const SUMS: ReadonlySet<string> = new Set([
   ...['Add', 'AddN', 'Sub', 'SquaredDifference', 'Concat', 'Pack', 'Maximum', 'Minimum', 'Select', 'GatherV2'],
 ]);
 
-/** Bits of layers: those that a tensor was made by. */
+/** A set of layers has a bit for each of them: the empty one. */
 const NONE = 0n;
 
 /**
@@ -36,8 +36,8 @@ function multiplied<Layer>(tape: readonly TapeNode[], layers: ReadonlyMap<TapeNo
 }
 
 /**
- * How many layers the data of each layer have passed, at the most; of layers whose outputs are multiplied by what
- * others made nothing, and of one alone.
+ * How many layers the data of each layer have passed, at the most. Layers whose outputs are multiplied by what others
+ * made have no depth, nor has a layer that is the only one.
  *
  * @param layers - The layers that are used once, by the ops that apply their kernels.
  */
@@ -52,8 +52,7 @@ export function depthsOf<Layer>(
     let depth = 0;
     for (const { id } of inputsOf(node)) depth = Math.max(depth, passed.get(id) ?? 0);
     const layer = layers.get(node);
-    if (layer !== undefined) depths.set(layer, depth);
-    if (layer !== undefined) depth++;
+    if (layer !== undefined) depths.set(layer, depth++);
     if (depth > 0) for (const { id } of node.outputs) passed.set(id, depth);
   }
   // of layers each of which has a depth of its own none shares it

@@ -223,7 +223,7 @@ export class Recipe {
     return wholeReport(report, told, this.#heads, this.#lossFloor);
   }
 
-  /** Bytes kept between steps. */
+  /** Bytes kept between steps, those of a captured one among them. */
   memoryUsage(captured: Room | undefined): NetworkMemory {
     this.#prune();
     const averages = this.#averages.bytes() + this.statistics.bytes();
@@ -271,12 +271,11 @@ export class Recipe {
   dispose(): void {
     this.#ranks?.forget();
     this.#layers.dispose();
-    this.#averages.dispose();
-    this.statistics.dispose();
-    this.rooms.dispose();
+    for (const each of [this.#averages, this.statistics, this.rooms]) each.dispose();
     this.#lone.clear();
     this.#loaded.dispose();
-    [this.#lossFloor, this.#lastSize, this.#heads] = [undefined, undefined, []];
+    this.#lossFloor = this.#lastSize = undefined;
+    this.#heads = [];
   }
 
   #open(): Preconditioner {
