@@ -230,6 +230,13 @@ export function share(value: unknown, name: string): number {
   return value;
 }
 
+/** A number from 0 to 1. */
+export function unit(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw typeError('a number from 0 to 1', name, value);
+  if (!(value >= 0 && value <= 1)) throw valueError('a number from 0 to 1', name, value);
+  return value;
+}
+
 /** A seed: an integer that a double holds exactly. */
 export function seedOf(value: unknown, name: string): number {
   if (typeof value !== 'number') throw typeError('an integer from 0 to 2^53 - 1', name, value);

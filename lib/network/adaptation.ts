@@ -10,7 +10,7 @@
  * `damping_adaptation_decay`, `…_interval` and thresholds.
  */
 import { CgfacError } from '../base/errors';
-import { finite, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
+import { finite, nonNegativeInteger, positive, share, typeError, valueError } from '../base/validate';
 import type { Damping } from '../base/weight-vector';
 
 const OMEGA = 0.9;
@@ -20,6 +20,12 @@ const MOST_DAMPING = 1e4;
 const MOST_FRACTION = 16;
 /** How fast φ follows the momentum. */
 const RATE = 0.1;
+/** What the mean square of the agreements keeps of itself at each step. */
+const KEPT = 0.7;
+/** Agreements whose mean square is below this are small: they count the more, the smaller they are. */
+const SMALL = 0.1;
+/** The least that the mean square is saved as. */
+const LEAST_SQUARE = 1e-30;
 /** How fast it grows beyond where it started, and how much of the agreement counts there: batches may be alike. */
 const LENGTHENING = 0.2;
 const MOST_AGREEMENT = 0.1;
@@ -47,6 +53,10 @@ export interface AdaptationState {
   readonly stepsSince: number;
   /** What ⟨v, M⟩ of all layers was right after the last step, where φ follows it. */
   readonly momentumProduct?: number;
+  /** The running mean of the squares of ⟨v, M⟩ beside that, where φ follows it. Default: 1. */
+  readonly agreementSquare?: number;
+  /** The share of the curvature that was assumed when it was told last. Default: 0. */
+  readonly assumedCurvature?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
 }
@@ -67,7 +77,9 @@ export interface LossReport {
 /** A saved state, checked as far as what a preconditioner may have found goes; `steps`: those that were done. */
 export function checkAdaptation(state: unknown, name: string, steps: number): void {
   if (typeof state !== 'object' || state === null) throw typeError('{ damping, fraction, stepsSince }', name, state);
-  const { damping, fraction, stepsSince, momentumProduct, last } = state as Readonly<Record<string, unknown>>;
+  const { damping, fraction, stepsSince, momentumProduct, agreementSquare, assumedCurvature, last } = state as Readonly<
+    Record<string, unknown>
+  >;
   const within = (value: unknown, least: number, most: number, what: string) => {
     const found = positive(value, `${name}.${what}`);
     if (found < least || found > most) throw valueError(`a number from ${least} to ${most}`, `${name}.${what}`, value);
@@ -77,6 +89,8 @@ export function checkAdaptation(state: unknown, name: string, steps: number): vo
   if (nonNegativeInteger(stepsSince, `${name}.stepsSince`) > steps)
     throw valueError(`no more than the ${steps} steps of the state`, `${name}.stepsSince`, stepsSince);
   if (momentumProduct !== undefined) finite(momentumProduct, `${name}.momentumProduct`);
+  if (agreementSquare !== undefined) within(agreementSquare, LEAST_SQUARE, 1, 'agreementSquare');
+  if (assumedCurvature !== undefined) share(assumedCurvature, `${name}.assumedCurvature`);
   if (last === undefined) return;
   const { loss, predictedDecrease } = (last ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof loss !== 'number' || typeof predictedDecrease !== 'number')
@@ -99,6 +113,8 @@ export class Adaptation {
   #stepsSince = 0;
   #last: ReportableStep | undefined;
   #expected: number | undefined;
+  #square = 1;
+  #assumed = 0;
 
   constructor(readonly adapted: Adapted) {}
 
@@ -112,6 +128,11 @@ export class Adaptation {
     return { relative: damping.relative * (factored ? Math.sqrt(this.#damping) : this.#damping) };
   }
 
+  /** The share of the curvature that was assumed when it was told last. */
+  get assumedCurvature(): number {
+    return this.#assumed;
+  }
+
   /** φ of a step. */
   fraction(fraction: number): number {
     return fraction * this.#fraction;
@@ -122,6 +143,10 @@ export class Adaptation {
    * layers, when M was downhill by p. As much says that the steps might be longer, none of it that they are as long as
    * they may be, less that they went too far. Beyond where it started φ grows to `most` times that, 1 or more, as long
    * as steps go on to be downhill; one that went too far, or a loss of more than twice the last one, takes it back.
+   *
+   * p holds what a batch has to itself, which no other batch agrees with: where there is much of it, the product is
+   * small beside p, whichever sign it has. Such small agreements count for more, up to as much as the usual size of
+   * theirs, the root of their mean square.
    */
   follow(product: number, own: number | undefined, most: number, loss: number | undefined): void {
     this.#fraction = Math.min(most, this.#fraction);
@@ -129,10 +154,17 @@ export class Adaptation {
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
     const agreement = Math.max(-1, Math.min(1, product / expected));
-    const follows = this.#fraction * Math.exp(RATE * agreement);
+    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement));
     if (most === 1 || this.#fraction < 1) this.#fraction = Math.min(1, follows);
     else if (agreement > 0) this.#fraction = this.#lengthened(agreement, most, loss);
-    else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : follows;
+    else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : Math.min(1, follows);
+  }
+
+  /** a·max(1, min(1/σ, SMALL/σ²)) of an agreement a, within −1 and 1; σ² is the mean square of the last ones. */
+  #weighed(agreement: number): number {
+    this.#square = Math.max(LEAST_SQUARE, KEPT * this.#square + (1 - KEPT) * agreement ** 2);
+    const weight = Math.max(1, Math.min(1 / Math.sqrt(this.#square), SMALL / this.#square));
+    return Math.max(-1, Math.min(1, agreement * weight));
   }
 
   #lengthened(agreement: number, most: number, loss: number | undefined): number {
@@ -142,8 +174,9 @@ export class Adaptation {
   }
 
   /** A step was taken; without a loss none can be reported of it. */
-  stepped(loss: number | undefined, predictedDecrease: number): void {
+  stepped(loss: number | undefined, predictedDecrease: number, assumedCurvature: number): void {
     this.#stepsSince++;
+    this.#assumed = assumedCurvature;
     this.#last = loss === undefined ? undefined : { loss, predictedDecrease };
   }
 
@@ -179,6 +212,8 @@ export class Adaptation {
       fraction: this.#fraction,
       stepsSince: this.#stepsSince,
       ...(this.#expected === undefined ? {} : { momentumProduct: this.#expected }),
+      ...(this.#square === 1 ? {} : { agreementSquare: this.#square }),
+      ...(this.#assumed === 0 ? {} : { assumedCurvature: this.#assumed }),
       ...(last ? { last } : {}),
     };
   }
@@ -189,5 +224,7 @@ export class Adaptation {
     this.#stepsSince = state?.stepsSince ?? 0;
     this.#last = state?.last;
     this.#expected = state?.momentumProduct;
+    this.#square = state?.agreementSquare ?? 1;
+    this.#assumed = state?.assumedCurvature ?? 0;
   }
 }

@@ -23,7 +23,7 @@ import {
   skippedBy,
 } from './registry';
 import { decide, type StepCounts, type StepDecision, type StepPlan, skippedStep } from './step/decide';
-import { hyperparametersAt, mostLengthening } from './step/length';
+import { dampingOf, hyperparametersAt, mostLengthening } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
 import { type HowTaken, plannedStep } from './step/planned';
@@ -265,10 +265,10 @@ export class Network {
     }
   }
 
-  #prepareOptions({ now, stepRule }: StepPlan): PrepareOptions {
-    const { dampingMode, trustRegion } = this.options;
-    const damping = this.adaptation.damping(now.damping, dampingMode === 'factored');
-    const { fractionRule } = this.options;
+  #prepareOptions({ now, stepRule, assumedCurvature }: StepPlan): PrepareOptions {
+    const { dampingMode, fractionRule, trustRegion } = this.options;
+    const own = dampingOf(now, this.options, assumedCurvature);
+    const damping = this.adaptation.damping(own, dampingMode === 'factored');
     const measures = { momentum: fractionRule === 'momentum', samples: stepRule === 'quadratic' };
     return { damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
   }
@@ -302,7 +302,7 @@ export class Network {
     }
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
-    this.adaptation.stepped(summary.loss, summary.predictedDecrease);
+    this.adaptation.stepped(summary.loss, summary.predictedDecrease, plan.assumedCurvature);
     if (rewrites) this.averages.stepped(now.emaMomentum);
     else
       this.averages.average(

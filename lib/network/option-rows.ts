@@ -83,7 +83,7 @@ const networkRows = {
       falling: {
         text:
           'it is that divided by min(4, 1 + ⌊t/50⌋) at step t: a half, a third and a quarter of it from steps 50, ' +
-          '100 and 150 on',
+          '100 and 150 on; ρ is up to six times that where the curvature of the loss is assumed (`assumedCurvature`)',
       },
     },
     text: 'What becomes of λ, or ρ, in the course of a run.',

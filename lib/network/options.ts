@@ -50,9 +50,9 @@ export interface PreconditionerOptions {
   readonly damping?: Schedule<Damping>;
   /**
    * What becomes of λ, or ρ, in the course of a run. `'constant'`: it is what `damping` gives. `'falling'`: it is that
-   * divided by min(4, 1 + ⌊t/50⌋) at step t: a half, a third and a quarter of it from steps 50, 100 and 150 on.
-   * Default: 'constant' with `damping`; 'falling' with `preset` 'adaptive' and `method` 'exact' and `dampingMode`
-   * 'factored'; else 'constant'.
+   * divided by min(4, 1 + ⌊t/50⌋) at step t: a half, a third and a quarter of it from steps 50, 100 and 150 on; ρ is up
+   * to six times that where the curvature of the loss is assumed (`assumedCurvature`). Default: 'constant' with
+   * `damping`; 'falling' with `preset` 'adaptive' and `method` 'exact' and `dampingMode` 'factored'; else 'constant'.
    */
   readonly dampingSchedule?: 'constant' | 'falling';
   /**

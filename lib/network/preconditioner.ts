@@ -48,6 +48,7 @@ const stepNames = [
   'loss',
   'lossFloor',
   'assumedFloor',
+  'assumedCurvature',
   'targets',
   'stepSize',
   'samples',

@@ -66,6 +66,13 @@ export interface StepOptions {
    */
   readonly assumedFloor?: number;
   /**
+   * Which share of the curvature that the sampled rows stand for is assumed, and not known of the loss: 0 of targets
+   * sampled from a distribution and of noise as strong as a second derivative, 1 of a loss that is straight in pieces,
+   * whose value and slope are all that is known. With `dampingSchedule: 'falling'`, ρ is 1 + 5·`assumedCurvature`
+   * times as large. A number from 0 to 1. Default: what was told last; 0 at first.
+   */
+  readonly assumedCurvature?: number;
+  /**
    * What the loss is, for `stepRule: 'auto'`: `'hard'` a cross-entropy of targets of 0 and 1 on linear logits, `'soft'`
    * anything else. Default: 'hard'.
    */

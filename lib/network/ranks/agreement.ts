@@ -40,7 +40,17 @@ export interface Agreement {
 }
 
 /** The places of what a rank says. */
-const place = { status: 0, samples: 1, loss: 2, lossFloor: 3, plan: 4, weights: 5, table: 6, floorGiven: 7 } as const;
+const place = {
+  status: 0,
+  samples: 1,
+  loss: 2,
+  lossFloor: 3,
+  plan: 4,
+  weights: 5,
+  table: 6,
+  floorGiven: 7,
+  assumedCurvature: 8,
+} as const;
 
 /** What must be the same on all ranks, in words, each with its value. */
 function signature({ plan, run }: { readonly plan: StepPlan; readonly run: RunState }): [string, string][] {
@@ -82,6 +92,7 @@ function words(trouble: Trouble, plan: StepPlan | undefined, told: readonly [str
   numbers[place.loss] = plan.loss ?? 0;
   numbers[place.lossFloor] = plan.lossFloor;
   numbers[place.floorGiven] = plan.floorGiven ? 1 : 0;
+  numbers[place.assumedCurvature] = plan.assumedCurvature;
   numbers[place.plan] = hashOf(JSON.stringify(told));
   numbers[place.weights] = run.checksWeights ? weightsFingerprint(run.entries) : 0;
   numbers[place.table] = hashOf(JSON.stringify(plan.entries.map(countsOf)));
@@ -145,16 +156,19 @@ export function* agreed(communicator: Communicator, attempt: Attempt, run: RunSt
   const samples = said.map((each) => countIn(each[place.samples], 'allgatherv'));
   const all = samples.reduce((sum, each) => sum + each, 0);
   const weights = samples.map((each) => (all === 0 ? 1 / samples.length : each / all));
-  const mean = (at: 'loss' | 'lossFloor') =>
+  const mean = (at: 'loss' | 'lossFloor' | 'assumedCurvature') =>
     said.reduce((sum, each, rank) => sum + (weights[rank] ?? 0) * (each[place[at]] ?? 0), 0);
+  const agreedOn = (at: 'lossFloor' | 'assumedCurvature') => (same(said, at) ? plan[at] : mean(at));
   const loss = plan.loss === undefined ? undefined : mean('loss');
-  const lossFloor = same(said, 'lossFloor') ? plan.lossFloor : mean('lossFloor');
+  const lossFloor = agreedOn('lossFloor');
+  const assumedCurvature = Math.min(1, agreedOn('assumedCurvature'));
   // a batch of one rank may have a loss whose least is known, where that of another has not
   const floorGiven = said.every((each) => each[place.floorGiven] === 1);
   const unusable = unusableLoss(loss, lossFloor);
   const own = plan.entries.map(countsOf);
+  const common = { loss, lossFloor, floorGiven, assumedCurvature };
   return {
-    plan: { ...plan, loss, lossFloor, floorGiven, ...(unusable === undefined ? {} : { skipped: unusable }) },
+    plan: { ...plan, ...common, ...(unusable === undefined ? {} : { skipped: unusable }) },
     weight: weights[communicator.rank] ?? 0,
     table: same(said, 'table') ? said.map(() => own) : undefined,
   };

@@ -32,6 +32,19 @@ function dampingAt({ damping, dampingSchedule }: ResolvedPreconditionerOptions, 
   return typeof given === 'number' ? given / part : { relative: given.relative / part };
 }
 
+/** How much larger falling ρ is where all of the curvature is assumed: 1 + 5. */
+const ASSUMED = 5;
+
+/** λ or ρ of a step where a share of the curvature is assumed: a guess of it is trusted less. */
+export function dampingOf(
+  { damping }: StepHyperparameters,
+  { dampingSchedule }: Pick<ResolvedPreconditionerOptions, 'dampingSchedule'>,
+  assumedCurvature: number,
+): Damping {
+  if (typeof damping === 'number' || dampingSchedule === 'constant') return damping;
+  return { relative: damping.relative * (1 + ASSUMED * assumedCurvature) };
+}
+
 /** Calls the schedules, those alone that the step rule needs, and checks what they give. */
 export function hyperparametersAt(options: ResolvedPreconditionerOptions, step: number): StepHyperparameters {
   const { stepRule, learningRateSchedule, totalSteps } = options;

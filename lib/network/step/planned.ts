@@ -1,7 +1,8 @@
 /** A step from its arguments: everything about it is checked, and nothing changed before. */
-import { abortSignal, anyNumber, nonNegative, nonNegativeInteger, readOptions } from '../../base/validate';
+import { abortSignal, anyNumber, nonNegative, nonNegativeInteger, readOptions, unit } from '../../base/validate';
 import { requireApart } from '../../base/vectors';
 import { vectorArrays } from '../../base/weight-vector';
+import type { Adaptation } from '../adaptation';
 import type { NetworkAverages } from '../averages';
 import type { ResolvedPreconditionerOptions } from '../options';
 import { refreshing } from '../refresh';
@@ -28,9 +29,15 @@ export interface SteppingNetwork {
   readonly options: ResolvedPreconditionerOptions;
   readonly counts: StepCounts;
   readonly averages: NetworkAverages;
+  readonly adaptation: Pick<Adaptation, 'assumedCurvature'>;
   readonly turns: Turns;
   requireIdle(call: string): void;
   absorb(): void;
+}
+
+/** The share of the curvature that is assumed, or was when it was told last. */
+function curvatureOf({ assumedCurvature }: StepOptions, { adaptation }: SteppingNetwork): number {
+  return assumedCurvature === undefined ? adaptation.assumedCurvature : unit(assumedCurvature, 'assumedCurvature');
 }
 
 /** How a step goes about what it is given. */
@@ -85,6 +92,7 @@ export function plannedStep(
     samples,
     decay,
     depths,
+    assumedCurvature: curvatureOf(options, network),
     ...norms,
     ...(stepSize === undefined ? {} : { stepSize }),
   };
@@ -117,6 +125,7 @@ export function noStep(entries: readonly NetworkEntry[], skipped: string): StepP
     lossFloor: 0,
     floorGiven: false,
     refresh: new Set(),
+    assumedCurvature: 0,
     now: NO_HYPERPARAMETERS,
     stepRule: 'fixed',
     skipped,

@@ -18,7 +18,7 @@ import { backward, dependents } from '../tape/graph';
 import { copier, type Reader } from '../tape/numbers';
 import { type TapeNode, withoutRecording } from '../tape/tape';
 import { sampledGradients, samplesOf, type TargetSampling } from './fisher';
-import { type HeadReport, headReports } from './head-report';
+import { type HeadReport, toldOfHeads } from './head-report';
 import { isJudged } from './judged';
 import { type CapturedVariable, capturedVariable } from './lone';
 import { type LayerLossGrads, layerLossGrads, lossGradients, replaceKernels } from './loss-grads';
@@ -61,6 +61,8 @@ export interface Capture {
   readonly floor: number | undefined;
   /** What stands for it where it is not known. */
   readonly assumedFloor: number | undefined;
+  /** The share of its curvature that is assumed; `undefined` where nothing was sampled. */
+  readonly assumedCurvature: number | undefined;
   /** What the loss is: a cross-entropy of targets of 0 and 1 on linear logits, or anything else. */
   readonly targets: 'hard' | 'soft';
   /** Samples whose targets were sampled. */
@@ -83,6 +85,7 @@ export const NOTHING: Capture = {
   heads: [],
   floor: 0,
   assumedFloor: undefined,
+  assumedCurvature: undefined,
   targets: 'hard',
   sampled: 0,
   penalised: false,
@@ -287,7 +290,7 @@ function captureLayers(
     layers: captured,
     lone: lone.map((each) => capturedVariable(tape, each, judged, sampled?.sums)),
     samples: samplesOf(metric),
-    heads: headReports(metric, sampled?.drawn),
+    ...toldOfHeads(metric, sampled?.drawn),
     ...floorsOf(loss.dataSync()[0] ?? Number.NaN, metric, sampled?.drawn[0]?.lossSize),
     targets: sampling.targets,
     sampled: sampled?.samples ?? 0,

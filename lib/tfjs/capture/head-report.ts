@@ -26,7 +26,7 @@ export interface HeadReport {
  *
  * @param drawn - What was sent back from the latter; `undefined` where nothing was sent back from any.
  */
-export function headReports({ heads, other }: Metric, drawn: readonly CurvatureSeed[] | undefined): HeadReport[] {
+function headReports({ heads, other }: Metric, drawn: readonly CurvatureSeed[] | undefined): HeadReport[] {
   const known = heads.map(({ distribution, logits: { shape } }) => ({
     distribution,
     shape,
@@ -38,4 +38,19 @@ export function headReports({ heads, other }: Metric, drawn: readonly CurvatureS
     metric: drawn?.find(({ output }) => output.id === id)?.metric,
   }));
   return [...known, ...others];
+}
+
+/**
+ * The share of the curvature of a loss that is assumed: the mean of what enters it, none of what is known by its
+ * distribution. `undefined` where nothing was drawn.
+ */
+function assumedCurvature({ heads }: Metric, drawn: readonly CurvatureSeed[] | undefined): number | undefined {
+  if (drawn === undefined) return undefined;
+  const all = heads.length + drawn.length;
+  return all === 0 ? undefined : drawn.reduce((sum, { assumed }) => sum + assumed, 0) / all;
+}
+
+/** What a step tells of the heads of its model, and which share of the loss's curvature is assumed. */
+export function toldOfHeads(metric: Metric, drawn: readonly CurvatureSeed[] | undefined) {
+  return { heads: headReports(metric, drawn), assumedCurvature: assumedCurvature(metric, drawn) };
 }

@@ -96,6 +96,8 @@ export interface CurvatureSeed {
   readonly seed: Float32Array;
   /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
   readonly metric: 'curvature' | 'slope';
+  /** κ/(m + κ): 0 where it is known how the loss curves, 1 where κ is all that there is. */
+  readonly assumed: number;
   /** Σ|t| over the terms of the loss. */
   readonly lossSize: number;
 }
@@ -109,7 +111,7 @@ function scaled(
   product: Float32Array | undefined,
   samples: number,
   kappa: number,
-): { readonly values: Float32Array; readonly metric: CurvatureSeed['metric'] } {
+): Pick<CurvatureSeed, 'metric' | 'assumed'> & { readonly values: Float32Array } {
   const h = noise.map((sign, at) => {
     const second = samples * sign * (product?.[at] ?? 0);
     return Number.isFinite(second) ? Math.max(0, second) : 0;
@@ -119,7 +121,7 @@ function scaled(
   const flat = mean <= 1e-3 * kappa;
   const floor = mean / 10 + (flat ? kappa : 0);
   const values = noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
-  return { values, metric: flat ? 'slope' : 'curvature' };
+  return { values, metric: flat ? 'slope' : 'curvature', assumed: kappa > 0 ? kappa / (mean + kappa) : 0 };
 }
 
 /**
@@ -153,7 +155,7 @@ export function curvatureSeeds(
       products === undefined ? (samples * total) / height : (samples * samples * (slopes[k] ?? 0)) / (size * height);
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
-    const { values, metric } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
-    return { output, seed: values, metric, lossSize: terms };
+    const { values, ...found } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
+    return { output, seed: values, ...found, lossSize: terms };
   });
 }

@@ -111,7 +111,7 @@ export function takeStep(
   gradients: readonly GradientReader[],
   { all, fisher, lossFloor: given, weightDecay }: Manner,
 ): NaturalGradientsResult {
-  const { layers, loss, floor: found, assumedFloor, targets } = step;
+  const { layers, loss, floor: found, assumedFloor, assumedCurvature, targets } = step;
   const floor = given ?? found;
   // a loss next to its floor may round to less; one that is well below has a wrong floor, which the summary tells
   const rounded = floor !== undefined && loss < floor && floor - loss <= ROUNDING * Math.abs(floor);
@@ -125,7 +125,9 @@ export function takeStep(
   );
   const assumed = assumedFloor === undefined ? {} : { assumedFloor };
   const known = lossFloor === undefined ? assumed : { lossFloor };
-  const options = { loss, targets, weightNorms, depths, weightDecay, ...known };
+  // the empirical factors assume nothing
+  const curvature = assumedCurvature === undefined || fisher === 'empirical' ? {} : { assumedCurvature };
+  const options = { loss, targets, weightNorms, depths, weightDecay, ...known, ...curvature };
   const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
     Object.fromEntries([
       ...gradients.flatMap((read, index) => (read ? [[names[index] ?? '', vectorOf(read())] as const] : [])),

@@ -1,4 +1,5 @@
 import type { PreconditionerOptions, StepSummary } from 'cgfac';
+import { Adaptation } from '../../../lib/network/adaptation';
 import { network } from '../../support/networks';
 import { plain, take } from '../../support/steps';
 
@@ -67,5 +68,62 @@ describe('adaptation by reported losses', () => {
     take(preconditioner, 1, () => ({ loss: 1 }));
     preconditioner.skip('no gradient');
     expect(() => preconditioner.reportLoss(0.5)).toThrow(refused);
+  });
+});
+
+describe('φ follows agreements of a momentum', () => {
+  /** φ after agreements that are all the same, p being 1. */
+  const fractionAfter = (agreement: number, steps: number) => {
+    const adaptation = new Adaptation('nothing');
+    for (let step = 0; step < steps; step++) adaptation.follow(agreement, 1, 1, undefined);
+    return adaptation.fraction(1);
+  };
+  /** The sum of a·weight over steps, by the closed form of σ²: 0.7ᵏ + (1 − 0.7ᵏ)a² after k of them. */
+  const sumOf = (agreement: number, steps: number) => {
+    let sum = 0;
+    for (let k = 1; k <= steps; k++) {
+      const square = 0.7 ** k + (1 - 0.7 ** k) * agreement ** 2;
+      sum += agreement * Math.max(1, Math.min(1 / Math.sqrt(square), 0.1 / square));
+    }
+    return sum;
+  };
+
+  test.each([-0.9, -0.5, -0.32])('as they are where they are large: %d', (agreement) => {
+    // σ stays above √0.1
+    expect(fractionAfter(agreement, 20)).toBeCloseTo(Math.exp((20 * agreement) / 10), 12);
+    expect(sumOf(agreement, 20)).toBeCloseTo(20 * agreement, 12);
+  });
+
+  test.each([-0.2, -0.1, -0.03])('more than they are where all of them are small: %d', (agreement) => {
+    const fraction = fractionAfter(agreement, 30);
+    expect(fraction).toBeCloseTo(Math.exp(sumOf(agreement, 30) / 10), 9);
+    expect(fraction).toBeLessThan(0.8 * Math.exp(3 * agreement));
+    // in the end a step counts for as much as one of the usual size
+    expect(fractionAfter(-0.03, 200) / fractionAfter(-0.03, 199)).toBeCloseTo(Math.exp(-0.1), 9);
+  });
+
+  test('what is as often uphill as downhill keeps it where it is, and none of it is 0 for ever', () => {
+    const adaptation = new Adaptation('nothing');
+    for (let step = 0; step < 50; step++) adaptation.follow(-0.5, 1, 1, undefined);
+    const before = adaptation.fraction(1);
+    for (let step = 0; step < 400; step++) adaptation.follow(step % 2 === 0 ? 0.02 : -0.02, 1, 1, undefined);
+    expect(adaptation.fraction(1) / before).toBeGreaterThan(0.9);
+    expect(adaptation.fraction(1) / before).toBeLessThan(1.15);
+    for (let step = 0; step < 3000; step++) adaptation.follow(0, 1, 1, undefined);
+    expect(adaptation.state().agreementSquare).toBeGreaterThan(0);
+    adaptation.follow(-1, 1, 1, undefined);
+    expect(adaptation.fraction(1)).toBeGreaterThan(0);
+  });
+
+  test('a state has the mean square, and without one it is as at first', () => {
+    const [one, other, older] = [1, 2, 3].map(() => new Adaptation('nothing')) as [Adaptation, Adaptation, Adaptation];
+    for (let step = 0; step < 10; step++) one.follow(-0.05, 1, 1, undefined);
+    other.restore(one.state());
+    const { agreementSquare, ...rest } = one.state();
+    expect(agreementSquare).toBeCloseTo(0.7 ** 10 + (1 - 0.7 ** 10) * 0.05 ** 2, 12);
+    older.restore(rest);
+    for (const each of [one, other, older]) each.follow(-0.05, 1, 1, undefined);
+    expect(other.state()).toEqual(one.state());
+    expect(older.fraction(1)).toBeGreaterThan(one.fraction(1));
   });
 });

@@ -249,11 +249,29 @@ const table: Case[] = [
     call: stepping({ loss: '1' }),
   },
   {
+    what: 'a share of the curvature above 1',
+    code: value,
+    message: 'Expected a number from 0 to 1 for assumedCurvature but received 1.5',
+    call: stepping({ loss: 1, assumedCurvature: 1.5 }),
+  },
+  {
+    what: 'a share of the curvature that is no number',
+    code: value,
+    message: 'Expected a number from 0 to 1 for assumedCurvature but received NaN',
+    call: stepping({ loss: 1, assumedCurvature: Number.NaN }),
+  },
+  {
+    what: 'a share of the curvature as text',
+    code: type,
+    message: "Expected a number from 0 to 1 for assumedCurvature but received '1'",
+    call: stepping({ loss: 1, assumedCurvature: '1' }),
+  },
+  {
     what: 'a signal for a synchronous step',
     code: unknown,
     message:
-      'Expected one of loss, lossFloor, assumedFloor, targets, stepSize, samples, weightNorms, depths, weightDecay, ' +
-      "gradients for an option of naturalGradientsSync but received 'signal'",
+      'Expected one of loss, lossFloor, assumedFloor, assumedCurvature, targets, stepSize, samples, weightNorms, ' +
+      "depths, weightDecay, gradients for an option of naturalGradientsSync but received 'signal'",
     call: stepping({ loss: 1, signal: AbortSignal.abort() }),
   },
   {

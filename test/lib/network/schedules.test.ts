@@ -115,6 +115,47 @@ describe('step sizes', () => {
     }
   });
 
+  describe('a share of the curvature that is assumed', () => {
+    const told = (share: number | undefined) => (share === undefined ? {} : { assumedCurvature: share });
+    /** γ_A of the first layer at steps that tell such shares. */
+    const dampings = (options: Partial<PreconditionerOptions>, shares: readonly (number | undefined)[]) => {
+      const preconditioner = network({ ...plain, ...options });
+      const summaries = shares.flatMap((share) => take(preconditioner, 1, () => ({ loss: 1, ...told(share) }), 0));
+      const found = summaries.map(({ layers: [layer] }) => layer?.damping);
+      return { preconditioner, found: found.map((each) => (typeof each === 'number' ? each : (each?.input ?? NaN))) };
+    };
+    const falling = { damping: { relative: 0.5 }, dampingSchedule: 'falling' } as const;
+
+    test('makes falling damping up to six times as large, and is the last one that was told', () => {
+      const { found, preconditioner } = dampings(falling, [undefined, 1, undefined, 0.4, 0, undefined]);
+      const [first = Number.NaN] = found;
+      expect(found.map((each) => each / first)).toEqual([1, 6, 6, 3, 1, 1].map((each) => expect.closeTo(each, 5)));
+      expect(preconditioner.stateDict().adaptation).not.toHaveProperty('assumedCurvature');
+    });
+
+    test('goes on in a run that is resumed, and not where a step is skipped', () => {
+      const { preconditioner, found } = dampings(falling, [0.4]);
+      record(preconditioner, rowsOf(0));
+      preconditioner.naturalGradientsSync({ loss: Number.NaN, assumedCurvature: 1 });
+      expect(preconditioner.stateDict().adaptation).toMatchObject({ assumedCurvature: 0.4 });
+      const resumed = network({ ...plain, ...falling });
+      resumed.loadStateDict(preconditioner.stateDict());
+      const [next] = take(resumed, 1, () => ({ loss: 1 }), 0);
+      expect((next?.layers[0]?.damping as { input: number }).input).toBeCloseTo(found[0] ?? Number.NaN, 6);
+    });
+
+    test('leaves other damping as it is', () => {
+      for (const options of [
+        { damping: { relative: 0.5 }, dampingSchedule: 'constant' },
+        { damping: { relative: 0.5 } },
+        { damping: 0.5, dampingSchedule: 'falling' },
+      ] as const) {
+        const { found } = dampings(options, [0, 1]);
+        expect((found[1] ?? 0) / (found[0] ?? 1)).toBeCloseTo(1, 6);
+      }
+    });
+  });
+
   test("damping falls by default with the preset 'adaptive', where none is given", () => {
     const falls = (options: Partial<PreconditionerOptions>) =>
       network(options).report().recipe.includes('falling to a quarter');

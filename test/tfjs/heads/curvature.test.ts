@@ -15,6 +15,8 @@ type Loss = (outputs: readonly tf.Tensor[], y: tf.Tensor) => tf.Tensor;
 
 interface Drawn {
   readonly loss: number;
+  /** κ/(m + κ) of each tensor that enters the loss. */
+  readonly assumed: readonly number[];
   /** The noise squared, and the outputs, of each tensor that enters the loss. */
   readonly variances: readonly Float64Array[];
   readonly outputs: readonly Float32Array[];
@@ -26,7 +28,7 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
   const weights = Array.from({ length: count }, (_, k) => variable([3, D], 1 + k));
   const x = normal([B, 3], 9);
   const before = tf.memory().numTensors;
-  let drawn: Drawn = { loss: Number.NaN, variances: [], outputs: [], tensors: 0 };
+  let drawn: Drawn = { loss: Number.NaN, assumed: [], variances: [], outputs: [], tensors: 0 };
   const { value, grads } = variableGradients(
     () =>
       tf.mean(
@@ -50,7 +52,8 @@ function draw(loss: Loss, count: number, y: tf.Tensor, share = 1): Drawn {
           );
           const outputs = weights.map((w) => tf.matMul(x, w).dataSync<'float32'>());
           const variances = seeds.map(({ seed }) => Float64Array.from(seed, (each) => each * each));
-          drawn = { loss: result.dataSync()[0] ?? Number.NaN, variances, outputs, tensors: 0 };
+          const assumed = seeds.map((each) => each.assumed);
+          drawn = { loss: result.dataSync()[0] ?? Number.NaN, assumed, variances, outputs, tensors: 0 };
         }),
       ),
   );
@@ -104,6 +107,30 @@ describe('the metric of any loss', () => {
     const { variances, loss, outputs } = draw(([z], t) => perSample(tf.abs(tf.sub(z as tf.Tensor, t))), 1, targets);
     // g = ±1 for each number: κ = B·D/(B·D·2L)
     expectNear(variances[0] ?? [], new Array(outputs[0]?.length ?? 0).fill(1 / (2 * loss)));
+  });
+
+  test('is assumed as far as κ outweighs it: wholly where pieces are straight, in part where they bend', () => {
+    const targets = y();
+    const errors: Loss = ([z], t) => tf.sub(z as tf.Tensor, t);
+    const absolute: Loss = (...from) => perSample(tf.abs(errors(...from)));
+    const huber: Loss = (outputs, t) => {
+      const error = tf.abs(errors(outputs, t));
+      const bent = tf.minimum(error, 0.7);
+      return perSample(tf.add(tf.mul(0.5, tf.square(bent)), tf.mul(0.7, tf.sub(error, bent))));
+    };
+    expect(draw(absolute, 1, targets).assumed).toEqual([1]);
+    const { assumed, loss, outputs, variances } = draw(huber, 1, targets);
+    const t = targets.dataSync();
+    const from = Array.from(outputs[0] ?? [], (z, at) => Math.abs(z - (t[at] ?? 0)));
+    const m = from.filter((error) => error < 0.7).length / from.length;
+    const kappa = from.reduce((sum, error) => sum + Math.min(error, 0.7) ** 2, 0) / (from.length * 2 * loss);
+    expect(m).toBeGreaterThan(0);
+    expect(m).toBeLessThan(1);
+    expect(assumed[0]).toBeCloseTo(kappa / (m + kappa), 4);
+    expect(variances.length).toBe(1);
+    // Σ‖g‖² is 0 at the targets themselves: nothing is to be assumed
+    const none = draw(([z]) => perSample(tf.mul(0, tf.abs(z as tf.Tensor))), 1, targets);
+    expect(none.assumed).toEqual([0]);
   });
 
   test('takes a loss of terms of both signs for a quarter of their sizes at the least', () => {

@@ -37,6 +37,35 @@ it('shows the given floor, and a loss that is of no known distribution', () => {
   expect(optimizer.report()).toMatchObject({ heads, lossFloor: -2 });
 });
 
+it('has more damping where the curvature of the loss is assumed, and as much at steps that sample nothing', () => {
+  const y = normal([40, 3], 5);
+  const dampingOf = (loss: (z: tf.Tensor) => tf.Tensor, options = {}, steps = 1) => {
+    const w = variable([4, 3], 1);
+    const optimizer = cgfac({ seed: 1, ...options });
+    const found = [];
+    for (let step = 0; step < steps; step++) {
+      optimizer.minimize(() => loss(tf.matMul(x(), w)) as tf.Scalar);
+      found.push((optimizer.lastStep?.summary?.layers[0]?.damping as { input: number }).input);
+    }
+    optimizer.dispose();
+    return found;
+  };
+  const squared = (z: tf.Tensor) => tf.losses.meanSquaredError(y, z);
+  const absolute = (z: tf.Tensor) => tf.losses.absoluteDifference(y, z);
+  const quartic = (z: tf.Tensor) => tf.mean(tf.pow(tf.sub(z, y), 4));
+  const [known = Number.NaN] = dampingOf(squared);
+  expect((dampingOf(absolute)[0] ?? 0) / known).toBeCloseTo(6, 4);
+  const [between = Number.NaN] = dampingOf(quartic);
+  expect(between / known).toBeGreaterThan(1);
+  expect(between / known).toBeLessThan(5.5);
+  expect((dampingOf((z) => tf.add(squared(z), absolute(z)))[0] ?? 0) / known).toBeGreaterThan(1);
+  for (const options of [{ damping: { relative: 0.5 } }, { fisher: 'empirical' }])
+    expect((dampingOf(absolute, options)[0] ?? 0) / known).toBeCloseTo(1, 4);
+  // with one length for all layers targets are sampled where factors are refreshed: here at every step up to the tenth
+  const steps = dampingOf(absolute, { stepRule: 'polyak' }, 13);
+  for (const each of steps) expect(each / known).toBeCloseTo(6, 4);
+});
+
 it('has the heads of lone variables where there are no layers', () => {
   const scale = variable([3], 1);
   const optimizer = cgfac({ seed: 1 });

@@ -1,6 +1,7 @@
 import { classifications } from './classification';
 import { convolutions } from './convolutions';
 import type { Program } from './making';
+import { measurements } from './measurements';
 import { pictures } from './pictures';
 import { regressions } from './regression';
 import { sequences } from './sequences';
@@ -12,6 +13,7 @@ import { variational } from './variational';
 export const programs: readonly Program[] = [
   ...regressions,
   ...classifications,
+  ...measurements,
   ...variational,
   ...sequences,
   ...pictures,

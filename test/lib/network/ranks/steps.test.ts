@@ -138,6 +138,33 @@ test('ranks of which one alone knows what its loss cannot fall below take the sa
   expect(found[0]?.decrease).toBeCloseTo(0.5, 5);
 });
 
+test('ranks whose batches tell other shares of the curvature have the mean of them, by their samples', async () => {
+  const ranks = new VirtualRanks(2);
+  const found = await ranks.run(async (communicator, rank) => {
+    const falling = { damping: { relative: 0.5 }, dampingSchedule: 'falling' } as const;
+    const preconditioner = new Preconditioner({ lossReduction: 'mean', communicator, stepRule: 'fixed', ...falling });
+    preconditioner.registerDense('layer', { inFeatures: 3, outFeatures: 2, bias: false });
+    const inputs = Float32Array.from({ length: 12 }, (_, at) => Math.sin(at + rank));
+    const lossGrads = Float32Array.from({ length: 8 }, (_, at) => Math.cos(at + rank));
+    const dampings = [];
+    for (const shares of [[0, 0], [1, 0.2], []]) {
+      preconditioner.record('layer', { inputs, lossGrads, batch: 4 });
+      const told = shares.length === 0 ? {} : { assumedCurvature: shares[rank] as number };
+      const { summary } = await preconditioner.naturalGradients({ samples: rank === 0 ? 3 : 1, ...told });
+      dampings.push(summary.layers[0]?.damping as { input: number; output: number });
+    }
+    return { dampings, state: (await preconditioner.gatherState())?.adaptation };
+  });
+  expect(found[1]?.dampings).toEqual(found[0]?.dampings);
+  expect(found[0]?.state?.assumedCurvature).toBeCloseTo(0.8, 12);
+  const [first, mixed, last] = found[0]?.dampings ?? [];
+  // the same rows at each step: 1 + 5·(3·1 + 0.2)/4 times as much
+  for (const each of [mixed, last]) {
+    expect((each?.input ?? 0) / (first?.input ?? 1)).toBeCloseTo(5, 4);
+    expect((each?.output ?? 0) / (first?.output ?? 1)).toBeCloseTo(5, 4);
+  }
+});
+
 describe('what cannot be', () => {
   const [communicator] = new VirtualRanks(2).communicators;
   const making = (options: object) => () => new Preconditioner({ lossReduction: 'mean', ...options });
