@@ -24,6 +24,8 @@ const RATE = 0.1;
 const KEPT = 0.7;
 /** Agreements whose mean square is below this are small: they count the more, the smaller they are. */
 const SMALL = 0.1;
+/** What is to be left of the slope after a step where all of the curvature was assumed. */
+const LEFT = 0.05;
 /** The least that the mean square is saved as. */
 const LEAST_SQUARE = 1e-30;
 /** How fast it grows beyond where it started, and how much of the agreement counts there: batches may be alike. */
@@ -146,7 +148,8 @@ export class Adaptation {
    *
    * p holds what a batch has to itself, which no other batch agrees with: where there is much of it, the product is
    * small beside p, whichever sign it has. Such small agreements count for more, up to as much as the usual size of
-   * theirs, the root of their mean square.
+   * theirs, the root of their mean square. A step whose curvature was assumed is to leave a part of the slope: nothing
+   * else tells that it was too long.
    */
   follow(product: number, own: number | undefined, most: number, loss: number | undefined): void {
     this.#fraction = Math.min(most, this.#fraction);
@@ -154,7 +157,7 @@ export class Adaptation {
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
     const agreement = Math.max(-1, Math.min(1, product / expected));
-    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement));
+    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement - LEFT * this.#assumed));
     if (most === 1 || this.#fraction < 1) this.#fraction = Math.min(1, follows);
     else if (agreement > 0) this.#fraction = this.#lengthened(agreement, most, loss);
     else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : Math.min(1, follows);

@@ -115,6 +115,21 @@ describe('φ follows agreements of a momentum', () => {
     expect(adaptation.fraction(1)).toBeGreaterThan(0);
   });
 
+  test('a twentieth of the slope is to be left where the curvature was assumed', () => {
+    const fractions = (assumed: number, agreement: number) => {
+      const adaptation = new Adaptation('nothing');
+      for (let step = 0; step < 20; step++) {
+        adaptation.follow(agreement, 1, 1, undefined);
+        adaptation.stepped(undefined, 0, assumed);
+      }
+      return adaptation.fraction(1);
+    };
+    expect(fractions(0, 0.02)).toBe(1);
+    expect(fractions(1, 0.06)).toBe(1);
+    expect(fractions(1, 0.02)).toBeLessThan(fractions(0.5, 0.02));
+    expect(fractions(0.5, 0.02)).toBeLessThan(1);
+  });
+
   test('a state has the mean square, and without one it is as at first', () => {
     const [one, other, older] = [1, 2, 3].map(() => new Adaptation('nothing')) as [Adaptation, Adaptation, Adaptation];
     for (let step = 0; step < 10; step++) one.follow(-0.05, 1, 1, undefined);

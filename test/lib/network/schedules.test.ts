@@ -141,7 +141,8 @@ describe('step sizes', () => {
       const resumed = network({ ...plain, ...falling });
       resumed.loadStateDict(preconditioner.stateDict());
       const [next] = take(resumed, 1, () => ({ loss: 1 }), 0);
-      expect((next?.layers[0]?.damping as { input: number }).input).toBeCloseTo(found[0] ?? Number.NaN, 6);
+      const damping = next?.layers[0]?.damping as { readonly input: number } | undefined;
+      expect(damping?.input).toBeCloseTo(found[0] ?? Number.NaN, 6);
     });
 
     test('leaves other damping as it is', () => {

@@ -45,7 +45,8 @@ it('has more damping where the curvature of the loss is assumed, and as much at 
     const found = [];
     for (let step = 0; step < steps; step++) {
       optimizer.minimize(() => loss(tf.matMul(x(), w)) as tf.Scalar);
-      found.push((optimizer.lastStep?.summary?.layers[0]?.damping as { input: number }).input);
+      const damping = optimizer.lastStep?.summary?.layers[0]?.damping as { readonly input: number } | undefined;
+      found.push(damping?.input ?? Number.NaN);
     }
     optimizer.dispose();
     return found;
