@@ -10,7 +10,7 @@
  * `damping_adaptation_decay`, `…_interval` and thresholds.
  */
 import { CgfacError } from '../base/errors';
-import { finite, nonNegativeInteger, positive, share, typeError, valueError } from '../base/validate';
+import { finite, nonNegativeInteger, positive, typeError, valueError } from '../base/validate';
 import type { Damping } from '../base/weight-vector';
 
 const OMEGA = 0.9;
@@ -57,8 +57,6 @@ export interface AdaptationState {
   readonly momentumProduct?: number;
   /** The running mean of the squares of ⟨v, M⟩ beside that, where φ follows it. Default: 1. */
   readonly agreementSquare?: number;
-  /** The share of the curvature that was assumed when it was told last. Default: 0. */
-  readonly assumedCurvature?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
 }
@@ -79,7 +77,7 @@ export interface LossReport {
 /** A saved state, checked as far as what a preconditioner may have found goes; `steps`: those that were done. */
 export function checkAdaptation(state: unknown, name: string, steps: number): void {
   if (typeof state !== 'object' || state === null) throw typeError('{ damping, fraction, stepsSince }', name, state);
-  const { damping, fraction, stepsSince, momentumProduct, agreementSquare, assumedCurvature, last } = state as Readonly<
+  const { damping, fraction, stepsSince, momentumProduct, agreementSquare, last } = state as Readonly<
     Record<string, unknown>
   >;
   const within = (value: unknown, least: number, most: number, what: string) => {
@@ -92,7 +90,6 @@ export function checkAdaptation(state: unknown, name: string, steps: number): vo
     throw valueError(`no more than the ${steps} steps of the state`, `${name}.stepsSince`, stepsSince);
   if (momentumProduct !== undefined) finite(momentumProduct, `${name}.momentumProduct`);
   if (agreementSquare !== undefined) within(agreementSquare, LEAST_SQUARE, 1, 'agreementSquare');
-  if (assumedCurvature !== undefined) share(assumedCurvature, `${name}.assumedCurvature`);
   if (last === undefined) return;
   const { loss, predictedDecrease } = (last ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof loss !== 'number' || typeof predictedDecrease !== 'number')
@@ -116,7 +113,6 @@ export class Adaptation {
   #last: ReportableStep | undefined;
   #expected: number | undefined;
   #square = 1;
-  #assumed = 0;
 
   constructor(readonly adapted: Adapted) {}
 
@@ -128,11 +124,6 @@ export class Adaptation {
     if (this.#damping === 1) return damping;
     if (typeof damping === 'number') return damping * this.#damping;
     return { relative: damping.relative * (factored ? Math.sqrt(this.#damping) : this.#damping) };
-  }
-
-  /** The share of the curvature that was assumed when it was told last. */
-  get assumedCurvature(): number {
-    return this.#assumed;
   }
 
   /** φ of a step. */
@@ -150,17 +141,19 @@ export class Adaptation {
    * small beside p, whichever sign it has. Such small agreements count for more, up to as much as the usual size of
    * theirs, the root of their mean square. A step whose curvature was assumed is to leave a part of the slope: nothing
    * else tells that it was too long.
+   *
+   * @param assumed - The share of the curvature that was assumed for the last step.
    */
-  follow(product: number, own: number | undefined, most: number, loss: number | undefined): void {
+  follow(product: number, own: number | undefined, most: number, loss: number | undefined, assumed = 0): void {
     this.#fraction = Math.min(most, this.#fraction);
     const expected = own ?? this.#expected;
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
-    const agreement = Math.max(-1, Math.min(1, product / expected));
-    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement - LEFT * this.#assumed));
+    const agreement = Math.max(-1, Math.min(1, product / expected) - LEFT * assumed);
+    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement));
     if (most === 1 || this.#fraction < 1) this.#fraction = Math.min(1, follows);
     else if (agreement > 0) this.#fraction = this.#lengthened(agreement, most, loss);
-    else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : Math.min(1, follows);
+    else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : follows;
   }
 
   /** a·max(1, min(1/σ, SMALL/σ²)) of an agreement a, within −1 and 1; σ² is the mean square of the last ones. */
@@ -177,9 +170,8 @@ export class Adaptation {
   }
 
   /** A step was taken; without a loss none can be reported of it. */
-  stepped(loss: number | undefined, predictedDecrease: number, assumedCurvature: number): void {
+  stepped(loss: number | undefined, predictedDecrease: number): void {
     this.#stepsSince++;
-    this.#assumed = assumedCurvature;
     this.#last = loss === undefined ? undefined : { loss, predictedDecrease };
   }
 
@@ -216,7 +208,6 @@ export class Adaptation {
       stepsSince: this.#stepsSince,
       ...(this.#expected === undefined ? {} : { momentumProduct: this.#expected }),
       ...(this.#square === 1 ? {} : { agreementSquare: this.#square }),
-      ...(this.#assumed === 0 ? {} : { assumedCurvature: this.#assumed }),
       ...(last ? { last } : {}),
     };
   }
@@ -228,6 +219,5 @@ export class Adaptation {
     this.#last = state?.last;
     this.#expected = state?.momentumProduct;
     this.#square = state?.agreementSquare ?? 1;
-    this.#assumed = state?.assumedCurvature ?? 0;
   }
 }

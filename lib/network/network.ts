@@ -13,6 +13,7 @@ import { Owners } from './ranks/owners';
 import { Ranks } from './ranks/ranks';
 import { anyRefreshDue } from './refresh';
 import {
+  curvatureAssumed,
   expectedProduct,
   isThere,
   type NetworkEntry,
@@ -169,6 +170,7 @@ export class Network {
       entry.lent = false;
       entry.steps = 0;
       entry.momentumProduct = undefined;
+      entry.assumedCurvature = 0;
       if (entry.average && entry.weights) entry.average = copied(entry.weights);
     }
   }
@@ -265,9 +267,9 @@ export class Network {
     }
   }
 
-  #prepareOptions({ now, stepRule, assumedCurvature }: StepPlan): PrepareOptions {
+  #prepareOptions({ now, stepRule, entries, refresh, assumedCurvature: told }: StepPlan): PrepareOptions {
     const { dampingMode, fractionRule, trustRegion } = this.options;
-    const own = dampingOf(now, this.options, assumedCurvature);
+    const own = dampingOf(now, this.options, curvatureAssumed(entries, refresh, told));
     const damping = this.adaptation.damping(own, dampingMode === 'factored');
     const measures = { momentum: fractionRule === 'momentum', samples: stepRule === 'quadratic' };
     return { damping, measures, ...(trustRegion ? { trust: { ...trustRegion, stepSize: now.rate } } : {}) };
@@ -277,7 +279,8 @@ export class Network {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
     if (this.options.fractionRule === 'momentum') {
       const most = mostLengthening(plan.stepRule, plan.now);
-      this.adaptation.follow(product, expectedProduct(plan.entries), most, plan.loss);
+      const assumed = curvatureAssumed(plan.entries);
+      this.adaptation.follow(product, expectedProduct(plan.entries), most, plan.loss, assumed);
     }
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };
@@ -299,10 +302,11 @@ export class Network {
     for (const entry of entries) {
       entry.layer.settle();
       entry.steps++;
+      if (plan.refresh.has(entry)) entry.assumedCurvature = plan.assumedCurvature ?? entry.assumedCurvature;
     }
     const { steps, skipped } = this.counts;
     this.counts = { steps: steps + 1, skipped: { total: skipped.total, inARow: 0 } };
-    this.adaptation.stepped(summary.loss, summary.predictedDecrease, plan.assumedCurvature);
+    this.adaptation.stepped(summary.loss, summary.predictedDecrease);
     if (rewrites) this.averages.stepped(now.emaMomentum);
     else
       this.averages.average(

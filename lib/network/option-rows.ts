@@ -131,8 +131,9 @@ const networkRows = {
       fixed: { text: 'it stays' },
       momentum: {
         text:
-          'φ ← min(1, φ·exp(clamp(⟨v, M⟩/p, −1, 1)/10)) with p = ⟨v, M⟩ as it was right after the last step: it ' +
-          'grows while a step goes on to be one downhill and shrinks where it turns out too long; where one length ' +
+          'φ ← min(1, φ·exp(a/10)), a = ⟨v, M⟩/p within ±1 with p = ⟨v, M⟩ as it was right after the last step; an ' +
+          'a that is usually small counts for more, and is less a twentieth where curvature is assumed: φ grows ' +
+          'while a step goes on to be one downhill and shrinks where it turns out too long; where one length ' +
           'serves all layers it grows on from 1 to 2, by 2 % a step at the most, and steps that were too long, or ' +
           'a loss that has doubled, take it back to 1; and L − L_min is at least a fiftieth of L',
       },

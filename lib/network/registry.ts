@@ -42,6 +42,8 @@ export interface NetworkEntry {
   momentum: VectorArrays | undefined;
   /** What ⟨v, M⟩ was right after its last step, where φ follows it. */
   momentumProduct: number | undefined;
+  /** The share of the curvature that was assumed when its factors were refreshed last. */
+  assumedCurvature: number;
   /** Whether the caller has been given the arrays of M. */
   lent: boolean;
   /**
@@ -61,6 +63,21 @@ export function expectedProduct(entries: readonly NetworkEntry[]): number | unde
     sum += momentumProduct;
   }
   return sum;
+}
+
+/**
+ * The share of the curvature that was assumed for factors of layers, the largest of them; those that are `refreshed`
+ * have what is told.
+ */
+export function curvatureAssumed(
+  entries: readonly NetworkEntry[],
+  refreshed: ReadonlySet<NetworkEntry> = new Set(),
+  told?: number,
+): number {
+  const shares = entries.map((entry) =>
+    refreshed.has(entry) ? (told ?? entry.assumedCurvature) : entry.assumedCurvature,
+  );
+  return Math.max(0, ...shares);
 }
 
 /** A layer that is not skipped needs its weights for what changes them. */
@@ -147,6 +164,7 @@ export function newEntry(
     steps: 0,
     momentum: undefined,
     momentumProduct: undefined,
+    assumedCurvature: 0,
     lent: false,
     copy: undefined,
   };

@@ -3,7 +3,7 @@
 import { CgfacError, isCgfacError } from '../base/errors';
 import { copyOf } from '../base/float32';
 import { plainCopy } from '../base/reading';
-import { describe, finite, nonNegativeInteger, typeError, valueError } from '../base/validate';
+import { describe, finite, nonNegativeInteger, typeError, unit, valueError } from '../base/validate';
 import { arraysOf, copied, vectorOf } from '../base/vectors';
 import { type VectorArrays, vectorArrays } from '../base/weight-vector';
 import type { Layer, LayerState } from '../layer/layer';
@@ -11,7 +11,7 @@ import { type AdaptationState, checkAdaptation, withoutProduct } from './adaptat
 import type { NetworkShape } from './kinds/layer-kind';
 import type { Network } from './network';
 import { seedOf } from './options';
-import { expectedProduct } from './registry';
+import { expectedProduct, type NetworkEntry } from './registry';
 import type { SkippedSteps } from './step/summary';
 
 /** A vector of a layer, its bias apart. */
@@ -32,6 +32,8 @@ export interface StoredLayer extends LayerState {
   readonly steps?: number;
   /** What ⟨v, M⟩ was right after the last of them, where the length of a step follows it. */
   readonly momentumProduct?: number;
+  /** The share of the curvature that was assumed when its factors were refreshed last. Default: 0. */
+  readonly assumedCurvature?: number;
 }
 
 /** Everything that training goes on with: {@link Preconditioner.stateDict}. Structured-cloneable. */
@@ -112,6 +114,7 @@ function storedLayer(state: PreconditionerState, name: string): StoredLayer {
   }
   if (found.steps !== undefined) nonNegativeInteger(found.steps, `state.layers.${name}.steps`);
   if (found.momentumProduct !== undefined) finite(found.momentumProduct, `state.layers.${name}.momentumProduct`);
+  if (found.assumedCurvature !== undefined) unit(found.assumedCurvature, `state.layers.${name}.assumedCurvature`);
   return found;
 }
 
@@ -156,13 +159,13 @@ export function networkState(network: Network, seed: number, parts?: LayerStates
   network.absorb();
   // by whatever name, '__proto__' too
   const layers = Object.fromEntries(
-    network.all.map(({ name, shape, layer, momentum, average, steps, momentumProduct }): [string, StoredLayer] => [
+    network.all.map(({ name, shape, layer, momentum, average, steps, ...entry }): [string, StoredLayer] => [
       name,
       {
         ...(parts?.get(name) ?? layer.state()),
         steps,
         ...(momentum ? { momentum: stored(lentMomentum(momentum, name, shape)) } : {}),
-        ...(momentumProduct !== undefined && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
+        ...measured(entry),
         ...(average ? { average: stored(average) } : {}),
       },
     ]),
@@ -174,6 +177,17 @@ export function networkState(network: Network, seed: number, parts?: LayerStates
     ...(momentumProduct && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
   };
   return { version: 1, steps, skippedSteps: { ...skipped }, seed, momentum: 'unscaled', adaptation, layers };
+}
+
+/** What a layer keeps of what was measured. */
+function measured({
+  momentumProduct,
+  assumedCurvature,
+}: Pick<NetworkEntry, 'momentumProduct' | 'assumedCurvature'>): Partial<StoredLayer> {
+  return {
+    ...(momentumProduct !== undefined && Number.isFinite(momentumProduct) ? { momentumProduct } : {}),
+    ...(assumedCurvature === 0 ? {} : { assumedCurvature }),
+  };
 }
 
 /** Takes over a state, or nothing of it; what was recorded for the step to come is forgotten. Returns its seed. */
@@ -203,6 +217,7 @@ export function restoreNetwork(network: Network, given: unknown): number {
     entry.momentum = momentum;
     entry.lent = false;
     entry.momentumProduct = found.momentumProduct;
+    entry.assumedCurvature = found.assumedCurvature ?? 0;
     entry.steps = found.steps ?? state.steps - state.skippedSteps.total;
     if (entry.average && entry.weights) entry.average = average ?? copied(entry.weights);
   }

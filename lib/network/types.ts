@@ -66,10 +66,11 @@ export interface StepOptions {
    */
   readonly assumedFloor?: number;
   /**
-   * Which share of the curvature that the sampled rows stand for is assumed, and not known of the loss: 0 of targets
-   * sampled from a distribution and of noise as strong as a second derivative, 1 of a loss that is straight in pieces,
-   * whose value and slope are all that is known. With `dampingSchedule: 'falling'`, ρ is 1 + 5·`assumedCurvature`
-   * times as large. A number from 0 to 1. Default: what was told last; 0 at first.
+   * How much of the curvature that the sampled rows stand for is assumed, and not known of the loss: 0 of targets that
+   * are sampled from a distribution, κ/(m + κ) of noise as strong as a second derivative m beside the curvature κ that
+   * value and slope alone would give, 1 of a loss that is straight in pieces. With `dampingSchedule: 'falling'`, ρ is 1
+   * + 5·`assumedCurvature` times as large. It is taken over with the factors, where these are refreshed; of layers with
+   * several the largest counts. A number from 0 to 1. Default: what it was when they were refreshed last; 0 at first.
    */
   readonly assumedCurvature?: number;
   /**

@@ -52,6 +52,9 @@ const place = {
   assumedCurvature: 8,
 } as const;
 
+/** Of a share that is told by no number from 0 to 1. */
+const NOT_TOLD = -1;
+
 /** What must be the same on all ranks, in words, each with its value. */
 function signature({ plan, run }: { readonly plan: StepPlan; readonly run: RunState }): [string, string][] {
   const { entries, rewrites, now, stepRule, stepSize, loss, refresh, gradients } = plan;
@@ -92,7 +95,7 @@ function words(trouble: Trouble, plan: StepPlan | undefined, told: readonly [str
   numbers[place.loss] = plan.loss ?? 0;
   numbers[place.lossFloor] = plan.lossFloor;
   numbers[place.floorGiven] = plan.floorGiven ? 1 : 0;
-  numbers[place.assumedCurvature] = plan.assumedCurvature;
+  numbers[place.assumedCurvature] = plan.assumedCurvature ?? NOT_TOLD;
   numbers[place.plan] = hashOf(JSON.stringify(told));
   numbers[place.weights] = run.checksWeights ? weightsFingerprint(run.entries) : 0;
   numbers[place.table] = hashOf(JSON.stringify(plan.entries.map(countsOf)));
@@ -134,6 +137,17 @@ function* differing(communicator: Communicator, told: readonly [string, string][
 /** What differs between long texts is told elsewhere. */
 const cut = (text: string): string => (text.length > 300 ? `${text.slice(0, 300)}…` : text);
 
+/** The mean of the shares of the curvature that ranks tell, by the weights of those that do. */
+function shareOf(said: readonly Float64Array[], weights: readonly number[]): number {
+  const told = said.flatMap((each, rank) => {
+    const share = each[place.assumedCurvature] ?? NOT_TOLD;
+    return share >= 0 ? [{ share, weight: weights[rank] ?? 0 }] : [];
+  });
+  const all = told.reduce((sum, { weight }) => sum + weight, 0);
+  const mean = told.reduce((sum, { share, weight }) => sum + (all > 0 ? weight / all : 1 / told.length) * share, 0);
+  return Math.min(1, mean);
+}
+
 /**
  * All ranks take the same step, with the loss of all of them; where one cannot, none does.
  *
@@ -156,12 +170,11 @@ export function* agreed(communicator: Communicator, attempt: Attempt, run: RunSt
   const samples = said.map((each) => countIn(each[place.samples], 'allgatherv'));
   const all = samples.reduce((sum, each) => sum + each, 0);
   const weights = samples.map((each) => (all === 0 ? 1 / samples.length : each / all));
-  const mean = (at: 'loss' | 'lossFloor' | 'assumedCurvature') =>
+  const mean = (at: 'loss' | 'lossFloor') =>
     said.reduce((sum, each, rank) => sum + (weights[rank] ?? 0) * (each[place[at]] ?? 0), 0);
-  const agreedOn = (at: 'lossFloor' | 'assumedCurvature') => (same(said, at) ? plan[at] : mean(at));
   const loss = plan.loss === undefined ? undefined : mean('loss');
-  const lossFloor = agreedOn('lossFloor');
-  const assumedCurvature = Math.min(1, agreedOn('assumedCurvature'));
+  const lossFloor = same(said, 'lossFloor') ? plan.lossFloor : mean('lossFloor');
+  const assumedCurvature = same(said, 'assumedCurvature') ? plan.assumedCurvature : shareOf(said, weights);
   // a batch of one rank may have a loss whose least is known, where that of another has not
   const floorGiven = said.every((each) => each[place.floorGiven] === 1);
   const unusable = unusableLoss(loss, lossFloor);

@@ -36,8 +36,8 @@ export interface StepPlan {
   readonly stepRule: StepRule;
   /** ‖W‖ of layers whose weights are not registered. */
   readonly weightNorms?: Readonly<Record<string, number>>;
-  /** The share of the curvature that is assumed. */
-  readonly assumedCurvature: number;
+  /** The share of the curvature that is assumed for factors that take in what was recorded, where it is told. */
+  readonly assumedCurvature?: number | undefined;
   /** How many layers the data of a layer have passed, by name. */
   readonly depths?: ReadonlyMap<string, number>;
   /** The weight decay of weights that are not registered. */

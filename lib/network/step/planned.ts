@@ -2,7 +2,6 @@
 import { abortSignal, anyNumber, nonNegative, nonNegativeInteger, readOptions, unit } from '../../base/validate';
 import { requireApart } from '../../base/vectors';
 import { vectorArrays } from '../../base/weight-vector';
-import type { Adaptation } from '../adaptation';
 import type { NetworkAverages } from '../averages';
 import type { ResolvedPreconditionerOptions } from '../options';
 import { refreshing } from '../refresh';
@@ -29,15 +28,14 @@ export interface SteppingNetwork {
   readonly options: ResolvedPreconditionerOptions;
   readonly counts: StepCounts;
   readonly averages: NetworkAverages;
-  readonly adaptation: Pick<Adaptation, 'assumedCurvature'>;
   readonly turns: Turns;
   requireIdle(call: string): void;
   absorb(): void;
 }
 
-/** The share of the curvature that is assumed, or was when it was told last. */
-function curvatureOf({ assumedCurvature }: StepOptions, { adaptation }: SteppingNetwork): number {
-  return assumedCurvature === undefined ? adaptation.assumedCurvature : unit(assumedCurvature, 'assumedCurvature');
+/** The share of the curvature that is assumed, where it is told. */
+function shareOf({ assumedCurvature }: StepOptions): number | undefined {
+  return assumedCurvature === undefined ? undefined : unit(assumedCurvature, 'assumedCurvature');
 }
 
 /** How a step goes about what it is given. */
@@ -84,6 +82,7 @@ export function plannedStep(
   const depths = depthsOf(options);
   const floorGiven = options.lossFloor !== undefined;
   const samples = options.samples === undefined ? undefined : nonNegativeInteger(options.samples, 'samples');
+  const assumedCurvature = shareOf(options);
   const decay = options.weightDecay === undefined ? 0 : nonNegative(options.weightDecay, 'weightDecay');
   const told = {
     loss,
@@ -92,7 +91,7 @@ export function plannedStep(
     samples,
     decay,
     depths,
-    assumedCurvature: curvatureOf(options, network),
+    assumedCurvature,
     ...norms,
     ...(stepSize === undefined ? {} : { stepSize }),
   };
@@ -125,7 +124,6 @@ export function noStep(entries: readonly NetworkEntry[], skipped: string): StepP
     lossFloor: 0,
     floorGiven: false,
     refresh: new Set(),
-    assumedCurvature: 0,
     now: NO_HYPERPARAMETERS,
     stepRule: 'fixed',
     skipped,

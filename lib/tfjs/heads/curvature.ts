@@ -96,7 +96,7 @@ export interface CurvatureSeed {
   readonly seed: Float32Array;
   /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
   readonly metric: 'curvature' | 'slope';
-  /** κ/(m + κ): 0 where it is known how the loss curves, 1 where κ is all that there is. */
+  /** κ/(m + κ): how much κ outweighs the second derivative that is known; 1 where κ is all that there is. */
   readonly assumed: number;
   /** Σ|t| over the terms of the loss. */
   readonly lossSize: number;
@@ -121,7 +121,7 @@ function scaled(
   const flat = mean <= 1e-3 * kappa;
   const floor = mean / 10 + (flat ? kappa : 0);
   const values = noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
-  return { values, metric: flat ? 'slope' : 'curvature', assumed: kappa > 0 ? kappa / (mean + kappa) : 0 };
+  return { values, metric: flat ? 'slope' : 'curvature', assumed: mean + kappa > 0 ? kappa / (mean + kappa) : 0 };
 }
 
 /**
@@ -156,6 +156,7 @@ export function curvatureSeeds(
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
     const { values, ...found } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
-    return { output, seed: values, ...found, lossSize: terms };
+    const assumed = Number.isFinite(kappa) ? found.assumed : 1;
+    return { output, seed: values, ...found, assumed, lossSize: terms };
   });
 }

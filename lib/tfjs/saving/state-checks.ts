@@ -45,6 +45,7 @@ function isStoredLayer(value: unknown): value is StoredLayer {
     isMissingOr(value.momentum, isVector) &&
     isMissingOr(value.steps, isCount) &&
     isMissingOr(value.momentumProduct, isNumber) &&
+    isMissingOr(value.assumedCurvature, isNumber) &&
     (value.rows === undefined || (isObject(value.rows) && isCount(value.rows.input) && isCount(value.rows.output))) &&
     isMissingOr(value.factors, isObject) &&
     isMissingOr(value.solver, isObject)

@@ -125,8 +125,9 @@ export function takeStep(
   );
   const assumed = assumedFloor === undefined ? {} : { assumedFloor };
   const known = lossFloor === undefined ? assumed : { lossFloor };
-  // the empirical factors assume nothing
-  const curvature = assumedCurvature === undefined || fisher === 'empirical' ? {} : { assumedCurvature };
+  // factors of the training gradients assume nothing
+  const share = fisher === 'empirical' ? 0 : assumedCurvature;
+  const curvature = share === undefined ? {} : { assumedCurvature: share };
   const options = { loss, targets, weightNorms, depths, weightDecay, ...known, ...curvature };
   const vectors = (vectorOf: (gradient: LayerGradient) => WeightVector, chosen: readonly LoneStep[]) =>
     Object.fromEntries([

@@ -1,5 +1,5 @@
 import type { PreconditionerOptions, StepSummary } from 'cgfac';
-import { Adaptation } from '../../../lib/network/adaptation';
+import { Adaptation, checkAdaptation } from '../../../lib/network/adaptation';
 import { network } from '../../support/networks';
 import { plain, take } from '../../support/steps';
 
@@ -91,7 +91,6 @@ describe('φ follows agreements of a momentum', () => {
   test.each([-0.9, -0.5, -0.32])('as they are where they are large: %d', (agreement) => {
     // σ stays above √0.1
     expect(fractionAfter(agreement, 20)).toBeCloseTo(Math.exp((20 * agreement) / 10), 12);
-    expect(sumOf(agreement, 20)).toBeCloseTo(20 * agreement, 12);
   });
 
   test.each([-0.2, -0.1, -0.03])('more than they are where all of them are small: %d', (agreement) => {
@@ -111,16 +110,16 @@ describe('φ follows agreements of a momentum', () => {
     expect(adaptation.fraction(1) / before).toBeLessThan(1.15);
     for (let step = 0; step < 3000; step++) adaptation.follow(0, 1, 1, undefined);
     expect(adaptation.state().agreementSquare).toBeGreaterThan(0);
+    const later = adaptation.fraction(1);
     adaptation.follow(-1, 1, 1, undefined);
-    expect(adaptation.fraction(1)).toBeGreaterThan(0);
+    expect(adaptation.fraction(1) / later).toBeCloseTo(Math.exp(-0.1), 12);
   });
 
   test('a twentieth of the slope is to be left where the curvature was assumed', () => {
-    const fractions = (assumed: number, agreement: number) => {
+    const fractions = (assumed: number, agreement: number, most = 1) => {
       const adaptation = new Adaptation('nothing');
       for (let step = 0; step < 20; step++) {
-        adaptation.follow(agreement, 1, 1, undefined);
-        adaptation.stepped(undefined, 0, assumed);
+        adaptation.follow(agreement, 1, most, undefined, assumed);
       }
       return adaptation.fraction(1);
     };
@@ -128,6 +127,13 @@ describe('φ follows agreements of a momentum', () => {
     expect(fractions(1, 0.06)).toBe(1);
     expect(fractions(1, 0.02)).toBeLessThan(fractions(0.5, 0.02));
     expect(fractions(0.5, 0.02)).toBeLessThan(1);
+    // and no more of it makes φ grow beyond 1
+    expect(fractions(0, 0.02, 2)).toBeGreaterThan(1);
+    expect(fractions(1, 0.02, 2)).toBe(fractions(1, 0.02));
+    // a step that was as wrong as can be: what is saved is within its range
+    const adaptation = new Adaptation('nothing');
+    for (let step = 0; step < 9; step++) adaptation.follow(-1, 1, 1, undefined, 1);
+    expect(() => checkAdaptation(adaptation.state(), 'state', 9)).not.toThrow();
   });
 
   test('a state has the mean square, and without one it is as at first', () => {

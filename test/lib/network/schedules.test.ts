@@ -126,18 +126,39 @@ describe('step sizes', () => {
     };
     const falling = { damping: { relative: 0.5 }, dampingSchedule: 'falling' } as const;
 
-    test('makes falling damping up to six times as large, and is the last one that was told', () => {
+    test('makes falling damping up to six times as large, as it was told when factors were refreshed', () => {
       const { found, preconditioner } = dampings(falling, [undefined, 1, undefined, 0.4, 0, undefined]);
       const [first = Number.NaN] = found;
       expect(found.map((each) => each / first)).toEqual([1, 6, 6, 3, 1, 1].map((each) => expect.closeTo(each, 5)));
-      expect(preconditioner.stateDict().adaptation).not.toHaveProperty('assumedCurvature');
+      for (const layer of Object.values(preconditioner.stateDict().layers))
+        expect(layer).not.toHaveProperty('assumedCurvature');
+    });
+
+    test('changes with the factors alone', () => {
+      const preconditioner = network({ ...falling, stepRule: 'fixed', factorUpdateSteps: 4 });
+      const summaries = Array.from({ length: 20 }, (_, step) =>
+        take(preconditioner, 1, () => told(step % 3 === 0 ? 1 : 0)),
+      )
+        .flat()
+        .map(({ refreshed, layers: [layer] }, step) => ({ refreshed, share: step % 3 === 0 ? 1 : 0, layer }));
+      expect(summaries.filter(({ refreshed }) => !refreshed).length).toBeGreaterThan(5);
+      let share = Number.NaN;
+      const ratios = new Map<number, number[]>();
+      for (const each of summaries) {
+        if (each.refreshed) share = each.share;
+        const damping = each.layer?.damping as { readonly output: number; readonly input: number } | undefined;
+        ratios.set(share, [...(ratios.get(share) ?? []), damping?.input ?? Number.NaN]);
+      }
+      // the same rows at each step: the factors' traces hardly move
+      expect(Math.min(...(ratios.get(1) ?? [])) / Math.max(...(ratios.get(0) ?? []))).toBeGreaterThan(5);
     });
 
     test('goes on in a run that is resumed, and not where a step is skipped', () => {
       const { preconditioner, found } = dampings(falling, [0.4]);
       record(preconditioner, rowsOf(0));
       preconditioner.naturalGradientsSync({ loss: Number.NaN, assumedCurvature: 1 });
-      expect(preconditioner.stateDict().adaptation).toMatchObject({ assumedCurvature: 0.4 });
+      for (const layer of Object.values(preconditioner.stateDict().layers))
+        expect(layer).toMatchObject({ assumedCurvature: 0.4 });
       const resumed = network({ ...plain, ...falling });
       resumed.loadStateDict(preconditioner.stateDict());
       const [next] = take(resumed, 1, () => ({ loss: 1 }), 0);

@@ -109,10 +109,10 @@ describe('counts and what was adapted', () => {
     [['adaptation', 'momentumProduct'], Number.NaN],
     [['adaptation', 'agreementSquare'], 0],
     [['adaptation', 'agreementSquare'], 1.1],
-    [['adaptation', 'assumedCurvature'], -0.1],
-    [['adaptation', 'assumedCurvature'], 1.1],
     [['adaptation', 'last'], null],
     [['layers', 'layer', 'momentumProduct'], Number.POSITIVE_INFINITY],
+    [['layers', 'layer', 'assumedCurvature'], -0.1],
+    [['layers', 'layer', 'assumedCurvature'], 1.1],
     [['skippedSteps', 'total'], 4],
     [['skippedSteps', 'inARow'], 1],
   ];

@@ -67,6 +67,24 @@ it('has more damping where the curvature of the loss is assumed, and as much at 
   for (const each of steps) expect(each / known).toBeCloseTo(6, 4);
 });
 
+it('damps each of two programs by what is assumed of its own loss, and a run of training gradients by nothing', () => {
+  const [one, other] = [variable([4, 3], 1), variable([4, 3], 2)];
+  const optimizer = cgfac({ seed: 1 });
+  const damping = () =>
+    (optimizer.lastStep?.summary?.layers[0]?.damping as { readonly input: number } | undefined)?.input ?? Number.NaN;
+  const classes = oneHot(40, 3);
+  const y = normal([40, 3], 5);
+  const ratios: number[] = [];
+  for (let step = 0; step < 14; step++) {
+    optimizer.minimize(() => tf.losses.softmaxCrossEntropy(classes, tf.matMul(x(), one)) as tf.Scalar);
+    const known = damping();
+    optimizer.minimize(() => tf.losses.absoluteDifference(y, tf.matMul(x(), other)) as tf.Scalar);
+    ratios.push(damping() / known);
+  }
+  for (const ratio of ratios) expect(ratio).toBeCloseTo(6, 4);
+  optimizer.dispose();
+});
+
 it('has the heads of lone variables where there are no layers', () => {
   const scale = variable([3], 1);
   const optimizer = cgfac({ seed: 1 });

@@ -153,7 +153,7 @@ test('ranks whose batches tell other shares of the curvature have the mean of th
       const { summary } = await preconditioner.naturalGradients({ samples: rank === 0 ? 3 : 1, ...told });
       dampings.push(summary.layers[0]?.damping as { input: number; output: number });
     }
-    return { dampings, state: (await preconditioner.gatherState())?.adaptation };
+    return { dampings, state: (await preconditioner.gatherState())?.layers.layer };
   });
   expect(found[1]?.dampings).toEqual(found[0]?.dampings);
   expect(found[0]?.state?.assumedCurvature).toBeCloseTo(0.8, 12);
