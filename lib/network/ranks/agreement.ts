@@ -52,7 +52,7 @@ const place = {
   assumedCurvature: 8,
 } as const;
 
-/** Of a share that is told by no number from 0 to 1. */
+/** In the place of a share that is not told. */
 const NOT_TOLD = -1;
 
 /** What must be the same on all ranks, in words, each with its value. */
@@ -138,7 +138,7 @@ function* differing(communicator: Communicator, told: readonly [string, string][
 const cut = (text: string): string => (text.length > 300 ? `${text.slice(0, 300)}…` : text);
 
 /** The mean of the shares of the curvature that ranks tell, by the weights of those that do. */
-function shareOf(said: readonly Float64Array[], weights: readonly number[]): number {
+function meanShare(said: readonly Float64Array[], weights: readonly number[]): number {
   const told = said.flatMap((each, rank) => {
     const share = each[place.assumedCurvature] ?? NOT_TOLD;
     return share >= 0 ? [{ share, weight: weights[rank] ?? 0 }] : [];
@@ -174,7 +174,7 @@ export function* agreed(communicator: Communicator, attempt: Attempt, run: RunSt
     said.reduce((sum, each, rank) => sum + (weights[rank] ?? 0) * (each[place[at]] ?? 0), 0);
   const loss = plan.loss === undefined ? undefined : mean('loss');
   const lossFloor = same(said, 'lossFloor') ? plan.lossFloor : mean('lossFloor');
-  const assumedCurvature = same(said, 'assumedCurvature') ? plan.assumedCurvature : shareOf(said, weights);
+  const assumedCurvature = same(said, 'assumedCurvature') ? plan.assumedCurvature : meanShare(said, weights);
   // a batch of one rank may have a loss whose least is known, where that of another has not
   const floorGiven = said.every((each) => each[place.floorGiven] === 1);
   const unusable = unusableLoss(loss, lossFloor);
