@@ -22,8 +22,11 @@ const MOST_FRACTION = 16;
 const RATE = 0.1;
 /** What the mean square of the agreements keeps of itself at each step. */
 const KEPT = 0.7;
-/** Agreements whose mean square is below this are small: they count the more, the smaller they are. */
-const SMALL = 0.1;
+/**
+ * Agreements whose mean square is below this are small: they count the more, the smaller they are; where one length
+ * serves all layers, as with hard targets, from half of it on.
+ */
+const SMALL = { oneLength: 0.05, lengthOfEach: 0.1 };
 /** What is to be left of the slope after a step where all of the curvature was assumed. */
 const LEFT = 0.05;
 /** The least that the mean square is saved as. */
@@ -59,6 +62,18 @@ export interface AdaptationState {
   readonly agreementSquare?: number;
   /** The last step, where none of its loss has been reported. */
   readonly last?: ReportableStep;
+}
+
+/** A step that φ follows the momentum at. */
+export interface FollowedStep {
+  /** By how much φ may grow beyond where it started. */
+  readonly most: number;
+  /** L, where the step knows it. */
+  readonly loss: number | undefined;
+  /** The share of the curvature that was assumed for the last step, from 0 to 1. */
+  readonly assumed: number;
+  /** Whether one length serves all layers. */
+  readonly oneLength: boolean;
 }
 
 /** What {@link Preconditioner.reportLoss} gives. */
@@ -141,25 +156,24 @@ export class Adaptation {
    * small beside p, whichever sign it has. Such small agreements count for more, up to as much as the usual size of
    * theirs, the root of their mean square. A step whose curvature was assumed is to leave a part of the slope: nothing
    * else tells that it was too long.
-   *
-   * @param assumed - The share of the curvature that was assumed for the last step.
    */
-  follow(product: number, own: number | undefined, most: number, loss: number | undefined, assumed = 0): void {
+  follow(product: number, own: number | undefined, { most, loss, assumed, oneLength }: FollowedStep): void {
     this.#fraction = Math.min(most, this.#fraction);
     const expected = own ?? this.#expected;
     this.#expected = undefined;
     if (expected === undefined || !(expected > 0) || !Number.isFinite(product)) return;
     const agreement = Math.max(-1, Math.min(1, product / expected) - LEFT * assumed);
-    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement));
+    const follows = this.#fraction * Math.exp(RATE * this.#weighed(agreement, oneLength));
     if (most === 1 || this.#fraction < 1) this.#fraction = Math.min(1, follows);
     else if (agreement > 0) this.#fraction = this.#lengthened(agreement, most, loss);
     else this.#fraction = this.#fraction > 1 ? Math.max(1, this.#fraction * Math.exp(agreement)) : follows;
   }
 
-  /** a·max(1, min(1/σ, SMALL/σ²)) of an agreement a, within −1 and 1; σ² is the mean square of the last ones. */
-  #weighed(agreement: number): number {
+  /** a·max(1, min(1/σ, small/σ²)) of an agreement a, within −1 and 1; σ² is the mean square of the last ones. */
+  #weighed(agreement: number, oneLength: boolean): number {
+    const small = oneLength ? SMALL.oneLength : SMALL.lengthOfEach;
     this.#square = Math.max(LEAST_SQUARE, KEPT * this.#square + (1 - KEPT) * agreement ** 2);
-    const weight = Math.max(1, Math.min(1 / Math.sqrt(this.#square), SMALL / this.#square));
+    const weight = Math.max(1, Math.min(1 / Math.sqrt(this.#square), small / this.#square));
     return Math.max(-1, Math.min(1, agreement * weight));
   }
 

@@ -278,9 +278,10 @@ export class Network {
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
     const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
     if (this.options.fractionRule === 'momentum') {
-      const most = mostLengthening(plan.stepRule, plan.now);
-      const assumed = curvatureAssumed(plan.entries);
-      this.adaptation.follow(product, expectedProduct(plan.entries), most, plan.loss, assumed);
+      const { stepRule, entries, loss, now } = plan;
+      const lengths = { most: mostLengthening(stepRule, now), oneLength: stepRule === 'polyak' };
+      const step = { ...lengths, loss, assumed: curvatureAssumed(entries) };
+      this.adaptation.follow(product, expectedProduct(entries), step);
     }
     const polyakFraction = this.adaptation.fraction(plan.now.polyakFraction);
     const now = { ...plan.now, polyakFraction };

@@ -1,5 +1,5 @@
 import type { PreconditionerOptions, StepSummary } from 'cgfac';
-import { Adaptation, checkAdaptation } from '../../../lib/network/adaptation';
+import { Adaptation, checkAdaptation, type FollowedStep } from '../../../lib/network/adaptation';
 import { network } from '../../support/networks';
 import { plain, take } from '../../support/steps';
 
@@ -72,18 +72,19 @@ describe('adaptation by reported losses', () => {
 });
 
 describe('φ follows agreements of a momentum', () => {
+  const step: FollowedStep = { most: 1, loss: undefined, assumed: 0, oneLength: false };
   /** φ after agreements that are all the same, p being 1. */
-  const fractionAfter = (agreement: number, steps: number) => {
+  const fractionAfter = (agreement: number, steps: number, oneLength = false) => {
     const adaptation = new Adaptation('nothing');
-    for (let step = 0; step < steps; step++) adaptation.follow(agreement, 1, 1, undefined);
+    for (let k = 0; k < steps; k++) adaptation.follow(agreement, 1, { ...step, oneLength });
     return adaptation.fraction(1);
   };
   /** The sum of a·weight over steps, by the closed form of σ²: 0.7ᵏ + (1 − 0.7ᵏ)a² after k of them. */
-  const sumOf = (agreement: number, steps: number) => {
+  const sumOf = (agreement: number, steps: number, small = 0.1) => {
     let sum = 0;
     for (let k = 1; k <= steps; k++) {
       const square = 0.7 ** k + (1 - 0.7 ** k) * agreement ** 2;
-      sum += agreement * Math.max(1, Math.min(1 / Math.sqrt(square), 0.1 / square));
+      sum += agreement * Math.max(1, Math.min(1 / Math.sqrt(square), small / square));
     }
     return sum;
   };
@@ -101,25 +102,31 @@ describe('φ follows agreements of a momentum', () => {
     expect(fractionAfter(-0.03, 200) / fractionAfter(-0.03, 199)).toBeCloseTo(Math.exp(-0.1), 9);
   });
 
+  test.each([-0.2, -0.1, -0.03])('from half of that on where one length serves all layers: %d', (agreement) => {
+    const fraction = fractionAfter(agreement, 30, true);
+    expect(fraction).toBeCloseTo(Math.exp(sumOf(agreement, 30, 0.05) / 10), 9);
+    expect(fraction).toBeGreaterThan(fractionAfter(agreement, 30));
+  });
+
   test('what is as often uphill as downhill keeps it where it is, and none of it is 0 for ever', () => {
     const adaptation = new Adaptation('nothing');
-    for (let step = 0; step < 50; step++) adaptation.follow(-0.5, 1, 1, undefined);
+    for (let k = 0; k < 50; k++) adaptation.follow(-0.5, 1, step);
     const before = adaptation.fraction(1);
-    for (let step = 0; step < 400; step++) adaptation.follow(step % 2 === 0 ? 0.02 : -0.02, 1, 1, undefined);
+    for (let k = 0; k < 400; k++) adaptation.follow(k % 2 === 0 ? 0.02 : -0.02, 1, step);
     expect(adaptation.fraction(1) / before).toBeGreaterThan(0.9);
     expect(adaptation.fraction(1) / before).toBeLessThan(1.15);
-    for (let step = 0; step < 3000; step++) adaptation.follow(0, 1, 1, undefined);
+    for (let k = 0; k < 3000; k++) adaptation.follow(0, 1, step);
     expect(adaptation.state().agreementSquare).toBeGreaterThan(0);
     const later = adaptation.fraction(1);
-    adaptation.follow(-1, 1, 1, undefined);
+    adaptation.follow(-1, 1, step);
     expect(adaptation.fraction(1) / later).toBeCloseTo(Math.exp(-0.1), 12);
   });
 
   test('a twentieth of the slope is to be left where the curvature was assumed', () => {
     const fractions = (assumed: number, agreement: number, most = 1) => {
       const adaptation = new Adaptation('nothing');
-      for (let step = 0; step < 20; step++) {
-        adaptation.follow(agreement, 1, most, undefined, assumed);
+      for (let k = 0; k < 20; k++) {
+        adaptation.follow(agreement, 1, { ...step, most, assumed });
       }
       return adaptation.fraction(1);
     };
@@ -132,18 +139,18 @@ describe('φ follows agreements of a momentum', () => {
     expect(fractions(1, 0.02, 2)).toBe(fractions(1, 0.02));
     // a step that was as wrong as can be: what is saved is within its range
     const adaptation = new Adaptation('nothing');
-    for (let step = 0; step < 9; step++) adaptation.follow(-1, 1, 1, undefined, 1);
+    for (let k = 0; k < 9; k++) adaptation.follow(-1, 1, { ...step, assumed: 1 });
     expect(() => checkAdaptation(adaptation.state(), 'state', 9)).not.toThrow();
   });
 
   test('a state has the mean square, and without one it is as at first', () => {
     const [one, other, older] = [1, 2, 3].map(() => new Adaptation('nothing')) as [Adaptation, Adaptation, Adaptation];
-    for (let step = 0; step < 10; step++) one.follow(-0.05, 1, 1, undefined);
+    for (let k = 0; k < 10; k++) one.follow(-0.05, 1, step);
     other.restore(one.state());
     const { agreementSquare, ...rest } = one.state();
     expect(agreementSquare).toBeCloseTo(0.7 ** 10 + (1 - 0.7 ** 10) * 0.05 ** 2, 12);
     older.restore(rest);
-    for (const each of [one, other, older]) each.follow(-0.05, 1, 1, undefined);
+    for (const each of [one, other, older]) each.follow(-0.05, 1, step);
     expect(other.state()).toEqual(one.state());
     expect(older.fraction(1)).toBeGreaterThan(one.fraction(1));
   });
