@@ -216,7 +216,9 @@ const networkRows = {
       ofPreset(({ momentum }) => momentum),
       is(0),
     ),
-    text: 'μ of M ← μM + ηx, the heavy ball after preconditioning.',
+    text:
+      "μ of M ← μM + ηx, the heavy ball after preconditioning. With `fractionRule` 'momentum' less where M leads " +
+      'uphill, so that a step keeps half of its own descent.',
   },
   weightDecay: {
     kind: schedule(kinds.nonNegative),

@@ -131,8 +131,9 @@ export interface PreconditionerOptions {
    */
   readonly totalSteps?: number;
   /**
-   * μ of M ← μM + ηx, the heavy ball after preconditioning. A number ≥ 0 and < 1, or a function of the step. Default:
-   * 0.5 (0 with `preset` 'image-classifier') with `method` 'exact'; else 0.
+   * μ of M ← μM + ηx, the heavy ball after preconditioning. With `fractionRule` 'momentum' less where M leads uphill,
+   * so that a step keeps half of its own descent. A number ≥ 0 and < 1, or a function of the step. Default: 0.5 (0 with
+   * `preset` 'image-classifier') with `method` 'exact'; else 0.
    */
   readonly momentum?: Schedule<number>;
   /**

@@ -70,8 +70,8 @@ export const recipeRows = {
     ...preconditionerRows.fisherFraction,
     text:
       'Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset ' +
-      'samples those of all in batches of fewer than 32 samples and, of cross-entropies of soft targets, in the ' +
-      'first ten steps.',
+      'samples those of all in batches of fewer than 32 samples, of losses of no known distribution and, of ' +
+      'cross-entropies of soft targets, in the first ten steps.',
   },
   skipLayers: {
     ...preconditionerRows.skipLayers,
@@ -154,8 +154,8 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   readonly window?: number;
   /**
    * Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset samples
-   * those of all in batches of fewer than 32 samples and, of cross-entropies of soft targets, in the first ten steps. A
-   * number > 0 and ≤ 1, or a function of the step. Default: 0.5.
+   * those of all in batches of fewer than 32 samples, of losses of no known distribution and, of cross-entropies of
+   * soft targets, in the first ten steps. A number > 0 and ≤ 1, or a function of the step. Default: 0.5.
    */
   readonly fisherFraction?: Schedule<number>;
   /**

@@ -49,7 +49,7 @@ export interface StepPlan {
 /** What a step is to be. */
 export interface StepDecision {
   readonly summary: StepSummary;
-  /** μ, the weight of the momentum. */
+  /** μ, the weight of the momentum, or what is left of it where M leads uphill. */
   readonly momentum: number;
   /** η of each layer, the learning rate apart. */
   readonly stepSizes: readonly number[];
@@ -132,6 +132,18 @@ const NO_BOUND = { bound: 0 };
 
 /** ‖M‖ of the quadratic rule, and ‖ηx‖ of embeddings by the other one, beside ‖ηx‖ of all else. */
 const SHORTER = 0.3;
+
+/** How much of what a step's directions descend its momentum may climb. */
+const MOST_CLIMB = 0.5;
+
+/**
+ * μ, or less where M leads uphill: a step keeps at least half of the descent Σ ηᵢ⟨vᵢ, xᵢ⟩ of its directions. Where M
+ * is not measured with v, it is μ.
+ */
+function boundedMomentum(momentum: number, prepared: readonly PreparedStep[], descent: number): number {
+  const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
+  return product < 0 ? Math.min(momentum, (MOST_CLIMB * descent) / -product) : momentum;
+}
 
 /** What a rule makes of the directions. */
 interface Lengths {
@@ -289,5 +301,5 @@ export function decide(
     layers: layers.map((layer, l) => ({ ...layer, stepSize: now.rate * (stepSizes[l] ?? 0) })),
     diagnoses: [...belowFloor(plan, rule), ...found],
   };
-  return { summary, momentum: now.momentum, stepSizes, largest };
+  return { summary, momentum: boundedMomentum(now.momentum, prepared, moved), stepSizes, largest };
 }

@@ -97,6 +97,8 @@ export interface Sampling extends Pick<Capture, 'targets'> {
   readonly samples: number;
   /** Whether a head is a cross-entropy. */
   readonly crossEntropy: boolean;
+  /** Whether the loss is the negative log-likelihood of no known distribution of anything that enters it. */
+  readonly unknown: boolean;
 }
 
 /** How a step is to be captured. */
@@ -213,9 +215,11 @@ function wholeMetric(
 
 /** What is known of a loss by its metric and the outputs of sites that reach it without an activation. */
 function samplingOf(metric: Metric, linear: ReadonlyMap<number, unknown>): Sampling {
-  const soft = metric.other || metric.heads.some((head) => head.soft || !linear.has(head.logits.id));
-  const crossEntropy = metric.heads.some(({ distribution }) => distribution !== 'gaussian');
-  return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy };
+  const { heads, other } = metric;
+  const soft = other || heads.some((head) => head.soft || !linear.has(head.logits.id));
+  const crossEntropy = heads.some(({ distribution }) => distribution !== 'gaussian');
+  const unknown = other !== undefined && heads.length === 0;
+  return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy, unknown };
 }
 
 /**

@@ -37,7 +37,7 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
     labeller.dispose();
   });
 
-  it('samples all soft targets at first, half of them later, or the share that an option says', async () => {
+  it('samples unknown losses whole, soft targets at first, half of them later, or what an option says', async () => {
     const [x, y] = [pixels(40, 1), classes(40, 2)];
     const rowsOf = async (net: typeof autoencoder, targets: tf.Tensor, options: RecipeOptions) => {
       const optimizer = recipe({ factorUpdateSteps: 1, ...options });
@@ -55,6 +55,13 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
     expect(await rowsOf(autoencoder, x, none)).toEqual([...Array(10).fill(40), 20, 20]);
     expect(await rowsOf(classifier, y, none)).toEqual(Array(12).fill(20));
     expect(await rowsOf(autoencoder, x, { ...none, fisherFraction: 0.5 })).toEqual(Array(12).fill(20));
+    const absolute = (optimizer: tf.Optimizer) => {
+      const net = sequential({ layers: [layers.dense({ units: 12, inputShape: [12] })] });
+      net.compile({ optimizer, loss: 'meanAbsoluteError' });
+      return net;
+    };
+    expect(await rowsOf(absolute, x, none)).toEqual(Array(12).fill(40));
+    expect(await rowsOf(absolute, x, { ...none, fisherFraction: 0.25 })).toEqual(Array(12).fill(10));
     tf.dispose([x, y]);
   });
 

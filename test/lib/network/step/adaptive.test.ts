@@ -68,6 +68,43 @@ test('φ follows the momentum: it shrinks where the gradient has turned against 
   expect(numbersOf(second?.updates ?? {})).toEqual(numbersOf(first?.updates ?? {}));
 });
 
+test.each(['hard', 'soft'] as const)(
+  'a momentum that leads uphill leaves half of the descent: %s targets',
+  (targets) => {
+    const both = [adaptive, { ...adaptive, momentum: 0 }];
+    // a long step, and a short one back: the direction is the opposite one
+    const [bounded, without] = both.map((options) => {
+      const preconditioner = network(options);
+      record(preconditioner, rowsOf(0));
+      preconditioner.naturalGradientsSync({ loss: 1e-3, targets });
+      record(preconditioner, opposite());
+      const { updates, summary } = preconditioner.naturalGradientsSync({ loss: 1e-6, targets });
+      const descent = summary.layers.reduce((sum, { stepSize = 0, innerProduct }) => sum + stepSize * innerProduct, 0);
+      return { numbers: [...numbersOf(updates)], descent, state: preconditioner.stateDict() };
+    });
+    const size = Math.hypot(...(without?.numbers ?? []));
+    // half of the directions' own part, which is 1 − μ of what it is without momentum
+    const differences = bounded?.numbers.map((number, i) => number - 0.25 * (without?.numbers[i] ?? Number.NaN)) ?? [];
+    expect(size).toBeGreaterThan(0);
+    expect(Math.hypot(...differences) / size).toBeLessThan(1e-5);
+    expect(bounded?.state.adaptation?.momentumProduct).toBeCloseTo((bounded?.descent ?? Number.NaN) / 2, 9);
+
+    // none of it is lost where it leads downhill
+    const [whole, own] = both.map((options) => {
+      const preconditioner = network(options);
+      return [1e-3, 1e-6].map((loss) => {
+        record(preconditioner, rowsOf(0));
+        return [...numbersOf(preconditioner.naturalGradientsSync({ loss, targets }).updates)];
+      });
+    });
+    const [first = [], second = []] = whole ?? [];
+    const left = second.map(
+      (number, i) => number - 0.5 * (first[i] ?? Number.NaN) - 0.5 * (own?.[1]?.[i] ?? Number.NaN),
+    );
+    expect(Math.hypot(...left) / Math.hypot(...second)).toBeLessThan(1e-5);
+  },
+);
+
 /** As many as φ takes from 1 to 2. */
 const same = Array<'same'>(1 + Math.ceil(Math.log(2) / 0.02)).fill('same');
 
