@@ -23,6 +23,7 @@ const NAMES = [
   'squared-logarithmic-error',
   'poisson',
   'cosine-proximity',
+  'normal-likelihood',
   'sine',
   'hinge',
   'parity',

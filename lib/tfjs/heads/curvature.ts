@@ -2,14 +2,16 @@
  * The Gauss–Newton metric of a loss of any kind: noise at the tensors o that enter it, whose variance is the loss's own
  * diagonal second derivative there. Sent back to the layers, it makes G = Σ g_s g_sᵀ/rows the Gauss–Newton matrix.
  *
- *   h_k = max(0, ε_k ∘ ∂/∂o_k Σ_j ⟨g_j, ε_j⟩)      ε = ±1, g_k = ∂Σ_b ℓ_b/∂o_k
- *   s_k = ε_k·√(h_k + m_k/10 + κ_k [m_k ≤ κ_k/1000])  m_k = mean h_k, κ_k = Σ‖g_k‖²/(B·dim_k·2|L|)
+ *   h_k = ε_k ∘ ∂/∂o_k Σ_j ⟨g_j, ε_j⟩          ε = ±1, g_k = ∂Σ_b ℓ_b/∂o_k, h⁺ = max(0, h), h⁻ = max(0, −h)
+ *   s_k = ε_k·√(h_k⁺ + m_k/10 + w_k κ_k)       m_k = mean h_k⁺, κ_k = Σ‖g_k‖²/(B·dim_k·2|L|)
+ *   w_k = 1 where m_k ≤ κ_k/1000, else min(1, Σh_k⁻/Σh_k⁺)
  *
- * The product with ε is exact in expectation for the diagonal (C. Bekas, E. Kokiopoulou and Y. Saad, "An estimator for
- * the diagonal of a matrix", 2007) and at each draw where the loss sums over numbers. κ, of a loss that is piecewise
- * linear, is the curvature of the parabola through 0 that has the loss's value and slope; |L| is taken for
- * a quarter of the sizes of its terms at the least, where these have both signs. Source of the metric: N. N.
- * Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", 2002.
+ * The product with ε is exact in expectation for the diagonal (C. Bekas, E. Kokiopoulou and Y. Saad, "An estimator
+ * for the diagonal of a matrix", 2007) and at each draw where the loss sums over numbers. κ, of a loss that is
+ * piecewise linear, is the curvature of the parabola through 0 that has the loss's value and slope; |L| is taken for
+ * a quarter of the sizes of its terms at the least, where these have both signs. It goes with the curvature of a loss
+ * that bends down, too, as those of overlaps do: a step cannot rely on what is left where both cancel. Source of the
+ * metric: N. N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", 2002.
  */
 import { add, mul, onesLike, type Scalar, sum, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { CgfacError, type UniformNumbers } from '../../adapter-kit';
@@ -94,7 +96,7 @@ export interface CurvatureSeed {
   readonly output: Tensor;
   /** The noise, as gradients of single samples: as many numbers as the output has. */
   readonly seed: Float32Array;
-  /** What it is as strong as: h, or κ where h is next to nothing beside it or an op has no second derivative. */
+  /** What it is as strong as: h, or κ alone where h is next to nothing beside it or an op has no second derivative. */
   readonly metric: 'curvature' | 'slope';
   /** κ/(m + κ): how much κ outweighs the second derivative that is known; 1 where κ is all that there is. */
   readonly assumed: number;
@@ -105,21 +107,26 @@ export interface CurvatureSeed {
 /** The share of the sizes of its terms that |L| is taken for at the least. */
 const LEAST = 1 / 4;
 
-/** ε·√(h + m/10), or ε·√(h + m/10 + κ) where the curvature is next to nothing beside κ. */
+/** ε·√(h⁺ + m/10 + wκ): with all of κ where the curvature is next to nothing beside it, else as h⁻ is to h⁺. */
 function scaled(
   noise: Float32Array,
   product: Float32Array | undefined,
   samples: number,
   kappa: number,
 ): Pick<CurvatureSeed, 'metric' | 'assumed'> & { readonly values: Float32Array } {
+  let up = 0;
+  let down = 0;
   const h = noise.map((sign, at) => {
     const second = samples * sign * (product?.[at] ?? 0);
-    return Number.isFinite(second) ? Math.max(0, second) : 0;
+    if (!Number.isFinite(second)) return 0;
+    if (second < 0) down -= second;
+    else up += second;
+    return Math.max(0, second);
   });
   const count = noise.reduce((total, sign) => total + sign * sign, 0);
-  const mean = h.reduce((total, each) => total + each, 0) / count;
+  const mean = up / count;
   const flat = mean <= 1e-3 * kappa;
-  const floor = mean / 10 + (flat ? kappa : 0);
+  const floor = mean / 10 + kappa * (flat ? 1 : Math.min(1, down / up));
   const values = noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
   return { values, metric: flat ? 'slope' : 'curvature', assumed: mean + kappa > 0 ? kappa / (mean + kappa) : 0 };
 }

@@ -109,6 +109,33 @@ describe('the metric of any loss', () => {
     expectNear(variances[0] ?? [], new Array(outputs[0]?.length ?? 0).fill(1 / (2 * loss)));
   });
 
+  test('has κ besides as far as the loss bends down beside what it bends up', () => {
+    const targets = y();
+    // (1 − 2y)·cos z: cosines of both signs; c of z² besides, so that Σh⁻ is a part of Σh⁺
+    for (const c of [0, 0.3, 5]) {
+      const bent: Loss = ([z], t) =>
+        perSample(
+          tf.add(tf.mul(tf.sub(1, tf.mul(2, t)), tf.cos(z as tf.Tensor)), tf.mul(c / 2, tf.square(z as tf.Tensor))),
+        );
+      const shifted: Loss = (outputs, t) => tf.add(bent(outputs, t), 20);
+      const { variances, outputs, loss } = draw(shifted, 1, targets);
+      const t = Array.from(targets.dataSync(), (each) => 1 - 2 * each);
+      const z = Array.from(outputs[0] ?? []);
+      const h = z.map((each, at) => c - (t[at] ?? 0) * Math.cos(each));
+      const slopes = z.map((each, at) => c * each - (t[at] ?? 0) * Math.sin(each));
+      const kappa = slopes.reduce((sum, g) => sum + g * g, 0) / (z.length * 2 * loss);
+      const sum = (values: readonly number[]) => values.reduce((total, each) => total + each, 0);
+      const share = sum(h.map((each) => Math.max(0, -each))) / sum(h.map((each) => Math.max(0, each)));
+      expect(share).toBeLessThan(1);
+      if (c === 5) expect(share).toBe(0);
+      else expect(share).toBeGreaterThan(0);
+      expectNear(
+        variances[0] ?? [],
+        expected(h).map((each) => each + share * kappa),
+      );
+    }
+  });
+
   test('is assumed as far as κ outweighs it: wholly where pieces are straight, in part where they bend', () => {
     const targets = y();
     const errors: Loss = ([z], t) => tf.sub(z as tf.Tensor, t);

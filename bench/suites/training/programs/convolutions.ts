@@ -1,8 +1,19 @@
 /** Convolutional programs: classifiers of fashion images and of digits, an autoencoder of digits. */
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { layers, Sequential } from '@tensorflow/tfjs-layers';
 import { PIXELS } from '../../../../datasets/pictures';
 import { digits } from './digits';
-import { type Activation, dense, glorot, type Making, type Program, usualSteps } from './making';
+import {
+  type Activation,
+  dense,
+  glorot,
+  type Making,
+  normal,
+  type Program,
+  split,
+  uniform,
+  usualSteps,
+} from './making';
 import { CLASSES, classes, fashion, fashionUnavailable, itself, pictureData, SIDE } from './picture-data';
 
 const BATCH = 128;
@@ -157,10 +168,55 @@ const convolutionalAutoencoder: Program = {
   }),
 };
 
+const DISC = { side: 16, pictures: 1024, heldOut: 128 };
+
+/** Discs of any place and of radius 2 to 5 in noise, and which of the pixels are theirs. */
+function discs(making: Making): { readonly x: Tensor; readonly y: Tensor } {
+  const { tf } = making;
+  const { side } = DISC;
+  const all = DISC.pictures + DISC.heldOut;
+  const axis = tf.range(0, side);
+  const from = (shape: number[], stream: number) => tf.reshape(uniform(making, [all], side, stream), shape);
+  const rows = tf.square(tf.sub(tf.reshape(axis, [1, side, 1, 1]), from([all, 1, 1, 1], 1)));
+  const columns = tf.square(tf.sub(tf.reshape(axis, [1, 1, side, 1]), from([all, 1, 1, 1], 2)));
+  const radii = tf.add(2, tf.reshape(uniform(making, [all], 3, 3), [all, 1, 1, 1]));
+  const y = tf.cast(tf.lessEqual(tf.add(rows, columns), tf.square(radii)), 'float32');
+  return { x: tf.add(y, normal(making, [all, side, side, 1], 4)), y };
+}
+
+const segmentation: Program = {
+  name: 'segmentation',
+  about: "discs in noise, 3 × 3 convolutions of 8, 8 and 1 filters, Dice's loss of the batch",
+  told: usualSteps,
+  cost: 10,
+  make: (making) => {
+    const { tf, tfl } = making;
+    const { x, y } = discs(making);
+    const convolution = (filters: number, place: number, activation: Activation, first = {}) =>
+      tfl.layers.conv2d({ ...options(making, { filters, place, activation }), ...first });
+    return {
+      kind: 'compiled',
+      model: tfl.sequential({
+        layers: [
+          convolution(8, 0, 'relu', { inputShape: [DISC.side, DISC.side, 1] }),
+          convolution(8, 1, 'relu'),
+          convolution(1, 2, 'sigmoid'),
+        ],
+      }),
+      loss: (t, p) => {
+        const both = tf.add(1, tf.mul(2, tf.sum(tf.mul(t, p))));
+        return tf.sub(1, tf.div(both, tf.add(1, tf.add(tf.sum(t), tf.sum(p)))));
+      },
+      data: split(making, x, y, 32, DISC.heldOut),
+    };
+  },
+};
+
 /** All programs with convolutions. */
 export const convolutions: readonly Program[] = [
   classifier('convnet', '3 × 3 convolutions', plain),
   classifier('convnet-batchnorm', '3 × 3 convolutions with batch normalisation', normalised),
   depthwise,
   convolutionalAutoencoder,
+  segmentation,
 ];

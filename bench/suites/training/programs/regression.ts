@@ -136,6 +136,37 @@ const sine: Program = {
   },
 };
 
+/** A mean and a standard deviation for each sample, by the likelihood of a normal distribution. */
+const likelihood: Program = {
+  name: 'normal-likelihood',
+  about: 'targets of mean 22 with a noise of its own each, 50-50 relu, a mean and a deviation by softplus',
+  told: usualSteps,
+  cost: 1,
+  make: (making) => {
+    const { tf } = making;
+    const x = normal(making, [1024 + HELD_OUT, 8], 1);
+    const of = (stream: number) => tf.matMul(x, normal(making, [8, 1], stream));
+    const deviation = tf.exp(tf.sub(tf.mul(0.3, of(2)), 0.5));
+    const mean = tf.add(22, tf.add(of(3), tf.mul(2, tf.sin(tf.mul(2, tf.slice(x, [0, 0], [-1, 1]))))));
+    const y = tf.add(mean, tf.mul(deviation, normal(making, [1024 + HELD_OUT, 1], 4)));
+    return {
+      kind: 'compiled',
+      model: feedForward(making, 8, [
+        [50, 'relu'],
+        [50, 'relu'],
+        [2, 'linear'],
+      ]),
+      loss: (t: Tensor, z: Tensor) => {
+        const [found, spread] = tf.split(z, 2, 1) as [Tensor, Tensor];
+        const own = tf.add(tf.softplus(spread), 1e-3);
+        const target = tf.slice(t, [0, 0], [-1, 1]);
+        return tf.mean(tf.add(tf.mul(2, tf.log(own)), tf.square(tf.div(tf.sub(target, found), own))));
+      },
+      data: split(making, x, tf.tile(y, [1, 2]), 64, HELD_OUT),
+    };
+  },
+};
+
 /** Programs that fit numbers. */
 export const regressions: readonly Program[] = [
   regression({ name: 'regression-uncentred', about: 'targets of mean 22, 50-50 sigmoid', activation: 'sigmoid' }),
@@ -158,5 +189,6 @@ export const regressions: readonly Program[] = [
   logarithmic,
   poisson,
   cosine,
+  likelihood,
   sine,
 ];
