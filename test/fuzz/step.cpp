@@ -154,7 +154,8 @@ class Steps {
     rows_near_one_ = (rows_near_one_ || first) && near_one(inputs_, near) && near_one(fisher_grads_, near) &&
                      near_one(loss_grads_, near);
     rows_size_ = std::max(first ? 0 : rows_size_, size);
-    most_rows_ = std::max(most_rows_, samples_ * positions_ * std::max<std::size_t>(1, shape_.patches.positions()));
+    most_rows_ =
+        std::max(first ? 0 : most_rows_, samples_ * positions_ * std::max<std::size_t>(1, shape_.patches.positions()));
   }
   static double largest(std::span<const float> numbers) {
     double most = 0;

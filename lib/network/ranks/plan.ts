@@ -23,7 +23,10 @@ import {
 export interface PlanOptions {
   /** Samples of each rank. */
   readonly batch: number;
-  /** Samples of each rank whose targets are sampled. Default: the `fisherFraction` of `batch`. */
+  /**
+   * Samples of each rank whose targets are sampled: under `cgfac()` all of them where the loss is of no known
+   * distribution. Default: the `fisherFraction` of `batch`.
+   */
   readonly sampled?: number;
   /**
    * Rows of a sample by layer, where it has several: time steps or positions of a dense layer, of an embedding, of a

@@ -137,12 +137,12 @@ const SHORTER = 0.3;
 const MOST_CLIMB = 0.5;
 
 /**
- * μ, or less where M leads uphill: a step keeps at least half of the descent Σ ηᵢ⟨vᵢ, xᵢ⟩ of its directions. Where M
- * is not measured with v, it is μ.
+ * μ, or less where M leads uphill: a step keeps at least half of the descent Σ ηᵢ⟨vᵢ, xᵢ⟩ of its directions, as far as
+ * ⟨v, M⟩ tells, which is that of half of the samples where these are many. Where M is not measured with v, it is μ.
  */
 function boundedMomentum(momentum: number, prepared: readonly PreparedStep[], descent: number): number {
   const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
-  return product < 0 ? Math.min(momentum, (MOST_CLIMB * descent) / -product) : momentum;
+  return product < 0 ? Math.max(0, Math.min(momentum, (MOST_CLIMB * descent) / -product)) : momentum;
 }
 
 /** What a rule makes of the directions. */

@@ -97,7 +97,7 @@ export interface Sampling extends Pick<Capture, 'targets'> {
   readonly samples: number;
   /** Whether a head is a cross-entropy. */
   readonly crossEntropy: boolean;
-  /** Whether the loss is the negative log-likelihood of no known distribution of anything that enters it. */
+  /** Whether nothing that enters the loss is the head of a known distribution. */
   readonly unknown: boolean;
 }
 

@@ -96,9 +96,15 @@ export interface CurvatureSeed {
   readonly output: Tensor;
   /** The noise, as gradients of single samples: as many numbers as the output has. */
   readonly seed: Float32Array;
-  /** What it is as strong as: h, or κ alone where h is next to nothing beside it or an op has no second derivative. */
+  /**
+   * What it is as strong as: h, and κ as far as h has both signs, or κ alone where h is next to nothing beside it or an
+   * op has no second derivative.
+   */
   readonly metric: 'curvature' | 'slope';
-  /** κ/(m + κ): how much κ outweighs the second derivative that is known; 1 where κ is all that there is. */
+  /**
+   * κ/(m + κ): how much κ outweighs the second derivative that is known, whatever part of κ goes with it; 1 where κ is
+   * all that there is.
+   */
   readonly assumed: number;
   /** Σ|t| over the terms of the loss. */
   readonly lossSize: number;

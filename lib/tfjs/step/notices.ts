@@ -16,7 +16,7 @@ const FALL = 30;
 
 /** What the metric is of a loss that belongs to no known distribution. */
 const METRICS: Readonly<Record<'curvature' | 'slope', string>> = {
-  curvature: 'its own second derivative there',
+  curvature: 'its own second derivative there, and that of a parabola as far as it bends down',
   slope:
     'that of a parabola with its value and slope, for its second derivative there is next to nothing, or one of its ' +
     'ops has none',

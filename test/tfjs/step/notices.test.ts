@@ -106,7 +106,11 @@ test('variables of another copy of TensorFlow.js are told', () => {
 });
 
 test.each([
-  ['curvature', (y: tf.Tensor, z: tf.Tensor) => tf.losses.huberLoss(y, z), 'its own second derivative there'],
+  [
+    'curvature',
+    (y: tf.Tensor, z: tf.Tensor) => tf.losses.huberLoss(y, z),
+    'its own second derivative there, and that of a parabola as far as it bends down',
+  ],
   ['slope', (y: tf.Tensor, z: tf.Tensor) => tf.losses.absoluteDifference(y, z), 'a parabola with its value and slope'],
   ['fisher', (y: tf.Tensor, z: tf.Tensor) => tf.losses.meanSquaredError(y, z), undefined],
 ] as const)('what the metric is is told once where the loss has no known distribution: %s', (metric, loss, text) => {

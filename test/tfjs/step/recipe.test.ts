@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { layers, sequential } from '@tensorflow/tfjs-layers';
+import { input, layers, model, type SymbolicTensor, sequential } from '@tensorflow/tfjs-layers';
 import { CgfacOptimizer, cgfac, type RecipeOptions } from '../../../lib/tfjs';
 import { errorOf, normal, quietWarnings, relativeError, useBackend, variable } from '../support/backends';
 import { autoencoder, classes, classifier, pixels, train } from '../support/models';
@@ -62,6 +62,21 @@ describe.each(['cpu', 'wasm'] as const)('the recipe on %s', (backend) => {
     };
     expect(await rowsOf(absolute, x, none)).toEqual(Array(12).fill(40));
     expect(await rowsOf(absolute, x, { ...none, fisherFraction: 0.25 })).toEqual(Array(12).fill(10));
+    expect(await rowsOf(absolute, x, { ...none, preset: 'safe' })).toEqual(Array(12).fill(20));
+    // beside a head that is known, what is not is sampled as that is
+    const beside = (optimizer: tf.Optimizer) => {
+      const [first, second] = [layers.dense({ units: 12 }), layers.dense({ units: 12 })];
+      const data = input({ shape: [12] });
+      const net = model({ inputs: data, outputs: [first, second].map((each) => each.apply(data) as SymbolicTensor) });
+      net.compile({ optimizer, loss: ['meanSquaredError', 'meanAbsoluteError'] });
+      return net;
+    };
+    const optimizer = recipe({ factorUpdateSteps: 1, ...none });
+    const net = beside(optimizer);
+    await net.trainOnBatch(x, [x, x]);
+    expect(optimizer.lastStep?.summary?.layers.map(({ outputRows }) => outputRows)).toEqual([20, 20]);
+    optimizer.dispose();
+    net.dispose();
     tf.dispose([x, y]);
   });
 
