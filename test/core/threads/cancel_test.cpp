@@ -91,28 +91,36 @@ TEST_CASE("cancel: products throw before they write, and without a flag they do 
 
 // Scratch of NaN: what a decomposition that was cut short left unwritten must lead it nowhere.
 TEST_CASE("cancel: a decomposition ends at whatever moment its flag is set, and the next one is right") {
-  constexpr std::size_t n = 250;
+  constexpr std::size_t n = 600;
   const std::vector<double> k = symmetric(n);
   std::vector<double> values(n);
-  int cut = 0;
-  int whole = 0;
-  for (int microseconds = 0; whole < 3; microseconds = (microseconds * 5 / 4) + 20) {
+  const auto decompose = [&](const CancelFlag* flag) {
     std::vector<double> q = k;
     std::vector<double> work(blas::eigen_work(n), std::numeric_limits<double>::quiet_NaN());
+    const CancelScope scope(flag);
+    blas::eigen(MatrixView<double>(q.data(), n, n), values, work);
+  };
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point before = Clock::now();
+  decompose(nullptr);
+  const Clock::duration whole = Clock::now() - before;
+  // from none of that time to a third more than it; a thread that wakes up too late cuts nothing short
+  constexpr int moments = 24;
+  int cut = 0;
+  for (int moment = 0; moment < moments; ++moment) {
     CancelFlag flag = false;
-    std::thread other([&flag, microseconds] {
-      std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+    std::thread other([&flag, delay = whole * moment / (moments * 3 / 4)] {
+      std::this_thread::sleep_for(delay);
       flag = true;
     });
     try {
-      const CancelScope scope(&flag);
-      blas::eigen(MatrixView<double>(q.data(), n, n), values, work);
-      ++whole;
+      decompose(&flag);
     } catch (const Cancelled&) {
       ++cut;
     }
     other.join();
   }
+  decompose(nullptr);
   CHECK(cut > 5);
   double trace = 0;
   double sum = 0;
