@@ -28,7 +28,7 @@ import { dampingOf, hyperparametersAt, mostLengthening } from './step/length';
 import type { Phases } from './step/phase';
 import { preparation, rollBack, writing } from './step/phases';
 import { type HowTaken, plannedStep } from './step/planned';
-import type { PreparedStep, PrepareOptions } from './step/prepared';
+import { type PreparedStep, type PrepareOptions, productWithMomentum } from './step/prepared';
 import type { StepSummary } from './step/summary';
 import { type KeepsMomentum, rememberProducts, unappliedUpdates, updatedLayers } from './step/update';
 import { Turns } from './turns';
@@ -276,7 +276,7 @@ export class Network {
   }
 
   #decide(plan: StepPlan, prepared: readonly PreparedStep[]): StepDecision {
-    const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
+    const product = productWithMomentum(prepared);
     if (this.options.fractionRule === 'momentum') {
       const { stepRule, entries, loss, now } = plan;
       const lengths = { most: mostLengthening(stepRule, now), oneLength: stepRule === 'polyak' };

@@ -218,7 +218,7 @@ const networkRows = {
     ),
     text:
       "μ of M ← μM + ηx, the heavy ball after preconditioning. With `fractionRule` 'momentum' less where M leads " +
-      'uphill, so that a step keeps at least half of its own descent.',
+      'uphill, so that a step keeps at least half of its own descent, as far as half of the samples tell.',
   },
   weightDecay: {
     kind: schedule(kinds.nonNegative),

@@ -132,8 +132,8 @@ export interface PreconditionerOptions {
   readonly totalSteps?: number;
   /**
    * μ of M ← μM + ηx, the heavy ball after preconditioning. With `fractionRule` 'momentum' less where M leads uphill,
-   * so that a step keeps at least half of its own descent. A number ≥ 0 and < 1, or a function of the step. Default:
-   * 0.5 (0 with `preset` 'image-classifier') with `method` 'exact'; else 0.
+   * so that a step keeps at least half of its own descent, as far as half of the samples tell. A number ≥ 0 and < 1, or
+   * a function of the step. Default: 0.5 (0 with `preset` 'image-classifier') with `method` 'exact'; else 0.
    */
   readonly momentum?: Schedule<number>;
   /**

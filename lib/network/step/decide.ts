@@ -7,7 +7,7 @@ import type { NetworkEntry } from '../registry';
 import { diagnose, NOTHING_TO_DO } from './diagnoses';
 import { LEAST_SHARE, lossLeft, type StepHyperparameters, type StepMeasure, type StepRule, stepSize } from './length';
 import { limitedStep, longest, partTogether, type ScaleOf, scalesOf, surelyWithin } from './limits';
-import type { PreparedStep } from './prepared';
+import { type PreparedStep, productWithMomentum } from './prepared';
 import { layerCoefficients, lengthening, modelAt, quadraticModel } from './quadratic';
 import { layerStepSummary, type SkippedSteps, type StepSummary } from './summary';
 
@@ -141,7 +141,7 @@ const MOST_CLIMB = 0.5;
  * ⟨v, M⟩ tells, which is that of half of the samples where these are many. Where M is not measured with v, it is μ.
  */
 function boundedMomentum(momentum: number, prepared: readonly PreparedStep[], descent: number): number {
-  const product = prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
+  const product = productWithMomentum(prepared);
   return product < 0 ? Math.max(0, Math.min(momentum, (MOST_CLIMB * descent) / -product)) : momentum;
 }
 

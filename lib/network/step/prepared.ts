@@ -126,3 +126,8 @@ export function preparedStep(report: Float64Array, rows: FactorRows, products: F
     microseconds: value('microseconds'),
   };
 }
+
+/** ⟨v, M⟩ of all layers together; 0 of those where it was not asked for. */
+export function productWithMomentum(prepared: readonly PreparedStep[]): number {
+  return prepared.reduce((sum, { momentumProduct = 0 }) => sum + momentumProduct, 0);
+}

@@ -168,6 +168,7 @@ const convolutionalAutoencoder: Program = {
   }),
 };
 
+/** Rows of a picture of a disc, and how many pictures are trained on, and held out. */
 const DISC = { side: 16, pictures: 1024, heldOut: 128 };
 
 /** Discs of any place and of radius 2 to 5 in noise, and which of the pixels are theirs. */
