@@ -1,7 +1,7 @@
-// The targets of test/fuzz: first the committed corpus, then new inputs for so many minutes, over all targets; or the
-// corpus under valgrind. What a target finds is kept in out/fuzz, and its report is printed.
+// The targets of test/fuzz: the committed inputs, which are the same ones at every run, and new ones where minutes are
+// given; or the corpus under valgrind. What a target finds is kept in out/fuzz, and its report is printed.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const corpora = join(root, 'test/fuzz/corpus');
+const grown = join(root, 'test/fuzz/grown');
 const found = join(root, 'out/fuzz');
 const targets = readdirSync(corpora).sort();
 
@@ -48,42 +49,80 @@ function told(name, { status, output }) {
 
 const filesOf = (target) => readdirSync(join(corpora, target)).map((name) => join(corpora, target, name));
 
-/**
- * The corpus of a target, then new inputs for some seconds. A search goes on with the inputs that searches before have
- * found; else the inputs are the same ones every time, as far as time goes.
- */
-async function fuzzed(target, seconds, search) {
-  const program = join(root, `build/fuzz/test/fuzz/fuzz_${target}`);
-  const committed = join(corpora, target);
-  mkdirSync(join(found, target), { recursive: true });
+const programOf = (target, build = 'fuzz') => join(root, `build/${build}/test/fuzz/fuzz_${target}`);
+
+/** Writes what earlier searches have kept of a target into a folder, an input a file. */
+function unpack(target, folder) {
+  const file = join(grown, `${target}.txt`);
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+  for (const [i, line] of lines.entries()) writeFileSync(join(folder, String(i)), Buffer.from(line, 'base64'));
+}
+
+/** Calls `work` with a new folder for what a target's searches have kept, and removes the folder. */
+async function withGrown(target, work) {
+  const folder = mkdtempSync(join(tmpdir(), 'cgfac-fuzz-'));
+  try {
+    unpack(target, folder);
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The committed inputs of a target, then new ones for some seconds, which go on from what was found before. */
+function fuzzed(target, seconds) {
+  const own = join(found, target);
+  mkdirSync(own, { recursive: true });
   const always = ['-print_final_stats=1', '-timeout=20', '-rss_limit_mb=2048', `-artifact_prefix=${found}/${target}-`];
-  const known = told(`${target}, corpus`, await run(program, [...always, '-runs=0', committed]));
-  const own = search ? join(found, target) : mkdtempSync(join(tmpdir(), 'cgfac-fuzz-'));
-  const limits = ['-max_len=512', `-max_total_time=${seconds}`, ...(search ? [] : ['-seed=1'])];
-  const made = await run(program, [...always, ...limits, own, committed]);
-  if (!search) rmSync(own, { recursive: true });
-  return [known, told(`${target}, ${seconds} s`, made)];
+  return withGrown(target, async (kept) => {
+    const inputs = [join(corpora, target), kept];
+    const known = told(`${target}, corpus`, await run(programOf(target), [...always, '-runs=0', ...inputs]));
+    if (seconds === undefined) return [known];
+    const limits = ['-max_len=512', `-max_total_time=${seconds}`];
+    const made = await run(programOf(target), [...always, ...limits, own, ...inputs]);
+    return [known, told(`${target}, ${seconds} s`, made)];
+  });
+}
+
+/** Keeps of all that is known of a target the shortest inputs that cover what its corpus does not. */
+function grow(target) {
+  return withGrown(target, async (kept) => {
+    const merged = mkdtempSync(join(tmpdir(), 'cgfac-fuzz-'));
+    const names = new Set(readdirSync(join(corpora, target)));
+    cpSync(join(corpora, target), merged, { recursive: true });
+    const ended = await run(programOf(target), ['-merge=1', merged, kept, join(found, target)]);
+    const lines = readdirSync(merged)
+      .filter((name) => !names.has(name))
+      .map((name) => readFileSync(join(merged, name)).toString('base64'))
+      .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+    rmSync(merged, { recursive: true });
+    if (ended.status === 0) writeFileSync(join(grown, `${target}.txt`), lines.map((line) => `${line}\n`).join(''));
+    console.log(`fuzz: ${target}, grown: ${ended.status === 0 ? `${lines.length} inputs kept` : ended.output}`);
+    return ended.status === 0;
+  });
 }
 
 /** The corpus of a target under valgrind. */
 async function checked(target) {
-  const program = join(root, `build/replay/test/fuzz/fuzz_${target}`);
   const options = ['--quiet', '--error-exitcode=9', '--leak-check=full', '--errors-for-leak-kinds=definite'];
-  return told(`${target}, valgrind`, await run('valgrind', [...options, program, ...filesOf(target)]));
+  return told(
+    `${target}, valgrind`,
+    await run('valgrind', [...options, programOf(target, 'replay'), ...filesOf(target)]),
+  );
 }
 
 /** The counts of the runs that the arguments ask for; `setUp` brings the targets up to date. */
 export async function fuzz(args, setUp) {
-  const { minutes, valgrind } = parseArgs({
-    args,
-    options: { minutes: { type: 'string' }, valgrind: { type: 'boolean', default: false } },
-  }).values;
-  const total = 60 * Number(minutes ?? 1);
-  if (!(total > 0)) throw new RangeError(`Expected a number > 0 for --minutes but received ${minutes}`);
-  if (!setUp(valgrind ? '--replay' : '--fuzz')) return { passed: 0, failed: 1 };
-  const search = minutes !== undefined;
-  const seconds = Math.ceil(total / targets.length);
-  const runs = await inParallel(targets, (target) => (valgrind ? checked(target) : fuzzed(target, seconds, search)));
+  const boolean = { type: 'boolean', default: false };
+  const options = { minutes: { type: 'string' }, grow: boolean, valgrind: boolean };
+  const asked = parseArgs({ args, options }).values;
+  const minutes = asked.minutes === undefined ? undefined : Number(asked.minutes);
+  if (minutes !== undefined && !(minutes > 0))
+    throw new RangeError(`Expected a number > 0 for --minutes but received ${asked.minutes}`);
+  if (!setUp(asked.valgrind ? '--replay' : '--fuzz')) return { passed: 0, failed: 1 };
+  const seconds = minutes === undefined ? undefined : Math.ceil((60 * minutes) / targets.length);
+  const runs = await inParallel(targets, (target) => (asked.valgrind ? checked(target) : fuzzed(target, seconds)));
+  if (asked.grow) runs.push(...(await inParallel(targets, grow)));
   const passed = runs.filter(Boolean).length;
   return { passed, failed: runs.length - passed };
 }

@@ -8,8 +8,8 @@
 //   arm64 the addon of linux-arm64 under qemu-user: tests of Jest, and the packages of a release, installed
 //   roots the package, installed in bare systems of Debian 12 and 13 with Node alone; as root
 //   pages a quick comparison and the site of the documents are made, and opened in a browser
-//   fuzz  the targets of test/fuzz, their corpus and new inputs: a minute in all, or `--minutes M`; with
-//         `--valgrind` the corpus alone, under valgrind
+//   fuzz  the targets of test/fuzz: their committed inputs, and new ones with `--minutes M`, of which `--grow` keeps
+//         those that cover more; with `--valgrind` the corpus alone, under valgrind
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';

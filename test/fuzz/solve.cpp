@@ -155,7 +155,7 @@ class Solves {
     // a gradient that is formed is float32: what its bits do not hold counts as zero
     if (test::norm(v.numbers) <= (own_ ? 0x1p-100 : 0.0)) return;
     const test::DenseFactors factors = this->factors();
-    if (too_small(factors)) return;
+    if (too_small(factors) || samples_too_small()) return;
     // a panel's relative damping is one of what it holds
     if (options_.factor.history == FactorHistory::panel && options_.damping.relative) return;
     if (summary.cg_fac) {
@@ -206,6 +206,29 @@ class Solves {
   [[nodiscard]] bool too_small(const test::DenseFactors& factors) const {
     if (options_.factor.history == FactorHistory::none) return false;
     return !(std::min(test::trace_of(factors.a), test::trace_of(factors.g)) >= 0x1p-110);
+  }
+
+  /// Whether samples whose gradients are large where their inputs are small make so little of a per-sample block that
+  /// Gram matrices in float32, whose largest numbers are near 1, do not hold it in full.
+  [[nodiscard]] bool samples_too_small() const {
+    if (options_.block != Block::sample) return false;
+    const FisherBlock block = batch_block();
+    const test::DenseMatrix a = test::dense_rows(block.input);
+    const test::DenseMatrix g = test::dense_rows(block.output);
+    const auto norm2 = [](const test::DenseMatrix& rows, std::size_t row) {
+      double sum = 0;
+      for (std::size_t j = 0; j < rows.cols; ++j) sum += rows(row, j) * rows(row, j);
+      return sum;
+    };
+    double both = 0;
+    double inputs = 0;
+    double gradients = 0;
+    for (std::size_t i = 0; i < batch_; ++i) {
+      both += norm2(a, i) * norm2(g, i);
+      inputs += norm2(a, i);
+      gradients += norm2(g, i);
+    }
+    return both < 0x1p-110 * inputs * gradients;
   }
 
   [[nodiscard]] Truth truth(const test::DenseFactors& factors, const test::DenseMatrix& v) const {

@@ -140,16 +140,21 @@ SolutionProducts EigenBases::precondition(const FisherBlock& block, const EigenD
     exponent += shift;
   }
   gemm_in_tiles(1.0F, output.transposed(), x, 0.0F, product);
-  const double multiple = std::ldexp(destination.factor, exponent);
-  const int beyond = destination.factor == 0 || std::abs(std::ilogb(multiple)) < 100 ? 0 : std::ilogb(multiple);
-  if (beyond != 0) {  // the multiple itself is none that float32 holds
-    for (float& number : product.elements()) number = std::ldexp(number, beyond);
-  }
-  const auto factor = static_cast<float>(std::ldexp(multiple, -beyond));
-  const auto keep = static_cast<float>(destination.keep);
-  gemm_in_tiles(factor, product, input.columns(0, in_features), keep, destination.out.kernel);
-  if (!destination.out.bias.empty()) {
-    gemm_in_tiles(factor, product, input.columns(in_features, 1), keep, {destination.out.bias.data(), m, 1});
+  // out ← keep·out + factor·2^exponent · product Q_a
+  const auto multiply = [&](const Destination& to) {
+    const auto factor = static_cast<float>(to.factor);
+    const auto keep = static_cast<float>(to.keep);
+    gemm_in_tiles(factor, product, input.columns(0, in_features), keep, to.out.kernel);
+    if (to.out.bias.empty()) return;
+    gemm_in_tiles(factor, product, input.columns(in_features, 1), keep, {to.out.bias.data(), m, 1});
+  };
+  const bool direct = exponent == 0 && (destination.factor == 0 || std::abs(std::ilogb(destination.factor)) < 60);
+  if (direct) {
+    multiply(destination);
+  } else {  // sums near the ends of float32 would be rounded at every term: x' is multiplied once it is whole
+    const WeightView<float> whole = block.view(memory.first(m * n));
+    multiply({.out = whole});
+    write_scaled(whole, exponent, destination);
   }
   return products;
 }
