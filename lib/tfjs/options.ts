@@ -71,7 +71,8 @@ export const recipeRows = {
     text:
       'Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset ' +
       'samples those of all in batches of fewer than 32 samples, of losses of no known distribution and, of ' +
-      'cross-entropies of soft targets, in the first ten steps.',
+      'cross-entropies of soft targets, in the first ten steps; and whatever it is those of all are where the first ' +
+      'part of a batch weighs less than half of what it should, as where padding stands in front.',
   },
   skipLayers: {
     ...preconditionerRows.skipLayers,
@@ -155,7 +156,9 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   /**
    * Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset samples
    * those of all in batches of fewer than 32 samples, of losses of no known distribution and, of cross-entropies of
-   * soft targets, in the first ten steps. A number > 0 and ≤ 1, or a function of the step. Default: 0.5.
+   * soft targets, in the first ten steps; and whatever it is those of all are where the first part of a batch weighs
+   * less than half of what it should, as where padding stands in front. A number > 0 and ≤ 1, or a function of the
+   * step. Default: 0.5.
    */
   readonly fisherFraction?: Schedule<number>;
   /**

@@ -126,22 +126,9 @@ class Solves {
   /// Whether this batch and those that are averaged with it leave every damping far above their rounding.
   [[nodiscard]] bool benign() const {
     if (!rows_near_one_ || (own_ && !near_one({loss_.data, loss_.size()}, near)) || !near_one(v_, near)) return false;
-    if (options_.block == Block::sample && no_sample_has_both()) return false;
+    if (samples_too_small()) return false;
     const double damping = options_.damping.value;
     return damping >= 0.1 && damping <= 1e3 && std::abs(factor_) <= 1e3;
-  }
-
-  /// Whether each sample has inputs of 0 or gradients of 0, and the per-sample block is 0.
-  [[nodiscard]] bool no_sample_has_both() const {
-    const FisherBlock block = batch_block();
-    const test::DenseMatrix a = test::dense_rows(block.input);
-    const test::DenseMatrix g = test::dense_rows(block.output);
-    double both = 0;
-    for (std::size_t i = 0; i < batch_ * a.cols * g.cols; ++i) {
-      const std::size_t row = i / (a.cols * g.cols);
-      both += std::abs(a(row, (i / g.cols) % a.cols) * g(row, i % g.cols));
-    }
-    return both == 0;
   }
 
   void check(const LayerSummary& summary, std::span<const float> before, std::span<const float> out) {
@@ -209,7 +196,7 @@ class Solves {
   }
 
   /// Whether samples whose gradients are large where their inputs are small make so little of a per-sample block that
-  /// Gram matrices in float32, whose largest numbers are near 1, do not hold it in full.
+  /// Gram matrices in float32, whose largest numbers are near 1, do not hold it in full, or nothing at all.
   [[nodiscard]] bool samples_too_small() const {
     if (options_.block != Block::sample) return false;
     const FisherBlock block = batch_block();
@@ -228,7 +215,7 @@ class Solves {
       inputs += norm2(a, i);
       gradients += norm2(g, i);
     }
-    return both < 0x1p-110 * inputs * gradients;
+    return both <= 0x1p-110 * inputs * gradients;
   }
 
   [[nodiscard]] Truth truth(const test::DenseFactors& factors, const test::DenseMatrix& v) const {

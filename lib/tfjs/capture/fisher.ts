@@ -4,10 +4,10 @@
  * "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015, section 5.)
  */
 import { type Scalar, type Tensor, tensor, type Variable } from '@tensorflow/tfjs-core';
-import { sampledErrors, type UniformNumbers } from '../../adapter-kit';
+import type { UniformNumbers } from '../../adapter-kit';
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
-import type { Head } from '../heads/head';
+import { targetErrors, weighLittle } from '../heads/target-errors';
 import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { Samples } from '../tape/array-rule';
 import { backwardOfFirst } from '../tape/first-samples';
@@ -86,23 +86,6 @@ function ofSampled(
   return fewer;
 }
 
-/** p − y for the targets of the first samples, the rest zero. */
-function errorsOf(
-  { distribution, logits, probabilities, factors }: Head,
-  share: number,
-  uniform: UniformNumbers,
-  room: Room,
-): Float32Array {
-  const [samples = 1] = logits.shape;
-  const width = distribution === 'categorical' ? (logits.shape.at(-1) ?? 1) : 1;
-  const count = (Math.ceil(share * samples) * factors.length) / samples;
-  const some = probabilities.subarray(0, (count * probabilities.length) / factors.length);
-  const errors = room.take(probabilities.length);
-  sampledErrors(distribution, some, width, factors.subarray(0, count), uniform, errors.subarray(0, some.length));
-  errors.fill(0, some.length);
-  return errors;
-}
-
 /** Noise, of as many samples as enter the loss there, as a seed of `sampled` samples. */
 function seedOf({ output, seed }: CurvatureSeed, share: number, sampled: number): Seed {
   // what has no samples of its own, or others, counts as much as the batch does
@@ -154,7 +137,10 @@ function inTensors(
 
 /** How targets are sampled. */
 export interface TargetSampling {
-  /** The share of the batch whose targets are sampled, rounded up; 0 < share ≤ 1. */
+  /**
+   * The share of the batch whose targets are sampled, rounded up; 0 < share ≤ 1. All are where the first samples weigh
+   * little in the loss.
+   */
   readonly share: number;
   /** Uniform numbers in [0, 1). */
   readonly uniform: UniformNumbers;
@@ -176,15 +162,17 @@ export function sampledGradients(
   metric: Metric,
   sites: readonly LayerSite[],
   variables: readonly Variable[],
-  { share, uniform, arrays, room }: TargetSampling,
+  { share: asked, uniform, arrays, room }: TargetSampling,
 ): SampledGradients {
   const batch = samplesOf(metric);
+  const share = metric.heads.some((head) => weighLittle(head, asked)) ? 1 : asked;
   const sampled = Math.ceil(share * batch);
   const samples = new Samples(batch, sampled);
   const { heads, other } = metric;
   const seeds = new Map<number, Seed>();
+  const [value = Number.NaN] = heads.length > 0 ? loss.dataSync() : [];
   for (const head of heads)
-    seeds.set(head.logits.id, { at: head.logits, values: errorsOf(head, share, uniform, room) });
+    seeds.set(head.logits.id, { at: head.logits, values: targetErrors(head, value, share, uniform, room) });
   const drawn = other ? curvatureSeeds(tape, loss, other, share, uniform) : [];
   for (const each of drawn) seeds.set(each.output.id, seedOf(each, share, sampled));
   const ops = opsOf(sites);
