@@ -91,6 +91,11 @@ const programs: Readonly<Record<string, [() => LayersModel, () => tf.Tensor, Los
     real(2),
     (y, z) => tf.mean(tf.log(tf.mul(0.5, tf.add(tf.exp(tf.sub(z, y)), tf.exp(tf.sub(y, z)))))),
   ],
+  'linear, log-cosh by softplus': [
+    () => dense(2, 'linear'),
+    real(2),
+    (y, z) => tf.mean(tf.sub(tf.add(tf.sub(z, y), tf.softplus(tf.mul(-2, tf.sub(z, y)))), Math.log(2))),
+  ],
   'linear, hinge': [() => dense(1, 'linear'), signs, 'hinge'],
   'linear, squared hinge': [() => dense(1, 'linear'), signs, 'squaredHinge'],
   'softplus, Poisson': [() => dense(2, 'softplus'), positive(2), (y, z) => tf.mean(tf.sub(z, tf.mul(y, tf.log(z))))],
@@ -124,7 +129,10 @@ const heads = {
     ...['softmax, squared error', 'sigmoid, squared error', 'linear, squared error', 'linear, uncentred'],
     ...['linear, squared hinge', 'softplus, squared logarithmic error'],
   ],
-  curvature: ['softmax, focal', 'linear, Huber', 'linear, log-cosh', 'softplus, Poisson', 'linear, cosine'],
+  curvature: [
+    ...['softmax, focal', 'linear, Huber', 'linear, log-cosh', 'linear, log-cosh by softplus', 'softplus, Poisson'],
+    ...['linear, cosine'],
+  ],
   slope: [
     ...['linear, absolute error', 'linear, absolute percentage error', 'linear, hinge', 'tanh, absolute error'],
     ...['absolute error at every step'],

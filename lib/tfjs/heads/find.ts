@@ -13,14 +13,14 @@
  * u·s·z.
  */
 import { onesLike, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { backward, dependents, producers } from '../tape/graph';
+import { backward, dependents, inputsOf, producers } from '../tape/graph';
 import type { Reader } from '../tape/numbers';
 import type { TapeNode } from '../tape/tape';
 import { accept, unweighed } from './accept';
 import { rangeOf } from './bounded';
 import { type Frontier, proposals } from './candidates';
 import type { Head } from './head';
-import { findOutputs, type LossPart } from './outputs';
+import { findOutputs, type LossPart, outputsUnder } from './outputs';
 
 /**
  * Ops without one of which nothing is a log-likelihood, whatever its gradient looks like where all probabilities are
@@ -96,6 +96,28 @@ function accepted(
 }
 
 /**
+ * Some heads, with what enters the loss besides. Of log-cosh as d + log(1 + e^(−2d)) − log 2 the middle term is a
+ * likelihood of −2d, and d has no curvature beside it: a softplus of what enters the loss besides is no head, since its
+ * second derivative is known. An output under another head takes none but its own.
+ */
+function beside(
+  tape: readonly TapeNode[],
+  loss: Scalar,
+  siteOutputs: ReadonlySet<number>,
+  heads: readonly Head[],
+): Metric {
+  const other = findOutputs(tape, loss, siteOutputs, new Set(heads.map(({ logits }) => logits.id)));
+  if (other.outputs.length === 0) return { heads, other: undefined };
+  const softplus = new Set(
+    tape.flatMap((node) => (node.kernel === 'Softplus' ? inputsOf(node).map(({ id }) => id) : [])),
+  );
+  const under = heads.map(({ logits }) => outputsUnder(tape, other.outputs, siteOutputs, logits));
+  const proper = heads.filter(({ logits }, at) => under[at]?.length === 0 || !softplus.has(logits.id));
+  if (proper.length < heads.length) return beside(tape, loss, siteOutputs, proper);
+  return { heads, other: { ...other, underHeads: new Set(under.flat()) } };
+}
+
+/**
  * Finds the heads of a model, measures how its loss weighs them, and finds what enters the loss otherwise. Call it with
  * recording paused and inside a `tidy`.
  *
@@ -120,8 +142,7 @@ export function findMetric(
   if (best) {
     const { heads, frontier } = best;
     if (!frontier.open && heads.length === frontier.candidates.length) return { heads, other: undefined };
-    const other = findOutputs(tape, loss, siteOutputs, new Set(heads.map(({ logits }) => logits.id)));
-    return { heads, other: other.outputs.length > 0 ? other : undefined };
+    return beside(tape, loss, siteOutputs, heads);
   }
   return { heads: [], other: findOutputs(tape, loss, siteOutputs, new Set()) };
 }
@@ -147,5 +168,5 @@ export function withOutputs(
   const nodes = new Set([...other.nodes, ...more.nodes]);
   const all = [...other.outputs, ...more.outputs];
   if (all.length === 0) return metric;
-  return { ...metric, other: { outputs: all, nodes: tape.filter((node) => nodes.has(node)) } };
+  return { ...metric, other: { ...other, outputs: all, nodes: tape.filter((node) => nodes.has(node)) } };
 }

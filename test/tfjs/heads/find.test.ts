@@ -140,6 +140,14 @@ const recognised: Readonly<Record<string, [Loss, () => tf.Tensor, Head['distribu
 
 /** Losses with another gradient than a cross-entropy's: what enters them is a tensor like any other. */
 const others: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
+  // d + log(1 + e^(−2d)) − log 2, whose middle term alone is a likelihood
+  'log-cosh by softplus': [
+    (z, y) => {
+      const d = tf.sub(z, y);
+      return tf.mean(tf.sub(tf.add(d, tf.softplus(tf.mul(-2, d))), Math.log(2)));
+    },
+    shares,
+  ],
   'a squared error of a sigmoid, multiplied out': [
     (z, y) => {
       const p = tf.sigmoid(tf.mul(0.01, z));
@@ -248,6 +256,29 @@ describe('heads', () => {
     const { heads, other } = metricOf(loss, shares(), D + 1);
     expect(heads).toMatchObject([{ distribution: 'bernoulli', logits: { shape: [B, D] } }]);
     expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, 1]]);
+  });
+
+  it('takes no curvature for that of an output under a head but its own: a distillation by a temperature', () => {
+    const loss: Loss = (z, y) =>
+      tf.add(
+        tf.losses.softmaxCrossEntropy(tf.softmax(tf.div(y, 3)), tf.div(z, 3)),
+        tf.losses.softmaxCrossEntropy(y, z),
+      );
+    const { heads, other } = metricOf(loss, oneHot());
+    expect(heads).toMatchObject([{ distribution: 'categorical', logits: { shape: [B, D] } }]);
+    expect(new Set(other?.outputs.map(({ id }) => id))).toEqual(other?.underHeads);
+    expect(other?.outputs).toHaveLength(1);
+  });
+
+  it('keeps a head of a slice where the whole output is punished besides', () => {
+    const loss: Loss = (z, y) => {
+      const logits = tf.slice(z, [0, 0], [B, D]);
+      return tf.add(tf.losses.softmaxCrossEntropy(y, logits), tf.mean(tf.abs(z)));
+    };
+    const { heads, other } = metricOf(loss, oneHot(), D + 1);
+    expect(heads).toMatchObject([{ distribution: 'categorical', logits: { shape: [B, D] } }]);
+    expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, D + 1]]);
+    expect(other?.underHeads).toEqual(new Set());
   });
 
   it.each<[string, number[]]>([
