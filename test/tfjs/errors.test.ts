@@ -151,6 +151,16 @@ const failing: Readonly<Record<string, Failing>> = {
       return tf.losses.softmaxCrossEntropy(labels(), tf.matMul(tf.reshape(image, [6, 18]), kernel(p, 1)));
     },
   },
+  'a kernel whose gradient has another shape than its input': {
+    backend: 'cpu',
+    code: 'ERR_CGFAC_SHAPE_MISMATCH',
+    message: new RegExp(
+      "^Expected a gradient of shape \\[6,1\\] for the input a of the TensorFlow.js kernel 'SquaredDifference' but " +
+        'received \\[6,6\\]; a has \\[6,1\\], b has \\[6\\]: give both one shape, outputs and targets say$',
+    ),
+    shapes: [[4, 1]],
+    loss: (p) => tf.mean(tf.squaredDifference(tf.matMul(normal([6, 4], 1), kernel(p)), normal([6], 2))),
+  },
   'a backend without the kernel of the loss': {
     backend: 'wasm',
     code: 'ERR_CGFAC_TFJS_KERNEL',

@@ -9,8 +9,6 @@ import type { PreparedStep } from './prepared';
 
 /** A recurrent kernel's bound, relative to that of others: what it does it does at every step of a sequence. */
 const RECURRENT = 0.1;
-/** The least scale of a recurrent kernel, for each of its weights. */
-const LEAST_RECURRENT = 0.02;
 /** The bound of what an attention is computed from, relative to that of others: there data are multiplied by data. */
 const ATTENDED = 0.1;
 /** The bound of a network under another one that is not trained, which may promise ever more along its slope. */
@@ -56,12 +54,13 @@ function changeOf({ recurrent, attended, judged, shape: { kind } }: NetworkEntry
 
 /**
  * The least R: the norm of weights that an initialisation of Glorot's gives the kernel (X. Glorot and Y. Bengio, 2010);
- * of a recurrent kernel, which is none, a fiftieth for each weight; of a scale and shift that of scales of 1.
+ * of a recurrent kernel that of an orthogonal one, which such kernels begin with (A. Saxe, J. McClelland and S.
+ * Ganguli, 2014), whose gain is 1; of single numbers that are used like that, and of a scale and shift, that of ones.
  */
 function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: NetworkEntry): number {
   const size = inFeatures * outFeatures;
-  if (kind === 'scaleShift') return Math.sqrt(size);
-  return recurrent ? LEAST_RECURRENT * Math.sqrt(size) : Math.sqrt((2 * size) / (inFeatures + outFeatures));
+  if (kind === 'scaleShift' || (recurrent && kind === 'diagonal')) return Math.sqrt(size);
+  return Math.sqrt(recurrent ? Math.min(inFeatures, outFeatures) : (2 * size) / (inFeatures + outFeatures));
 }
 
 /** R of a layer: the norm of its weights, or the least scale of them where that is more. */

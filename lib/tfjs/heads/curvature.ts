@@ -113,16 +113,12 @@ export interface CurvatureSeed {
 /** The share of the sizes of its terms that |L| is taken for at the least. */
 const LEAST = 1 / 4;
 
-/**
- * ε·√(h⁺ + m/10 + wκ): with all of κ where the curvature is next to nothing beside it, else as h⁻ is to h⁺; without κ
- * where a head has the rest of the curvature.
- */
+/** ε·√(h⁺ + m/10 + wκ): with all of κ where the curvature is next to nothing beside it, else as h⁻ is to h⁺. */
 function scaled(
   noise: Float32Array,
   product: Float32Array | undefined,
   samples: number,
   kappa: number,
-  underHead: boolean,
 ): Pick<CurvatureSeed, 'metric' | 'assumed'> & { readonly values: Float32Array } {
   let up = 0;
   let down = 0;
@@ -136,14 +132,9 @@ function scaled(
   const count = noise.reduce((total, sign) => total + sign * sign, 0);
   const mean = up / count;
   const flat = mean <= 1e-3 * kappa;
-  const assumed = underHead ? 0 : kappa;
-  const floor = mean / 10 + (assumed > 0 ? assumed * (flat ? 1 : Math.min(1, down / up)) : 0);
+  const floor = mean / 10 + kappa * (flat ? 1 : Math.min(1, down / up));
   const values = noise.map((sign, at) => sign * Math.sqrt((h[at] ?? 0) + floor));
-  return {
-    values,
-    metric: flat && !underHead ? 'slope' : 'curvature',
-    assumed: mean + assumed > 0 ? assumed / (mean + assumed) : 0,
-  };
+  return { values, metric: flat ? 'slope' : 'curvature', assumed: mean + kappa > 0 ? kappa / (mean + kappa) : 0 };
 }
 
 /**
@@ -177,8 +168,7 @@ export function curvatureSeeds(
       products === undefined ? (samples * total) / height : (samples * samples * (slopes[k] ?? 0)) / (size * height);
     // a loss of 0 with a slope has no parabola: any scale will do, and the next step has a loss
     const scale = Number.isFinite(kappa) ? kappa : 1;
-    const underHead = products !== undefined && part.underHeads?.has(output.id) === true;
-    const { values, ...found } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale, underHead);
+    const { values, ...found } = scaled(noise[k] ?? new Float32Array(), products?.[k], samples, scale);
     const assumed = Number.isFinite(kappa) ? found.assumed : 1;
     return { output, seed: values, ...found, assumed, lossSize: terms };
   });

@@ -13,14 +13,14 @@
  * u·s·z.
  */
 import { onesLike, type Scalar, type Tensor } from '@tensorflow/tfjs-core';
-import { backward, dependents, inputsOf, producers } from '../tape/graph';
+import { backward, dependents, inputsOf, leadingTo, producers } from '../tape/graph';
 import type { Reader } from '../tape/numbers';
 import type { TapeNode } from '../tape/tape';
 import { accept, unweighed } from './accept';
 import { rangeOf } from './bounded';
 import { type Frontier, proposals } from './candidates';
 import type { Head } from './head';
-import { findOutputs, type LossPart, outputsUnder } from './outputs';
+import { findOutputs, type LossPart, madeFrom } from './outputs';
 
 /**
  * Ops without one of which nothing is a log-likelihood, whatever its gradient looks like where all probabilities are
@@ -57,6 +57,16 @@ export interface Metric {
   readonly other: LossPart | undefined;
 }
 
+/** The ids of the tensors that a loss uses more than once. */
+function usedTwice(tape: readonly TapeNode[], loss: Tensor): Set<number> {
+  const [once, twice] = [new Set<number>(), new Set<number>()];
+  for (const node of leadingTo(tape, loss.id)) {
+    if (node.kernel === 'Identity') continue;
+    for (const { id } of new Set(inputsOf(node))) (once.has(id) ? twice : once).add(id);
+  }
+  return twice;
+}
+
 /**
  * The heads among some candidates: those whose gradient is that of a negative log-likelihood. Beside one of them a
  * gradient of zero is that of a part of the loss without weight; alone it tells nothing.
@@ -70,7 +80,12 @@ function accepted(
 ): Head[] {
   const { candidates, nodes } = frontier;
   const logarithmic = nodes.some((node) => LOGARITHMS.includes(node.kernel));
-  const likely = candidates.filter(({ distribution }) => distribution === 'gaussian' || logarithmic);
+  // the gradient of one number is that of any distribution: with another use of it, it says nothing
+  const twice = candidates.some(({ logits }) => logits.size === 1) ? usedTwice(tape, loss) : new Set();
+  const tells = (logits: Tensor) => logits.size > 1 || !twice.has(logits.id);
+  const likely = candidates.filter(
+    ({ distribution, logits }) => (distribution === 'gaussian' || logarithmic) && tells(logits),
+  );
   if (likely.length === 0) return [];
   const within = dependents(
     tape,
@@ -98,7 +113,7 @@ function accepted(
 /**
  * Some heads, with what enters the loss besides. Of log-cosh as d + log(1 + e^(−2d)) − log 2 the middle term is a
  * likelihood of −2d, and d has no curvature beside it: a softplus of what enters the loss besides is no head, since its
- * second derivative is known. An output under another head takes none but its own.
+ * second derivative is known.
  */
 function beside(
   tape: readonly TapeNode[],
@@ -111,10 +126,10 @@ function beside(
   const softplus = new Set(
     tape.flatMap((node) => (node.kernel === 'Softplus' ? inputsOf(node).map(({ id }) => id) : [])),
   );
-  const under = heads.map(({ logits }) => outputsUnder(tape, other.outputs, siteOutputs, logits));
-  const proper = heads.filter(({ logits }, at) => under[at]?.length === 0 || !softplus.has(logits.id));
-  if (proper.length < heads.length) return beside(tape, loss, siteOutputs, proper);
-  return { heads, other: { ...other, underHeads: new Set(under.flat()) } };
+  const proper = heads.filter(
+    ({ logits }) => !(softplus.has(logits.id) && madeFrom(tape, logits, siteOutputs, other.outputs)),
+  );
+  return proper.length < heads.length ? beside(tape, loss, siteOutputs, proper) : { heads, other };
 }
 
 /**
@@ -168,5 +183,5 @@ export function withOutputs(
   const nodes = new Set([...other.nodes, ...more.nodes]);
   const all = [...other.outputs, ...more.outputs];
   if (all.length === 0) return metric;
-  return { ...metric, other: { ...other, outputs: all, nodes: tape.filter((node) => nodes.has(node)) } };
+  return { ...metric, other: { outputs: all, nodes: tape.filter((node) => nodes.has(node)) } };
 }

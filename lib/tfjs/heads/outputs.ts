@@ -46,8 +46,6 @@ export interface LossPart {
   readonly outputs: readonly Tensor[];
   /** The nodes between them and the loss, in the order of execution. */
   readonly nodes: readonly TapeNode[];
-  /** The ids of those whose curvature is, in part, that of a head; none where there is no such set. */
-  readonly underHeads?: ReadonlySet<number>;
 }
 
 /** Goes from the loss backwards to the tensors `stops`, of which it tells those that it meets. */
@@ -72,17 +70,17 @@ function walk(
   return { met, nodes: nodes.reverse() };
 }
 
-/** The ids of those outputs that the logits of a head are computed from, by ops of the loss. */
-export function outputsUnder(
+/** Whether logits are computed from one of some outputs by ops of the loss, and not by passing ones alone. */
+export function madeFrom(
   tape: readonly TapeNode[],
-  outputs: readonly Tensor[],
-  siteOutputs: ReadonlySet<number>,
   logits: Tensor,
-): readonly number[] {
+  siteOutputs: ReadonlySet<number>,
+  outputs: readonly Tensor[],
+): boolean {
   const ids = new Set(outputs.map(({ id }) => id));
   const fromSites = dependents(tape, siteOutputs);
   const { met, nodes } = walk(tape, logits, fromSites, (id) => siteOutputs.has(id) || ids.has(id));
-  return nodes.every(({ kernel }) => PASSING.has(kernel)) ? [] : [...met.keys()].filter((id) => ids.has(id));
+  return [...met.keys()].some((id) => ids.has(id)) && nodes.some(({ kernel }) => !PASSING.has(kernel));
 }
 
 /**

@@ -44,6 +44,17 @@ export function inputsOf(node: TapeNode): Tensor[] {
   return [...node.inputs.values()];
 }
 
+/** Throws where a kernel gives a gradient of another shape, as that of squared differences of [B, 1] and [B] does. */
+function requireShape({ shape }: Tensor, input: Tensor, name: string, { kernel, inputs }: TapeNode): void {
+  if (shape.length === input.shape.length && shape.every((size, axis) => size === input.shape[axis])) return;
+  const told = [...inputs].map(([each, { shape: own }]) => `${each} has [${own}]`).join(', ');
+  throw new CgfacError(
+    'ERR_CGFAC_SHAPE_MISMATCH',
+    `Expected a gradient of shape [${input.shape}] for the input ${name} of the TensorFlow.js kernel '${kernel}' but ` +
+      `received [${shape}]; ${told}: give both one shape, outputs and targets say`,
+  );
+}
+
 /**
  * One backward pass over a recorded tape, apart from the framework's own.
  *
@@ -77,6 +88,7 @@ export function backward(
           `Expected a gradient for the input ${name} of the TensorFlow.js kernel '${node.kernel}' but received none`,
         );
       const share = tidy(gradient);
+      requireShape(share, input, name, node);
       const before = gradients.get(input.id);
       gradients.set(input.id, before ? add(before, share) : share);
     }

@@ -258,7 +258,18 @@ describe('heads', () => {
     expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, 1]]);
   });
 
-  it('takes no curvature for that of an output under a head but its own: a distillation by a temperature', () => {
+  it('takes no single number for a head that the loss uses for something else, too', () => {
+    const once = metricOf((z) => tf.square(tf.mean(z)), shares());
+    expect(once.heads).toMatchObject([{ distribution: 'gaussian', logits: { shape: [] } }]);
+    const twice = metricOf((z) => {
+      const all = tf.mean(z);
+      return tf.add(tf.square(all), tf.add(3, tf.cos(all)));
+    }, shares());
+    expect(twice.heads).toEqual([]);
+    expect(twice.other?.outputs.map(({ shape }) => shape)).toEqual([[B, D]]);
+  });
+
+  it('keeps the head of a distillation, whose logits are an output by a temperature that has a loss of its own', () => {
     const loss: Loss = (z, y) =>
       tf.add(
         tf.losses.softmaxCrossEntropy(tf.softmax(tf.div(y, 3)), tf.div(z, 3)),
@@ -266,7 +277,6 @@ describe('heads', () => {
       );
     const { heads, other } = metricOf(loss, oneHot());
     expect(heads).toMatchObject([{ distribution: 'categorical', logits: { shape: [B, D] } }]);
-    expect(new Set(other?.outputs.map(({ id }) => id))).toEqual(other?.underHeads);
     expect(other?.outputs).toHaveLength(1);
   });
 
@@ -278,7 +288,6 @@ describe('heads', () => {
     const { heads, other } = metricOf(loss, oneHot(), D + 1);
     expect(heads).toMatchObject([{ distribution: 'categorical', logits: { shape: [B, D] } }]);
     expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, D + 1]]);
-    expect(other?.underHeads).toEqual(new Set());
   });
 
   it.each<[string, number[]]>([
