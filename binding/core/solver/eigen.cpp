@@ -39,6 +39,16 @@ SolutionProducts sum_of(std::span<const SolutionProducts> partial) {
   return products;
 }
 
+// out ← keep·out + factor · product Q_a
+void multiply(MatrixView<const float> product, MatrixView<const float> input, const Destination& to) {
+  const auto factor = static_cast<float>(to.factor);
+  const auto keep = static_cast<float>(to.keep);
+  const std::size_t in_features = to.out.kernel.cols;
+  gemm_in_tiles(factor, product, input.columns(0, in_features), keep, to.out.kernel);
+  if (to.out.bias.empty()) return;
+  gemm_in_tiles(factor, product, input.columns(in_features, 1), keep, {to.out.bias.data(), product.rows, 1});
+}
+
 }  // namespace
 
 void EigenBases::decompose(MatrixView<const float> input, MatrixView<const float> output) {
@@ -140,20 +150,12 @@ SolutionProducts EigenBases::precondition(const FisherBlock& block, const EigenD
     exponent += shift;
   }
   gemm_in_tiles(1.0F, output.transposed(), x, 0.0F, product);
-  // out ← keep·out + factor·2^exponent · product Q_a
-  const auto multiply = [&](const Destination& to) {
-    const auto factor = static_cast<float>(to.factor);
-    const auto keep = static_cast<float>(to.keep);
-    gemm_in_tiles(factor, product, input.columns(0, in_features), keep, to.out.kernel);
-    if (to.out.bias.empty()) return;
-    gemm_in_tiles(factor, product, input.columns(in_features, 1), keep, {to.out.bias.data(), m, 1});
-  };
   const bool direct = exponent == 0 && (destination.factor == 0 || std::abs(std::ilogb(destination.factor)) < 60);
   if (direct) {
-    multiply(destination);
+    multiply(product, input, destination);
   } else {  // sums near the ends of float32 would be rounded at every term: x' is multiplied once it is whole
     const WeightView<float> whole = block.view(memory.first(m * n));
-    multiply({.out = whole});
+    multiply(product, input, {.out = whole});
     write_scaled(whole, exponent, destination);
   }
   return products;
