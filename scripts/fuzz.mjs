@@ -1,7 +1,7 @@
 // The targets of test/fuzz: the committed inputs, which are the same ones at every run, and new ones where minutes are
 // given; or the corpus under valgrind. What a target finds is kept in out/fuzz, and its report is printed.
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,23 +51,26 @@ const filesOf = (target) => readdirSync(join(corpora, target)).map((name) => joi
 
 const programOf = (target, build = 'fuzz') => join(root, `build/${build}/test/fuzz/fuzz_${target}`);
 
-/** Writes what earlier searches have kept of a target into a folder, an input a file. */
-function unpack(target, folder) {
-  const file = join(grown, `${target}.txt`);
-  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
-  for (const [i, line] of lines.entries()) writeFileSync(join(folder, String(i)), Buffer.from(line, 'base64'));
-}
+/** The file of what a target's searches have kept; that of a new target begins empty. */
+const grownOf = (target) => join(grown, `${target}.txt`);
 
-/** Calls `work` with a new folder for what a target's searches have kept, and removes the folder. */
-async function withGrown(target, work) {
+/** Calls `work` with a new folder, and removes it. */
+async function withFolder(work) {
   const folder = mkdtempSync(join(tmpdir(), 'cgfac-fuzz-'));
   try {
-    unpack(target, folder);
     return await work(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
+
+/** Calls `work` with a folder of what a target's searches have kept, an input a file. */
+const withGrown = (target, work) =>
+  withFolder((folder) => {
+    const lines = readFileSync(grownOf(target), 'utf8').split('\n').filter(Boolean);
+    for (const [i, line] of lines.entries()) writeFileSync(join(folder, String(i)), Buffer.from(line, 'base64'));
+    return work(folder);
+  });
 
 /** The committed inputs of a target, then new ones for some seconds, which go on from what was found before. */
 function fuzzed(target, seconds) {
@@ -86,20 +89,20 @@ function fuzzed(target, seconds) {
 
 /** Keeps of all that is known of a target the shortest inputs that cover what its corpus does not. */
 function grow(target) {
-  return withGrown(target, async (kept) => {
-    const merged = mkdtempSync(join(tmpdir(), 'cgfac-fuzz-'));
-    const names = new Set(readdirSync(join(corpora, target)));
-    cpSync(join(corpora, target), merged, { recursive: true });
-    const ended = await run(programOf(target), ['-merge=1', merged, kept, join(found, target)]);
-    const lines = readdirSync(merged)
-      .filter((name) => !names.has(name))
-      .map((name) => readFileSync(join(merged, name)).toString('base64'))
-      .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
-    rmSync(merged, { recursive: true });
-    if (ended.status === 0) writeFileSync(join(grown, `${target}.txt`), lines.map((line) => `${line}\n`).join(''));
-    console.log(`fuzz: ${target}, grown: ${ended.status === 0 ? `${lines.length} inputs kept` : ended.output}`);
-    return ended.status === 0;
-  });
+  return withGrown(target, (kept) =>
+    withFolder(async (merged) => {
+      const names = new Set(readdirSync(join(corpora, target)));
+      cpSync(join(corpora, target), merged, { recursive: true });
+      const { status, output } = await run(programOf(target), ['-merge=1', merged, kept, join(found, target)]);
+      const lines = readdirSync(merged)
+        .filter((name) => !names.has(name))
+        .map((name) => readFileSync(join(merged, name)).toString('base64'))
+        .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+      if (status === 0) writeFileSync(grownOf(target), lines.map((line) => `${line}\n`).join(''));
+      console.log(`fuzz: ${target}, grown: ${status === 0 ? `${lines.length} inputs kept` : `FAILED\n${output}`}`);
+      return status === 0;
+    }),
+  );
 }
 
 /** The corpus of a target under valgrind. */
@@ -119,10 +122,12 @@ export async function fuzz(args, setUp) {
   const minutes = asked.minutes === undefined ? undefined : Number(asked.minutes);
   if (minutes !== undefined && !(minutes > 0))
     throw new RangeError(`Expected a number > 0 for --minutes but received ${asked.minutes}`);
+  if (asked.valgrind && (minutes !== undefined || asked.grow))
+    throw new RangeError('Expected --valgrind alone, which runs the corpus, but received --minutes or --grow besides');
   if (!setUp(asked.valgrind ? '--replay' : '--fuzz')) return { passed: 0, failed: 1 };
   const seconds = minutes === undefined ? undefined : Math.ceil((60 * minutes) / targets.length);
   const runs = await inParallel(targets, (target) => (asked.valgrind ? checked(target) : fuzzed(target, seconds)));
-  if (asked.grow) runs.push(...(await inParallel(targets, grow)));
+  if (asked.grow && runs.every(Boolean)) runs.push(...(await inParallel(targets, grow)));
   const passed = runs.filter(Boolean).length;
   return { passed, failed: runs.length - passed };
 }

@@ -151,9 +151,10 @@ const networkRows = {
     text:
       "τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer " +
       "but an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for " +
-      'what enters a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, √min(m, n)), ' +
-      'and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions that a step ' +
-      'uses once go together as far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1; of branches, the one that changes most.',
+      'what enters a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, ' +
+      '√min(inFeatures, outFeatures)), and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers ' +
+      'and convolutions used once go together as far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1; of branches, the ' +
+      'one that changes most.',
   },
   klClip: {
     kind: schedule(kinds.positive, kinds.nonNegative),

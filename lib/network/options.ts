@@ -83,9 +83,9 @@ export interface PreconditionerOptions {
   /**
    * τ of the bound ‖ηx‖ ≤ τR of 'polyak' (0.3τR for an embedding), and ‖M‖ ≤ 0.3τR of 'quadratic', for each layer but
    * an output, with R = max(‖W‖, Glorot's norm); a tenth of it for what an attention is computed from, for what enters
-   * a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, √min(m, n)), and for a scale and
-   * shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions that a step uses once go together as far
-   * as one of them alone may, Σ‖ηx‖/(τR) ≤ 1; of branches, the one that changes most. A number > 0. Only with
+   * a network that the step does not train, for a recurrent kernel, with R = max(‖W‖, √min(inFeatures, outFeatures)),
+   * and for a scale and shift, with R = max(‖W‖, √features). Hidden dense layers and convolutions used once go together
+   * as far as one of them alone may, Σ‖ηx‖/(τR) ≤ 1; of branches, the one that changes most. A number > 0. Only with
    * `stepRule` 'auto', 'polyak' or 'quadratic'. Default: 1 (none with `preset` 'safe', 'reconstruction' or
    * 'image-classifier') with `stepRule` 'auto', 'polyak' or 'quadratic'; else none.
    */

@@ -72,7 +72,8 @@ export const recipeRows = {
       'Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset ' +
       'samples those of all in batches of fewer than 32 samples, of losses of no known distribution and, of ' +
       'cross-entropies of soft targets, in the first ten steps; and whatever it is those of all are where the first ' +
-      'part of a batch weighs less than half of what it should, as where padding stands in front.',
+      'half of a batch has less than a quarter of the weight under a known distribution, or a model is sure of ' +
+      'answers that are right in that half alone.',
   },
   skipLayers: {
     ...preconditionerRows.skipLayers,
@@ -156,9 +157,9 @@ export interface RecipeOptions extends Omit<PreconditionerOptions, NotInTheGraph
   /**
    * Share of a batch whose targets are sampled for the output factor. Where it is not given, the default preset samples
    * those of all in batches of fewer than 32 samples, of losses of no known distribution and, of cross-entropies of
-   * soft targets, in the first ten steps; and whatever it is those of all are where the first part of a batch weighs
-   * less than half of what it should, as where padding stands in front. A number > 0 and ≤ 1, or a function of the
-   * step. Default: 0.5.
+   * soft targets, in the first ten steps; and whatever it is those of all are where the first half of a batch has less
+   * than a quarter of the weight under a known distribution, or a model is sure of answers that are right in that half
+   * alone. A number > 0 and ≤ 1, or a function of the step. Default: 0.5.
    */
   readonly fisherFraction?: Schedule<number>;
   /**

@@ -156,7 +156,8 @@ const failing: Readonly<Record<string, Failing>> = {
     code: 'ERR_CGFAC_SHAPE_MISMATCH',
     message: new RegExp(
       "^Expected a gradient of shape \\[6,1\\] for the input a of the TensorFlow.js kernel 'SquaredDifference' but " +
-        'received \\[6,6\\]; a has \\[6,1\\], b has \\[6\\]: give both one shape, outputs and targets say$',
+        'received \\[6,6\\]; a has \\[6,1\\], b has \\[6\\]: give its inputs one shape, ' +
+        'for example outputs and targets$',
     ),
     shapes: [[4, 1]],
     loss: (p) => tf.mean(tf.squaredDifference(tf.matMul(normal([6, 4], 1), kernel(p)), normal([6], 2))),

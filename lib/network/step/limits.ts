@@ -55,12 +55,17 @@ function changeOf({ recurrent, attended, judged, shape: { kind } }: NetworkEntry
 /**
  * The least R: the norm of weights that an initialisation of Glorot's gives the kernel (X. Glorot and Y. Bengio, 2010);
  * of a recurrent kernel that of an orthogonal one, which such kernels begin with (A. Saxe, J. McClelland and S.
- * Ganguli, 2014), whose gain is 1; of single numbers that are used like that, and of a scale and shift, that of ones.
+ * Ganguli, 2014), whose gain is 1; of single numbers that are used like that, and of a scale and shift, that of ones,
+ * as far as such numbers may move no further than others.
  */
 function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: NetworkEntry): number {
   const size = inFeatures * outFeatures;
-  if (kind === 'scaleShift' || (recurrent && kind === 'diagonal')) return Math.sqrt(size);
-  return Math.sqrt(recurrent ? Math.min(inFeatures, outFeatures) : (2 * size) / (inFeatures + outFeatures));
+  const glorot = Math.sqrt((2 * size) / (inFeatures + outFeatures));
+  if (kind === 'scaleShift') return Math.sqrt(size);
+  if (!recurrent) return glorot;
+  return kind === 'diagonal'
+    ? Math.min(Math.sqrt(size), glorot / RECURRENT)
+    : Math.sqrt(Math.min(inFeatures, outFeatures));
 }
 
 /** R of a layer: the norm of its weights, or the least scale of them where that is more. */

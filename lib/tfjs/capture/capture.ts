@@ -4,6 +4,7 @@ import { CgfacError, concatenated, timed } from '../../adapter-kit';
 import { endsOf, findMetric, type Metric, withOutputs } from '../heads/find';
 import { floorsOf } from '../heads/floor';
 import { linearOutputs } from '../heads/outputs';
+import { saysLittle } from '../heads/target-errors';
 import {
   type Block,
   blockName,
@@ -99,6 +100,8 @@ export interface Sampling extends Pick<Capture, 'targets'> {
   readonly crossEntropy: boolean;
   /** Whether nothing that enters the loss is the head of a known distribution. */
   readonly unknown: boolean;
+  /** Whether the first half of the samples says too little of the others. */
+  readonly uneven: boolean;
 }
 
 /** How a step is to be captured. */
@@ -219,7 +222,8 @@ function samplingOf(metric: Metric, linear: ReadonlyMap<number, unknown>): Sampl
   const soft = other || heads.some((head) => head.soft || !linear.has(head.logits.id));
   const crossEntropy = heads.some(({ distribution }) => distribution !== 'gaussian');
   const unknown = other !== undefined && heads.length === 0;
-  return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy, unknown };
+  const uneven = heads.some(saysLittle);
+  return { targets: soft ? 'soft' : 'hard', samples: samplesOf(metric), crossEntropy, unknown, uneven };
 }
 
 /**

@@ -7,7 +7,7 @@ import { type Scalar, type Tensor, tensor, type Variable } from '@tensorflow/tfj
 import type { UniformNumbers } from '../../adapter-kit';
 import { type CurvatureSeed, curvatureSeeds } from '../heads/curvature';
 import type { Metric } from '../heads/find';
-import { targetErrors, weighLittle } from '../heads/target-errors';
+import { targetErrors } from '../heads/target-errors';
 import { type LayerSite, outputsOf, type Site } from '../kinds/layer-kind';
 import { Samples } from '../tape/array-rule';
 import { backwardOfFirst } from '../tape/first-samples';
@@ -137,10 +137,7 @@ function inTensors(
 
 /** How targets are sampled. */
 export interface TargetSampling {
-  /**
-   * The share of the batch whose targets are sampled, rounded up; 0 < share ≤ 1. All are where the first samples weigh
-   * little in the loss.
-   */
+  /** The share of the batch whose targets are sampled, rounded up; 0 < share ≤ 1. */
   readonly share: number;
   /** Uniform numbers in [0, 1). */
   readonly uniform: UniformNumbers;
@@ -162,10 +159,9 @@ export function sampledGradients(
   metric: Metric,
   sites: readonly LayerSite[],
   variables: readonly Variable[],
-  { share: asked, uniform, arrays, room }: TargetSampling,
+  { share, uniform, arrays, room }: TargetSampling,
 ): SampledGradients {
   const batch = samplesOf(metric);
-  const share = metric.heads.some((head) => weighLittle(head, asked)) ? 1 : asked;
   const sampled = Math.ceil(share * batch);
   const samples = new Samples(batch, sampled);
   const { heads, other } = metric;

@@ -13,10 +13,11 @@ export interface HeadReport {
   /** The shape of the logits, of the difference that is squared, or of the tensor that enters the loss otherwise. */
   readonly shape: readonly number[];
   /**
-   * What was sent back from here at this step: `'fisher'`, errors of targets sampled from the distribution;
-   * `'curvature'`, noise as strong as the diagonal second derivative of the loss, and as far as that has both signs as
-   * the curvature of the parabola with the value and the slope of the loss; `'slope'`, noise as strong as that parabola
-   * alone, where the second derivative is next to nothing or an op of the loss has none. `undefined` at a step that
+   * What was sent back from here at this step: `'fisher'`, errors of targets sampled from the distribution, or of
+   * those of the loss where the model is sure of wrong answers; `'curvature'`, noise as strong as the diagonal second
+   * derivative of the loss, and as far as that has both signs as the curvature of the parabola with the value and the
+   * slope of the loss; `'slope'`, noise as strong as that parabola alone, where the second derivative is next to
+   * nothing or an op of the loss has none. `undefined` at a step that
    * needed nothing of it.
    */
   readonly metric: 'fisher' | CurvatureSeed['metric'] | undefined;

@@ -53,6 +53,9 @@ function withCopies(tape: readonly TapeNode[], nodes: readonly TapeNode[], outpu
   return [...outputs.flatMap(copiesOf), ...nodes.flatMap((node) => [node, ...node.outputs.flatMap(copiesOf)])];
 }
 
+/** What a backward pass over gradients ends with where an op has no second derivative, or none that is right. */
+const NO_SECOND_DERIVATIVE: ReadonlySet<string> = new Set(['ERR_CGFAC_TFJS_KERNEL', 'ERR_CGFAC_SHAPE_MISMATCH']);
+
 /** ∂L/∂o_k for each output, Σ|t|, and H ε of the mean loss; this is missing where an op has no second derivative. */
 function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }: LossPart, noise: readonly Tensor[]) {
   const part = withCopies(tape, nodes, outputs);
@@ -80,7 +83,7 @@ function derivatives(tape: readonly TapeNode[], loss: Scalar, { outputs, nodes }
       },
     );
   } catch (error) {
-    if (!(error instanceof CgfacError) || error.code !== 'ERR_CGFAC_TFJS_KERNEL') throw error;
+    if (!(error instanceof CgfacError) || !NO_SECOND_DERIVATIVE.has(error.code)) throw error;
     return { ...gradientsOf(), products: undefined };
   }
 }

@@ -18,7 +18,7 @@ import type { Reader } from '../tape/numbers';
 import type { TapeNode } from '../tape/tape';
 import { accept, unweighed } from './accept';
 import { rangeOf } from './bounded';
-import { type Frontier, proposals } from './candidates';
+import { type Candidate, type Frontier, proposals } from './candidates';
 import type { Head } from './head';
 import { findOutputs, type LossPart, madeFrom } from './outputs';
 
@@ -57,12 +57,16 @@ export interface Metric {
   readonly other: LossPart | undefined;
 }
 
-/** The ids of the tensors that a loss uses more than once. */
+/** The ids of the tensors that a loss uses more than once, by themselves or by copies. */
 function usedTwice(tape: readonly TapeNode[], loss: Tensor): Set<number> {
+  const nodes = leadingTo(tape, loss.id);
+  const originals = new Map<number, number>();
+  const original = (id: number) => originals.get(id) ?? id;
   const [once, twice] = [new Set<number>(), new Set<number>()];
-  for (const node of leadingTo(tape, loss.id)) {
-    if (node.kernel === 'Identity') continue;
-    for (const { id } of new Set(inputsOf(node))) (once.has(id) ? twice : once).add(id);
+  for (const node of nodes) {
+    const ids = new Set(inputsOf(node).map(({ id }) => original(id)));
+    if (node.kernel === 'Identity') for (const { id } of node.outputs) originals.set(id, [...ids][0] ?? id);
+    else for (const id of ids) (once.has(id) ? twice : once).add(id);
   }
   return twice;
 }
@@ -80,11 +84,11 @@ function accepted(
 ): Head[] {
   const { candidates, nodes } = frontier;
   const logarithmic = nodes.some((node) => LOGARITHMS.includes(node.kernel));
-  // the gradient of one number is that of any distribution: with another use of it, it says nothing
-  const twice = candidates.some(({ logits }) => logits.size === 1) ? usedTwice(tape, loss) : new Set();
-  const tells = (logits: Tensor) => logits.size > 1 || !twice.has(logits.id);
-  const likely = candidates.filter(
-    ({ distribution, logits }) => (distribution === 'gaussian' || logarithmic) && tells(logits),
+  // the gradient of one number is that of any squared error: with another use of it, it says nothing
+  const single = ({ distribution, logits }: Candidate) => distribution === 'gaussian' && logits.size === 1;
+  const twice = candidates.some(single) ? usedTwice(tape, loss) : new Set();
+  const likely = candidates.filter((candidate) =>
+    candidate.distribution === 'gaussian' ? !(single(candidate) && twice.has(candidate.logits.id)) : logarithmic,
   );
   if (likely.length === 0) return [];
   const within = dependents(
@@ -110,10 +114,13 @@ function accepted(
   });
 }
 
+/** What log(1 + eᶻ) is computed from, by softplus or as relu(z) + log1p(e^(−|z|)). */
+const LOGISTIC: ReadonlySet<string> = new Set(['Softplus', 'Abs']);
+
 /**
  * Some heads, with what enters the loss besides. Of log-cosh as d + log(1 + e^(−2d)) − log 2 the middle term is a
- * likelihood of −2d, and d has no curvature beside it: a softplus of what enters the loss besides is no head, since its
- * second derivative is known.
+ * likelihood of −2d, and d has no curvature beside it: a logistic loss of what enters the loss besides is no head, and
+ * its second derivative is known.
  */
 function beside(
   tape: readonly TapeNode[],
@@ -123,11 +130,12 @@ function beside(
 ): Metric {
   const other = findOutputs(tape, loss, siteOutputs, new Set(heads.map(({ logits }) => logits.id)));
   if (other.outputs.length === 0) return { heads, other: undefined };
-  const softplus = new Set(
-    tape.flatMap((node) => (node.kernel === 'Softplus' ? inputsOf(node).map(({ id }) => id) : [])),
+  const logistic = new Set(
+    tape.flatMap((node) => (LOGISTIC.has(node.kernel) ? inputsOf(node).map(({ id }) => id) : [])),
   );
   const proper = heads.filter(
-    ({ logits }) => !(softplus.has(logits.id) && madeFrom(tape, logits, siteOutputs, other.outputs)),
+    ({ distribution, logits }) =>
+      distribution !== 'bernoulli' || !logistic.has(logits.id) || !madeFrom(tape, logits, siteOutputs, other.outputs),
   );
   return proper.length < heads.length ? beside(tape, loss, siteOutputs, proper) : { heads, other };
 }

@@ -7,50 +7,40 @@ import { sampledErrors, type UniformNumbers } from '../../adapter-kit';
 import type { Room } from '../tape/room';
 import type { Head } from './head';
 
-/** Errors of sampled targets are nothing where their squares add up to so little beside those of the model's own. */
+/** Errors are nothing beside others where their squares add up to so little of those of the others. */
 const NOTHING = 2 ** -64;
 
-const squaresOf = (factors: Float64Array) => factors.reduce((sum, factor) => sum + factor * factor, 0);
+const squaresOf = (values: Float32Array | Float64Array) =>
+  (values as Float64Array).reduce((sum, value) => sum + value * value, 0);
 
-/** Whether squares of numbers add up to no more than `most`. */
-function squaresWithin(values: Float32Array, most: number): boolean {
+/** Whether squares of numbers add up to no more than `most`; NaN is more. */
+function squaresWithin(values: Iterable<number>, most: number): boolean {
   let sum = 0;
   for (const value of values) {
     sum += value * value;
-    if (sum > most) return false;
+    if (!(sum <= most)) return false;
   }
   return true;
 }
 
-/**
- * f·(p − y) of the first targets, as many as there are errors, with f of the samples' factors: what the gradient of the
- * loss is by B/f.
- */
-function ownErrors({ gradient, factors, logits }: Head, count: number): Float64Array {
+/** f·(p − y) of the first numbers for the targets of the loss, f the factor of a sample: B/f times its gradient. */
+function* ownErrors({ gradient, factors, logits }: Head, count: number): Generator<number> {
   const [samples = 1] = logits.shape;
   const each = gradient.length / factors.length;
-  return Float64Array.from({ length: count }, (_, at) => {
+  for (let at = 0; at < count; at++) {
     const factor = factors[Math.floor(at / each)] ?? 0;
-    return factor > 0 ? ((gradient[at] ?? 0) * samples) / factor : 0;
-  });
+    yield factor > 0 ? ((gradient[at] ?? 0) * samples) / factor : 0;
+  }
 }
 
-/**
- * Where the errors are nothing beside those of the model's own targets, makes them these, with the curvature of a
- * parabola that has the value and the slope of the loss: divided by √(2ℓ), ℓ = L/mean f² the mean loss of a sample.
- * Cross-entropies are all but straight there, and a step goes as far as the loss says.
- */
-function replaceNothing(head: Head, loss: number, errors: Float32Array): void {
-  const { factors, gradient } = head;
-  const squares = squaresOf(factors);
-  // no error of a probability is more than 1
-  const largest = (squares * gradient.length) / factors.length;
-  if (!(loss > 0) || !squaresWithin(errors, NOTHING * largest)) return;
-  const own = ownErrors(head, errors.length);
-  const ownSquares = own.reduce((sum, error) => sum + error * error, 0);
-  if (ownSquares === 0 || !squaresWithin(errors, NOTHING * ownSquares)) return;
-  const scale = Math.sqrt(squares / factors.length / (2 * loss));
-  errors.set(own.map((error) => scale * error));
+/** Σf²(p − y)², were each number as wrong as a probability can be. */
+const largestSquares = ({ factors, gradient }: Head) => (squaresOf(factors) * gradient.length) / factors.length;
+
+/** Squares of all errors that a head has for the targets of the loss. */
+function ownSquares(head: Head): number {
+  let sum = 0;
+  for (const error of ownErrors(head, head.gradient.length)) sum += error * error;
+  return sum;
 }
 
 /** How many of a head's factors are those of the first samples, a share of the batch that is rounded up. */
@@ -60,12 +50,37 @@ function factorsOfFirst({ logits, factors }: Head, share: number): number {
 }
 
 /**
- * Whether the first samples weigh less in the loss than half of what as many would on average, such as those of a batch
- * whose targets are padded in front, or known of its second half alone: they say too little of the others.
+ * Whether the first half of a batch says too little of the rest: it has less than a quarter of the weight, as where
+ * its samples are padding or have no labels; or it has errors that are nothing beside those of all, where a model is
+ * sure of answers that are right in the first half alone.
  */
-export function weighLittle(head: Head, share: number): boolean {
-  const first = squaresOf(head.factors.subarray(0, factorsOfFirst(head, share)));
-  return 2 * first < share * squaresOf(head.factors);
+export function saysLittle(head: Head): boolean {
+  const { factors, gradient, distribution } = head;
+  const half = factorsOfFirst(head, 1 / 2);
+  if (4 * squaresOf(factors.subarray(0, half)) < squaresOf(factors)) return true;
+  if (distribution === 'gaussian' || half === factors.length) return false;
+  const count = (half * gradient.length) / factors.length;
+  if (!squaresWithin(ownErrors(head, count), NOTHING * largestSquares(head))) return false;
+  const all = ownSquares(head);
+  return all > 0 && squaresWithin(ownErrors(head, count), NOTHING * all);
+}
+
+/**
+ * Where the errors are nothing beside those of the loss's own targets, makes them these, with the curvature of a
+ * parabola that has the value and the slope of the loss: divided by √(2ℓ), ℓ the mean loss of a row, that of all heads
+ * together, and 1 at the least. Cross-entropies are all but straight there, and a step goes as far as the loss says.
+ */
+function replaceNothing(head: Head, loss: number, errors: Float32Array): void {
+  const { factors, gradient, logits } = head;
+  if (!squaresWithin(errors, NOTHING * largestSquares(head))) return;
+  const own = Float64Array.from(ownErrors(head, errors.length));
+  const squares = squaresOf(own);
+  if (!(squares > 0) || !squaresWithin(errors, NOTHING * squares)) return;
+  const [samples = 1] = logits.shape;
+  const rows = logits.rank > 2 ? gradient.length / (samples * (logits.shape.at(-1) ?? 1)) : 1;
+  const height = (Math.abs(loss) * factors.length) / (squaresOf(factors) * rows);
+  const scale = 1 / Math.sqrt(2 * (height > 1 ? height : 1));
+  errors.set(own.map((error) => scale * error));
 }
 
 /**

@@ -11,7 +11,7 @@ interface OwnSampling extends Sampling {
 }
 
 /** Of a rank whose loss has no layers, or is not finite. */
-const NOTHING_SAMPLED: Sampling = { targets: 'hard', samples: 0, crossEntropy: false, unknown: false };
+const NOTHING_SAMPLED: Sampling = { targets: 'hard', samples: 0, crossEntropy: false, unknown: false, uneven: false };
 
 /**
  * What ranks tell each other while one of them computes a loss: twice at the most, however the computation goes. One
@@ -42,6 +42,7 @@ export class Meeting {
       samples: all.reduce((sum, { samples }) => sum + samples, 0),
       crossEntropy: all.some(({ crossEntropy }) => crossEntropy),
       unknown: all.some(({ unknown }) => unknown),
+      uneven: all.some(({ uneven }) => uneven),
     };
     return this.#agreed;
   }

@@ -93,8 +93,8 @@ export class Notices {
     if (this.#idle !== STANDSTILL) return;
     this.#once(
       'idle',
-      `${STANDSTILL} steps in a row were skipped, at a loss of ${loss}, because all gradients are 0, or those that ` +
-        'curvature is made of: units are dead, or saturated. Probabilities below 10⁻⁷ have no gradient under the ' +
+      `${STANDSTILL} steps in a row were skipped, at a loss of ${loss}, because all gradients are 0, or those of all ` +
+        'sampled targets: units are dead, or saturated. Probabilities below 10⁻⁷ have no gradient under the ' +
         'cross-entropies of compile(): give inputs a scale of about 1, or the loss logits, by ' +
         'tf.losses.sigmoidCrossEntropy or tf.losses.softmaxCrossEntropy',
     );

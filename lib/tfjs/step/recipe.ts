@@ -106,7 +106,7 @@ export class Recipe {
    * Share of the batch whose targets are to be sampled for a step of layers and lone variables: none where the factors
    * of all of them are older ones, and the length of the step does not need them.
    */
-  share({ targets, samples, crossEntropy, unknown }: Sampling, blocks: readonly Block[]): number {
+  share({ targets, samples, crossEntropy, unknown, uneven }: Sampling, blocks: readonly Block[]): number {
     const preconditioner = this.#open();
     const { preset, stepRule } = this.#layers.options ?? {};
     const always = stepRule === 'quadratic' || (stepRule === 'auto' && targets === 'soft');
@@ -115,7 +115,7 @@ export class Recipe {
     if (!always && (this.fisher === 'empirical' || !refreshes)) return 0;
     const early = targets === 'soft' && crossEntropy && Math.min(...own) < EARLY_STEPS;
     const all = preset === 'adaptive' && !this.#settings.choosesFraction && (early || unknown || samples < FEW_SAMPLES);
-    return all ? 1 : preconditioner.fisherFraction;
+    return all || uneven ? 1 : preconditioner.fisherFraction;
   }
 
   /** Takes a step, captured or not; the caller gives the variables their new values. */

@@ -51,7 +51,7 @@ function requireShape({ shape }: Tensor, input: Tensor, name: string, { kernel, 
   throw new CgfacError(
     'ERR_CGFAC_SHAPE_MISMATCH',
     `Expected a gradient of shape [${input.shape}] for the input ${name} of the TensorFlow.js kernel '${kernel}' but ` +
-      `received [${shape}]; ${told}: give both one shape, outputs and targets say`,
+      `received [${shape}]; ${told}: give its inputs one shape, for example outputs and targets`,
   );
 }
 
@@ -63,6 +63,8 @@ function requireShape({ shape }: Tensor, input: Tensor, name: string, { kernel, 
  * with the gradients of its outputs. Call it with recording paused and inside a `tidy`.
  *
  * @returns The gradients by tensor id, the seeds among them.
+ * @throws {@link CgfacError} `ERR_CGFAC_TFJS_KERNEL` for a kernel that gives no gradient, and
+ * `ERR_CGFAC_SHAPE_MISMATCH` for one that gives a gradient of another shape than its input.
  */
 export function backward(
   tape: readonly TapeNode[],

@@ -305,3 +305,25 @@ TEST_CASE(
     CHECK(cosine == doctest::Approx(1).epsilon(1e-5));
   }
 }
+
+TEST_CASE("extremes: a multiple beyond float32 rounds a direction once") {
+  const LayerShape shape{.in_features = 4, .out_features = 1};
+  const std::vector<float> inputs{-2.1e-9F, -6.6e-10F, -1.1e-9F, 1.9e-9F,   -2e-9F,   3.2e-9F,  2.6e-9F,  1e-9F,
+                                  -2.6e-9F, -1.8e-10F, -3e-9F,   -7.9e-10F, 8.6e-10F, 9.9e-10F, -2.5e-9F, -3.5e-9F};
+  const std::vector<float> grads{-6.6e-8F, -2.1e-8F, -3.4e-8F, 6e-8F};
+  Layer layer(shape, {.damping = {.value = 1e30}, .method = Method::kfac, .factor = {.history = FactorHistory::dense}});
+  std::vector<float> x(4);
+  const double factor = -8051.6;
+  const FisherBlock block = shape_block(shape);
+  const MatrixView<const float> g{grads.data(), 4, 1};
+  (void)layer.natural_gradient({.inputs = {inputs.data(), 4, 4}, .output_grads = g}, g,
+                               {.out = block.view(std::span(x)), .factor = factor}, nullptr, nullptr);
+  constexpr double least = 0x1p-149;
+  for (std::size_t j = 0; j < 4; ++j) {
+    double v = 0;
+    for (std::size_t row = 0; row < 4; ++row)
+      v += static_cast<double>(grads[row]) * static_cast<double>(inputs[(4 * row) + j]);
+    const double expected = factor * v / 4 / 1e30;  // of the mean; some hundred times the least number
+    CHECK(std::abs(static_cast<double>(x[j]) - expected) <= 0.51 * least);
+  }
+}

@@ -141,6 +141,14 @@ const recognised: Readonly<Record<string, [Loss, () => tf.Tensor, Head['distribu
 /** Losses with another gradient than a cross-entropy's: what enters them is a tensor like any other. */
 const others: Readonly<Record<string, [Loss, () => tf.Tensor, number?]>> = {
   // d + log(1 + e^(−2d)) − log 2, whose middle term alone is a likelihood
+  // |d| + log1p(e^(−2|d|)) − log 2
+  'log-cosh by its stable form': [
+    (z, y) => {
+      const size = tf.abs(tf.sub(z, y));
+      return tf.mean(tf.sub(tf.add(size, tf.log1p(tf.exp(tf.neg(tf.abs(tf.mul(2, size)))))), Math.log(2)));
+    },
+    shares,
+  ],
   'log-cosh by softplus': [
     (z, y) => {
       const d = tf.sub(z, y);
@@ -266,7 +274,31 @@ describe('heads', () => {
       return tf.add(tf.square(all), tf.add(3, tf.cos(all)));
     }, shares());
     expect(twice.heads).toEqual([]);
+    const copied = metricOf((z) => {
+      const all = tf.mean(z);
+      return tf.add(tf.square(all), tf.add(3, tf.cos(tf.clone(all))));
+    }, shares());
+    expect(copied.heads).toEqual([]);
     expect(twice.other?.outputs.map(({ shape }) => shape)).toEqual([[B, D]]);
+  });
+
+  it.each<[string, Loss]>([
+    ['sigmoidCrossEntropy', (z, y) => tf.losses.sigmoidCrossEntropy(y, z)],
+    ['softplus', (z, y) => tf.mean(logistic(z, y))],
+  ])('keeps the head of one sample with one logit, which a logistic loss uses again and again: %s', (_, loss) => {
+    const one: Loss = (z) => loss(tf.slice(z, [0, 0], [1, 1]), tf.ones([1, 1]));
+    expect(metricOf(one, bits()).heads).toMatchObject([{ distribution: 'bernoulli', logits: { size: 1 } }]);
+  });
+
+  it('keeps the other head of a loss that has one under a softplus', () => {
+    const loss: Loss = (z, y) => {
+      const d = tf.sub(tf.slice(z, [0, D], [B, 1]), 0.3);
+      const logCosh = tf.mean(tf.add(d, tf.softplus(tf.mul(-2, d))));
+      return tf.add(tf.losses.softmaxCrossEntropy(y, tf.slice(z, [0, 0], [B, D])), logCosh);
+    };
+    const { heads, other } = metricOf(loss, oneHot(), D + 1);
+    expect(heads).toMatchObject([{ distribution: 'categorical', logits: { shape: [B, D] } }]);
+    expect(other?.outputs.map(({ shape }) => shape)).toEqual([[B, 1]]);
   });
 
   it('keeps the head of a distillation, whose logits are an output by a temperature that has a loss of its own', () => {
