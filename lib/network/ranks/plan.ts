@@ -25,7 +25,8 @@ export interface PlanOptions {
   readonly batch: number;
   /**
    * Samples of each rank whose targets are sampled: under `cgfac()` all of them where the loss is of no known
-   * distribution. Default: the `fisherFraction` of `batch`.
+   * distribution, and where the first half of a rank's batch says too little of the rest. Default: the
+   * `fisherFraction` of `batch`.
    */
   readonly sampled?: number;
   /**

@@ -55,8 +55,8 @@ function changeOf({ recurrent, attended, judged, shape: { kind } }: NetworkEntry
 /**
  * The least R: the norm of weights that an initialisation of Glorot's gives the kernel (X. Glorot and Y. Bengio, 2010);
  * of a recurrent kernel that of an orthogonal one, which such kernels begin with (A. Saxe, J. McClelland and S.
- * Ganguli, 2014), whose gain is 1; of single numbers that are used like that, and of a scale and shift, that of ones,
- * as far as such numbers may move no further than others.
+ * Ganguli, 2014), whose gain is 1; of a scale and shift that of ones; and so of single numbers that are recurrent, as
+ * far as they move no further than others.
  */
 function leastScale({ recurrent, shape: { kind, inFeatures, outFeatures } }: NetworkEntry): number {
   const size = inFeatures * outFeatures;

@@ -17,8 +17,7 @@ export interface HeadReport {
    * those of the loss where the model is sure of wrong answers; `'curvature'`, noise as strong as the diagonal second
    * derivative of the loss, and as far as that has both signs as the curvature of the parabola with the value and the
    * slope of the loss; `'slope'`, noise as strong as that parabola alone, where the second derivative is next to
-   * nothing or an op of the loss has none. `undefined` at a step that
-   * needed nothing of it.
+   * nothing or an op of the loss has none. `undefined` at a step that needed nothing of it.
    */
   readonly metric: 'fisher' | CurvatureSeed['metric'] | undefined;
 }

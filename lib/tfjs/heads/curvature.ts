@@ -53,7 +53,7 @@ function withCopies(tape: readonly TapeNode[], nodes: readonly TapeNode[], outpu
   return [...outputs.flatMap(copiesOf), ...nodes.flatMap((node) => [node, ...node.outputs.flatMap(copiesOf)])];
 }
 
-/** What a backward pass over gradients ends with where an op has no second derivative, or none that is right. */
+/** The codes a pass over gradients ends with where an op has no second derivative, or one of another shape. */
 const NO_SECOND_DERIVATIVE: ReadonlySet<string> = new Set(['ERR_CGFAC_TFJS_KERNEL', 'ERR_CGFAC_SHAPE_MISMATCH']);
 
 /** ∂L/∂o_k for each output, Σ|t|, and H ε of the mean loss; this is missing where an op has no second derivative. */

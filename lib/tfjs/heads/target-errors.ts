@@ -10,8 +10,7 @@ import type { Head } from './head';
 /** Errors are nothing beside others where their squares add up to so little of those of the others. */
 const NOTHING = 2 ** -64;
 
-const squaresOf = (values: Float32Array | Float64Array) =>
-  (values as Float64Array).reduce((sum, value) => sum + value * value, 0);
+const squaresOf = (values: Float64Array) => values.reduce((sum, value) => sum + value * value, 0);
 
 /** Whether squares of numbers add up to no more than `most`; NaN is more. */
 function squaresWithin(values: Iterable<number>, most: number): boolean {
@@ -36,13 +35,6 @@ function* ownErrors({ gradient, factors, logits }: Head, count: number): Generat
 /** Σf²(p − y)², were each number as wrong as a probability can be. */
 const largestSquares = ({ factors, gradient }: Head) => (squaresOf(factors) * gradient.length) / factors.length;
 
-/** Squares of all errors that a head has for the targets of the loss. */
-function ownSquares(head: Head): number {
-  let sum = 0;
-  for (const error of ownErrors(head, head.gradient.length)) sum += error * error;
-  return sum;
-}
-
 /** How many of a head's factors are those of the first samples, a share of the batch that is rounded up. */
 function factorsOfFirst({ logits, factors }: Head, share: number): number {
   const [samples = 1] = logits.shape;
@@ -61,7 +53,7 @@ export function saysLittle(head: Head): boolean {
   if (distribution === 'gaussian' || half === factors.length) return false;
   const count = (half * gradient.length) / factors.length;
   if (!squaresWithin(ownErrors(head, count), NOTHING * largestSquares(head))) return false;
-  const all = ownSquares(head);
+  const all = squaresOf(Float64Array.from(ownErrors(head, gradient.length)));
   return all > 0 && squaresWithin(ownErrors(head, count), NOTHING * all);
 }
 
